@@ -1,0 +1,66 @@
+# Two commands do everything: `make reproduce` and `make test`. `make help` lists the others.
+PYTHON  ?= python3
+PROFILE ?= smoke
+RUN     ?=
+CORES   ?= $(shell nproc 2>/dev/null || echo 2)
+
+BIN  := .venv/bin
+INSTALLED := .venv/.installed
+# Frameworks greet on stderr; what matters is in the reports.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env reproduce test lab data check-params refresh-outputs readme bench lock clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+env: $(INSTALLED) ## build the environment in .venv from requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else f"Python {sys.version.split()[0]} found; 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
+	@echo "building the environment in .venv (about 8 GB, a minute or more)"
+	@$(PYTHON) -m venv .venv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+reproduce: env check-params ## make the runs of a profile and their index page (PROFILE=smoke|reference|paper, RUN=one run)
+	@$(BIN)/snakemake --quiet all --cores $(CORES) --nolock --rerun-incomplete --keep-going \
+		$(if $(RUN),one_run,all) --config profile=$(PROFILE) $(if $(RUN),run=$(RUN))
+	@$(if $(RUN),$(BIN)/python -m fer_utils.cli index --profile $(PROFILE),echo "report: reports/$(PROFILE)/index.html")
+
+test: env check-params ## lint, unit, property, papermill and notebook checks
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile
+	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile --nbval-lax --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval.cfg notebooks
+
+lab: env ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks
+
+data: env ## say which data sets are found, complete or missing
+	@$(BIN)/python -m fer_utils.cli data
+
+check-params: env ## validate the parameter files (all, or PROFILE's)
+	@$(BIN)/python -m fer_utils.cli check-params \
+		$(if $(RUN)$(filter-out file,$(origin PROFILE)),--profile $(PROFILE)) $(if $(RUN),--run $(RUN))
+
+refresh-outputs: env ## execute the stored notebooks and keep their outputs
+	@$(BIN)/python -m fer_utils.cli refresh-outputs
+
+readme: env ## renew README's results table from reports/reference
+	@$(BIN)/python -m fer_utils.cli readme
+
+bench: env ## print the figures of readers and generators, as ratios measured in one run
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: env ## resolve the dependencies again into requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --quiet --output-file requirements.lock
+
+clean: ## delete trainings in progress, prepared data and reports other than the committed ones
+	@rm -rf checkpoints data/prepared .snakemake reports/smoke reports/paper reports/by_hand reports/.staging reports/.locks

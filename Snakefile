@@ -1,0 +1,65 @@
+# One job per parameter file of a profile, then the profile's index page.
+#
+#     make reproduce [PROFILE=smoke|reference|paper] [RUN=<name>]
+#
+# Snakemake deletes what a rule declares as output before the job and after a failure. So a run declares only the
+# marker `.made` inside its folder: the folder itself is replaced by the runner, as a whole, when it is finished.
+import json
+from pathlib import Path
+
+PROFILE = config.get("profile", "smoke")
+RUNS = sorted(path.stem for path in Path("params", PROFILE).glob("*.yaml"))
+STUDIES = [run for run in RUNS if not run.startswith("90_")]
+PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in {".py", ".json", ".j2"})
+PYTHON = ".venv/bin/python"
+
+
+def made(runs):
+    return expand("reports/{profile}/{run}/.made", profile=PROFILE, run=runs)
+
+
+# What was missing for a run may have been put in place since: try it again.
+for marker in Path("reports", PROFILE).glob("*/.made"):
+    results = marker.with_name("results.json")
+    if results.exists() and json.loads(results.read_text(encoding="utf-8"))["status"] == "not_run":
+        marker.unlink()
+
+
+rule all:
+    input:
+        # Each run by itself, too: Snakemake does not miss what only an existing file was made from, and the index
+        # exists after a failure as well.
+        made(RUNS),
+        f"reports/{PROFILE}/index.html",
+
+
+rule one_run:
+    input:
+        made([config["run"]] if "run" in config else []),
+
+
+rule run:
+    input:
+        yaml=f"params/{PROFILE}/{{run}}.yaml",
+        notebook=lambda wildcards: f"notebooks/{wildcards.run.split('--')[0]}.ipynb",
+        package=PACKAGE,
+        studies=lambda wildcards: made(STUDIES) if wildcards.run.startswith("90_") else [],
+    output:
+        touch(f"reports/{PROFILE}/{{run}}/.made"),
+    threads: 2
+    shell:
+        "{PYTHON} -m fer_utils.cli run {input.yaml}"
+
+
+rule index:
+    input:
+        made(RUNS),
+    output:
+        f"reports/{PROFILE}/index.html",
+    shell:
+        "{PYTHON} -m fer_utils.cli index --profile {PROFILE} > /dev/null"
+
+
+onerror:
+    # A failure is shown on the page too; the earlier result of that run, if any, stays beside it.
+    shell("{PYTHON} -m fer_utils.cli index --profile {PROFILE}")

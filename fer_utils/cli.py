@@ -1,0 +1,118 @@
+"""The commands behind `make`: each prints what it did, and exits 1 on failure, 2 on bad input."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fer_utils.files import ConfigError, project_path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    from fer_utils.runner import run_yaml
+
+    return int(run_yaml(options.yaml) == "failed")
+
+
+def _check_params(options: argparse.Namespace) -> int:
+    from fer_utils.params import read_yaml, yaml_runs
+
+    folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
+    profiles = {folder.name: folder for folder in folders if options.profile in (None, folder.name)}
+    if not profiles:
+        known = ", ".join(folder.name for folder in folders)
+        raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
+    runs = [folder / f"{run}.yaml" for folder in profiles.values() for run in yaml_runs(folder)]
+    if options.run:
+        runs = [folder / f"{options.run}.yaml" for folder in profiles.values()]
+    problems = []
+    for path in runs:
+        try:
+            read_yaml(path)
+        except ConfigError as error:
+            problems.append(str(error).replace(f"{project_path('')}/", ""))
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"{len(runs)} parameter file{'s are' if len(runs) != 1 else ' is'} valid")
+    return 2 if problems else 0
+
+
+def _index(options: argparse.Namespace) -> None:
+    from fer_utils.params import yaml_runs
+    from fer_utils.report import write_index
+
+    expected = yaml_runs(project_path("params") / options.profile)
+    reports = project_path("reports")
+    index = write_index(reports / options.profile, reference_dir=reports / "reference", expected=expected)
+    print(f"report: {index.relative_to(project_path(''))}")
+
+
+def _data(options: argparse.Namespace) -> None:
+    from fer_utils.data import load_faces, sources
+
+    for source in sources(options.path):
+        if source.path is None:
+            print(f"{source.name}: missing. Put {source.expected} there; see data/README.md")
+            continue
+        print(f"{source.name}: found {source.path}")
+        faces = load_faces(source.name, data_path=source.path)
+        print(faces.counts().to_string())
+        print(f"SHA-256 {faces.origin['sha256']}, fingerprint {faces.fingerprint[:16]}")
+        for note in faces.notes:
+            print(f"note: {note}")
+    print("synthetic: always there (drawn by fer_utils.data.synthetic)")
+
+
+def _refresh(options: argparse.Namespace) -> None:
+    from fer_utils.refresh import refresh_outputs
+
+    for notebook in options.notebooks or sorted(project_path("notebooks").glob("*.ipynb")):
+        print(refresh_outputs(Path(notebook)))
+
+
+def _readme(options: argparse.Namespace) -> None:
+    from fer_utils.files import write_text
+    from fer_utils.report import load_results, readme_table, replace_between_markers
+
+    readme = project_path("README.md")
+    table = readme_table(load_results(project_path("reports/reference")))
+    write_text(readme, replace_between_markers(readme.read_text(encoding="utf-8"), "results", table))
+    print("README.md: results table renewed from reports/reference")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fer-utils", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=function)
+        return added
+
+    run = command("run", _run, "execute one run and put its folder in place")
+    run.add_argument("yaml", type=Path, help="params/<profile>/<run>.yaml")
+    check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
+    check.add_argument("--profile")
+    check.add_argument("--run")
+    index = command("index", _index, "write reports/<profile>/index.html from the run folders")
+    index.add_argument("--profile", default="smoke")
+    data = command("data", _data, "say which data sets are found, complete, missing")
+    data.add_argument("path", nargs="?", default="data/raw")
+    refresh = command("refresh-outputs", _refresh, "execute the notebooks as stored and keep their outputs")
+    refresh.add_argument("notebooks", nargs="*")
+    command("readme", _readme, "renew README's results table from reports/reference")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Label sets, their orders, and maps between the vocabularies of papers and data sets."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+FER7 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""FER-2013's classes in the order of its integer labels 0-6, which is not alphabetical."""
+
+FER6 = tuple(name for name in FER7 if name != "disgust")
+"""The six classes of kumar2021: FER-2013 without disgust."""
+
+LABEL_SETS = {"fer7": FER7, "fer6": FER6}
+
+SYNONYMS = {
+    "anger": "angry",
+    "fearful": "fear",
+    "unfortunate": "fear",
+    "happiness": "happy",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+    "natural": "neutral",
+    "disgusted": "disgust",
+}
+"""Spellings found in the papers and data sets, lower case, with the name used here."""
+
+
+def canonical(name: str) -> str:
+    """Return the name used here for a class as a paper or data set spells it."""
+    lowered = name.strip().lower()
+    return SYNONYMS.get(lowered, lowered)
+
+
+def map_labels(labels: np.ndarray, *, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
+    """Re-index labels from one class order to another.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Indices into `source`.
+    source, target : sequence of str
+        Class names in index order.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        Indices into `target`; -1 where the class is not in `target`.
+    """
+    position = {name: index for index, name in enumerate(target)}
+    table = np.array([position.get(name, -1) for name in source], dtype=np.int64)
+    return table[labels]

@@ -1,0 +1,81 @@
+"""Figures as pictures: shown and stored from a notebook, leafed through in JupyterLab."""
+
+import base64
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from IPython.display import display
+from matplotlib.figure import Figure
+from PIL import Image
+
+from fer_utils.files import atomic_write
+from fer_utils.plots.style import styled
+
+
+@dataclass(frozen=True)
+class _Picture:
+    png: bytes
+    alt: str
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
+    """Display a figure as a PNG whose output metadata holds `alt`, and store it as ``folder/name.png``.
+
+    Parameters
+    ----------
+    figure : Figure
+    alt : str
+        What the picture shows, for those who do not see it; also the output's plain text.
+    name, folder : optional
+        Both or neither. Equal figures give equal files.
+
+    Raises
+    ------
+    ValueError
+        When `alt` is empty, or only one of `name` and `folder` is given.
+    """
+    if not alt.strip():
+        raise ValueError("say in alt what the figure shows; it is empty")
+    if (name is None) != (folder is None):
+        raise ValueError("to store the figure, give both its name and the folder")
+    png = _png(figure)
+    if folder is not None:
+        with atomic_write(Path(folder) / f"{name}.png") as temporary:
+            temporary.write_bytes(png)
+    display(_Picture(png, alt))
+
+
+def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
+    """Display a slider that draws figure 0 to n - 1; without JupyterLab, or without figures, do nothing.
+
+    The slider is for people: it needs a running kernel, so a stored notebook keeps the static figures that
+    were shown before it.
+    """
+    if n < 1 or "JPY_SESSION_NAME" not in os.environ:  # which Jupyter's server sets, and papermill does not
+        return
+    import ipywidgets
+
+    picture = ipywidgets.Image(value=_png(draw(0)), format="png", layout={"max_width": "100%"})
+    slider = ipywidgets.IntSlider(min=0, max=n - 1, description=label, continuous_update=False)
+    slider.observe(lambda change: setattr(picture, "value", _png(draw(change["new"]))), names="value")
+    display(ipywidgets.VBox([slider, picture]))
+
+
+@styled
+def _png(figure: Figure) -> bytes:
+    drawn, stored = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    # 256 colours are enough for charts and gray faces, and take half the bytes in a stored notebook.
+    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(stored, format="png", optimize=True)
+    return stored.getvalue()

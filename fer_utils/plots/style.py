@@ -1,0 +1,114 @@
+"""The look that all figures share, and the parts they are put together from."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+# seaborn's "colorblind" palette without its pink and its yellow, which are too pale on white
+BLUE, ORANGE, GREEN, RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
+PURPLE, BROWN, GREY, SKY = "#cc78bc", "#ca9161", "#949494", "#56b4e9"
+COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, GREY, SKY)
+INK = "#2f2f2f"
+WIDTH = 8.2
+"""Inches: about 900 pixels, the width of a report."""
+
+STYLE = {
+    **sns.axes_style("whitegrid"),
+    "figure.dpi": 110,
+    "savefig.dpi": "figure",
+    "savefig.bbox": None,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#b0b0b0",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+    "grid.color": "#e6e6e6",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+"""Settings of matplotlib under which everything here is drawn."""
+
+PRINTED = {
+    "marker": "D",
+    "mfc": "white",
+    "mec": INK,
+    "mew": 1.3,
+    "ms": 6,
+    "ls": "none",
+    "zorder": 4,
+    "clip_on": False,
+}
+"""A number that a paper prints is a hollow diamond, in every figure, and a whole one at 0 and at 1."""
+
+styled = matplotlib.rc_context(STYLE)
+"""Decorator: the function runs under `STYLE`, and the settings of before come back."""
+
+
+def panels(
+    n: int,
+    *,
+    columns: int = 1,
+    height: float | None = None,
+    row_height: float = 3.0,
+    width: float = WIDTH,
+    **grid: object,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its first n axes, row by row; those left over in the last row are removed."""
+    if n < 1 or columns < 1:
+        raise ValueError(f"a figure needs at least one panel and one column, got {n} and {columns}")
+    rows = -(-n // columns)
+    figure = Figure(figsize=(width, height or rows * row_height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **grid).ravel().tolist()
+    for ax in axes[n:]:
+        ax.remove()
+    return figure, axes[:n]
+
+
+def heading(figure: Figure, text: str) -> None:
+    """Write a title above all panels."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=10)
+
+
+def face(ax: Axes, image: np.ndarray, *, frame: str | None = None) -> None:
+    """Draw a gray image, shape (H, W), black to white being 0 to 255, in a coloured frame or none."""
+    ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set(visible=frame is not None, color=frame, linewidth=3)
+
+
+def legend_above(ax: Axes) -> None:
+    """Write the legend in one line above the axes, at the right."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, columnspacing=1.2)
+
+
+def darker(color: str) -> tuple[float, float, float]:
+    """Return a shade of `color` that has contrast enough for small text on white."""
+    return tuple(0.75 * part for part in to_rgb(color))
+
+
+def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise a `ValueError` unless the table has these columns and at least one row."""
+    if missing := [name for name in names if name not in table.columns]:
+        raise ValueError(f"the table has no column {missing[0]!r}; it has {list(table.columns)}")
+    if table.empty:
+        raise ValueError("the table has no rows to draw")

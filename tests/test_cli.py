@@ -1,0 +1,139 @@
+"""The commands behind `make`: 0 when it is done, 1 when it failed, 2 when what was asked cannot be used."""
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import RUN
+
+import fer_utils.runner
+from fer_utils.cli import main
+from fer_utils.files import ConfigError
+
+
+def profile(tiny, name: str, **runs: str) -> None:
+    folder = tiny.folder / "params" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for run, text in runs.items():
+        (folder / f"{RUN}{run}.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def project(tiny):
+    tiny.write()
+    profile(tiny, "smoke", **{"--short": "reports_dir: reports"})
+    profile(tiny, "paper")
+    return tiny
+
+
+# --- run ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "code"), [("done", 0), ("not_run", 0), ("failed", 1)])
+def test_run_exits_by_how_the_run_ended(monkeypatch, status, code):
+    monkeypatch.setattr(fer_utils.runner, "run_yaml", lambda path: status)
+    assert main(["run", "params/smoke/90_summary.yaml"]) == code
+
+
+def test_run_of_an_unknown_file_is_answered_in_one_line_with_the_nearest(project, capsys):
+    assert main(["run", str(project.yaml.with_name(f"{RUN}--shrot.yaml"))]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and f"did you mean '{RUN}--short'?" in err and err.count("\n") == 1
+
+
+def test_run_of_a_misspelt_parameter_names_the_right_one(project, capsys):
+    profile(project, "smoke", **{"": "report_dir: x"})
+    assert main(["run", str(project.yaml)]) == 2
+    assert "unknown parameter 'report_dir'; did you mean 'reports_dir'?" in capsys.readouterr().err
+
+
+# --- check-params ------------------------------------------------------------------------------------
+
+
+def test_check_params_counts_the_files_that_are_valid(project, capsys):
+    assert main(["check-params"]) == 0
+    assert capsys.readouterr().out == "2 parameter files are valid\n"
+    assert main(["check-params", "--profile", "smoke", "--run", RUN]) == 0
+    assert capsys.readouterr().out == "1 parameter file is valid\n"
+    assert main(["check-params", "--profile", "paper"]) == 0
+    assert capsys.readouterr().out == "0 parameter files are valid\n"
+
+
+def test_check_params_names_every_file_that_is_not(project, capsys):
+    profile(project, "smoke", **{"--short": "report_dir: x"})
+    profile(project, "paper", **{"--long": "reports_dir: 3"})
+    assert main(["check-params"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines() == [
+        f"error: params/paper/{RUN}--long.yaml: reports_dir=3: input should be a valid string",
+        f"error: params/smoke/{RUN}--short.yaml: unknown parameter 'report_dir'; did you mean 'reports_dir'?",
+    ]
+
+
+def test_check_params_looks_only_at_the_profile_asked_for(project):
+    profile(project, "paper", **{"--long": "reports_dir: 3"})
+    assert main(["check-params", "--profile", "smoke"]) == 0
+    assert main(["check-params", "--profile", "paper"]) == 2
+
+
+def test_check_params_of_an_unknown_profile_names_the_known_ones(project, capsys):
+    assert main(["check-params", "--profile", "smok"]) == 2
+    assert capsys.readouterr().err == "error: no profile 'smok' in params/; known are paper, smoke\n"
+
+
+def test_check_params_of_an_unknown_run_names_the_nearest(project, capsys):
+    assert main(["check-params", "--profile", "smoke", "--run", f"{RUN}--shrt"]) == 2
+    assert f"no such file; did you mean '{RUN}--short'?" in capsys.readouterr().err
+
+
+# --- index, data, readme -----------------------------------------------------------------------------
+
+
+def test_index_lists_what_has_not_been_run_yet(project, capsys):
+    assert main(["index"]) == 0
+    assert capsys.readouterr().out == "report: reports/smoke/index.html\n"
+    page = (project.folder / "reports" / "smoke" / "index.html").read_text("utf-8")
+    text = BeautifulSoup(page, "html.parser").get_text()
+    assert f"{RUN}--short" in text and "not run yet" in text
+
+
+def test_data_says_what_is_missing_and_what_to_put_where(project, capsys):
+    assert main(["data"]) == 0
+    out = capsys.readouterr().out
+    assert "fer2013: missing. Put data/raw/fer2013.csv" in out and "synthetic: always there" in out
+
+
+def test_readme_renews_its_table_and_nothing_else(project, capsys):
+    readme = project.folder / "README.md"
+    readme.write_text("before\n<!-- results:start -->\nold\n<!-- results:end -->\nafter\n", encoding="utf-8")
+    assert main(["readme"]) == 0
+    text = readme.read_text("utf-8")
+    assert "old" not in text and "| study |" in text
+    assert text.startswith("before\n") and text.endswith("after\n")
+
+
+# --- refresh-outputs ---------------------------------------------------------------------------------
+
+
+def test_refresh_outputs_takes_the_notebooks_of_the_project(project, monkeypatch, capsys):
+    monkeypatch.setattr("fer_utils.refresh.refresh_outputs", lambda path: f"{path.name}: 1 KiB")
+    assert main(["refresh-outputs"]) == 0
+    assert capsys.readouterr().out == f"{RUN}.ipynb: 1 KiB\n"
+
+
+# --- what cannot be used -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["check-params", "--profil"]])
+def test_an_unknown_command_exits_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: fer-utils" in capsys.readouterr().err
+
+
+def test_a_parameter_error_is_one_line_without_a_traceback(monkeypatch, capsys):
+    def refuse(path):
+        raise ConfigError("params/smoke/x.yaml: epochs=0: too few")
+
+    monkeypatch.setattr(fer_utils.runner, "run_yaml", refuse)
+    assert main(["run", "x.yaml"]) == 2
+    assert capsys.readouterr().err == "error: params/smoke/x.yaml: epochs=0: too few\n"

@@ -1,0 +1,223 @@
+"""The published tables are complete, exact, and stand in the documents where those are supplied."""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_utils.papers import PAPERS, PUBLISHED_FOLDER, RATES, load_paper, parse_printed
+
+NOTEBOOKS = {
+    "10_baseline_cnn",
+    "20_hybrid_hog_cnn",
+    "30_cnn3d_smic",
+    "40_fastai_transfer",
+    "41_keras_transfer",
+}
+SMALL = """
+title: A study
+citation: A. Author, 2020
+doi: null
+document: a.txt
+protocol: {data: a, split: b, selection: c, epochs: d, seeds: e}
+headline:
+  - {table: Table 1, cell: Happy / recall, notebook: 10_baseline_cnn, measured_on: nothing}
+tables:
+  - table: Table 1
+    template: "{class}\\t{recall}"
+    row: "{class}"
+    fields: {recall: percent}
+    lines: "Happy\\t84"
+"""
+
+
+def squeeze(text: str) -> str:
+    return " ".join(text.split())
+
+
+def document_of(key: str) -> str:
+    folder = os.environ.get("FER_PAPERS_DIR")
+    if not folder:
+        pytest.skip("FER_PAPERS_DIR does not say where the papers' documents are")
+    path = Path(folder) / load_paper(key).document
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not in FER_PAPERS_DIR")
+    return path.read_text(encoding="utf-8")
+
+
+def load_small(folder: Path, text: str):
+    (folder / "kumar2021.yaml").write_text(text, encoding="utf-8")
+    return load_paper("kumar2021", folder=folder)
+
+
+def test_every_published_file_belongs_to_a_paper():
+    assert {path.stem for path in PUBLISHED_FOLDER.glob("*.yaml")} == set(PAPERS)
+
+
+@pytest.mark.parametrize("key", PAPERS)
+def test_cells_are_unique_named_and_plausible(key):
+    cells = load_paper(key).cells
+    assert max(Counter((c.table, c.cell) for c in cells).values()) == 1
+    for cell in cells:
+        assert cell.paper == key and cell.table and cell.cell and cell.metric
+        assert cell.printed in cell.context
+        assert cell.class_name is None or cell.class_name == cell.class_name.lower()
+        assert 0 <= cell.value <= (1 if cell.unit in RATES else float("inf"))
+
+
+@pytest.mark.parametrize("key", PAPERS)
+def test_printed_strings_state_the_values(key):
+    for cell in load_paper(key).cells:
+        digits = re.sub(r"[ ,%]", "", cell.printed)
+        if re.fullmatch(r"[0-9.]+", digits):
+            assert cell.value == pytest.approx(float(digits) / (100 if cell.unit == "percent" else 1))
+
+
+@pytest.mark.parametrize("key", PAPERS)
+def test_headlines_name_cells_and_notebooks(key):
+    paper = load_paper(key)
+    assert paper.headline
+    for headline in paper.headline:
+        assert paper.cell(headline.table, headline.cell).value >= 0
+        assert headline.notebook in NOTEBOOKS and headline.measured_on
+
+
+def test_every_study_notebook_has_a_headline():
+    assert {h.notebook for key in PAPERS for h in load_paper(key).headline} == NOTEBOOKS
+
+
+@pytest.mark.parametrize("key", PAPERS)
+def test_cells_stand_in_the_document(key):
+    document = squeeze(document_of(key))
+    missing = {squeeze(c.context) for c in load_paper(key).cells if squeeze(c.context) not in document}
+    assert not missing
+
+
+@pytest.mark.parametrize("key", PAPERS)
+def test_no_results_line_of_the_document_is_left_out(key):
+    held = squeeze("\n".join(c.context for c in load_paper(key).cells))
+    number = re.compile(r"[0-9][0-9.,:]*%?")
+    for line in document_of(key).splitlines():
+        fields = line.split("\t")[1:]
+        if any(number.fullmatch(field) for field in fields) or "ms/step - loss" in line:
+            assert squeeze(line) in held
+
+
+@pytest.mark.parametrize("key", PAPERS)
+def test_every_percentage_of_the_document_is_held(key):
+    body = document_of(key).split("References\n")[0].split("REFERENCES\n")[0]
+    held = {c.printed.replace(" ", "") for c in load_paper(key).cells}
+    assert {p.replace(" ", "") for p in re.findall(r"[0-9.]+ ?%", body)} <= held
+
+
+def test_a_transcribed_table_keeps_its_slips():
+    paper = load_paper("kumar2021")
+    assert paper.cell("Table 2", "Happy / precision").printed == "0.88"
+    assert paper.cell("Section 5", "Happy / precision").printed == "0.80"
+    assert sum(c.value for c in paper.find(table="Table 2", metric="support") if c.class_name) == 3532
+    assert {c.value for c in paper.find(metric="recall", class_name="happy")} == {0.84}
+    assert paper.find(metric="no such metric") == ()
+
+
+def test_a_log_is_read_across_its_line_breaks():
+    paper = load_paper("bamb2023")
+    assert paper.cell("Slide: FER dataset", "epoch 47 / val_accuracy").value == 0.8496
+    assert paper.cell("Slide: FER dataset", "epoch 47 / steps").value == 574
+    assert paper.cell("Slide: RAF + FER dataset 48X48", "epoch 50 / val_accuracy").value == 0.8571
+
+
+def test_confusion_matrices_have_the_truth_in_rows():
+    relu, swish = load_paper("dubey2020").confusion_matrices
+    assert relu.class_names == swish.class_names == ("negative", "positive", "surprise")
+    assert relu.counts == ((14, 1, 6), (1, 2, 0), (4, 0, 4))
+    assert swish.counts[0] == (14, 4, 3)
+    (fer,) = load_paper("srivastav2024").confusion_matrices
+    assert len(fer.class_names) == 7 and sum(map(sum, fer.counts)) == 7175
+    assert fer.counts[fer.class_names.index("disgust")] == (22, 43, 13, 4, 2, 6, 2)
+
+
+@pytest.mark.parametrize(
+    ("printed", "unit", "value"),
+    [
+        ("62.5%", "percent", 0.625),
+        ("92 %", "percent", 0.92),
+        ("0.80", "fraction", 0.8),
+        ("28,273", "count", 28273),
+        ("138M", "count", 138e6),
+        ("seven", "count", 7),
+        ("03:48", "minutes:seconds", 228),
+    ],
+)
+def test_printed_forms_are_understood(printed, unit, value):
+    assert parse_printed(printed, unit=unit) == value
+
+
+@given(st.integers(0, 10_000))
+def test_a_percentage_is_its_hundredth_part_exactly(hundredths):
+    printed = f"{hundredths // 100}.{hundredths % 100:02d}%"
+    assert parse_printed(printed, unit="percent") == hundredths / 10_000
+
+
+@pytest.mark.parametrize(
+    ("printed", "unit"),
+    [
+        ("1.2", "fraction"),
+        ("101%", "percent"),
+        ("-1", "count"),
+        ("2.5", "count"),
+        ("nan", "loss"),
+        ("", "loss"),
+    ],
+)
+def test_impossible_values_are_refused(printed, unit):
+    with pytest.raises(ValueError, match=unit):
+        parse_printed(printed, unit=unit)
+
+
+def test_an_unknown_paper_names_the_nearest():
+    with pytest.raises(KeyError, match="kumar2021"):
+        load_paper("kumar2012")
+
+
+def test_an_unknown_cell_names_the_nearest():
+    with pytest.raises(KeyError, match="Table 2: Happy / precision"):
+        load_paper("kumar2021").cell("Table 2", "Hapy / precision")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"kumar2021\.yaml"):
+        load_paper("kumar2021", folder=tmp_path)
+
+
+def test_a_small_file_is_read(tmp_path):
+    (cell,) = load_small(tmp_path, SMALL).cells
+    assert (cell.class_name, cell.metric, cell.value) == ("happy", "recall", 0.84)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("title: A study", "titel: A study", "titel"),
+        ("recall: percent", "recall: per cent", "fields.recall"),
+        ("recall: percent", "recal: percent", "recal"),
+        ("Happy\\t84", "Happy\\t84\\t85", "does not fit"),
+        ("Happy\\t84", "Happy\\t840", "Happy / recall"),
+        ("Happy\\t84", "Happy\\t84\\nHappy\\t85", "more than once"),
+        ("cell: Happy / recall", "cell: Sad / recall", "Sad / recall"),
+        ("title: A study", "title: [", "YAML|parsing"),
+        ("seeds: e}", "sead: e}", "protocol"),
+    ],
+)
+def test_a_malformed_file_is_named_with_its_entry(tmp_path, old, new, named):
+    with pytest.raises(ValueError, match=rf"(?s)kumar2021\.yaml.*({named})"):
+        load_small(tmp_path, SMALL.replace(old, new))
+
+
+def test_a_phrase_must_hold_its_number(tmp_path):
+    cells = "[{cell: a, metric: accuracy, unit: percent, printed: 81%}]"
+    with pytest.raises(ValueError, match="the context does not hold '81%'"):
+        load_small(tmp_path, SMALL + f"statements: [{{table: T, context: about 80%, cells: {cells}}}]")

@@ -1,0 +1,367 @@
+import base64
+import sys
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from fer_utils import evaluation, plots
+from fer_utils.data.faceset import FaceSet
+from fer_utils.labels import FER6, FER7
+
+RNG = np.random.default_rng(0)
+K, SIDE = 3, 12
+NAMES = ("angry", "happy", "sad")
+
+
+def faces(n: int = 30, *, source: str = "synthetic", name: str = "toy") -> FaceSet:
+    return FaceSet(
+        name=name,
+        source=source,
+        images=RNG.integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8),
+        labels=np.arange(n) % K,
+        class_names=NAMES,
+        split=np.array(["train", "train", "validation", "validation", "test"])[np.arange(n) % 5],
+        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
+    )
+
+
+def predictions(n: int = 40, class_names: tuple[str, ...] = NAMES) -> evaluation.Predictions:
+    k = len(class_names)
+    return evaluation.Predictions(
+        sample_id=[f"toy-{i:03d}" for i in range(n)],
+        truth=np.arange(n) % k,
+        probabilities=RNG.dirichlet(np.ones(k), size=n),
+        class_names=class_names,
+    )
+
+
+def history(epochs: int = 4) -> pd.DataFrame:
+    fall = np.linspace(1, 0.5, epochs)
+    columns = {"loss": fall, "accuracy": 1 - fall, "val_loss": fall, "val_accuracy": 1 - fall}
+    return pd.DataFrame({"epoch": np.arange(1, epochs + 1)} | columns)
+
+
+def record(value: float, n: int = 40) -> dict:
+    return {"value": value, "ci95": [value - 0.1, value + 0.1], "n": n}
+
+
+def rows() -> pd.DataFrame:
+    columns = ["label", "printed", "measured", "low", "high", "n"]
+    values = [
+        ("a", 0.6, 0.5, 0.4, 0.6, 3589),
+        ("b", 0.7, None, None, None, None),
+        ("c", None, 0.3, 0.2, 0.4, 50),
+    ]
+    return pd.DataFrame(values, columns=columns)
+
+
+def words(figure: Figure) -> str:
+    return " | ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
+
+
+EVERY_FIGURE = {
+    "class_split_counts": lambda: plots.class_split_counts(faces()),
+    "sample_grid": lambda: plots.sample_grid(faces(), per_class=4),
+    "mean_faces": lambda: plots.mean_faces(faces()),
+    "duplicate_groups": lambda: plots.duplicate_groups(faces(), [[0, 1], [2, 3, 4, 5]]),
+    "no duplicates": lambda: plots.duplicate_groups(faces(), []),
+    "learning_curves": lambda: plots.learning_curves(history(), best_epoch=3),
+    "confusion_matrix": lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES, title="toy"),
+    "roc_curves": lambda: plots.roc_curves(predictions()),
+    "per_class_f1": lambda: plots.per_class_f1(evaluation.evaluate(predictions(), n_boot=0).per_class),
+    "prediction_grid": lambda: grid(),
+    "mistake": lambda: one_mistake(),
+    "paper_vs_measured": lambda: plots.paper_vs_measured(rows()),
+    "metric_intervals": lambda: plots.metric_intervals(
+        {"run": {"accuracy": record(0.5)}}, metrics=["accuracy"]
+    ),
+}
+
+
+def grid(**changed: object) -> Figure:
+    arguments = {
+        "truths": np.array([0, 1]),
+        "probabilities": np.array([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7]]),
+        "class_names": NAMES,
+    }
+    return plots.prediction_grid(faces(2).images, **(arguments | changed))
+
+
+def one_mistake(truth: int = 1) -> Figure:
+    return plots.mistake(faces(1).images[0], probabilities=[0.7, 0.2, 0.1], truth=truth, class_names=NAMES)
+
+
+def test_every_figure_is_drawn_here():
+    functions = {name for name in plots.__all__ if callable(getattr(plots, name))}
+    assert functions - {"show", "browse"} <= set(EVERY_FIGURE)
+
+
+@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+def test_a_figure_fits_a_report_and_leaves_no_trace(draw):
+    before = dict(matplotlib.rcParams)
+    figure = draw()
+    assert isinstance(figure, Figure) and plt.get_fignums() == []
+    assert dict(matplotlib.rcParams) == before
+    width = figure.get_figwidth() * figure.dpi
+    assert 600 <= width <= 910
+
+
+# --- the data -------------------------------------------------------------------------------------
+
+
+def test_every_class_and_split_has_a_bar_with_its_number():
+    figure = plots.class_split_counts(faces())
+    (ax,) = figure.axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == list(NAMES)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train", "validation", "test"]
+    heights = [[bar.get_height() for bar in bars] for bars in ax.containers]
+    np.testing.assert_array_equal(np.transpose(heights), faces().counts().iloc[:-1, :-1])
+    assert "toy (synthetic): 30 images" in words(figure)
+
+
+def test_synthetic_faces_are_called_so_and_real_ones_are_not():
+    for draw in (plots.class_split_counts, plots.sample_grid, plots.mean_faces):
+        assert "synthetic" in words(draw(faces()))
+        assert "synthetic" not in words(draw(faces(source="real")))
+    assert "synthetic (synthetic)" not in words(plots.mean_faces(faces(name="synthetic")))
+
+
+def test_the_sample_is_chosen_by_the_seed_and_shows_one_class_a_row():
+    toy = faces()
+    pixels = [plots.sample_grid(toy, per_class=4, seed=s).axes[0].images[0].get_array() for s in (0, 0, 1)]
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    assert (pixels[0] != pixels[2]).any()
+    second_row = pixels[0][SIDE + 2 : 2 * SIDE + 2, :SIDE]
+    assert any((second_row == image).all() for image in toy.images[toy.labels == 1])
+    ticks = plots.sample_grid(toy).axes[0].get_yticklabels()
+    assert [tick.get_text() for tick in ticks] == list(NAMES)
+
+
+def test_classes_with_few_or_no_images_leave_room_empty():
+    toy = faces().take(np.array([0, 3, 1]))
+    pixels = plots.sample_grid(toy, per_class=4).axes[0].images[0].get_array()
+    assert (pixels[-SIDE:] == 255).all() and (pixels[SIDE + 2 : -SIDE, SIDE:] == 255).all()
+    figure = plots.mean_faces(toy)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["n = 2", "n = 1", "n = 0"]
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), toy.images[:2].mean(axis=0))
+
+
+def test_duplicates_show_split_and_class_and_how_many_are_left_out():
+    figure = plots.duplicate_groups(faces(), [[0, 2], [1, 3, 4, 5], [6, 7]], limit=2)
+    assert len(figure.axes) == 2
+    assert "group 2: 4 copies, 1 not shown" in words(figure) and "2 of 3 groups" in words(figure)
+    assert "train\nangry | validation\nsad" in words(figure)
+    assert "no two images are equal" in words(plots.duplicate_groups(faces(), []))
+
+
+@pytest.mark.parametrize("group", [[0], [-1, 0], [0, 30]])
+def test_a_group_that_is_none_is_refused(group):
+    with pytest.raises(ValueError, match="group 1 needs two or more rows of 0 to 29"):
+        plots.duplicate_groups(faces(), [[0, 1], group])
+
+
+# --- training and its results ---------------------------------------------------------------------
+
+
+def test_learning_curves_mark_the_chosen_epoch_in_both_panels():
+    figure = plots.learning_curves(history(), best_epoch=3)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Loss", "Accuracy"]
+    assert [len(ax.lines) for ax in figure.axes] == [3, 3]
+    assert list(figure.axes[1].lines[2].get_xdata()) == [3, 3]
+    one_epoch = plots.learning_curves(history(1)).axes
+    assert [len(ax.lines) for ax in one_epoch] == [2, 2]
+    assert all(tick == round(tick) for tick in one_epoch[0].get_xticks())
+
+
+def test_learning_curves_refuse_a_wrong_history():
+    with pytest.raises(ValueError, match="no column 'val_loss'"):
+        plots.learning_curves(history().drop(columns="val_loss"))
+    with pytest.raises(ValueError, match="no rows"):
+        plots.learning_curves(history(0))
+    with pytest.raises(ValueError, match="best_epoch 9"):
+        plots.learning_curves(history(), best_epoch=9)
+
+
+def test_confusion_matrix_prints_counts_and_shares_of_the_true_class():
+    figure = plots.confusion_matrix([[3, 1, 0], [0, 2000, 0], [0, 0, 0]], NAMES, title="toy")
+    counts, shares = ([text.get_text() for text in ax.texts] for ax in figure.axes)
+    assert counts == ["3", "1", "0", "0", "2,000", "0", "0", "0", "0"]
+    assert shares == ["75", "25", "0", "0", "100", "0", "–", "–", "–"]
+    assert figure.axes[0].get_ylabel() == "truth" and figure.axes[1].get_xlabel() == "predicted"
+
+
+@pytest.mark.parametrize("matrix", [np.eye(2), np.ones((3, 2)), np.ones(3)])
+def test_a_confusion_matrix_must_fit_its_classes(matrix):
+    with pytest.raises(ValueError, match=r"3 classes need \(3, 3\)"):
+        plots.confusion_matrix(matrix, NAMES)
+
+
+def test_roc_curves_name_each_class_with_its_area_and_draw_chance():
+    toy = predictions(140, FER7)
+    (ax,) = plots.roc_curves(toy).axes
+    expected = [f"{name} {curve.auc:.3f}" for name, curve in evaluation.roc_curves(toy).items()]
+    assert [line.get_label() for line in ax.lines] == ["chance 0.500", *expected]
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 8
+
+
+def test_printed_values_stand_on_the_bar_they_belong_to():
+    per_class = evaluation.evaluate(predictions(), n_boot=0).per_class
+    published = {"happy": {"f1": 0.62}, "angry": {"precision": 0.5}}
+    (ax,) = plots.per_class_f1(per_class, published=published, published_label="Kumar").axes
+    assert len(ax.containers) == 3 and ax.lines[0].get_label() == "Kumar"
+    f1_of_happy, precision_of_angry = ax.containers[2][1], ax.containers[0][0]
+    for bar, x, y in zip((f1_of_happy, precision_of_angry), *ax.lines[0].get_data(), strict=True):
+        assert x == pytest.approx(bar.get_x() + bar.get_width() / 2) and y in (0.62, 0.5)
+    assert len(plots.per_class_f1(per_class).axes[0].lines) == 0
+
+
+def test_undefined_rates_have_no_bar_and_unknown_printed_classes_are_refused():
+    per_class = [{"class": "sad", "support": 0, "precision": 0.0, "recall": None, "f1": None, "auc": None}]
+    (ax,) = plots.per_class_f1(per_class).axes
+    assert np.isnan(ax.containers[1][0].get_height())
+    with pytest.raises(ValueError, match="'fear f1' has no bar"):
+        plots.per_class_f1(per_class, published={"fear": {"f1": 0.5}})
+
+
+def test_right_and_wrong_differ_in_sign_and_frame():
+    right, wrong = grid().axes
+    assert right.get_title() == "✓ angry 0.80" and wrong.get_title() == "✗ sad 0.70"
+    assert wrong.get_xlabel() == "truth: happy"
+    assert right.spines["left"].get_edgecolor() != wrong.spines["left"].get_edgecolor()
+
+
+def test_predictions_must_fit_the_images():
+    for changed, message in (
+        ({"truths": [0]}, r"truths of shape \(2,\)"),
+        ({"class_names": FER6}, r"probabilities of shape \(2, 6\)"),
+        ({"truths": [0, 3]}, "truths must be 0 to 2"),
+        ({"columns": 0}, "one column"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            grid(**changed)
+    with pytest.raises(ValueError, match=r"shape \(N, H, W\)"):
+        plots.prediction_grid(
+            np.empty((0, 8, 8)), truths=[], probabilities=np.empty((0, 3)), class_names=NAMES
+        )
+
+
+def test_a_mistake_stands_beside_all_its_probabilities():
+    face, bars = one_mistake().axes
+    assert len(face.images) == 1 and [bar.get_width() for bar in bars.patches] == [0.7, 0.2, 0.1]
+    assert [tick.get_text() for tick in bars.get_yticklabels()] == ["angry", "happy  (truth)", "sad"]
+    assert bars.get_title(loc="left") == "✗ predicted angry, probability 0.70"
+    assert "✓" in words(one_mistake(truth=0))
+
+
+# --- several runs ---------------------------------------------------------------------------------
+
+
+def test_printed_and_measured_are_told_apart_and_what_did_not_run_says_so():
+    (ax,) = plots.paper_vs_measured(rows()).axes
+    measured, printed = ax.lines
+    assert printed.get_zorder() < measured.get_zorder()  # equal numbers: both stay visible
+    assert printed.get_marker() == "D" and printed.get_markerfacecolor() == "white"
+    np.testing.assert_array_equal(printed.get_xdata(), [0.6, 0.7, np.nan])
+    np.testing.assert_array_equal(measured.get_xdata(), [0.5, np.nan, 0.3])
+    assert [text.get_text() for text in ax.texts] == ["n = 3,589", "not run", "n = 50"]
+    assert ax.get_xlim() == (0, 1)
+    with pytest.raises(ValueError, match="no column 'n'"):
+        plots.paper_vs_measured(rows().drop(columns="n"))
+
+
+def test_runs_are_drawn_with_their_baselines():
+    toy = predictions()
+    metrics = evaluation.evaluate(toy, n_boot=20).metrics
+    baselines = evaluation.baselines(toy, majority_class=0, n_boot=0)
+    figure = plots.metric_intervals({"a": metrics, "b": metrics}, baselines=baselines)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["accuracy", "balanced accuracy", "macro F1"]
+    _, chance, measured = figure.axes[0].lines
+    assert chance.get_xdata()[0] == pytest.approx(1 / K)
+    assert list(measured.get_xdata()) == [metrics["accuracy"]["value"]] * 2
+    assert "a\nn = 40" in words(figure) and "majority baseline" in words(figure)
+
+
+def test_a_metric_without_interval_is_drawn_and_one_that_is_missing_refused():
+    plots.metric_intervals({"a": {"accuracy": record(0.5) | {"ci95": None}}}, metrics=["accuracy"])
+    with pytest.raises(ValueError, match="run 'a' has no macro_f1"):
+        plots.metric_intervals({"a": {"accuracy": record(0.5)}}, metrics=["accuracy", "macro_f1"])
+    with pytest.raises(ValueError, match="no runs"):
+        plots.metric_intervals({})
+
+
+# --- in a notebook --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """What would be sent to the notebook."""
+    sent = []
+    monkeypatch.setattr(plots.notebook, "display", sent.append)
+    return sent
+
+
+def test_show_publishes_a_png_with_its_alternative_text(published):
+    plots.show(one_mistake(), alt='A "face" & its scores')
+    from IPython.core.formatters import DisplayFormatter
+
+    data, metadata = DisplayFormatter().format(published[0])
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"] == repr(published[0]) == 'A "face" & its scores'
+    assert metadata == {"image/png": {"alt": 'A "face" & its scores'}}
+    nbformat.validate(
+        nbformat.v4.new_output("display_data", data=data, metadata=metadata), ref="output", version=4
+    )
+
+
+@pytest.mark.parametrize("alt", ["", " \n"])
+def test_show_insists_on_an_alternative_text(alt, published):
+    with pytest.raises(ValueError, match="say in alt"):
+        plots.show(Figure(), alt=alt)
+    assert not published
+
+
+def test_show_stores_the_same_bytes_for_the_same_figure(tmp_path, published):
+    toy = faces()
+    for folder in ("a", "b"):
+        plots.show(plots.sample_grid(toy), alt="faces", name="sample", folder=tmp_path / folder)
+    first, second = ((tmp_path / folder / "sample.png").read_bytes() for folder in ("a", "b"))
+    assert first == second == published[0].png
+    assert Image.open(tmp_path / "a" / "sample.png").text == {}
+    with pytest.raises(ValueError, match="both its name and the folder"):
+        plots.show(Figure(), alt="faces", folder=tmp_path)
+
+
+def test_a_sample_of_noisy_faces_is_small_enough_to_be_stored(published):
+    noisy = replace(faces(60), images=RNG.integers(0, 256, (60, 48, 48), dtype=np.uint8))
+    plots.show(plots.sample_grid(noisy), alt="noise")
+    assert len(published[0].png) < 250_000
+
+
+def test_browse_redraws_when_the_slider_moves(monkeypatch, published):
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
+    drawn = []
+    plots.browse(lambda i: drawn.append(i) or one_mistake(truth=i), 3, label="mistake")
+    slider, picture = published[0].children
+    assert (slider.min, slider.max, slider.description) == (0, 2, "mistake")
+    first = picture.value
+    slider.value = 2
+    assert drawn == [0, 2] and picture.value != first
+
+
+def test_browse_draws_nothing_without_jupyterlab_or_without_figures(monkeypatch, published):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    plots.browse(lambda i: pytest.fail("drawn"), 3, label="mistake")
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
+    plots.browse(lambda i: pytest.fail("drawn"), 0, label="mistake")
+    assert not published

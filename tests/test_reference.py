@@ -1,0 +1,72 @@
+"""The committed runs on real data: each published number can be computed again from its predictions."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fer_utils.evaluation import Predictions, evaluate
+from fer_utils.files import PROJECT, read_json
+from fer_utils.params import read_yaml, yaml_runs
+from fer_utils.report import load_results, readme_table
+from fer_utils.schema import check_results
+
+REFERENCE = PROJECT / "reports" / "reference"
+RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions.npz"))
+RESULTS = sorted(path.parent.name for path in REFERENCE.glob("*/results.json"))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_metrics_are_what_the_predictions_give(run):
+    results = read_json(REFERENCE / run / "results.json")
+    again = evaluate(Predictions.load(REFERENCE / run / "predictions.npz"))
+    assert again.confusion_matrix == results["confusion_matrix"]
+    assert set(again.metrics) == set(results["metrics"])
+    for name, record in again.metrics.items():
+        stored = results["metrics"][name]
+        assert record["n"] == stored["n"]
+        assert record["value"] == pytest.approx(stored["value"], abs=1e-12)
+        assert record["ci95"] == pytest.approx(stored["ci95"], abs=1e-9)
+    for measured, stored in zip(again.per_class, results["per_class"], strict=True):
+        assert measured == pytest.approx(stored)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_predictions_are_small_and_each_image_is_judged_once(run):
+    path = REFERENCE / run / "predictions.npz"
+    assert path.stat().st_size <= 150_000
+    predictions = Predictions.load(path)
+    assert len(np.unique(predictions.sample_id)) == len(predictions)
+
+
+@pytest.mark.parametrize("run", RESULTS)
+def test_a_reference_run_is_complete_on_real_data_and_made_from_its_yaml(run):
+    results = read_json(REFERENCE / run / "results.json")
+    check_results(results)
+    assert results["status"] == "done"
+    assert results["profile"] == "reference"
+    if "dataset" in results:
+        assert results["dataset"]["source"] == "real"
+    assert run in yaml_runs(PROJECT / "params" / "reference")
+    stated = read_yaml(PROJECT / "params" / "reference" / f"{run}.yaml")
+    assert {name: results["params"][name] for name in stated} == stated
+    assert "/" + "root" not in json.dumps(results)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_reported_set_is_private_test_and_chosen_on_public_test(run):
+    results = read_json(REFERENCE / run / "results.json")
+    ids = Predictions.load(REFERENCE / run / "predictions.npz").sample_id
+    assert all("/PrivateTest_" in name for name in ids)
+    assert len(ids) == {"fer6": 3_534, "fer7": 3_589}[results["params"]["label_set"]]
+    assert "best on validation" in results["protocol"]["selection"]
+
+
+def test_the_table_in_the_readme_is_the_one_that_the_runs_give():
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- results:start -->")[1].split("<!-- results:end -->")[0]
+    assert shown.strip() == readme_table(load_results(REFERENCE)).strip()
+
+
+def test_both_studies_of_the_baseline_have_a_reference_run():
+    assert {"10_baseline_cnn--kumar2021", "10_baseline_cnn--bamb2023"} <= set(RUNS)

@@ -1,0 +1,265 @@
+"""One run: a whole folder or none, whatever happens to the notebook, its kernel or the machine."""
+
+import fcntl
+import os
+import signal
+import threading
+import time
+
+import nbformat
+import papermill
+import pytest
+from conftest import RUN, WRITE_RESULTS, TinyProject
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from fer_utils.cli import main
+from fer_utils.files import ConfigError, project_path
+from fer_utils.params import notebook_path
+from fer_utils.report import write_index
+from fer_utils.runner import run_yaml
+
+MISSING = "looked for /somewhere/fer2013.csv"
+CHECK = "from fer_utils.params import BaselineCNN\n\nparams = BaselineCNN.from_notebook()"
+
+
+def left_behind(tiny: TinyProject) -> list[str]:
+    """Return the files of runs under way or abandoned."""
+    return [path.name for path in tiny.staging.rglob("*") if path.is_file()]
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def cell_error(name: str, text: str) -> PapermillExecutionError:
+    return PapermillExecutionError(
+        cell_index=1, exec_count=2, source="", ename=name, evalue=text, traceback=[]
+    )
+
+
+@pytest.fixture
+def stopped_by(monkeypatch):
+    """Return a function that lets every execution end in the given error, after the kernel said something."""
+
+    def arrange(error: BaseException, said: bytes = b"") -> None:
+        def execute(*_, **__):
+            os.write(2, said)
+            raise error
+
+        monkeypatch.setattr(papermill, "execute_notebook", execute)
+
+    return arrange
+
+
+# --- with a real kernel ------------------------------------------------------------------------------
+
+
+def test_a_good_run_leaves_a_whole_folder_and_one_line(tiny, capfd):
+    chatter = "import os\n\nassert os.write(2, b'a framework greets') and reports_dir == 'elsewhere'"
+    tiny.write(chatter, WRITE_RESULTS, yaml="reports_dir: elsewhere")
+    (tiny.failed / "figures").mkdir(parents=True)
+    assert run_yaml(tiny.yaml) == "done"
+    assert tiny.results(tiny.target)["run"] == RUN
+    assert {path.name for path in tiny.target.iterdir()} == {
+        "notebook.ipynb", "report.html", "results.json", "kernel.log",
+    }  # fmt: skip
+    assert left_behind(tiny) == []
+    assert not tiny.failed.exists(), "an earlier failure is history"
+
+    page, log = (tiny.target / "report.html").read_text("utf-8"), (tiny.target / "kernel.log").read_text()
+    notebook = (tiny.target / "notebook.ipynb").read_text("utf-8")
+    assert "a framework greets" in log
+    for text in (page, notebook):
+        assert f"written to reports/smoke/{RUN}" in text
+        assert ".staging" not in text and str(tiny.folder) not in text
+
+    out, err = capfd.readouterr()
+    assert err == "" and len(out.splitlines()) == 1
+    assert out.startswith(f"smoke/{RUN} ") and out.endswith(" s  done\n")
+
+
+def test_a_failing_cell_is_shown_and_the_earlier_good_folder_untouched(tiny, capfd):
+    tiny.finished_earlier()
+    tiny.write(WRITE_RESULTS, "raise ValueError('the loss is not a number')")
+    assert main(["run", str(tiny.yaml)]) == 1
+    assert "90_summary: failed: ValueError: the loss is not a number" in capfd.readouterr().err
+    assert tiny.results(tiny.target)["reason"] == "made earlier"
+    assert tiny.results(tiny.failed)["status"] == "failed"
+    assert tiny.results(tiny.failed)["reason"] == "ValueError: the loss is not a number"
+    assert "the loss is not a number" in (tiny.failed / "report.html").read_text("utf-8")
+    assert left_behind(tiny) == []
+    page = write_index(tiny.target.parent).read_text("utf-8")
+    assert "the loss is not a number" in page and f".failed/{RUN}/report.html" in page
+
+
+def test_a_kernel_that_dies_is_a_failure_even_after_the_result_was_written(tiny, capfd):
+    death = "import os, signal\n\nos.write(2, b'out of memory\\n')\nos.kill(os.getpid(), signal.SIGKILL)"
+    tiny.write(WRITE_RESULTS, death)
+    assert main(["run", str(tiny.yaml)]) == 1
+    assert tiny.results(tiny.failed)["reason"].endswith("Kernel died; last line of kernel.log: out of memory")
+    assert not tiny.target.exists()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_killed_run_leaves_nothing_that_looks_finished_and_can_be_made_again(tiny):
+    slow = "import os, time\nfrom pathlib import Path\n\nPath(reports_dir).write_text(str(os.getpid()))\n"
+    started = tiny.folder / "started"
+    tiny.write(WRITE_RESULTS, slow + "time.sleep(600)", yaml=f"reports_dir: {started}")
+    process = tiny.command_line("run", tiny.yaml)
+    try:
+        wait_for(lambda: started.exists() and started.read_text())
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert not tiny.target.exists() and not tiny.failed.exists()
+    assert "results.json" in left_behind(tiny), "killed too early to show anything"
+
+    tiny.write(slow, WRITE_RESULTS, yaml=f"reports_dir: {tiny.folder / 'again'}")
+    assert run_yaml(tiny.yaml) == "done"
+    assert left_behind(tiny) == [] and tiny.results(tiny.target)["status"] == "done"
+    wait_for(lambda: has_ended(int(started.read_text())), seconds=10)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the orphaned kernel of a killed runner is gone (or a zombie that nobody waits for)."""
+    try:
+        return " Z " in open(f"/proc/{pid}/stat").read()
+    except FileNotFoundError:
+        return True
+
+
+def test_a_second_runner_waits_for_the_first(tiny, capfd):
+    tiny.write(WRITE_RESULTS)
+    lock = tiny.folder / "reports" / ".locks" / "smoke" / RUN
+    lock.parent.mkdir(parents=True)
+    said, status = [], []
+    with open(lock, "w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = threading.Thread(target=lambda: status.append(run_yaml(tiny.yaml)), daemon=True)
+        second.start()
+        wait_for(lambda: said.append(capfd.readouterr().err) or "already being made" in "".join(said))
+        assert not tiny.staging.exists() and status == []
+    second.join(60)
+    assert status == ["done"] and tiny.results(tiny.target)["status"] == "done"
+
+
+def test_a_parameter_misspelt_for_papermill_fails_and_names_the_right_one(tmp_path):
+    stored = nbformat.read(notebook_path("10_baseline_cnn"), as_version=4)
+    defaults = next(cell for cell in stored.cells if cell.cell_type == "code")
+    notebook = nbformat.v4.new_notebook(cells=[defaults, nbformat.v4.new_code_cell(CHECK)])
+    notebook.metadata = stored.metadata
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    with pytest.raises(PapermillExecutionError, match="unknown parameter 'epoch'; did you mean 'epochs'"):
+        papermill.execute_notebook(
+            tmp_path / "in.ipynb", tmp_path / "out.ipynb", parameters={"epoch": 3}, kernel_name="python3",
+            progress_bar=False, cwd=project_path(""),
+        )  # fmt: skip
+
+
+# --- however an execution ends -----------------------------------------------------------------------
+
+
+def test_missing_data_is_not_run_which_is_no_failure(tiny, stopped_by, capfd):
+    tiny.write()
+    stopped_by(cell_error("MissingData", f"{MISSING} or {tiny.folder}/data/raw"))
+    assert main(["run", str(tiny.yaml)]) == 0
+    content = tiny.results(tiny.target)
+    assert (content["status"], content["reason"]) == ("not_run", f"{MISSING} or data/raw")
+    assert f"90_summary: not run: {MISSING}" in capfd.readouterr().err
+
+
+def test_missing_data_does_not_replace_an_earlier_result(tiny, stopped_by):
+    tiny.finished_earlier()
+    tiny.write()
+    stopped_by(cell_error("MissingData", MISSING))
+    assert run_yaml(tiny.yaml) == "not_run"
+    assert tiny.results(tiny.target)["reason"] == "made earlier"
+    assert tiny.results(tiny.failed)["status"] == "not_run"
+
+
+def test_missing_data_replaces_an_earlier_folder_that_holds_no_result(tiny, stopped_by):
+    tiny.target.mkdir(parents=True)
+    (tiny.target / "results.json").write_text("half of")
+    tiny.write()
+    stopped_by(cell_error("MissingData", MISSING))
+    assert run_yaml(tiny.yaml) == "not_run"
+    assert tiny.results(tiny.target)["status"] == "not_run"
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "reason"),
+    [
+        (cell_error("MissingData", ""), b"", "MissingData: "),
+        (
+            cell_error("ConfigError", "unknown parameter 'epoch'"),
+            b"noise",
+            "ConfigError: unknown parameter 'epoch'",
+        ),
+        (DeadKernelError("Kernel died"), b"", "DeadKernelError: Kernel died"),
+        (
+            DeadKernelError("Kernel died"),
+            b"one\n LLVM ERROR: twice \n\n",
+            "DeadKernelError: Kernel died; last line of kernel.log: LLVM ERROR: twice",
+        ),
+        (
+            RuntimeError("Kernel didn't respond"),
+            b"\xff\n",
+            "RuntimeError: Kernel didn't respond; last line of kernel.log: \N{REPLACEMENT CHARACTER}",
+        ),
+    ],
+)
+def test_every_other_end_is_a_failure_with_its_reason(tiny, stopped_by, capfd, error, said, reason):
+    tiny.write()
+    stopped_by(error, said)
+    assert main(["run", str(tiny.yaml)]) == 1
+    assert (tiny.results(tiny.failed)["status"], tiny.results(tiny.failed)["reason"]) == ("failed", reason)
+    assert (tiny.failed / "kernel.log").read_bytes() == said
+    out, err = capfd.readouterr()
+    assert out.endswith("failed\n") and err == f"90_summary: failed: {reason}\n"
+
+
+def test_a_notebook_that_ends_without_a_result_has_failed(tiny, monkeypatch):
+    tiny.write()
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: None)
+    assert run_yaml(tiny.yaml) == "failed"
+    assert "ended without writing results.json" in tiny.results(tiny.failed)["reason"]
+
+
+def test_a_run_that_is_interrupted_gives_back_the_terminal_and_cleans_up(tiny, stopped_by, capfd):
+    tiny.write()
+    stopped_by(KeyboardInterrupt(), b"only for the log")
+    with pytest.raises(KeyboardInterrupt):
+        run_yaml(tiny.yaml)
+    os.write(2, b"heard again")
+    out, err = capfd.readouterr()
+    assert err == "heard again" and out.endswith("stopped\n")
+    assert left_behind(tiny) == [] and not tiny.target.exists() and not tiny.failed.exists()
+
+
+def test_runs_whose_names_begin_alike_leave_each_others_staging_alone(tiny, stopped_by):
+    tiny.write()
+    other = tiny.staging / "smoke" / f"{RUN}.1" / "under_way"
+    other.mkdir(parents=True)
+    stopped_by(cell_error("ValueError", "boom"))
+    run_yaml(tiny.yaml)
+    assert other.is_dir()
+
+
+def test_a_parameter_file_that_cannot_be_used_starts_nothing(tiny, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it was executed"))
+    tiny.write(yaml="report_dir: reports")
+    with pytest.raises(ConfigError, match="did you mean 'reports_dir'"):
+        run_yaml(tiny.yaml)
+    assert not (tiny.folder / "reports").exists()
+
+
+def test_reports_may_be_kept_elsewhere(tiny, stopped_by, tmp_path, monkeypatch):
+    tiny.write()
+    monkeypatch.chdir(tmp_path)
+    stopped_by(cell_error("MissingData", MISSING))
+    run_yaml(tiny.yaml, reports=tmp_path.relative_to(tmp_path) / "kept")
+    assert tiny.results(tmp_path / "kept" / "smoke" / RUN)["status"] == "not_run"

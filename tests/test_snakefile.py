@@ -1,0 +1,62 @@
+"""`make reproduce` makes what is missing, again what failed, and nothing else."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SNAKEFILE = Path(__file__).parents[1] / "Snakefile"
+PYTHON = """\
+#!/bin/sh
+# Stands in for `python -m fer_utils.cli <command> ...`: notes what was asked for and does as it was told.
+echo "$3 $(basename -- "$4" .yaml)" >> calls
+mkdir -p reports/smoke
+test "$3" = index && touch reports/smoke/index.html
+test ! -e broken
+"""
+EVERYTHING = ["index --profile", "run 10_a", "run 10_a--b", "run 10_a--c", "run 90_summary"]
+
+
+@pytest.fixture
+def reproduce(tmp_path):
+    """Return a function that makes an imitated project: exit status, and the commands in order of name."""
+    for run in ("10_a", "10_a--b", "10_a--c", "90_summary"):
+        (tmp_path / "params" / "smoke").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "params" / "smoke" / f"{run}.yaml").touch()
+    for file in (
+        "notebooks/10_a.ipynb",
+        "notebooks/90_summary.ipynb",
+        "fer_utils/cli.py",
+        ".venv/bin/python",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(PYTHON if file.endswith("python") else "")
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    shutil.copy(SNAKEFILE, tmp_path)
+    command = [Path(sys.executable).with_name("snakemake"), "--quiet", "all", "--cores", "2", "--nolock"]
+    options = ["--rerun-incomplete", "--keep-going", "all", "--config", "profile=smoke"]
+
+    def make() -> tuple[int, list[str]]:
+        calls = tmp_path / "calls"
+        calls.write_text("")
+        ended = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=False)
+        return ended.returncode, sorted(calls.read_text().splitlines())
+
+    return make
+
+
+def test_what_failed_or_changed_is_made_again_and_nothing_else(reproduce, tmp_path):
+    (tmp_path / "broken").touch()
+    assert reproduce()[0] == 1
+    assert (tmp_path / "reports" / "smoke" / "index.html").exists(), "a failure is shown on the page"
+    assert reproduce()[0] == 1, "the page exists, the runs do not"
+    (tmp_path / "broken").unlink()
+    assert reproduce() == (0, EVERYTHING)
+
+    (tmp_path / "params" / "smoke" / "10_a--b.yaml").write_text("seed: 1")
+    for run, status in (("10_a", "not_run"), ("10_a--c", "done")):
+        (tmp_path / "reports" / "smoke" / run / "results.json").write_text(f'{{"status": "{status}"}}')
+    without_c = [command for command in EVERYTHING if not command.endswith("--c")]
+    assert reproduce() == (0, without_c), "an edited file, and data that may be there by now"

@@ -1,0 +1,116 @@
+"""Splits are the official ones or say what they are, and shared pictures are found."""
+
+import numpy as np
+import pytest
+
+from fer_utils.data import FaceSet
+from fer_utils.data.quality import (
+    blank_images,
+    duplicate_groups,
+    duplicate_summary,
+    overlap_table,
+    shared_with,
+)
+from fer_utils.splits import official_split, stratified_holdout
+
+
+def faces(split: list[str], *, labels=None, images=None, subject=None, name="fer2013") -> FaceSet:
+    n = len(split)
+    return FaceSet(
+        name=name,
+        source="real",
+        images=np.random.default_rng(0).integers(256, size=(n, 4, 4), dtype=np.uint8)
+        if images is None
+        else images,
+        labels=np.arange(n) % 2 if labels is None else np.array(labels),
+        class_names=("happy", "sad"),
+        split=np.array(split),
+        sample_id=np.array([f"i{number:03d}" for number in range(n)]),
+        subject=subject if subject is None else np.array(subject),
+    )
+
+
+def test_the_official_split_of_fer2013_is_taken_as_it_is_and_named():
+    split = official_split(faces(["test", "train", "validation", "train"]))
+    assert split.train.sample_id.tolist() == ["i001", "i003"]
+    assert split.validation.sample_id.tolist() == ["i002"]
+    assert split.test.sample_id.tolist() == ["i000"]
+    assert split.description == "FER-2013 official: Training / PublicTest / PrivateTest"
+    assert split.subject_independent is None
+
+
+def test_a_pooled_test_set_is_reported_whole_and_a_tenth_of_the_training_images_chooses():
+    split = official_split(faces(["train"] * 40 + ["pooled_test"] * 6), seed=3)
+    assert len(split.test) == 6
+    assert (len(split.train), len(split.validation)) == (36, 4)
+    assert not set(split.train.sample_id) & set(split.validation.sample_id)
+    assert "cannot be told apart" in split.description and "official" not in split.description
+
+
+@pytest.mark.parametrize("present", [["train"] * 3, ["test"] * 3, ["train", "validation"]])
+def test_a_set_without_training_or_held_out_images_cannot_be_split(present):
+    with pytest.raises(ValueError, match="train and held-out images are needed"):
+        official_split(faces(present))
+
+
+@pytest.mark.parametrize(
+    ("subject", "independent", "words"),
+    [
+        (["a", "a", "b", "c"], True, "no identity is in two parts"),
+        (["a", "b", "b", "c"], False, "own training, validation and test parts"),
+        (["a", "a", "", "c"], None, "own training, validation and test parts"),
+    ],
+)
+def test_subject_independence_is_claimed_only_where_it_holds(subject, independent, words):
+    split = official_split(faces(["train", "train", "validation", "test"], subject=subject, name="other"))
+    assert split.subject_independent is independent
+    assert words in split.description
+
+
+def test_a_stratified_holdout_takes_its_share_of_every_class_and_repeats_with_its_seed():
+    both = faces(["train"] * 60, labels=[0] * 40 + [1] * 20)
+    rest, held_out = stratified_holdout(both, share=0.25, seed=1)
+    assert np.bincount(held_out.labels).tolist() == [10, 5]
+    assert sorted([*rest.sample_id, *held_out.sample_id]) == both.sample_id.tolist()
+    assert held_out.sample_id.tolist() == sorted(held_out.sample_id)
+    again, other = (stratified_holdout(both, share=0.25, seed=seed)[1] for seed in (1, 2))
+    assert again.sample_id.tolist() == held_out.sample_id.tolist() != other.sample_id.tolist()
+
+
+def test_a_small_class_stays_in_both_parts_and_a_single_image_stays_in_training():
+    rest, held_out = stratified_holdout(faces(["train"] * 3, labels=[0, 0, 1]), share=0.1, seed=0)
+    assert np.bincount(rest.labels, minlength=2).tolist() == [1, 1]
+    assert np.bincount(held_out.labels, minlength=2).tolist() == [1, 0]
+
+
+def test_duplicates_blank_and_shared_pictures_are_found_to_the_pixel():
+    images = np.random.default_rng(1).integers(256, size=(6, 4, 4), dtype=np.uint8)
+    images[4], images[5], images[2] = images[1], images[1], 7
+    one = faces(["train"] * 3 + ["test"] * 3, images=images)
+    assert [group.tolist() for group in duplicate_groups(one)] == [[1, 4, 5]]
+    assert blank_images(one).tolist() == [2]
+    assert shared_with(one.only("test"), one.only("train")).tolist() == [False, True, True]
+    almost = images.copy()
+    almost[4, 0, 0] ^= 1
+    assert [group.tolist() for group in duplicate_groups(faces(["train"] * 6, images=almost))] == [[1, 5]]
+
+
+def test_an_empty_part_has_no_duplicates_and_no_blank_images():
+    nothing = faces(["train"] * 2).only("test")
+    assert duplicate_groups(nothing) == []
+    assert blank_images(nothing).tolist() == []
+
+
+def test_the_overlap_of_parts_and_contradicting_labels_are_counted():
+    images = np.random.default_rng(2).integers(256, size=(6, 4, 4), dtype=np.uint8)
+    images[1], images[4], images[5] = images[0], images[0], images[3]
+    one = faces(["train"] * 3 + ["test"] * 3, images=images)
+    assert overlap_table(one).to_numpy().tolist() == [[1, 2], [1, 1]]
+    assert duplicate_summary(one, duplicate_groups(one)) == {
+        "images": 6,
+        "groups of identical images": 2,
+        "images that repeat another": 3,
+        "groups that cross splits": 1,
+        "groups with contradicting labels": 1,
+        "blank images": 0,
+    }

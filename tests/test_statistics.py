@@ -1,0 +1,133 @@
+"""Intervals cover what they promise to cover, and agree with statsmodels where it has them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from fer_utils.statistics import (
+    aggregate,
+    bootstrap_weights,
+    mcnemar_p_value,
+    paired_difference_interval,
+    percentile_interval,
+    wilson_interval,
+)
+
+counts = st.integers(0, 60)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+@settings(derandomize=True, deadline=None)
+def test_wilson_agrees_with_statsmodels_and_holds_the_proportion(trials):
+    successes, n = trials
+    low, high = wilson_interval(successes, n)
+    assert (low, high) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
+    assert 0 <= low <= successes / n <= high <= 1
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 5)])
+def test_wilson_refuses_impossible_counts(successes, n):
+    with pytest.raises(ValueError, match="0 <= successes <= n"):
+        wilson_interval(successes, n)
+
+
+def test_wilson_covers_95_percent_averaged_over_proportions():
+    n = 40
+    intervals = np.array([wilson_interval(successes, n) for successes in range(n + 1)])
+    p = np.linspace(0.02, 0.98, 193)
+    covers = (intervals[:, 0] <= p[:, None]) & (p[:, None] <= intervals[:, 1])
+    coverage = (covers * binom.pmf(np.arange(n + 1), n, p[:, None])).sum(axis=1)
+    assert coverage.mean() == pytest.approx(0.95, abs=0.01)
+    assert coverage.min() > 0.88
+
+
+@given(counts, counts)
+@settings(derandomize=True, deadline=None)
+def test_mcnemar_agrees_with_statsmodels(only_a, only_b):
+    expected = mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue if only_a + only_b else 1.0
+    assert mcnemar_p_value(only_a, only_b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_mcnemar_by_hand():
+    assert mcnemar_p_value(0, 5) == pytest.approx(2 / 2**5)
+    assert mcnemar_p_value(1, 5) == pytest.approx(2 * (1 + 6) / 2**6)
+    assert mcnemar_p_value(0, 0) == 1
+
+
+@given(counts, counts, counts, counts)
+@settings(derandomize=True, deadline=None)
+def test_paired_interval_holds_the_difference_and_mirrors_when_the_two_are_swapped(
+    both, only_a, only_b, neither
+):
+    n = both + only_a + only_b + neither
+    if n == 0:
+        return
+    low, high = paired_difference_interval(both, only_a, only_b, neither)
+    assert low <= (only_a - only_b) / n + 1e-12
+    assert high >= (only_a - only_b) / n - 1e-12
+    assert (-high, -low) == pytest.approx(
+        paired_difference_interval(both, only_b, only_a, neither), abs=1e-12
+    )
+
+
+def test_paired_interval_by_hand():
+    """Without failures of both there is no correction: phi = -12 * 2 / sqrt(48 * 2 * 38 * 12)."""
+    (low_a, high_a), (low_b, high_b) = (proportion_confint(k, 50, method="wilson") for k in (48, 38))
+    phi = -24 / np.sqrt(48 * 2 * 38 * 12)
+    below = (0.96 - low_a) ** 2 - 2 * phi * (0.96 - low_a) * (high_b - 0.76) + (high_b - 0.76) ** 2
+    above = (high_a - 0.96) ** 2 - 2 * phi * (high_a - 0.96) * (0.76 - low_b) + (0.76 - low_b) ** 2
+    expected = (0.2 - np.sqrt(below), 0.2 + np.sqrt(above))
+    assert paired_difference_interval(36, 12, 2, 0) == pytest.approx(expected)
+    assert paired_difference_interval(36, 12, 2, 0) == pytest.approx((0.0569, 0.3404), abs=5e-5)
+
+
+@pytest.mark.parametrize("cells", [(0.5, 0.1, 0.05, 0.35), (0.9, 0.05, 0.01, 0.04), (0.2, 0.2, 0.2, 0.4)])
+def test_paired_interval_covers_about_95_percent(cells):
+    tables = np.random.default_rng(0).multinomial(100, cells, size=1500)
+    intervals = np.array([paired_difference_interval(*table) for table in tables.tolist()])
+    difference = cells[1] - cells[2]
+    coverage = ((intervals[:, 0] <= difference) & (difference <= intervals[:, 1])).mean()
+    assert 0.93 < coverage < 0.985
+
+
+def test_each_resample_draws_as_many_units_as_there_are_and_keeps_them_whole():
+    unit = np.array([0, 0, 1, 2, 2, 2])
+    weights = np.hstack(list(bootstrap_weights(unit, n_boot=500, seed=3)))
+    assert weights.shape == (6, 500)
+    assert (weights[[0, 2, 3]].sum(axis=0) == 3).all()
+    np.testing.assert_array_equal(weights[unit == 2].min(axis=0), weights[unit == 2].max(axis=0))
+    assert weights.mean(axis=1) == pytest.approx(np.ones(6), abs=0.1)
+
+
+def test_resamples_repeat_with_the_seed_and_come_in_any_number():
+    unit = np.arange(300_000) // 3
+    sizes = [weights.shape[1] for weights in bootstrap_weights(unit, n_boot=5, seed=0)]
+    assert sum(sizes) == 5
+    assert len(sizes) > 1
+    one, two, other = (next(bootstrap_weights(np.arange(50), n_boot=9, seed=seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert (one != other).any()
+
+
+def test_a_single_unit_and_no_resamples_yield_nothing():
+    assert not list(bootstrap_weights(np.zeros(4, dtype=int), n_boot=10, seed=0))
+    assert not list(bootstrap_weights(np.arange(4), n_boot=0, seed=0))
+
+
+def test_percentile_interval_skips_undefined_resamples_and_holds_the_value():
+    resampled = np.append(np.linspace(0, 1, 1001), [np.nan] * 50)
+    assert percentile_interval(resampled, value=0.5) == pytest.approx((0.025, 0.975))
+    assert percentile_interval(resampled, value=0.99) == pytest.approx((0.025, 0.99))
+    assert percentile_interval(np.array([np.nan]), value=0.5) is None
+
+
+def test_aggregate_is_mean_and_sample_standard_deviation():
+    assert aggregate([1, 2, 3, 4]) == {"mean": 2.5, "sd": pytest.approx(np.sqrt(5 / 3)), "n": 4}
+    assert aggregate([0.5]) == {"mean": 0.5, "sd": None, "n": 1}
+    for wrong in ([], [0.5, np.nan]):
+        with pytest.raises(ValueError, match="finite"):
+            aggregate(wrong)
