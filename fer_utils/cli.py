@@ -2,9 +2,13 @@
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 from fer_utils.files import ConfigError, project_path
+
+RAW = "data/raw"
+"""Where data sets are looked for; a fresh checkout has no such folder yet."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:  # an OSError names its file: no permission, no space
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -57,20 +61,41 @@ def _index(options: argparse.Namespace) -> None:
     print(f"report: {index.relative_to(project_path(''))}")
 
 
-def _data(options: argparse.Namespace) -> None:
-    from fer_utils.data import load_faces, sources
+def _data(options: argparse.Namespace) -> int:
+    from fer_utils.data import catalogue
 
-    for source in sources(options.path):
+    if not project_path(options.path).exists() and options.path != RAW:
+        raise ConfigError(f"{options.path}: there is no such file or folder to look through")
+    unusable = 0
+    for source in catalogue.sources(options.path):
+        print(f"{source.name}: {'missing' if source.path is None else f'found {source.path}'}")
         if source.path is None:
-            print(f"{source.name}: missing. Put {source.expected} there; see data/README.md")
-            continue
-        print(f"{source.name}: found {source.path}")
-        faces = load_faces(source.name, data_path=source.path)
-        print(faces.counts().to_string())
-        print(f"SHA-256 {faces.origin['sha256']}, fingerprint {faces.fingerprint[:16]}")
-        for note in faces.notes:
-            print(f"note: {note}")
-    print("synthetic: always there (drawn by fer_utils.data.synthetic)")
+            print(f"  put     {source.expected} there; see data/README.md")
+        else:
+            unusable += not _describe_copy(source.name, source.path)
+        print(f"  from    {source.obtained_from}\n  terms   {source.terms}")
+    for name in catalogue.unknown_entries(options.path):
+        print(f"{options.path}/{name}: not known; pictures of your own in <class>/ folders: dataset=folder")
+    print("synthetic: always there (drawn by fer_utils.data.synthetic; MIT, as this repository)")
+    return int(unusable > 0)
+
+
+def _describe_copy(dataset: str, path: Path) -> bool:
+    from fer_utils.data import catalogue
+
+    try:
+        faces = catalogue.load_faces(dataset, data_path=path)
+    except (ValueError, OSError) as error:
+        print(f"  damaged {error}")
+        return False
+    published, lacking = catalogue.published_as(faces.origin), catalogue.shortfall(faces)
+    print(f"  copy    {f'{published} as published' if published else 'an unverified copy'}", end="; ")
+    print(f"SHA-256 {faces.origin['sha256']}; fingerprint {faces.fingerprint[:16]}")
+    print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
+    for note in faces.notes:
+        print(f"  note    {note}")
+    print(textwrap.indent(faces.counts().to_string(), "  "))
+    return True
 
 
 def _refresh(options: argparse.Namespace) -> None:
@@ -82,12 +107,15 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils.files import write_text
-    from fer_utils.report import load_results, readme_table, replace_between_markers
+    from fer_utils.report import load_methods, readme_methods, readme_table, replace_between_markers
 
     readme = project_path("README.md")
-    table = readme_table(load_results(project_path("reports/reference")))
-    write_text(readme, replace_between_markers(readme.read_text(encoding="utf-8"), "results", table))
-    print("README.md: results table renewed from reports/reference")
+    results = load_methods(project_path("reports/reference"))
+    text = readme.read_text(encoding="utf-8")
+    for marker, table in {"results": readme_table(results), "methods": readme_methods(results)}.items():
+        text = replace_between_markers(text, marker, table)
+    write_text(readme, text)
+    print("README.md: tables renewed from reports/reference")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     index = command("index", _index, "write reports/<profile>/index.html from the run folders")
     index.add_argument("--profile", default="smoke")
     data = command("data", _data, "say which data sets are found, complete, missing")
-    data.add_argument("path", nargs="?", default="data/raw")
+    data.add_argument("path", nargs="?", default=RAW)
     refresh = command("refresh-outputs", _refresh, "execute the notebooks as stored and keep their outputs")
     refresh.add_argument("notebooks", nargs="*")
     command("readme", _readme, "renew README's results table from reports/reference")

@@ -98,15 +98,16 @@ def test_index_lists_what_has_not_been_run_yet(project, capsys):
 def test_data_says_what_is_missing_and_what_to_put_where(project, capsys):
     assert main(["data"]) == 0
     out = capsys.readouterr().out
-    assert "fer2013: missing. Put data/raw/fer2013.csv" in out and "synthetic: always there" in out
+    assert "fer2013: missing\n  put     data/raw/fer2013.csv" in out and "synthetic: always there" in out
 
 
-def test_readme_renews_its_table_and_nothing_else(project, capsys):
+def test_readme_renews_its_tables_and_nothing_else(project, capsys):
     readme = project.folder / "README.md"
-    readme.write_text("before\n<!-- results:start -->\nold\n<!-- results:end -->\nafter\n", encoding="utf-8")
+    marked = "".join(f"<!-- {name}:start -->\nold\n<!-- {name}:end -->\n" for name in ("results", "methods"))
+    readme.write_text(f"before\n{marked}after\n", encoding="utf-8")
     assert main(["readme"]) == 0
     text = readme.read_text("utf-8")
-    assert "old" not in text and "| study |" in text
+    assert "old" not in text and "| study |" in text and "| run |" in text
     assert text.startswith("before\n") and text.endswith("after\n")
 
 

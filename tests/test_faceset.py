@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fer_utils.data import FaceSet
+from fer_utils.data.faceset import UNLABELLED
 
 
 def faces(**changes) -> FaceSet:
@@ -28,7 +29,9 @@ def faces(**changes) -> FaceSet:
         ({"images": np.zeros((6, 20), np.uint8)}, r"got uint8 \(6, 20\)"),
         ({"labels": np.array([0, 1])}, "2 labels for 6 images"),
         ({"labels": np.array([0, 1, 3, 0, 1, 2])}, "labels must lie in 0-2"),
-        ({"labels": np.array([0, 1, -1, 0, 1, 2])}, "labels must lie in 0-2"),
+        ({"labels": np.array([0, 1, -2, 0, 1, 2])}, "labels must lie in 0-2, or -1 for no class"),
+        ({"class_names": ("happy", "sad", "sad")}, "a class twice.*: happy, sad, sad"),
+        ({"class_names": ("happy", "sad", "total")}, "called unlabelled or total: happy, sad, total"),
         ({"split": np.array(["train"] * 5 + ["PrivateTest"])}, "unknown split names.*PrivateTest"),
         ({"sample_id": np.array(list("abcdea"))}, "sample ids are not unique"),
         ({"subject": np.array(["s1"])}, "1 subject for 6 images"),
@@ -73,6 +76,36 @@ def test_counts_have_a_row_per_class_a_column_per_split_and_totals():
     assert counts.index.tolist() == ["happy", "sad", "fear", "total"]
     assert counts.columns.tolist() == ["train", "validation", "test", "total"]
     assert counts.to_numpy().tolist() == [[1, 0, 1, 2], [1, 0, 1, 2], [1, 1, 0, 2], [3, 1, 2, 6]]
+
+
+def some_unlabelled() -> FaceSet:
+    return faces(labels=np.array([0, 1, FaceSet.UNLABELLED, UNLABELLED, 1, 2]))
+
+
+def test_images_without_a_class_are_counted_in_a_row_of_their_own():
+    counts = some_unlabelled().counts()
+    assert counts.index.tolist() == ["happy", "sad", "fear", "unlabelled", "total"]
+    assert counts.loc["unlabelled"].tolist() == [1, 0, 1, 2]
+    assert counts.loc["total", "total"] == 6
+    assert some_unlabelled().labelled().counts().index.tolist() == ["happy", "sad", "fear", "total"]
+
+
+def test_images_without_a_class_are_not_among_those_that_have_one():
+    assert some_unlabelled().labelled().sample_id.tolist() == ["a", "b", "e", "f"]
+    every = some_unlabelled().with_classes(("fear", "sad", "happy"))
+    assert every.sample_id.tolist() == ["a", "b", "e", "f"]
+    assert every.labels.tolist() == [2, 1, 1, 0]
+
+
+def test_the_fingerprint_tells_an_image_without_a_class_from_one_with():
+    prints = {some_unlabelled().fingerprint, faces().fingerprint}
+    prints.add(faces(labels=np.full(6, UNLABELLED)).fingerprint)
+    assert len(prints) == 3
+
+
+def test_what_was_dropped_stays_with_every_part_of_the_set():
+    one = faces(dropped=("line 7: no",))
+    assert one.only("train").with_classes(("happy",)).dropped == ("line 7: no",)
 
 
 def test_the_fingerprint_does_not_depend_on_order_ids_or_label_numbers():

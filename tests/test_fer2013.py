@@ -10,63 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from raw_copies import LABELS, NAMES, PICTURES, csv, encoded, files, lines, pixels, unzipped, zipped
 
 from fer_utils.data import FaceSet
-from fer_utils.data.fer2013 import parse_pixels, read_fer2013
+from fer_utils.data.fer2013 import read_fer2013
+from fer_utils.data.fer2013_csv import parse_pixels
 from fer_utils.data.quality import duplicate_groups
+from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
-
-NAMES = (
-    "train/angry/Training_10",
-    "train/happy/Training_10",
-    "train/neutral/Training_3",
-    "test/angry/PublicTest_7",
-    "test/surprise/PrivateTest_8",
-)
-USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]
-LABELS = [0, 3, 6, 0, 5]
-PICTURES = np.random.default_rng(0).integers(256, size=(len(NAMES), 48, 48), dtype=np.uint8)
-
-
-# --- copies of FER-2013 in its genuine forms ---------------------------------------------------------------
-
-
-def encoded(image: np.ndarray, kind: str = "png") -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def files(names=NAMES, suffix=".png") -> dict[str, bytes]:
-    return {f"{name}{suffix}": encoded(image) for name, image in zip(names, PICTURES, strict=True)}
-
-
-def zipped(path: Path, content: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    return path
-
-
-def unzipped(path: Path, content: dict[str, bytes]) -> Path:
-    for name, data in content.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
-    return path
-
-
-def pixels(image: np.ndarray) -> str:
-    return " ".join(map(str, image.ravel().tolist()))
-
-
-def lines() -> list[str]:
-    rows = zip(LABELS, map(pixels, PICTURES), USAGES, strict=True)
-    return ["emotion,pixels,Usage", *(",".join(map(str, row)) for row in rows)]
-
-
-def csv(path: Path, rows: list[str], *, end: str = "\n", start: bytes = b"") -> Path:
-    path.write_bytes(start + end.join([*rows, ""]).encode())
-    return path
 
 
 @pytest.fixture
@@ -175,7 +126,7 @@ def test_renamed_training_files_leave_an_officially_named_test_folder_official(t
 
 @pytest.mark.parametrize("wrong", ["train/angry/PrivateTest_1", "test/angry/Training_1"])
 def test_a_name_that_contradicts_its_folder_is_refused(tmp_path, wrong):
-    with pytest.raises(ValueError, match=f"{wrong}.png lies in .* which is it"):
+    with pytest.raises(ValueError, match=f"{wrong}.png: lies in .* which is it"):
         read_fer2013(zipped(tmp_path / "moved.zip", files((wrong, *NAMES[1:]))))
 
 
@@ -240,9 +191,17 @@ def test_a_row_with_another_problem_is_named_by_its_line(table, row, message):
         (b"", "an empty file"),
         (b"emotion,pixels,Usage\n", "a header and no rows"),
         (b"label,pixels,Usage\n", r"line 1: no column emotion in the header \(label, pixels, Usage\)"),
-        (b"emotion,pixels\n", "line 1: no column Usage"),
+        (b"emotion,pixels,usage\n", "line 1: no column Usage"),
+        (b"emotion,pixels,id\n", "line 1: no column Usage"),
+        (b"pixels,Usage\n", "line 1: no column emotion"),
+        (b"emotion,pixels\n", "a header and no rows"),
+        (b"pixels", "a header and no rows"),
         (b"emotion,pixels,pixels,Usage\n", "line 1: more than one column pixels"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "line 1: no column emotion, pixels, Usage"),
+        ("emotion,pixels,Usage\n".encode("utf-16"), "line 1: not plain text, or in UTF-16"),
+        ("emotion,pixels,Usage\n".encode("utf-16-be"), "line 1: not plain text, or in UTF-16"),
+        (b"emotion,pixels,Usage\r3,1 2 3,Training\r", "line 1: lines end in single carriage returns"),
+        (b"0 " * 10_000, "line 1: no column emotion, pixels, Usage"),
     ],
 )
 def test_a_csv_without_the_three_columns_or_without_rows_is_refused(table, content, message):
@@ -254,18 +213,17 @@ def test_a_csv_without_the_three_columns_or_without_rows_is_refused(table, conte
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("train/angry/Training_1.jpg", b"\xff\xd8\xffnot a picture", "Training_1.jpg: not a picture"),
-        ("train/angry/Training_1.png", encoded(PICTURES[0])[:600], "Training_1.png: not a picture"),
-        ("train/angry/Training_1.png", b"", "Training_1.png: not a picture"),
-        ("train/angry/Training_1.png", encoded(PICTURES[0][:1, :1]), "1x1 pixels of mode L"),
-        ("train/angry/Training_1.png", encoded(np.zeros((48, 48, 3), np.uint8)), "48x48 pixels of mode RGB"),
+        ("train/angry/Training_1.jpg", b"\xff\xd8\xffnot a picture", "Training_1.jpg: not a usable picture"),
+        ("train/angry/Training_1.png", encoded(PICTURES[0])[:600], "Training_1.png: not a usable picture"),
+        ("train/angry/Training_1.png", b"", "Training_1.png: an empty file"),
+        ("train/angry/Training_1.png", encoded(PICTURES[0][:1, :1]), "1x1 pixels; sides have 8 to 16,384"),
         (
             "train/anger/Training_1.png",
             encoded(PICTURES[0]),
-            "anger/Training_1.png is not train/<class>/<file>",
+            "anger/Training_1.png: not train/<class>/<file>",
         ),
-        ("Training_1.png", encoded(PICTURES[0]), "Training_1.png is not train/<class>/<file>"),
-        ("train/angry/Training_10.jpg", encoded(PICTURES[0]), "two pictures of one name"),
+        ("Training_1.png", encoded(PICTURES[0]), "Training_1.png: not train/<class>/<file>"),
+        ("train/angry/Training_10.tif", encoded(PICTURES[0]), "a second picture of this name"),
         ("copy/train/angry/Training_10.jpg", encoded(PICTURES[0]), "more than one copy, in , copy"),
     ],
 )
@@ -299,8 +257,69 @@ def test_a_damaged_entry_of_a_zip_is_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b"IDAT") + 100] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"fer2013\.zip: train/angry/Training_10\.png cannot be unpacked"):
+    with pytest.raises(ValueError, match=r"fer2013\.zip, train/angry/Training_10\.png: cannot be unpacked"):
         read_fer2013(path)
+
+
+# --- other pictures are converted, and bad ones dropped when that is asked for ------------------------------
+
+
+@pytest.mark.parametrize("put", [zipped, unzipped])
+def test_pictures_of_another_size_or_in_colour_are_converted_and_said(tmp_path, put):
+    content = files()
+    gray = Image.fromarray(PICTURES[0])
+    content["train/angry/Training_11.png"] = encoded(gray.convert("RGB"))
+    content["train/angry/Training_12.png"] = encoded(gray.resize((96, 60)))
+    content["train/angry/Training_13.bmp"] = encoded(gray.resize((30, 30)).convert("RGB"), "bmp")
+    faces = read_fer2013(put(tmp_path / "fer.zip", content))
+    assert faces.notes == (
+        "3 of 8 pictures were converted to 48x48 gray: "
+        "2 of another size (30x30 to 96x60), 2 stored in colour",
+    )
+    same = faces.images[np.isin(faces.sample_id, [NAMES[0], "train/angry/Training_11"])]
+    np.testing.assert_array_equal(same, [PICTURES[0]] * 2)
+
+
+BAD_PICTURES = {
+    "train/angry/Training_1.jpg": (b"\xff\xd8\xffnot a picture", "not a usable picture: none of JPEG"),
+    "train/angry/Training_2.png": (b"", "an empty file"),
+    "train/angry/Training_3.png": (encoded(PICTURES[0][:1, :1]), "1x1 pixels"),
+    "train/angry/Training_4.png": (encoded(np.zeros((8, 20_000), np.uint8)), "20000x8 pixels"),
+    "train/anger/Training_5.png": (encoded(PICTURES[0]), "not train/<class>/<file>"),
+    "train/happy/PublicTest_6.png": (encoded(PICTURES[0]), "lies in train/ but is named PublicTest"),
+    "train/angry/Training_10.jpeg": (encoded(PICTURES[0]), "a second picture of this name"),
+}
+
+
+@pytest.mark.parametrize("put", [zipped, unzipped])
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_one_bad_picture_is_an_error_or_is_left_out_and_listed(tmp_path, put, name):
+    data, problem = BAD_PICTURES[name]
+    path = put(tmp_path / "fer.zip", files() | {name: data})
+    with pytest.raises(ValueError, match=rf"fer\.zip, \S+: .*{problem}"):
+        read_fer2013(path)
+    faces = read_fer2013(path, on_bad_rows="drop")
+    (dropped,) = faces.dropped
+    assert problem in dropped
+    assert faces.notes == (f"1 of 6 pictures were dropped: {dropped}",)
+    assert len(faces) == 5
+
+
+@pytest.mark.parametrize("put", [zipped, unzipped])
+def test_all_bad_pictures_are_left_out_and_the_note_names_a_few(tmp_path, put):
+    bad = {name: data for name, (data, _) in BAD_PICTURES.items()}
+    faces = read_fer2013(put(tmp_path / "fer.zip", files() | bad), on_bad_rows="drop")
+    assert_same_faces(faces, read_fer2013(put(tmp_path / "good.zip", files())))
+    assert len(faces.dropped) == len(bad)
+    assert faces.notes[0].startswith("7 of 12 pictures were dropped: ") and faces.notes[0].endswith(" ...")
+    only_bad = put(tmp_path / "bad.zip", {name: bad[name] for name in list(bad)[:5]})
+    with pytest.raises(ValueError, match="nothing is left, all 5 pictures are bad"):
+        read_fer2013(only_bad, on_bad_rows="drop")
+
+
+def test_another_policy_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="on_bad_rows='skip': use 'error' or 'drop'"):
+        read_fer2013(zipped(tmp_path / "fer.zip", files()), on_bad_rows="skip")
 
 
 def test_a_folder_without_pictures_and_a_missing_path_say_what_is_expected(tmp_path):
@@ -332,7 +351,7 @@ WRONG = st.one_of(
 @given(IMAGES)
 def test_pixels_written_are_the_pixels_read(images):
     fields = [pixels(image).encode() for image in images]
-    np.testing.assert_array_equal(parse_pixels(fields, first_row=2, path=Path("a.csv")), images)
+    np.testing.assert_array_equal(parse_pixels(fields), images)
 
 
 @settings(max_examples=100, deadline=None)
@@ -344,8 +363,8 @@ def test_one_wrong_number_is_refused_and_its_line_named(images, wrong, data):
     tokens = fields[row].split(b" ")
     tokens[position] = wrong
     fields[row] = b" ".join(tokens)
-    with pytest.raises(ValueError, match=rf"^a\.csv, line {row + 7}: (pixel \d+ is|\d+ pixel values)"):
-        parse_pixels(fields, first_row=7, path=Path("a.csv"))
+    with pytest.raises(ValueError, match=r"^(pixel \d+ is|\d+ pixel values)"):
+        parse_pixels(fields)
 
 
 # --- the real data, where it is ----------------------------------------------------------------------------

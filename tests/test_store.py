@@ -14,6 +14,9 @@ from fer_utils.data import FaceSet, store
 from fer_utils.data.store import content_hash, prepared, size_of
 from fer_utils.files import read_json, sha256_of, write_json
 
+MD5 = "c56bd5480f6e5413cb62a0ad9666613a"
+"""Of the bytes 0 to 9."""
+
 
 def read(source: Path) -> FaceSet:
     """Read a toy format: every byte of the file is a 2x2 picture of that gray."""
@@ -30,6 +33,7 @@ def read(source: Path) -> FaceSet:
         sample_id=np.array([f"byte{number}" for number in range(len(gray))]),
         subject=np.array(["006"] * len(gray)),
         notes=("grün",),
+        dropped=("byte 11: no gray",),
     )
 
 
@@ -63,15 +67,15 @@ def assert_is_what_was_read(faces: FaceSet, source: Path) -> None:
     plain = read(source)
     for key in ("images", "labels", "split", "sample_id", "subject"):
         np.testing.assert_array_equal(getattr(faces, key), getattr(plain, key))
-    for key in ("name", "source", "class_names", "notes", "fingerprint"):
+    for key in ("name", "source", "class_names", "notes", "dropped", "fingerprint"):
         assert getattr(faces, key) == getattr(plain, key)
 
 
 def test_a_prepared_set_is_what_the_reader_gave_and_names_its_origin(source, folder):
     faces = prepared(source, read, folder=folder)
     assert_is_what_was_read(faces, source)
-    assert faces.origin == {"file": "toy.raw", "bytes": 10, "sha256": sha256_of(source)}
-    assert faces.origin["sha256"].startswith(only_folder(folder).name.removeprefix("toy-"))
+    assert faces.origin == {"file": "toy.raw", "bytes": 10, "sha256": sha256_of(source), "md5": MD5}
+    assert only_folder(folder).name.startswith("toy-")
 
 
 def test_it_is_read_once_and_then_memory_mapped_read_only(source, folder):
@@ -88,6 +92,33 @@ def test_other_content_under_the_same_name_is_another_set(source, folder):
     source.write_bytes(bytes(range(5)))
     assert len(prepared(source, read, folder=folder)) == 5
     assert times_read(source) == 2
+
+
+def test_other_settings_are_another_set_and_the_same_ones_the_same(source, folder):
+    several = [
+        {},
+        {"on_bad_rows": "drop"},
+        {"on_bad_rows": "error"},
+        {"on_bad_rows": "drop", "image_size": 64},
+    ]
+    for settings in (*several, {"image_size": 64, "on_bad_rows": "drop"}):
+        assert_is_what_was_read(prepared(source, read, folder=folder, settings=settings), source)
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == len(several)
+    sidecars = [read_json(path) for path in folder.glob("*/sidecar.json")]
+    assert all(sidecar["settings"] in several for sidecar in sidecars)
+
+
+def test_a_folder_has_no_md5(tmp_path, folder):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "toy.raw").write_bytes(bytes(range(10)))
+    faces = prepared(tmp_path / "raw", lambda raw: read(raw / "toy.raw"), folder=folder)
+    assert sorted(faces.origin) == ["bytes", "file", "sha256"]
+
+
+def test_a_file_whose_name_is_no_utf8_can_be_prepared(tmp_path, folder):
+    source = tmp_path / "toy\udcff.raw"
+    source.write_bytes(b"12")
+    assert prepared(source, read, folder=folder).origin["file"] == "toy\\udcff.raw"
 
 
 def cut_short(path: Path) -> None:
@@ -116,7 +147,14 @@ def test_a_damaged_file_is_noticed_and_the_set_made_again(source, folder, name, 
 
 @pytest.mark.parametrize(
     "change",
-    [{"class_names": ["sad", "happy"]}, {"sha256": {}}, {"sha256": []}, {"format": 1}, {"notes": ["edited"]}],
+    [
+        {"class_names": ["sad", "happy"]},
+        {"sha256": {}},
+        {"sha256": []},
+        {"format": 1},
+        {"notes": ["edited"]},
+        {"dropped": []},
+    ],
     ids=str,
 )
 def test_an_edited_sidecar_is_noticed_and_the_set_made_again(source, folder, change):
@@ -180,7 +218,8 @@ def test_a_process_killed_half_way_leaves_nothing_that_looks_prepared_and_the_ne
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     assert all(path.name.startswith(".") for path in folder.iterdir())
-    assert (folder / f".toy-{content_hash(source)[:16]}.staging" / "images.npy").exists()
+    (staging,) = folder.glob(".toy-*.staging")
+    assert (staging / "images.npy").exists()
     assert_is_what_was_read(prepared(source, read, folder=folder), source)
     assert sorted(path.suffix for path in folder.iterdir() if path.name.startswith(".")) == [".lock"]
 

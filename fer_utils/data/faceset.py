@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,12 @@ from fer_utils.labels import map_labels
 
 SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 """`pooled_test`: known to be held out, but validation and test cannot be told apart."""
+
+UNLABELLED = -1
+"""The label of an image for which the data set gives no class."""
+
+RESERVED_NAMES = ("unlabelled", "total")
+"""What `FaceSet.counts` calls the rows that are no class, so that no class may have these names."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,9 @@ class FaceSet:
     images : ndarray of uint8, shape (N, H, W)
         May be memory-mapped; never written to.
     labels : ndarray of int64, shape (N,)
-        Indices into `class_names`.
+        Indices into `class_names`; `UNLABELLED` (-1) where the data set gives no class.
     class_names : tuple of str
-        Class names in label order.
+        Class names in label order, each once.
     split : ndarray of str, shape (N,)
         One of `SPLITS` for every image.
     sample_id : ndarray of str, shape (N,)
@@ -40,13 +46,17 @@ class FaceSet:
     notes : tuple of str
         What a reader of the numbers must know about this copy of the data.
     origin : dict
-        The file or generator it was read from: name, bytes, SHA-256.
+        The file or generator it was read from: name, bytes, SHA-256, of a single file also MD5.
+    dropped : tuple of str
+        Place and problem of every row or picture of that file which was left out because it was bad.
 
     Raises
     ------
     ValueError
         When the arrays do not fit together.
     """
+
+    UNLABELLED: ClassVar[int] = UNLABELLED
 
     name: str
     source: Literal["real", "synthetic"]
@@ -58,6 +68,7 @@ class FaceSet:
     subject: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     origin: dict[str, str | int] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.subject is None:
@@ -68,8 +79,12 @@ class FaceSet:
         for key in ("labels", "split", "sample_id", "subject"):
             if (length := len(getattr(self, key))) != len(self.images):
                 raise ValueError(f"{self.name}: {length} {key} for {len(self.images)} images")
-        if not np.isin(self.labels, range(len(self.class_names))).all():
-            raise ValueError(f"{self.name}: labels must lie in 0-{len(self.class_names) - 1}")
+        if len({*self.class_names, *RESERVED_NAMES}) < len(self.class_names) + len(RESERVED_NAMES):
+            unusable = f"a class twice, or one called {' or '.join(RESERVED_NAMES)}"
+            raise ValueError(f"{self.name}: {unusable}: {', '.join(self.class_names)}")
+        if not np.isin(self.labels, [UNLABELLED, *range(len(self.class_names))]).all():
+            allowed = f"0-{len(self.class_names) - 1}, or {UNLABELLED} for no class"
+            raise ValueError(f"{self.name}: labels must lie in {allowed}")
         if unknown := set(np.unique(self.split)) - set(SPLITS):
             raise ValueError(f"{self.name}: unknown split names {sorted(unknown)}; use {', '.join(SPLITS)}")
         if len(np.unique(self.sample_id)) != len(self):
@@ -93,8 +108,15 @@ class FaceSet:
         """Return the images of one split."""
         return self.take(self.split == split)
 
+    def labelled(self) -> "FaceSet":
+        """Return the images that have a class."""
+        known = self.labels != UNLABELLED
+        return self if known.all() else self.take(known)
+
     def with_classes(self, class_names: Sequence[str]) -> "FaceSet":
         """Return the images whose class is in `class_names`, relabelled to that order.
+
+        Images without a class are not among them.
 
         Raises
         ------
@@ -103,15 +125,21 @@ class FaceSet:
         """
         if missing := [name for name in class_names if name not in self.class_names]:
             raise ValueError(f"{self.name} has no class {missing}; it has {', '.join(self.class_names)}")
-        labels = map_labels(self.labels, source=self.class_names, target=class_names)
+        known = self.labelled()
+        labels = map_labels(known.labels, source=self.class_names, target=class_names)
         kept = labels >= 0
-        relabelled = self if kept.all() else self.take(kept)
+        relabelled = known if kept.all() else known.take(kept)
         return replace(relabelled, labels=labels[kept], class_names=tuple(class_names))
 
     def counts(self) -> pd.DataFrame:
-        """Return the number of images per class (rows) and split (columns), with totals."""
+        """Return the number of images per class (rows) and split (columns), with totals.
+
+        Images without a class, if there are any, have the row "unlabelled".
+        """
+        unlabelled = ("unlabelled",) if (self.labels == UNLABELLED).any() else ()
+        codes = np.where(self.labels == UNLABELLED, len(self.class_names), self.labels)
         table = pd.crosstab(
-            pd.Categorical.from_codes(self.labels, self.class_names),
+            pd.Categorical.from_codes(codes, (*self.class_names, *unlabelled)),
             pd.Categorical(self.split, [name for name in SPLITS if name in self.split]),
             dropna=False,
         )
@@ -128,7 +156,7 @@ class FaceSet:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all pixels, labels and splits that does not depend on the order of the images."""
-        label = np.asarray(self.class_names)[self.labels]
+        label = np.asarray((*self.class_names, ""))[self.labels]  # the last one is that of -1
         rows = zip(self.image_digests, label, self.split, strict=True)
         shape = "x".join(map(str, self.images.shape[1:]))
         return hashlib.sha256("\n".join([shape, *sorted(map(" ".join, rows))]).encode()).hexdigest()

@@ -1,31 +1,41 @@
 """Prepared data sets: read and checked once, then memory-mapped.
 
-A prepared set is a folder named by its content, `<name>-<hash>/`, with `images.npy` (uint8), `samples.npz`
-(labels, splits, ids, subjects) and `sidecar.json` (names, notes, hashes). Nothing in it is ever unpickled;
-what does not fit its hashes is made again.
+A prepared set is a folder named by the content of its source and the settings of its reader,
+`<name>-<hash>/`, with `images.npy` (uint8), `samples.npz` (labels, splits, ids, subjects) and `sidecar.json`
+(names, notes, what was dropped, settings, hashes). Nothing in it is ever unpickled; what does not fit its
+hashes is made again.
 """
 
 import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
+from fer_utils.data.bad_rows import printable
 from fer_utils.data.faceset import FaceSet
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a reader or this layout changes meaning, so that older prepared files are made again."""
 
 _ARRAYS = ("images.npy", "samples.npz")
 _SAMPLES = ("labels", "split", "sample_id", "subject")
 
 
-def prepared(source: Path, read: Callable[[Path], FaceSet], *, folder: Path) -> FaceSet:
+def prepared(
+    source: Path,
+    read: Callable[[Path], FaceSet],
+    *,
+    folder: Path,
+    settings: Mapping[str, object] = MappingProxyType({}),
+) -> FaceSet:
     """Return the data set of `source`, preparing it when that has not been done or was damaged.
 
     Parameters
@@ -36,19 +46,23 @@ def prepared(source: Path, read: Callable[[Path], FaceSet], *, folder: Path) -> 
         The reader that turns `source` into a `FaceSet`.
     folder : Path
         Where prepared sets are kept.
+    settings : mapping of str to what JSON can say
+        What else than `source` decides the result, such as the name and options that `read` was made of:
+        other settings are another prepared set.
 
     Returns
     -------
     FaceSet
-        Its images memory-mapped read-only, its `origin` naming file, bytes and SHA-256.
+        Its images memory-mapped read-only, its `origin` naming file, bytes, SHA-256 and, for a single file,
+        MD5: not a safeguard, but the hash by which published copies are known.
     """
     content = content_hash(source)
-    target = folder / f"{source.stem}-{content[:16]}"
+    target = folder / f"{printable(source.stem)}-{digest(content, dict(settings))[:16]}"
     if not _is_whole(target):
         with _one_at_a_time(target):
             if not _is_whole(target):  # another process may have made it meanwhile
-                origin = {"file": source.name, "bytes": size_of(source), "sha256": content}
-                _write(read(source), target, origin=origin)
+                origin = {"file": printable(source.name), "bytes": size_of(source), "sha256": content}
+                _write(read(source), target, origin=origin | _md5_of(source), settings=dict(settings))
     return _open(target)
 
 
@@ -59,7 +73,7 @@ def content_hash(source: Path) -> str:
     total = hashlib.sha256()
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        total.update(bytes.fromhex(sha256_of(file)))
     return total.hexdigest()
 
 
@@ -70,6 +84,14 @@ def size_of(source: Path) -> int:
     return sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
 
 
+def _md5_of(source: Path) -> dict[str, str]:
+    # Read once more, from memory mostly, rather than slow down every opening of what is prepared already.
+    if not source.is_file():
+        return {}
+    with open(source, "rb") as file:
+        return {"md5": hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()}
+
+
 def _is_whole(target: Path) -> bool:
     try:
         sidecar = read_json(target / "sidecar.json")
@@ -77,7 +99,7 @@ def _is_whole(target: Path) -> bool:
         if sidecar["format"] != FORMAT or seal != digest(sidecar):
             return False
         return all(sha256_of(target / name) == sidecar["sha256"][name] for name in _ARRAYS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, cut short or something else
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 
@@ -90,7 +112,9 @@ def _one_at_a_time(target: Path) -> Iterator[None]:
         yield
 
 
-def _write(faces: FaceSet, target: Path, *, origin: dict[str, str | int]) -> None:
+def _write(
+    faces: FaceSet, target: Path, *, origin: dict[str, str | int], settings: dict[str, object]
+) -> None:
     # Under the lock, so a staging folder found here was left by a process that was killed.
     staging = target.with_name(f".{target.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
@@ -104,7 +128,9 @@ def _write(faces: FaceSet, target: Path, *, origin: dict[str, str | int]) -> Non
             "source": faces.source,
             "class_names": list(faces.class_names),
             "notes": list(faces.notes),
+            "dropped": list(faces.dropped),
             "origin": origin,
+            "settings": settings,
             "fingerprint": faces.fingerprint,
             "sha256": {name: sha256_of(staging / name) for name in _ARRAYS},
         }
@@ -112,6 +138,8 @@ def _write(faces: FaceSet, target: Path, *, origin: dict[str, str | int]) -> Non
         if target.exists():
             shutil.rmtree(target)  # it is damaged; who has it mapped keeps what is mapped
         os.rename(staging, target)
+    except OSError as error:  # numpy says how many bytes were written, and neither where nor why no more
+        raise OSError(f"{target}: cannot be written ({error}); is the disk full?") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -127,6 +155,7 @@ def _open(target: Path) -> FaceSet:
         class_names=tuple(sidecar["class_names"]),
         notes=tuple(sidecar["notes"]),
         origin=sidecar["origin"],
+        dropped=tuple(sidecar["dropped"]),
         **columns,
     )
     faces.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files were just found whole

@@ -1,0 +1,158 @@
+"""Bad input ends in one clear message and a non-zero exit, and leaves what was made earlier as it was."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkout import copy_project, environment
+
+from fer_utils.data import load_faces
+from fer_utils.data.store import prepared
+from fer_utils.data.synthetic import synthetic_faces
+from fer_utils.files import read_json, write_json
+
+PIXELS = " ".join(["7"] * 2304)
+RUN = "00_data_prep--copy"
+SECONDS = 300
+
+
+def table(path: Path, *bad: str) -> Path:
+    """Write a small fer2013.csv: every class in every part, and the bad rows at its end."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{label},{' '.join(map(str, rng.integers(256, size=2304)))},{part}"
+        for part in ("Training", "PublicTest", "PrivateTest")
+        for label in range(7)
+    ]
+    path.write_text("\n".join(["emotion,pixels,Usage", *rows, *bad, ""]), encoding="utf-8")
+    return path
+
+
+# --- a whole run -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    return copy_project(tmp_path_factory.mktemp("project") / "fer", without=("params/", "reports/"))
+
+
+def run(project: Path, parameters: str) -> subprocess.CompletedProcess:
+    given = project / "params" / "mine" / f"{RUN}.yaml"
+    given.parent.mkdir(parents=True, exist_ok=True)
+    given.write_text(parameters, encoding="utf-8")
+    command = [sys.executable, "-m", "fer_utils.cli", "run", str(given)]
+    kept = environment(project)
+    return subprocess.run(command, cwd=project, env=kept, capture_output=True, text=True, timeout=SECONDS)
+
+
+def test_a_bad_row_fails_the_run_and_keeps_the_earlier_result_and_drop_lists_it(project):
+    data = table(project / "fer2013.csv")
+    parameters = f"dataset: fer2013\ndata_path: {data}\n"
+    first = run(project, parameters)
+    assert first.returncode == 0, first.stderr
+    folder = project / "reports" / "mine" / RUN
+    earlier = read_json(folder / "results.json")
+
+    table(data, f"3,{PIXELS} 9,Training", f"7,{PIXELS},Training")
+    failed = run(project, parameters)
+    assert failed.returncode == 1
+    assert "fer2013.csv, line 23: 2305 pixel values instead of 2304" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert read_json(folder / "results.json") == earlier
+    assert "line 23" in read_json(folder.parent / ".failed" / RUN / "results.json")["reason"]
+
+    dropped = run(project, parameters + "on_bad_rows: drop\n")
+    assert dropped.returncode == 0, dropped.stderr
+    assert read_json(folder / "results.json")["dataset"]["samples"] == 21
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "line 23: 2305 pixel values instead of 2304" in page
+    assert "line 24: emotion is" in page
+
+
+def test_missing_data_is_not_run_and_says_where_it_was_looked_for(project):
+    ended = run(project, "dataset: folder\ndata_path: pictures/of/mine\n")
+    assert ended.returncode == 0
+    assert "not run" in ended.stderr and "pictures/of/mine: not there" in ended.stderr
+
+
+# --- what may not be read or written -----------------------------------------------------------------
+
+
+@pytest.fixture
+def ordinary_user(tmp_path):
+    """Be somebody to whom permissions apply, for whom the folder is otherwise open."""
+    if os.geteuid() != 0:
+        yield tmp_path
+        return
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    os.chown(tmp_path, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        yield tmp_path
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_may_not_be_read_is_named(ordinary_user, what):
+    data = ordinary_user / ("fer2013.csv" if what == "file" else "mine")
+    if what == "file":
+        table(data)
+    else:
+        (data / "happy").mkdir(parents=True)
+    data.chmod(0)
+    dataset = "fer2013" if what == "file" else "folder"
+    with pytest.raises(PermissionError) as caught:
+        load_faces(dataset, data_path=data, prepared_dir=ordinary_user / "prepared")
+    assert str(data) in str(caught.value)
+    data.chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_written_is_named(ordinary_user):
+    data = table(ordinary_user / "fer2013.csv")
+    closed = ordinary_user / "prepared"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(PermissionError) as caught:
+        load_faces("fer2013", data_path=data, prepared_dir=closed)
+    assert str(closed) in str(caught.value)
+
+
+# --- a full disk -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("mounting a small disk needs rights that this process does not have")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_prepared_set(small_disk, tmp_path):
+    source = tmp_path / "raw.csv"
+    source.write_text("x")
+    faces = synthetic_faces(n_subjects=3, images_per_subject=300)
+    with pytest.raises(OSError, match=r"raw-[0-9a-f]{16}: cannot be written .* is the disk full\?"):
+        prepared(source, lambda path: faces, folder=small_disk)
+    assert not [path for path in small_disk.iterdir() if path.is_dir()]
+
+
+def test_a_full_disk_leaves_the_earlier_results_as_they_were(small_disk):
+    write_json(small_disk / "results.json", {"status": "done"})
+    with pytest.raises(OSError, match="No space left on device"):
+        write_json(small_disk / "results.json", {"status": "done", "much": "x" * 2_000_000})
+    assert json.loads((small_disk / "results.json").read_text()) == {"status": "done"}
+    assert [path.name for path in small_disk.iterdir()] == ["results.json"]
