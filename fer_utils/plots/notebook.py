@@ -48,11 +48,16 @@ def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Pat
         raise ValueError("say in alt what the figure shows; it is empty")
     if (name is None) != (folder is None):
         raise ValueError("to store the figure, give both its name and the folder")
-    png = _png(figure)
+    picture = _Picture(png(figure), alt)
     if folder is not None:
         with atomic_write(Path(folder) / f"{name}.png") as temporary:
-            temporary.write_bytes(png)
-    display(_Picture(png, alt))
+            temporary.write_bytes(picture.png)
+    display(picture)
+
+
+def in_jupyterlab() -> bool:
+    """Return whether somebody can move a widget: Jupyter's server sets this name, papermill does not."""
+    return "JPY_SESSION_NAME" in os.environ
 
 
 def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
@@ -61,18 +66,19 @@ def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
     The slider is for people: it needs a running kernel, so a stored notebook keeps the static figures that
     were shown before it.
     """
-    if n < 1 or "JPY_SESSION_NAME" not in os.environ:  # which Jupyter's server sets, and papermill does not
+    if n < 1 or not in_jupyterlab():
         return
     import ipywidgets
 
-    picture = ipywidgets.Image(value=_png(draw(0)), format="png", layout={"max_width": "100%"})
+    picture = ipywidgets.Image(value=png(draw(0)), format="png", layout={"max_width": "100%"})
     slider = ipywidgets.IntSlider(min=0, max=n - 1, description=label, continuous_update=False)
-    slider.observe(lambda change: setattr(picture, "value", _png(draw(change["new"]))), names="value")
+    slider.observe(lambda change: setattr(picture, "value", png(draw(change["new"]))), names="value")
     display(ipywidgets.VBox([slider, picture]))
 
 
 @styled
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG; equal figures give equal bytes."""
     drawn, stored = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     # 256 colours are enough for charts and gray faces, and take half the bytes in a stored notebook.
