@@ -1,5 +1,7 @@
 import itertools
-import time
+import re
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from fer_utils.data.synthetic import (
     synthetic_faces,
     synthetic_sample,
 )
+from fer_utils.files import PROJECT
 from fer_utils.labels import FER7
 
 SMALL = {"n_subjects": 6, "images_per_subject": 14}
@@ -257,12 +260,18 @@ def test_ids_of_other_data_are_refused(sample_id):
 
 def test_a_face_detector_finds_them():
     detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    found = [len(detector.detectMultiScale(random_face(seed), 1.1, 5)) for seed in range(100)]
-    assert found.count(1) >= 93
+    found = [len(detector.detectMultiScale(random_face(seed), 1.1, 5)) for seed in range(200)]
+    assert found.count(1) >= 190
 
 
-def test_drawing_is_quick():
-    synthetic_faces(n_subjects=3, images_per_subject=1)
-    start = time.process_time()
-    synthetic_faces(n_subjects=3, images_per_subject=100)
-    assert time.process_time() - start < 3.0  # a third of the speed that the benchmark asks for
+def test_they_are_a_recognition_problem_and_not_a_give_away():
+    # One of the three data sets that the benchmark measures, in a process of its own for TensorFlow.
+    command = [sys.executable, "benchmarks/synthetic_problem.py", "--faces", "1", "--seeds", "1"]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900)
+    assert ran.returncode == 0, ran.stderr
+    linear, network = (
+        float(re.search(rf"seed 0: .*{name}[^0-9]* (0\.[0-9]+)", ran.stdout)[1])
+        for name in ("logistic regression", r"epochs\)")
+    )
+    assert network > linear + 0.1
+    assert network > 3 / len(FER7)

@@ -1,0 +1,1 @@
+"""Clips of micro-expressions: one reader per data set -> `ClipSet`."""

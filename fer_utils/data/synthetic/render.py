@@ -1,0 +1,171 @@
+"""Renders a synthetic face: paint, then light by the skin's normals, then pose and camera."""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from fer_utils.data.synthetic.identity import Identity, Scene, check_action_units, check_size
+from fer_utils.data.synthetic.paint import REACH, Canvas, draw_glasses, paint, soften
+from fer_utils.data.synthetic.shapes import Shapes, action_unit_region
+
+
+def render_face(
+    identity: Identity,
+    action_units: Mapping[int, float],
+    *,
+    size: int = 48,
+    scene: Scene | None = None,
+    asymmetry: float = 0.0,
+) -> np.ndarray:
+    """Draw one face.
+
+    Parameters
+    ----------
+    identity : Identity
+        Who is shown.
+    action_units : mapping of int to float
+        Intensities in [0, 1] by FACS number; those left out are 0. See ``ACTION_UNITS``.
+    size : int
+        Side of the picture in pixels.
+    scene : Scene, optional
+        Pose, light and camera; an even studio portrait by default.
+    asymmetry : float
+        In [-1, 1]: positive weakens the expression on the picture's left half by this share, negative on
+        its right half.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size)
+        The same arguments always give the same picture; on another kind of processor a pixel may differ by
+        a grey level.
+
+    Raises
+    ------
+    ValueError
+        An unknown action unit, an intensity or asymmetry out of range, or a size too small for a face.
+    """
+    check_size(size)
+    scene = Scene() if scene is None else scene
+    shapes = _shapes(identity, action_units, asymmetry)
+    side = _canvas_side(size)
+    camera = np.random.default_rng(scene.seed)
+    face = _light(*paint(shapes, scene, camera, side), shapes, scene)
+    draw_glasses(face, identity)
+    posed = cv2.remap(
+        face, *_pose_map(identity, scene, side), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return _photograph(cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA), scene, camera)
+
+
+def action_unit_mask(
+    identity: Identity, action_unit: int, *, size: int = 48, scene: Scene | None = None
+) -> np.ndarray:
+    """Return where an action unit can change the picture, whatever the other units do.
+
+    Returns
+    -------
+    ndarray of bool, shape (size, size)
+        True where the unit moves or folds skin, in the scene's pose and blur.
+
+    Raises
+    ------
+    ValueError
+        An unknown action unit, or a size too small for a face.
+    """
+    check_size(size)
+    check_action_units({action_unit: 0.0})
+    scene = Scene() if scene is None else scene
+    side = _canvas_side(size)
+    region = Canvas.blank(side)
+    for x, y, rx, ry in action_unit_region(identity, action_unit):
+        region.oval(x, y, rx, ry, 255)
+    posed = cv2.remap(region.pixels, *_pose_map(identity, scene, side), cv2.INTER_LINEAR)
+    small = cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA)
+    reach = 2 * math.ceil(4 * scene.blur * size) + 1  # OpenCV cuts its Gaussian at four sigma
+    return cv2.dilate(small, np.ones((reach, reach), np.uint8)) > 0
+
+
+def _shapes(identity: Identity, action_units: Mapping[int, float], asymmetry: float) -> Shapes:
+    if not -1.0 <= asymmetry <= 1.0:
+        raise ValueError(f"asymmetry {asymmetry!r} is outside [-1, 1]")
+    units = check_action_units(action_units)
+    left, right = min(1.0, 1.0 - asymmetry), min(1.0, 1.0 + asymmetry)
+    return Shapes(identity, {k: v * left for k, v in units.items()}, {k: v * right for k, v in units.items()})
+
+
+def _canvas_side(size: int) -> int:
+    """Draw larger than asked for: averaging down smooths what is thinner than a pixel."""
+    return 2 * max(size, 48)
+
+
+def _light(albedo: np.ndarray, cover: np.ndarray, shapes: Shapes, scene: Scene) -> np.ndarray:
+    """Light the head by one distant lamp (Lambert's law) and the room, and press the folds in."""
+    side = len(albedo)
+    axis = _axis(side // 2)  # light changes slowly: half the resolution is enough
+    slope_x, slope_y, gain = _relief(shapes, axis)
+    azimuth, elevation = math.radians(scene.light_azimuth), math.radians(scene.light_elevation)
+    lx, ly = math.sin(azimuth) * math.cos(elevation), -math.sin(elevation)
+    lz = math.cos(azimuth) * math.cos(elevation)
+    lambert = (lz - lx * slope_x - ly * slope_y) / np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
+    shade = scene.ambient + 1.2 * (1 - scene.ambient) * np.maximum(lambert, 0)
+    shade = cv2.resize(shade * (1 + gain), (side, side))
+    curves, depths = shapes.folds()
+    folds = Canvas.blank(side)
+    folds.stroke(curves, 255 * depths, 0.026, under=0.0)
+    shade *= 1 - (0.45 / 255) * soften(folds.pixels, 0.008 * side)
+    shade = 1 + (cover * np.float32(1 / 255)) * (shade - 1)
+    return cv2.multiply(shade, albedo, scale=scene.exposure, dtype=cv2.CV_8U)  # saturates
+
+
+def _relief(shapes: Shapes, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the skin's slope along x and y, and the share of light gained, each (side, side).
+
+    Every bump is (1 - u²)²(1 - v²)², exactly zero beyond its radii: what a unit moves stays in its region.
+    """
+    cx, cy, rx, ry, height, light = shapes.bumps().T[:, :, None]
+    u, v = (axis - cx) / rx, (axis - cy) / ry
+    fu, fv = np.maximum(1 - u * u, 0), np.maximum(1 - v * v, 0)
+    hill_x, hill_y = fu * fu, fv * fv
+    slope_x = (height * hill_y).T @ (-4 * u * fu / rx)
+    slope_y = (height * -4 * v * fv / ry).T @ hill_x
+    skull_x, skull_y = 0.86 / shapes.person.head_width**2, 0.76
+    slope_x -= np.clip(skull_x * axis, -1.5, 1.5)
+    slope_y -= np.clip(skull_y * axis, -1.0, 1.0)[:, None]
+    return slope_x, slope_y, (light * hill_y).T @ hill_x
+
+
+@lru_cache(maxsize=8)
+def _axis(side: int) -> np.ndarray:
+    """Positions of a canvas' pixels in face units."""
+    return (((np.arange(side) + 0.5) / side * 2 - 1) * REACH).astype(np.float32)
+
+
+def _pose_map(p: Identity, scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where on the canvas each position of the picture is taken from.
+
+    Turning the head slides what stands out (nose, then cheeks and eyes) over the outline, which stays.
+    """
+    axis = _axis(side // 2)  # the map is as smooth as the light
+    roll = math.radians(scene.roll)
+    cos, sin = math.cos(roll) / scene.scale, math.sin(roll) / scene.scale
+    px, py = axis - 2 * REACH * scene.shift[0], (axis - 2 * REACH * scene.shift[1])[:, None]
+    qx, qy = cos * px + sin * py, cos * py - sin * px
+    depth = 0.6 * np.maximum(1 - (qx / (1.05 * p.head_width)) ** 2 - (qy / 1.1) ** 2, 0)
+    depth += 0.2 * np.maximum(1 - (qx / 0.3) ** 2 - ((qy - 0.2) / 0.35) ** 2, 0)
+    scale, centre = side / (2 * REACH), side / 2 - 0.5
+    qx = scale * (qx - math.sin(math.radians(scene.yaw)) * depth) + centre
+    qy = scale * (qy + math.sin(math.radians(scene.pitch)) * depth) + centre
+    return cv2.resize(qx, (side, side)), cv2.resize(qy, (side, side))
+
+
+def _photograph(image: np.ndarray, scene: Scene, camera: np.random.Generator) -> np.ndarray:
+    """Blur, contrast and sensor noise of the camera."""
+    picture = image.astype(np.float32)
+    if scene.blur * len(image) > 0.1:
+        picture = cv2.GaussianBlur(picture, (0, 0), scene.blur * len(image))
+    picture = (picture - 110) * scene.contrast + 110
+    picture += scene.noise * camera.standard_normal(image.shape, dtype=np.float32)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
