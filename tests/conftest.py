@@ -79,3 +79,12 @@ def tiny(tmp_path, monkeypatch) -> TinyProject:
     """Return an empty project that this process, too, takes for the project."""
     monkeypatch.setattr(fer_utils.files, "PROJECT", tmp_path)
     return TinyProject(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def torch_first():
+    """Load torch whole: in a process that has TensorFlow already, parts of it would end the process."""
+    import torch._dynamo
+    import torchvision
+
+    return torch, torchvision

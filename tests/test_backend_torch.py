@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils import training
 from fer_utils.data import load_faces
 from fer_utils.models import baseline
+from fer_utils.training import keras_fit
 
 folder, killed_after, threads = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-hardware = training.prepare_keras(threads=threads, device="cpu")
+hardware = keras_fit.prepare(threads=threads, device="cpu")
 faces = load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=14, seed=0)
 train, validation, test = (faces.only(part) for part in ("train", "validation", "test"))
 model = baseline.build(
     "kumar2021", seed=0, source_size=48, image_size=32, n_classes=7, dropout=0.5, batch_norm=True
 )
-training.compile_classifier(model, learning_rate=0.001)
+keras_fit.compile_classifier(model, learning_rate=0.001)
 
 
 def log(line):
@@ -32,10 +32,10 @@ def log(line):
         sys.exit(9)
 
 
-fit = training.fit_keras(
+fit = keras_fit.fit(
     model, train, validation, epochs=2, batch_size=8, seed=0, checkpoint_dir=folder, log=log
 )
-probabilities = training.predict_probabilities(model, test.images)
+probabilities = keras_fit.predict_probabilities(model, test.images)
 found = {
     "hardware": hardware,
     "resumed_from": fit.resumed_from,

@@ -13,12 +13,12 @@ CONVOLUTIONS = {
 
 
 @pytest.fixture(scope="module")
-def baseline():
+def baseline(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
-    from fer_utils import training
     from fer_utils.models import baseline
+    from fer_utils.training import keras_fit
 
-    training.prepare_keras(threads=2, device="cpu")
+    keras_fit.prepare(threads=2, device="cpu")
     return baseline
 
 

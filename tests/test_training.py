@@ -8,6 +8,7 @@ import pytest
 
 from fer_utils.data import FaceSet
 from fer_utils.files import ConfigError
+from fer_utils.training import TrainingDiverged
 
 SIZE = 16
 CLASSES = ("dark", "grey", "bright")
@@ -15,12 +16,12 @@ MEASURED = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
 @pytest.fixture(scope="module")
-def training():
+def keras_fit(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
-    from fer_utils import training
+    from fer_utils.training import keras_fit
 
-    training.prepare_keras(threads=2, device="cpu")
-    return training
+    keras_fit.prepare(threads=2, device="cpu")
+    return keras_fit
 
 
 def faces(name: str, n: int, seed: int) -> FaceSet:
@@ -46,7 +47,7 @@ def network(*, seed: int = 0, dropout: float = 0.5, learning_rate: float = 0.01,
     import keras
     from keras import layers
 
-    from fer_utils.training import compile_classifier
+    from fer_utils.training import keras_fit
 
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -61,15 +62,15 @@ def network(*, seed: int = 0, dropout: float = 0.5, learning_rate: float = 0.01,
         ],
         name="tiny",
     )
-    compile_classifier(model, learning_rate=learning_rate, optimizer=optimizer)
+    keras_fit.compile_classifier(model, learning_rate=learning_rate, optimizer=optimizer)
     return model
 
 
 def fit(model, folder, *, train=TRAIN, validation=VALIDATION, log=lambda line: None, **settings):
-    from fer_utils.training import fit_keras
+    from fer_utils.training import keras_fit
 
     settings = {"epochs": 4, "batch_size": 16, "seed": 0} | settings
-    return fit_keras(model, train, validation, checkpoint_dir=folder, log=log, **settings)
+    return keras_fit.fit(model, train, validation, checkpoint_dir=folder, log=log, **settings)
 
 
 def weights(model) -> list[np.ndarray]:
@@ -98,7 +99,7 @@ def assert_same_training(folder, finished, model, *, as_in) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(training, tmp_path_factory):
+def uninterrupted(keras_fit, tmp_path_factory):
     folder, model = tmp_path_factory.mktemp("uninterrupted"), network()
     return folder, fit(model, folder), model
 
@@ -169,7 +170,7 @@ def test_a_training_killed_within_an_epoch_repeats_that_epoch(uninterrupted, tmp
 @pytest.mark.parametrize("batch", [2, 10])
 def test_the_same_network_can_be_fitted_again_after_an_interruption(uninterrupted, tmp_path, batch):
     """Stop the kernel in JupyterLab, run the training cell again: the result is that of a fresh run."""
-    from fer_utils.training import compile_classifier
+    from fer_utils.training import keras_fit
 
     model = network()
     original = model.fit
@@ -177,7 +178,7 @@ def test_the_same_network_can_be_fitted_again_after_an_interruption(uninterrupte
     with pytest.raises(Killed):
         fit(model, tmp_path)
     model.fit = original
-    compile_classifier(model, learning_rate=0.01)
+    keras_fit.compile_classifier(model, learning_rate=0.01)
     assert_same_training(tmp_path, fit(model, tmp_path), model, as_in=uninterrupted)
 
 
@@ -227,15 +228,13 @@ def test_another_setting_or_image_never_finds_the_training(uninterrupted, tmp_pa
         fit(network(**of_network), folder, log=kill_after(1), **of_fit)
 
 
-def test_divergence_is_reported_with_epoch_batch_and_learning_rate(training, tmp_path):
+def test_divergence_is_reported_with_epoch_batch_and_learning_rate(keras_fit, tmp_path):
     model = network(learning_rate=1e30, optimizer="sgd")
-    with pytest.raises(
-        training.TrainingDiverged, match=r"epoch 1, batch [2-4]; .*learning_rate \(now 1e\+30\)"
-    ):
+    with pytest.raises(TrainingDiverged, match=r"epoch 1, batch [2-4]; .*learning_rate \(now 1e\+30\)"):
         fit(model, tmp_path)
 
 
-def test_the_epoch_best_on_validation_is_kept_the_earliest_of_equals(training, tmp_path):
+def test_the_epoch_best_on_validation_is_kept_the_earliest_of_equals(keras_fit, tmp_path):
     model, after_epoch, accuracies = network(), [], iter([0.5, 0.7, 0.7, 0.6])
     model.evaluate = lambda *_, **__: {"loss": 1.0, "accuracy": next(accuracies)}
     finished = fit(model, tmp_path, log=lambda line: after_epoch.append(weights(model)))
@@ -246,24 +245,24 @@ def test_the_epoch_best_on_validation_is_kept_the_earliest_of_equals(training, t
 
 
 @pytest.mark.parametrize("batch_size", [7, 256])
-def test_probabilities_are_those_of_keras_own_predict(uninterrupted, training, batch_size):
+def test_probabilities_are_those_of_keras_own_predict(uninterrupted, keras_fit, batch_size):
     model = uninterrupted[2]
-    found = training.predict_probabilities(model, VALIDATION.images, batch_size=batch_size)
+    found = keras_fit.predict_probabilities(model, VALIDATION.images, batch_size=batch_size)
     assert found.shape == (30, 3)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, model.predict(VALIDATION.images[..., None], verbose=0), atol=1e-6)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
-def test_memory_mapped_images_train_to_the_same_weights(uninterrupted, training, tmp_path):
+def test_memory_mapped_images_train_to_the_same_weights(uninterrupted, keras_fit, tmp_path):
     np.save(tmp_path / "images.npy", TRAIN.images)
     mapped = replace(TRAIN, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
     model = network()
     checkpoints = tmp_path / "checkpoints"
     assert_same_training(checkpoints, fit(model, checkpoints, train=mapped), model, as_in=uninterrupted)
     np.testing.assert_array_equal(
-        training.predict_probabilities(model, mapped.images, batch_size=7),
-        training.predict_probabilities(model, TRAIN.images, batch_size=7),
+        keras_fit.predict_probabilities(model, mapped.images, batch_size=7),
+        keras_fit.predict_probabilities(model, TRAIN.images, batch_size=7),
     )
 
 
@@ -276,29 +275,36 @@ def test_a_damaged_checkpoint_is_named_and_the_way_out_is_given(uninterrupted, t
         fit(network(), tmp_path)
 
 
-def test_a_gpu_that_is_not_there_is_a_configuration_error(training):
+def test_an_image_without_a_class_cannot_be_learned(keras_fit, tmp_path):
+    labels = VALIDATION.labels.copy()
+    labels[3] = -1
+    with pytest.raises(ValueError, match=r"validation: 1 of 30 images have no class; .*labelled"):
+        fit(network(), tmp_path, validation=replace(VALIDATION, labels=labels))
+
+
+def test_a_gpu_that_is_not_there_is_a_configuration_error(keras_fit):
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError, match="device=cuda: the tensorflow backend sees no GPU"):
-        training.prepare_keras(threads=2, device="cuda")
+        keras_fit.prepare(threads=2, device="cuda")
 
 
-def test_the_hardware_is_named(training):
-    prepared = training.prepare_keras(threads=2, device="cpu")
+def test_the_hardware_is_named(keras_fit):
+    prepared = keras_fit.prepare(threads=2, device="cpu")
     assert prepared["device"] == "cpu"
     assert prepared["backend"] == "tensorflow"
     assert prepared["device_name"]
 
 
-def test_threads_cannot_change_in_a_running_kernel_and_the_message_says_so(training):
+def test_threads_cannot_change_in_a_running_kernel_and_the_message_says_so(keras_fit):
     network()  # TensorFlow fixes its threads with the first tensor
     with pytest.raises(ConfigError, match=r"threads=1.*restart the kernel"):
-        training.prepare_keras(threads=1, device="cpu")
+        keras_fit.prepare(threads=1, device="cpu")
 
 
-def test_another_keras_backend_is_a_configuration_error(training, monkeypatch):
-    monkeypatch.setattr(training.keras.backend, "backend", lambda: "jax")
+def test_another_keras_backend_is_a_configuration_error(keras_fit, monkeypatch):
+    monkeypatch.setattr(keras_fit.keras.backend, "backend", lambda: "jax")
     with pytest.raises(ConfigError, match="KERAS_BACKEND=jax: use one of tensorflow, torch"):
-        training.prepare_keras(threads=2)
+        keras_fit.prepare(threads=2)

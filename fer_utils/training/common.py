@@ -1,0 +1,228 @@
+"""What every training has, whatever trains it: epochs on record, a checkpoint, a key that finds it again."""
+
+import ast
+import json
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from fer_utils.data import FaceSet
+from fer_utils.files import ConfigError, atomic_write, digest
+from fer_utils.hardware import processor_name
+
+VALIDATION_BATCH = 256
+"""Images at once where nothing is learned: only memory and speed depend on it."""
+
+Arrays = dict[str, np.ndarray]
+Row = dict[str, float]
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss became NaN or infinite; the message says when and what to change."""
+
+    @classmethod
+    def at(cls, *, loss: float, epoch: int, batch: int, learning_rate: float) -> "TrainingDiverged":
+        """Return the error for a loss in an epoch and a batch, both counted from 1."""
+        return cls(
+            f"the loss became {loss} in epoch {epoch}, batch {batch}; "
+            f"try a smaller learning_rate (now {learning_rate:g}) or batch_norm=true"
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training left behind.
+
+    Attributes
+    ----------
+    history : DataFrame, one row per epoch
+        Columns epoch, loss, accuracy, val_loss, val_accuracy, seconds (training part), validation_seconds,
+        images_per_second.
+    best_epoch : int
+        The epoch, counted from 1, whose weights the model now has.
+    resumed_from : int
+        Epochs found in a checkpoint, 0 for an uninterrupted training.
+    seconds : float
+        Wall time of all epochs with validation, those before an interruption included.
+    """
+
+    history: pd.DataFrame
+    best_epoch: int
+    resumed_from: int
+    seconds: float
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The row of `history` at `best_epoch`."""
+        return self.history.set_index("epoch").loc[self.best_epoch].to_dict()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One pass over the images: mean loss, accuracy as a fraction, and the seconds it took."""
+
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+@dataclass
+class State:
+    """All that a training needs to go on: arrays by name, and the rows of the epochs behind it."""
+
+    model: Arrays
+    optimizer: Arrays
+    best: Arrays = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write everything to a ``.npz``, whole or not at all."""
+        arrays = {
+            f"{part}/{name}": array
+            for part in ("model", "optimizer", "best")
+            for name, array in getattr(self, part).items()
+        }
+        with atomic_write(path) as temporary:
+            np.savez(temporary, history=np.array(json.dumps(self.rows)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "State":
+        """Read what `save` wrote; a damaged file raises `ValueError` that says to delete it."""
+        parts: dict[str, Arrays] = {"model": {}, "optimizer": {}, "best": {}}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                rows = json.loads(str(stored["history"]))
+                for entry in set(stored.files) - {"history"}:
+                    part, name = entry.split("/", 1)
+                    parts[part][name] = stored[entry]
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: not readable as a checkpoint ({error}); delete it") from error
+        return cls(**parts, rows=rows)
+
+
+class Record:
+    """The epochs of one training, on disk after each of them and told to `log`.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint; one that is there already is continued.
+    first : State
+        What the training starts from.
+    epochs : int
+        How many it shall have.
+    log : callable
+        Gets one line per epoch, those of an earlier start included.
+    """
+
+    def __init__(self, path: Path, first: State, *, epochs: int, log: Callable[[str], None]) -> None:
+        if not path.exists():
+            # The first weights too: the same network fitted again, after a stop in epoch 1, starts anew.
+            first.save(path)
+        self.path, self.epochs, self.log = path, epochs, log
+        self.state = State.load(path)
+        self.resumed_from = len(self.state.rows)
+        if self.resumed_from == epochs:
+            log(f"this training is finished already ({path.name})")
+        elif self.resumed_from:
+            log(f"continuing after epoch {self.resumed_from} of {epochs} ({path.name})")
+        for row in self.state.rows:  # a report shows the whole training, not the part since the last kill
+            log(epoch_line(row, epochs))
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the highest accuracy on validation, the earliest of equals, counted from 1."""
+        return 1 + int(np.argmax([row["val_accuracy"] for row in self.state.rows]))
+
+    def end_epoch(
+        self, trained: Measured, validated: Measured, *, images: int, model: Arrays, optimizer: Arrays
+    ) -> None:
+        """Note an epoch that trained on `images` images; the arrays are copies, the record keeps them."""
+        state, epoch = self.state, len(self.state.rows) + 1
+        row = {
+            "epoch": epoch,
+            "loss": trained.loss,
+            "accuracy": trained.accuracy,
+            "val_loss": validated.loss,
+            "val_accuracy": validated.accuracy,
+            "seconds": trained.seconds,
+            "validation_seconds": validated.seconds,
+            "images_per_second": images / trained.seconds,
+        }
+        rows = [*state.rows, row]
+        self.state = State(model, optimizer, state.best, rows)
+        if self.best_epoch == epoch:
+            self.state.best = model
+        self.state.save(self.path)
+        self.log(epoch_line(row, self.epochs))
+
+    def fit(self) -> Fit:
+        """Return what the epochs on record amount to."""
+        history = pd.DataFrame(self.state.rows)
+        seconds = float(history["seconds"].sum() + history["validation_seconds"].sum())
+        return Fit(history, self.best_epoch, self.resumed_from, seconds)
+
+
+def check_labelled(*parts: FaceSet) -> None:
+    """Raise `ValueError` where an image has no class: the frameworks would say so less clearly, or not."""
+    for faces in parts:
+        if unlabelled := int((faces.labels < 0).sum()):
+            raise ValueError(
+                f"{faces.name}: {unlabelled} of {len(faces)} images have no class; leave them out "
+                "with `faces.labelled()`"
+            )
+
+
+def epoch_line(row: Row, epochs: int) -> str:
+    """Return one epoch as a line of text."""
+    return (
+        f"epoch {row['epoch']:3d}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
+        f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
+        f"{row['seconds']:.1f} s  {row['images_per_second']:.0f} images/s"
+    )
+
+
+def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Return the order, shape (n,), in which an epoch sees the images: a resumed training sees the same."""
+    return np.random.default_rng((seed, epoch)).permutation(n)
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return the seed with which an epoch starts, so that it does not depend on those before it."""
+    return int(np.random.default_rng((seed, epoch)).integers(2**31))
+
+
+def data_key(train: FaceSet, validation: FaceSet) -> list[str]:
+    """Return what names the images, the labels and the order of `train` in a training's key."""
+    return [train.fingerprint, validation.fingerprint, digest(train.sample_id.tolist())]
+
+
+def code_key(*files: str | Path) -> list[str]:
+    """Return the code of `files` and of this module as Python sees it: a comment changes no number."""
+    return [ast.dump(ast.parse(Path(path).read_text(encoding="utf-8"))) for path in (__file__, *files)]
+
+
+def checkpoint_path(folder: str | Path, key: Iterable[object]) -> Path:
+    """Return the file of the training that `key`, everything that determines it, names."""
+    return Path(folder) / f"{digest(*key)[:24]}.npz"
+
+
+def hardware(gpu_name: str | None, *, backend: str, device: Literal["auto", "cpu", "cuda"]) -> dict[str, str]:
+    """Return `device` ("cpu" or "cuda"), `device_name` and `backend` of a training, as results state them.
+
+    Raises
+    ------
+    ConfigError
+        When "cuda" is asked for and the backend sees no GPU.
+    """
+    if device == "cuda" and gpu_name is None:
+        raise ConfigError(
+            f"device=cuda: the {backend} backend sees no GPU here; use device=auto or device=cpu"
+        )
+    name = gpu_name or processor_name()
+    return {"device": "cuda" if gpu_name else "cpu", "device_name": name, "backend": backend}

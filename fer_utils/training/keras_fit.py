@@ -1,0 +1,233 @@
+"""Keras networks: `prepare`, `compile_classifier`, `fit`, `predict_probabilities`."""
+
+import importlib
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+
+from fer_utils.data import FaceSet
+from fer_utils.files import ConfigError
+from fer_utils.training import common
+from fer_utils.training.common import Arrays, Fit, Measured, Record, State, TrainingDiverged
+
+_DEVICE = ExitStack()  # never closed: what `prepare` chose holds for the whole process
+
+
+def prepare(*, threads: int, device: str = "auto") -> dict[str, str]:
+    """Fix what makes a Keras training repeat, before the first tensor exists.
+
+    Parameters
+    ----------
+    threads : int
+        Threads of one operation: sums in another order give other bits.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes a GPU where the backend sees one.
+
+    Returns
+    -------
+    dict
+        `device` ("cpu" or "cuda"), `device_name`, `backend`.
+
+    Raises
+    ------
+    ConfigError
+        When "cuda" is asked for and the backend sees no GPU.
+    """
+    backend = keras.backend.backend()
+    set_up = {"tensorflow": _prepare_tensorflow, "torch": _prepare_torch}
+    if backend not in set_up:
+        raise ConfigError(f"KERAS_BACKEND={backend}: use one of {', '.join(set_up)}")
+    try:
+        gpu_name = set_up[backend](threads, device)
+    except RuntimeError as error:  # TensorFlow fixes both with its first tensor
+        raise ConfigError(f"threads={threads}, device={device}: {error}; restart the kernel") from error
+    return common.hardware(gpu_name, backend=backend, device=device)
+
+
+def compile_classifier(model: keras.Model, *, learning_rate: float, optimizer: str = "adam") -> None:
+    """Compile for integer labels with accuracy as the only metric."""
+    # A name of its own: Keras would count (adam, adam_1), and a training is found again by its optimiser too.
+    config = {"learning_rate": learning_rate, "name": optimizer}
+    algorithm = keras.optimizers.get({"class_name": optimizer, "config": config})
+    # XLA is left out: on a CPU it made these networks two to five times slower.
+    model.compile(algorithm, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+
+
+def fit(
+    model: keras.Model,
+    train: FaceSet,
+    validation: FaceSet,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    checkpoint_dir: Path,
+    log: Callable[[str], None] = print,
+) -> Fit:
+    """Train a compiled classifier and leave it with the weights of the epoch best on validation.
+
+    Every epoch ends in a checkpoint with all state (weights, optimiser, dropout's random state), named by
+    everything that determines the training: the same call finds it again after a kill and continues to the
+    same result; any other setting, data, version or code never does. A finished training is found again too.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled; takes `(N, H, W, 1)` uint8.
+    train, validation : FaceSet
+        The epoch is chosen by accuracy on `validation`, the earliest of equals.
+    epochs, batch_size, seed : int
+        The order of images in an epoch depends on `seed` and the epoch alone.
+    checkpoint_dir : Path
+        Safe to delete when nothing is running.
+    log : callable
+        Gets one line per epoch.
+
+    Raises
+    ------
+    TrainingDiverged
+        At the first batch whose loss is NaN or infinite.
+    ValueError
+        For images without a class, and for a damaged checkpoint, which names the file to delete.
+
+    Notes
+    -----
+    Numbers repeat to the last bit on a CPU of one kind with the same number of threads; on a GPU nearly.
+    """
+    common.check_labelled(train, validation)
+    settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    path = common.checkpoint_path(checkpoint_dir, _key(model, train, validation, settings))
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    first = State(model=_values(model.variables), optimizer=_values(optimizer.variables))
+    record = Record(path, first, epochs=epochs, log=log)
+    _assign(model.variables, record.state.model)
+    _assign(optimizer.variables, record.state.optimizer)
+    for epoch in range(record.resumed_from, epochs):
+        record.end_epoch(
+            _train(model, train, epoch=epoch, batch_size=batch_size, seed=seed),
+            _validate(model, validation),
+            images=len(train),
+            model=_values(model.variables),
+            optimizer=_values(optimizer.variables),
+        )
+    _assign(model.variables, record.state.best)
+    return record.fit()
+
+
+def predict_probabilities(model: keras.Model, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
+    """Return class probabilities, shape (N, K) float32, for images of shape (N, H, W) uint8."""
+    batches = range(0, len(images), batch_size)
+    # predict_on_batch keeps one batch in memory, also when `images` is a memory-mapped file.
+    parts = [model.predict_on_batch(_batch(images[start : start + batch_size])) for start in batches]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def _train(model: keras.Model, train: FaceSet, *, epoch: int, batch_size: int, seed: int) -> Measured:
+    order = common.epoch_order(len(train), seed=seed, epoch=epoch)
+    start = time.perf_counter()
+    logs = model.fit(
+        _batch(train.images[order]),
+        train.labels[order],
+        batch_size=batch_size,
+        shuffle=False,  # already shuffled, by (seed, epoch), so that a resumed training sees the same order
+        verbose=0,
+        callbacks=[_StopOnNaN(epoch + 1, model), _Reseed(common.epoch_seed(seed, epoch))],
+    ).history
+    return Measured(logs["loss"][-1], logs["accuracy"][-1], time.perf_counter() - start)
+
+
+def _validate(model: keras.Model, validation: FaceSet) -> Measured:
+    start = time.perf_counter()
+    logs = model.evaluate(
+        _batch(validation.images),
+        validation.labels,
+        batch_size=common.VALIDATION_BATCH,
+        verbose=0,
+        return_dict=True,
+    )
+    return Measured(logs["loss"], logs["accuracy"], time.perf_counter() - start)
+
+
+def _batch(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images)[..., np.newaxis]
+
+
+class _StopOnNaN(keras.callbacks.Callback):
+    def __init__(self, epoch: int, model: keras.Model) -> None:
+        super().__init__()
+        self._epoch = epoch
+        self._rate = float(np.asarray(model.optimizer.learning_rate))
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if not np.isfinite(loss):
+            raise TrainingDiverged.at(loss=loss, epoch=self._epoch, batch=batch + 1, learning_rate=self._rate)
+
+
+class _Reseed(keras.callbacks.Callback):
+    # Torch's dropout draws from the global random state, which is in no checkpoint, and so does Keras when it
+    # builds what it trains: the state starts anew with every epoch, when all is built.
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        keras.utils.set_random_seed(self._seed)
+
+
+def _values(variables: list) -> Arrays:
+    # A copy: on the CPU a backend may hand out its own buffer, which the next step overwrites.
+    arrays = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return {str(i): array for i, array in enumerate(arrays)}
+
+
+def _assign(variables: list, values: Arrays) -> None:
+    for i, variable in enumerate(variables):
+        variable.assign(values[str(i)])
+
+
+def _key(model: keras.Model, train: FaceSet, validation: FaceSet, settings: dict[str, int]) -> list[object]:
+    backend = keras.backend.backend()
+    framework = importlib.import_module(backend)
+    return [
+        model.to_json(),
+        keras.optimizers.serialize(model.optimizer),
+        common.data_key(train, validation),
+        settings,
+        [backend, framework.__version__, keras.__version__, np.__version__],
+        [_threads(backend, framework), str(keras.ops.zeros(1).device)],
+        common.code_key(__file__),
+    ]
+
+
+def _threads(backend: str, framework: ModuleType) -> int:
+    if backend == "torch":
+        return framework.get_num_threads()
+    return framework.config.threading.get_intra_op_parallelism_threads()
+
+
+def _prepare_tensorflow(threads: int, device: str) -> str | None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    gpus = tf.config.get_visible_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
+
+
+def _prepare_torch(threads: int, device: str) -> str | None:
+    import torch
+
+    torch.set_num_threads(threads)
+    use_gpu = device != "cpu" and torch.cuda.is_available()
+    if not use_gpu:  # Keras took the GPU, if there is one, when it was imported
+        _DEVICE.enter_context(keras.device("cpu"))
+    return torch.cuda.get_device_name(0) if use_gpu else None
