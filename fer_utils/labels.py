@@ -12,6 +12,12 @@ FER6 = tuple(name for name in FER7 if name != "disgust")
 
 LABEL_SETS = {"fer7": FER7, "fer6": FER6}
 
+
+def classes_of(label_set: str, *, own: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of one of `LABEL_SETS`, or those of the data set itself for "own"."""
+    return tuple(own) if label_set == "own" else LABEL_SETS[label_set]
+
+
 SYNONYMS = {
     "anger": "angry",
     "fearful": "fear",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.labels import FER6, FER7, LABEL_SETS, SYNONYMS, canonical, map_labels
+from fer_utils.labels import FER6, FER7, LABEL_SETS, SYNONYMS, canonical, classes_of, map_labels
 
 
 def test_fer2013s_labels_are_in_the_order_of_its_integers():
@@ -52,3 +52,8 @@ def test_mapping_there_and_back_changes_nothing(labels, other):
 def test_every_label_set_holds_known_classes_once():
     for names in LABEL_SETS.values():
         assert len(set(names)) == len(names) and set(names) <= set(FER7)
+
+
+def test_a_label_set_is_named_or_the_data_sets_own():
+    assert classes_of("fer6", own=("bored",)) == FER6
+    assert classes_of("own", own=["bored", "happy"]) == ("bored", "happy")

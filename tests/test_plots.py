@@ -1,6 +1,7 @@
 import base64
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -16,11 +17,17 @@ from PIL import Image
 
 from fer_utils import evaluation, plots
 from fer_utils.data.faceset import FaceSet
+from fer_utils.data.synthetic import ACTION_UNITS, PROTOTYPES, Identity, render_face
+from fer_utils.features.hog import HOG
 from fer_utils.labels import FER6, FER7
 
 RNG = np.random.default_rng(0)
 K, SIDE = 3, 12
 NAMES = ("angry", "happy", "sad")
+
+
+HOG_4 = HOG(pixels_per_cell=4)
+CAM = SimpleNamespace(maps=RNG.random((2, SIDE, SIDE)), native_size=(6, 6), layer="relu", classes=(0, 2))
 
 
 def faces(n: int = 30, *, source: str = "synthetic", name: str = "toy") -> FaceSet:
@@ -74,6 +81,26 @@ EVERY_FIGURE = {
     "sample_grid": lambda: plots.sample_grid(faces(), per_class=4),
     "mean_faces": lambda: plots.mean_faces(faces()),
     "duplicate_groups": lambda: plots.duplicate_groups(faces(), [[0, 1], [2, 3, 4, 5]]),
+    "near_pairs": lambda: plots.near_pairs(faces(), near()),
+    "no near duplicates": lambda: plots.near_pairs(faces(), near()[:0]),
+    "nearest_similarity": lambda: plots.nearest_similarity(faces(), NEAREST, threshold=0.9),
+    "nothing similar": lambda: plots.nearest_similarity(faces(), np.full(30, np.nan), threshold=0.9),
+    "face_sheet": lambda: plots.face_sheet(faces()),
+    "no face": lambda: plots.face_sheet(faces(0), title="blank"),
+    "action_unit_faces": lambda: plots.action_unit_faces(Identity()),
+    "expression_strengths": lambda: plots.expression_strengths(Identity()),
+    "hog_glyphs": lambda: plots.hog_glyphs(faces(2).images, histograms=np.ones((2, 3, 3, 9)), hog=HOG_4),
+    "filter_sheet": lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))),
+    "activation_sheets": lambda: plots.activation_sheets(
+        {"relu": RNG.random((20, 6, 6))}, image=faces(1).images[0]
+    ),
+    "side_by_side": lambda: plots.side_by_side(
+        faces(2).images,
+        cams={"predicted": CAM},
+        histograms=np.ones((2, 3, 3, 9)),
+        hog=HOG_4,
+        class_names=NAMES,
+    ),
     "no duplicates": lambda: plots.duplicate_groups(faces(), []),
     "learning_curves": lambda: plots.learning_curves(history(), best_epoch=3),
     "confusion_matrix": lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES, title="toy"),
@@ -95,6 +122,14 @@ def grid(**changed: object) -> Figure:
         "class_names": NAMES,
     }
     return plots.prediction_grid(faces(2).images, **(arguments | changed))
+
+
+def near() -> pd.DataFrame:
+    rows = [(0, 1, 0.99, False), (2, 3, 0.97, True), (4, 5, 0.91, False)]
+    return pd.DataFrame(rows, columns=["first", "second", "similarity", "mirrored"])
+
+
+NEAREST = np.r_[np.full(10, 0.955), np.full(5, 0.805), np.full(15, np.nan)]
 
 
 def one_mistake(truth: int = 1) -> Figure:
@@ -168,6 +203,66 @@ def test_duplicates_show_split_and_class_and_how_many_are_left_out():
 def test_a_group_that_is_none_is_refused(group):
     with pytest.raises(ValueError, match="group 1 needs two or more rows of 0 to 29"):
         plots.duplicate_groups(faces(), [[0, 1], group])
+
+
+def test_near_duplicates_show_similarity_part_and_class():
+    figure = plots.near_pairs(faces(), near(), limit=2, seed=1)
+    assert len(figure.axes) == 2 and "2 of 3 pairs" in words(figure)
+    everything = words(plots.near_pairs(faces(), near()))
+    assert "0.990 | " in everything and "0.970, mirrored" in everything
+    assert "train\nangry | train\nhappy" in everything
+    assert "no two images are nearly equal" in words(plots.near_pairs(faces(), near()[:0]))
+
+
+def test_the_threshold_stands_in_the_histogram_with_the_images_above_it():
+    figure = plots.nearest_similarity(faces(), NEAREST, threshold=0.9)
+    (ax,) = figure.axes
+    assert "15 of 30 images resemble no other" in words(figure)
+    assert "threshold 0.90: 10 images" in words(figure)
+    assert list(ax.lines[0].get_xdata()) == [0.9, 0.9]
+    assert sorted(bar.get_height() for bar in ax.patches)[-2:] == [5, 10]
+    nothing = plots.nearest_similarity(faces(), np.full(30, np.nan), threshold=0.9)
+    assert "no image resembles another" in words(nothing)
+
+
+def test_a_sheet_names_each_image_and_leaves_the_rest_of_its_last_row_empty():
+    toy = replace(faces(5), labels=np.array([0, 1, 2, 0, FaceSet.UNLABELLED]))
+    figure = plots.face_sheet(toy, captions=[f"group {i}" for i in range(5)], columns=3, title="toy: all")
+    (ax,) = figure.axes
+    captions = [text.get_text() for text in ax.texts]
+    assert captions[0] == "toy-000\ntrain\nangry\ngroup 0"
+    assert captions[4] == "toy-004\ntest\nunlabelled\ngroup 4"
+    pixels = ax.images[0].get_array()
+    np.testing.assert_array_equal(pixels[:SIDE, :SIDE], toy.images[0])
+    assert (pixels[SIDE:, 2 * (SIDE + 2) :] == 255).all()
+    assert ax.get_title(loc="left") == "toy: all"
+    assert words(plots.face_sheet(toy.take(np.arange(0)), title="blank")) == "blank: no images."
+
+
+def test_the_name_of_a_file_stands_for_its_path():
+    (ax,) = plots.face_sheet(replace(faces(1), sample_id=np.array(["test/sad/PublicTest_7.jpg"]))).axes
+    assert ax.texts[0].get_text().startswith("PublicTest_7.jpg\n")
+
+
+# --- the face generator ---------------------------------------------------------------------------
+
+
+def test_every_action_unit_is_drawn_with_its_name_and_region():
+    figure = plots.action_unit_faces(Identity())
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == [f"AU{unit} {name}" for unit, name in ACTION_UNITS.items()]
+    assert all(len(ax.images) == 1 and len(ax.collections) == 1 for ax in figure.axes)
+    assert "synthetic" in words(figure)
+
+
+def test_an_expression_grows_from_row_to_row():
+    figure = plots.expression_strengths(Identity(), expressions=PROTOTYPES, strengths=(0.25, 1.0))
+    assert [ax.get_title() for ax in figure.axes[: len(PROTOTYPES)]] == list(PROTOTYPES)
+    weak, strong = (figure.axes[row * len(PROTOTYPES) + 5].images[0].get_array() for row in (0, 1))
+    np.testing.assert_array_equal(
+        strong, render_face(Identity(), dict.fromkeys(PROTOTYPES["surprise"], 1.0), size=96)
+    )
+    assert (weak != strong).any()
 
 
 # --- training and its results ---------------------------------------------------------------------

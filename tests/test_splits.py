@@ -31,10 +31,10 @@ def faces(split: list[str], *, labels=None, images=None, subject=None, name="fer
 
 
 def test_the_official_split_of_fer2013_is_taken_as_it_is_and_named():
-    split = official_split(faces(["test", "train", "validation", "train"]))
-    assert split.train.sample_id.tolist() == ["i001", "i003"]
-    assert split.validation.sample_id.tolist() == ["i002"]
-    assert split.test.sample_id.tolist() == ["i000"]
+    split = official_split(faces(["test", "test", "train", "validation", "validation", "train"]))
+    assert split.train.sample_id.tolist() == ["i002", "i005"]
+    assert split.validation.sample_id.tolist() == ["i003", "i004"]
+    assert split.test.sample_id.tolist() == ["i000", "i001"]
     assert split.description == "FER-2013 official: Training / PublicTest / PrivateTest"
     assert split.subject_independent is None
 
@@ -56,13 +56,14 @@ def test_a_set_without_training_or_held_out_images_cannot_be_split(present):
 @pytest.mark.parametrize(
     ("subject", "independent", "words"),
     [
-        (["a", "a", "b", "c"], True, "no identity is in two parts"),
-        (["a", "b", "b", "c"], False, "own training, validation and test parts"),
-        (["a", "a", "", "c"], None, "own training, validation and test parts"),
+        (["a", "a", "b", "b", "c", "c"], True, "no identity is in two parts"),
+        (["a", "b", "b", "b", "c", "c"], False, "own training, validation and test parts"),
+        (["a", "a", "", "b", "c", "c"], None, "own training, validation and test parts"),
     ],
 )
 def test_subject_independence_is_claimed_only_where_it_holds(subject, independent, words):
-    split = official_split(faces(["train", "train", "validation", "test"], subject=subject, name="other"))
+    parts = ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
+    split = official_split(faces(parts, subject=subject, name="other"))
     assert split.subject_independent is independent
     assert words in split.description
 
@@ -114,3 +115,34 @@ def test_the_overlap_of_parts_and_contradicting_labels_are_counted():
         "groups with contradicting labels": 1,
         "blank images": 0,
     }
+
+
+@pytest.mark.parametrize("subject", [None, [f"s{number // 5:02d}" for number in range(100)]])
+def test_pictures_without_parts_are_split_at_random_by_class_and_subject(subject):
+    own = faces(["unassigned"] * 100, subject=subject, name="mine")
+    split = official_split(own, seed=1)
+    parts = (split.train, split.validation, split.test)
+    assert [len(part) for part in parts] == [80, 10, 10]
+    assert sorted(name for part in parts for name in part.sample_id) == own.sample_id.tolist()
+    assert all(abs(np.bincount(part.labels)[0] - len(part) / 2) <= 3 for part in parts)
+    assert split.subject_independent is (True if subject else None)
+    assert split.description.startswith("random 80/10/10")
+    assert official_split(own, seed=1).test.sample_id.tolist() == split.test.sample_id.tolist()
+
+
+def test_two_subjects_cannot_be_in_three_parts():
+    with pytest.raises(ValueError, match="2 subjects cannot be in three parts"):
+        official_split(faces(["unassigned"] * 4, subject=["a", "a", "b", "b"]))
+
+
+def test_a_class_without_images_in_a_part_is_named():
+    with pytest.raises(ValueError, match="no image of sad in validation"):
+        official_split(faces(["train", "train", "validation", "test", "test"], labels=[0, 1, 0, 0, 1]))
+
+
+def test_a_single_class_is_nothing_to_classify():
+    from dataclasses import replace
+
+    one = replace(faces(["train", "validation", "test"], labels=[0, 0, 0]), class_names=("happy",))
+    with pytest.raises(ValueError, match=r"one class only \(happy\)"):
+        official_split(one)

@@ -5,29 +5,49 @@ Colours keep apart under the common colour-vision deficiencies, and none is the 
 """
 
 from fer_utils.plots.comparison import metric_intervals, paper_vs_measured
-from fer_utils.plots.data import class_split_counts, duplicate_groups, mean_faces, sample_grid
+from fer_utils.plots.data import (
+    class_split_counts,
+    duplicate_groups,
+    face_sheet,
+    mean_faces,
+    near_pairs,
+    nearest_similarity,
+    sample_grid,
+)
+from fer_utils.plots.explain import activation_sheets, filter_sheet, side_by_side
+from fer_utils.plots.features import hog_glyphs
 from fer_utils.plots.notebook import browse, show
 from fer_utils.plots.predictions import mistake, prediction_grid
 from fer_utils.plots.results import confusion_matrix, learning_curves, per_class_f1, roc_curves
 from fer_utils.plots.style import COLORS, PRINTED, STYLE, WIDTH
+from fer_utils.plots.synthetic import action_unit_faces, expression_strengths
 
 __all__ = [
     "COLORS",
     "PRINTED",
     "STYLE",
     "WIDTH",
+    "action_unit_faces",
+    "activation_sheets",
     "browse",
     "class_split_counts",
     "confusion_matrix",
     "duplicate_groups",
+    "expression_strengths",
+    "face_sheet",
+    "filter_sheet",
+    "hog_glyphs",
     "learning_curves",
     "mean_faces",
     "metric_intervals",
     "mistake",
+    "near_pairs",
+    "nearest_similarity",
     "paper_vs_measured",
     "per_class_f1",
     "prediction_grid",
     "roc_curves",
     "sample_grid",
     "show",
+    "side_by_side",
 ]

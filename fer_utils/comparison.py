@@ -1,0 +1,179 @@
+"""Methods against each other on the same samples: means over seeds, differences, exact tests.
+
+A method is one or more trained models that differ in nothing but their seed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_utils.evaluation import Predictions, aggregate, mcnemar_exact, paired_bootstrap
+from fer_utils.files import digest
+from fer_utils.metrics import measure, once_each
+from fer_utils.predictions import aligned
+from fer_utils.statistics import bootstrap_weights, percentile_interval
+
+Methods = Mapping[str, Sequence[Predictions]]
+"""Name of a method -> the predictions of its seeds, all about the same samples."""
+
+_SEED = re.compile(r"-seed\d+$")
+
+
+def over_seeds(
+    runs: Sequence[Predictions], *, metric: str = "accuracy", n_boot: int = 2000, seed: int = 0
+) -> dict[str, object]:
+    """Return a metric of a method: its mean over the seeds, how it varies with them and with the samples.
+
+    Returns
+    -------
+    dict
+        ``mean``, ``sd`` (over the seeds; None for one), ``seeds`` (their number), ``ci95`` of the mean as it
+        varies with the samples (or groups), ``n`` samples.
+
+    Raises
+    ------
+    ValueError
+        When the runs are not about the same samples.
+    """
+    ordered = aligned(runs)
+
+    def values(weights: np.ndarray) -> np.ndarray:
+        return np.array([measure(run, weights, names=[metric])[metric] for run in ordered])
+
+    found = aggregate(values(once_each(ordered[0]))[:, 0])
+    draws = bootstrap_weights(ordered[0].unit, n_boot=n_boot, seed=seed)
+    resampled = [values(weights).mean(axis=0) for weights in draws]
+    interval = percentile_interval(np.concatenate(resampled), value=found["mean"]) if resampled else None
+    described = {"mean": found["mean"], "sd": found["sd"], "seeds": found["n"]}
+    return described | {"ci95": None if interval is None else list(interval), "n": len(ordered[0])}
+
+
+def methods_table(methods: Methods) -> pd.DataFrame:
+    """Return one row per method: accuracy and macro-F1 over its seeds, with intervals."""
+    rows = {}
+    for name, runs in methods.items():
+        accuracy, macro_f1 = (over_seeds(runs, metric=metric) for metric in ("accuracy", "macro_f1"))
+        rows[name] = {
+            "accuracy": accuracy["mean"],
+            "low": accuracy["ci95"][0] if accuracy["ci95"] else None,
+            "high": accuracy["ci95"][1] if accuracy["ci95"] else None,
+            "sd over seeds": accuracy["sd"],
+            "macro F1": macro_f1["mean"],
+            "seeds": accuracy["seeds"],
+            "n": accuracy["n"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def pairs_table(methods: Methods) -> pd.DataFrame:
+    """Return one row per pair of methods: the difference in accuracy, its interval, and McNemar's p values.
+
+    The difference is between the means over the seeds; its interval is a paired bootstrap over the samples.
+    The exact McNemar test compares two models, so there is one p value for every seed that both have; it is
+    left out where samples depend on each other.
+    """
+    columns = ["method", "other", "difference", "low", "high", "McNemar p", "n"]
+    rows = []
+    for first, second in combinations(methods, 2):
+        a, b = methods[first], methods[second]
+        between = paired_bootstrap(a, b)
+        low, high = between.ci95 or (None, None)
+        tests = [] if a[0].grouped else [mcnemar_exact(*pair) for pair in zip(a, b, strict=False)]
+        p_values = ", ".join(f"{test.p_value:.2g}" for test in tests) or None
+        rows.append((first, second, between.difference, low, high, p_values, between.n))
+    return pd.DataFrame(rows, columns=columns).set_index(["method", "other"])
+
+
+def method_of(run: str) -> str:
+    """Return the name of a run without its seed: ``x--raw-seed2`` is the method ``x--raw``."""
+    return _SEED.sub("", run)
+
+
+def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
+    """Return the results with the finished seeds of one method as one, in the order of their first.
+
+    A merged result has means as values, `members` with mean, sd and number, and all seeds in its protocol.
+    Runs are merged only where their parameters differ in nothing but the seed.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<run>/predictions.npz``, from which the intervals of the means are computed.
+    results : sequence of dict
+        The runs' results.json.
+    """
+    families: dict[str, list[dict]] = {}
+    for result in results:
+        of_seeds = result["status"] == "done" and _SEED.search(result["run"])
+        key = f"{method_of(result['run'])} {_settings(result)}" if of_seeds else result["run"]
+        families.setdefault(key, []).append(result)
+    return [_merged(folder, runs) if len(runs) > 1 else runs[0] for runs in families.values()]
+
+
+def _settings(result: dict) -> str:
+    return digest({name: value for name, value in result.get("params", {}).items() if name != "seed"})
+
+
+def _merged(folder: Path, runs: Sequence[dict]) -> dict:
+    first, names = runs[0], [run["run"] for run in runs]
+    predictions = [Predictions.load(Path(folder) / name / "predictions.npz") for name in names]
+    metrics = _means([run["metrics"] for run in runs])
+    for name in ("accuracy", "macro_f1"):
+        metrics[name]["ci95"] = over_seeds(predictions, metric=name)["ci95"]
+    shared = set.intersection(*(set(run.get("other_metrics", {})) for run in runs))
+    values = {name: [run["metrics"][name]["value"] for run in runs] for name in metrics}
+    return first | {
+        "run": method_of(first["run"]),
+        "variant": method_of(first["variant"]),
+        "metrics": metrics,
+        "other_metrics": {name: _means([run["other_metrics"][name] for run in runs]) for name in shared},
+        "members": {"runs": names, "metrics": {name: aggregate(of) for name, of in values.items()}},
+        "protocol": first["protocol"] | {"seed": [run["protocol"]["seed"] for run in runs]},
+        "compute": first["compute"] | {"seconds": sum(run["compute"]["seconds"] for run in runs)},
+    }
+
+
+def _means(records: Sequence[dict[str, dict]]) -> dict[str, dict]:
+    shared = [name for name in records[0] if all(name in record for record in records)]
+    return {
+        name: records[0][name]
+        | {"value": float(np.mean([record[name]["value"] for record in records])), "ci95": None}
+        for name in shared
+    }
+
+
+def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:
+    """Return the methods among finished runs on real data, grouped by the samples that they report on.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``<run>/predictions.npz``.
+    results : sequence of dict
+        The runs' results.json.
+
+    Returns
+    -------
+    list of dict
+        In each, name of a method -> its seeds' predictions. Only groups of two or more methods.
+    """
+    groups: dict[tuple, dict[str, list[Predictions]]] = {}
+    for result in results:
+        path = Path(folder) / result["run"] / "predictions.npz"
+        real = result.get("dataset", {}).get("source") == "real"
+        if not real or result["status"] != "done" or not path.is_file():
+            continue
+        runs = Predictions.load(path).in_id_order()
+        samples = (runs.class_names, *runs.sample_id.tolist())
+        groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(runs)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def as_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
+    """Return a method's means over its seeds as metric records, for `other_metrics` of results.json."""
+    found = {metric: over_seeds(runs, metric=metric) for metric in ("accuracy", "macro_f1")}
+    return {name: {"value": of["mean"], "ci95": of["ci95"], "n": of["n"]} for name, of in found.items()}

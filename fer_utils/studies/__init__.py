@@ -1,0 +1,1 @@
+"""What one paper's study trains, where that is more than one network: from parameters to predictions."""

@@ -1,0 +1,90 @@
+"""Each arm of kishor2022 goes from its parameters to predictions, and the same ones to the same."""
+
+import numpy as np
+import pytest
+
+from fer_utils.data.synthetic import synthetic_faces
+from fer_utils.experiments import sweep, vary
+from fer_utils.files import ConfigError
+from fer_utils.params import HybridHogCNN, notebook_defaults
+from fer_utils.splits import Split, official_split
+
+
+@pytest.fixture(scope="module")
+def study():
+    """Import late: collecting this file must not start torch in every test process."""
+    from fer_utils.studies import kishor2022
+    from fer_utils.training import fastai_fit
+
+    fastai_fit.prepare(threads=1, device="cpu")
+    return kishor2022
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return official_split(synthetic_faces(n_subjects=4, images_per_subject=14))
+
+
+@pytest.fixture
+def params(tmp_path) -> HybridHogCNN:
+    own = {"epochs": 1, "batch_size": 16, "checkpoint_dir": str(tmp_path)}
+    return HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
+
+
+@pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
+def test_an_arm_predicts_what_it_was_trained_for(study, split, params, features):
+    arm = study.train(
+        params.varied(features=features), split.train, split.validation, device="cpu", log=lambda line: None
+    )
+    predictions = arm.predict(split.test)
+    assert predictions.sample_id.tolist() == split.test.sample_id.tolist()
+    assert np.array_equal(predictions.truth, split.test.labels)
+    assert len(arm.validation) == len(split.validation)
+    assert arm.epochs == (0 if features == "hog" else 1) and arm.parameters > 5000 and arm.seconds > 0
+    again = study.train(
+        params.varied(features=features), split.train, split.validation, device="cpu", log=lambda line: None
+    )
+    assert np.array_equal(again.predict(split.test).probabilities, predictions.probabilities)
+
+
+def test_the_hybrid_has_more_to_learn_than_the_raw_network(study, split, params):
+    def count(**changes):
+        return sum(
+            weights.numel() for weights in study.build(params.varied(**changes), split.train).parameters()
+        )
+
+    assert count(features="raw") < count(features="hybrid")
+    assert count(features="raw", depth="shallow") < count(features="raw", depth="deep")
+
+
+def test_a_sweep_trains_every_cell(study, split, params):
+    cells = vary(params, {"features": ["raw", "hybrid"]})
+    table = sweep(
+        cells,
+        lambda cell: study.train(cell, split.train, split.validation, device="cpu", log=lambda line: None),
+    )
+    assert table["features"].tolist() == ["raw", "hybrid"]
+    assert (table["n"] == len(split.validation)).all()
+
+
+def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
+    from fer_utils import explain
+
+    for depth in ("shallow", "deep"):
+        cell = params.varied(depth=depth)
+        maps = explain.activations(
+            study.build(cell, split.train), split.test.images[0], study.shown_layers(cell)
+        )
+        assert min(maps[study.shown_layers(cell)[-1]].shape[1:]) >= 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hog_cell": 40}, "pixels_per_cell"),
+        ({"hog_cell": 24, "hog_block": 3}, "cells_per_block"),
+    ],
+)
+def test_hog_that_does_not_fit_the_image_is_refused_before_training(study, split, params, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        study.build(params.varied(features="hybrid", **changes), split.train)
