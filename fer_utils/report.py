@@ -13,15 +13,19 @@ import jinja2
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
+from fer_utils.comparison import merge_seeds
 from fer_utils.files import write_text
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.tables import (
     comparison_table,
     hardware,
+    load_methods,
     load_results,
     protocol,
     read_results,
+    readme_methods,
     readme_table,
     replace_between_markers,
     run_row,
@@ -32,7 +36,9 @@ from fer_utils.tables import (
 __all__ = [
     "comparison_table",
     "export_report",
+    "load_methods",
     "load_results",
+    "readme_methods",
     "readme_table",
     "replace_between_markers",
     "runs_table",
@@ -84,6 +90,8 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
         exclude_anchor_links=True,
         embed_images=True,
     )
+    # What was printed piece by piece, an epoch at a time, is one text.
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     resources = {
         "metadata": {"name": notebook.stem, "path": str(notebook.parent)},
         "page": {
@@ -188,15 +196,19 @@ def write_index(
     profile_dir = Path(profile_dir)
     mine = load_results(profile_dir)
     reference_dir = Path(reference_dir) if reference_dir else profile_dir
-    real = mine if reference_dir.resolve() == profile_dir.resolve() else load_results(reference_dir) + [
-        result for result in mine if result.get("dataset", {}).get("source") == "real"
-    ]  # fmt: skip
+    real = [result for result in mine if result.get("dataset", {}).get("source") == "real"]
+    real = merge_seeds(profile_dir, real)
+    if reference_dir.resolve() != profile_dir.resolve():
+        real = load_methods(reference_dir) + real
     folders = {"": profile_dir, profile_dir.name: profile_dir, reference_dir.name: reference_dir}
     papers = [load_paper(key) for key in PAPERS]
     rows = comparison_table(real, papers).astype(object)
     comparison = [
         row
-        | {"href": row["run"] and _href(folders.get(row["profile"], reference_dir) / row["run"], profile_dir)}
+        | {
+            "href": row["run"]
+            and _href(folders.get(row["profile"], reference_dir) / row["folder"], profile_dir)
+        }
         for row in rows.where(rows.notna(), None).to_dict("records")
     ]
     environment = jinja2.Environment(

@@ -63,6 +63,7 @@ def run_yaml(path: Path, *, reports: Path | None = None) -> str:
         _elapsed(f"{profile}/{run}") as progress,
         _staging_folder(reports / ".staging" / profile / run) as top,
     ):
+        _recover(reports / profile / run)
         progress.result = _make(values, top / profile / run, target=reports / profile / run)
     return progress.result
 
@@ -140,12 +141,24 @@ def _in_project(text: str) -> str:
 
 
 def _replace(target: Path, staging: Path) -> None:
-    # Two renames: there is no moment in which the folder is half old, half new.
+    # Two renames: there is no moment in which the folder is half old, half new. A process that is killed
+    # between them leaves the old one where `_recover` finds it.
     target.parent.mkdir(parents=True, exist_ok=True)
-    retired = staging.parent / f"{staging.name}.retired"
+    retired = _retired(target)
+    shutil.rmtree(retired, ignore_errors=True)
     if target.exists():
         os.rename(target, retired)
     os.rename(staging, target)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _recover(target: Path) -> None:
+    if _retired(target).exists() and not target.exists():
+        os.rename(_retired(target), target)
+
+
+def _retired(target: Path) -> Path:
+    return target.with_name(f".{target.name}.retired")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fer_utils.comparison import merge_seeds
 from fer_utils.files import read_json
 from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
 from fer_utils.schema import check_results
@@ -17,6 +18,11 @@ def load_results(folder: Path) -> list[dict]:
     """
     folders = sorted(p for p in Path(folder).glob("*") if p.is_dir() and not p.name.startswith("."))
     return list(read_results(path / "results.json" for path in folders))
+
+
+def load_methods(folder: Path) -> list[dict]:
+    """Return `load_results` with the seeds of one method merged into one result."""
+    return merge_seeds(folder, load_results(folder))
 
 
 def read_results(paths: Iterable[Path]) -> Iterator[dict]:
@@ -125,6 +131,7 @@ def _comparison(cell: PublishedCell, headline: Headline, result: dict, entry: di
     low, high = record["ci95"] or (None, None) if real else (None, None)
     percent_sign = " %" if cell.unit == "percent" and "%" not in cell.printed else ""
     run, profile = result.get("run"), result.get("profile")
+    repeated = result.get("members", {}).get("runs", [run])[0]
     return {
         "paper": cell.paper,
         "table": cell.table,
@@ -147,7 +154,8 @@ def _comparison(cell: PublishedCell, headline: Headline, result: dict, entry: di
         "hardware": hardware(result),
         "profile": profile,
         "run": run,
-        "command": f"make reproduce PROFILE={profile} RUN={run}" if run else None,
+        "folder": repeated,
+        "command": f"make reproduce PROFILE={profile} RUN={repeated}" if run else None,
     }
 
 
@@ -175,6 +183,9 @@ def _shown(cell: PublishedCell, result: dict, record: dict | None, *, key: str |
     text = with_interval(record, percent=cell.unit == "percent")
     if result["dataset"]["source"] != "real":
         return f"{text} synthetic – not comparable"
+    if members := result.get("members", {}).get("metrics", {}).get(key):
+        sd = with_interval({"value": members["sd"]}, percent=cell.unit == "percent")
+        text += f", mean of {members['n']} seeds (sd {sd})"
     distinct = result.get("other_metrics", {}).get("without_duplicates", {}).get(key)
     if distinct is None or distinct["n"] == record["n"]:
         return text
@@ -258,8 +269,8 @@ def readme_table(results: Sequence[dict], *, papers: Iterable[Paper] | None = No
     """Return the comparison as a Markdown table: the headline numbers that a run on real data reports on."""
     table = comparison_table(results, papers or [load_paper(key) for key in PAPERS])
     rows = table[table["run"].notna() & (table["source"] != "synthetic")]
-    lines = ["| study | printed | measured [95 % interval] | n | protocol | hardware | command |",
-             "|---|---:|---:|---:|---|---|---|"]  # fmt: skip
+    columns = ("printed", "measured [95 % interval]", "n", "protocol", "hardware", "command")
+    lines = _markdown_head("study", *columns)
     for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
         cells = (
             f"{row['paper']}, {row['table']}: {row['cell']}", row["printed"], row["shown"],
@@ -272,6 +283,34 @@ def readme_table(results: Sequence[dict], *, papers: Iterable[Paper] | None = No
         "\n".join([*lines, "", f"{waiting} of the papers' {len(table)} headline rows have no run yet."])
         + "\n"
     )
+
+
+def readme_methods(results: Sequence[dict]) -> str:
+    """Return every method measured on real data as a Markdown table, with all its seeds in one row."""
+    lines = _markdown_head("run", "accuracy", "without duplicates", "macro-F1", "seeds", "n", "training")
+    for result in results:
+        if result.get("dataset", {}).get("source") != "real" or "accuracy" not in result.get("metrics", {}):
+            continue
+        metrics, members = result["metrics"], result.get("members", {})
+        distinct = result["other_metrics"].get("without_duplicates", {}).get("accuracy")
+        cells = (
+            f"`{result['run']}`", _over_seeds(result, "accuracy"),
+            with_interval(distinct) if distinct else "", _over_seeds(result, "macro_f1"),
+            str(len(members.get("runs", [result["run"]]))), f"{metrics['accuracy']['n']:,}",
+            _duration(result["compute"]["seconds"]),
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(map(_markdown_cell, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _over_seeds(result: dict, metric: str) -> str:
+    text = with_interval(result["metrics"][metric])
+    members = result.get("members", {}).get("metrics", {}).get(metric)
+    return f"{text}, sd {members['sd']:.3f}" if members else text
+
+
+def _markdown_head(first: str, *others: str) -> list[str]:
+    return [f"| {' | '.join((first, *others))} |", "|---|" + "---:|" * len(others)]
 
 
 def _markdown_cell(text: str) -> str:

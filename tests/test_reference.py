@@ -8,7 +8,7 @@ import pytest
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.files import PROJECT, read_json
 from fer_utils.params import read_yaml, yaml_runs
-from fer_utils.report import load_results, readme_table
+from fer_utils.report import load_methods, readme_methods, readme_table
 from fer_utils.schema import check_results
 
 REFERENCE = PROJECT / "reports" / "reference"
@@ -62,10 +62,11 @@ def test_the_reported_set_is_private_test_and_chosen_on_public_test(run):
     assert "best on validation" in results["protocol"]["selection"]
 
 
-def test_the_table_in_the_readme_is_the_one_that_the_runs_give():
+@pytest.mark.parametrize(("marker", "table"), [("results", readme_table), ("methods", readme_methods)])
+def test_the_tables_in_the_readme_are_those_that_the_runs_give(marker, table):
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("<!-- results:start -->")[1].split("<!-- results:end -->")[0]
-    assert shown.strip() == readme_table(load_results(REFERENCE)).strip()
+    shown = readme.split(f"<!-- {marker}:start -->")[1].split(f"<!-- {marker}:end -->")[0]
+    assert shown.strip() == table(load_methods(REFERENCE)).strip()
 
 
 def test_both_studies_of_the_baseline_have_a_reference_run():

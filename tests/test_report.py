@@ -17,6 +17,7 @@ from fer_utils.report import (
     comparison_table,
     export_report,
     load_results,
+    readme_methods,
     readme_table,
     replace_between_markers,
     runs_table,
@@ -280,6 +281,15 @@ def row_of(table, cell, run=None):
     return rows.iloc[0]
 
 
+def test_what_was_printed_piece_by_piece_is_one_text(tmp_path):
+    lines = [new_output("stream", name="stdout", text=f"epoch {number}\n") for number in (1, 2)]
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[new_code_cell("train()", outputs=lines)]), tmp_path / "a.ipynb"
+    )
+    page = export_report(tmp_path / "a.ipynb", tmp_path / "a.html").read_text("utf-8")
+    assert "epoch 1\nepoch 2" in page
+
+
 def test_a_real_run_stands_beside_the_printed_number_with_interval_and_difference():
     table = comparison_table([study()], [KUMAR])
     accuracy = row_of(table, "Accuracy / f1")
@@ -399,6 +409,37 @@ def test_the_readme_table_holds_real_rows_with_their_command():
     assert "| 0.54 | 0.562 [0.545, 0.578] | 3,534 |" in rows[0]
     assert "`make reproduce PROFILE=reference RUN=10_baseline_cnn--kumar2021`" in rows[0]
     assert "1 of the papers' 5 headline rows have no run yet" in text
+
+
+def merged() -> dict:
+    members = {
+        "accuracy": {"mean": 0.562, "sd": 0.0041, "n": 3},
+        "macro_f1": {"mean": 0.527, "sd": 0.01, "n": 3},
+    }
+    runs = [f"10_baseline_cnn--kumar2021-seed{seed}" for seed in range(3)]
+    return study(members={"runs": runs, "metrics": members})
+
+
+def test_a_mean_over_seeds_says_so_with_its_spread_and_the_command_of_one_of_them():
+    rows = comparison_table([merged()], [KUMAR])
+    row = rows[rows["cell"] == "Accuracy / f1"].iloc[0]
+    assert row["shown"] == "0.562 [0.545, 0.578], mean of 3 seeds (sd 0.004)"
+    assert row["command"] == "make reproduce PROFILE=reference RUN=10_baseline_cnn--kumar2021-seed0"
+    assert row["run"] == "10_baseline_cnn--kumar2021"
+
+
+def test_the_readme_lists_every_method_on_real_data_with_its_seeds():
+    text = readme_methods(
+        [merged(), study("10_baseline_cnn--alone"), study("x", source="synthetic"), not_run()]
+    )
+    head, _, *rows = text.splitlines()
+    assert head == "| run | accuracy | without duplicates | macro-F1 | seeds | n | training |"
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| `10_baseline_cnn--kumar2021`",
+        "| `10_baseline_cnn--alone`",
+    ]
+    assert "| 0.562 [0.545, 0.578], sd 0.004 |" in rows[0] and "| 3 |" in rows[0]
+    assert "| 0.562 [0.545, 0.578] |" in rows[1] and "| 1 |" in rows[1]
 
 
 def test_markers_keep_the_text_around_them_and_refresh_is_idempotent():

@@ -263,3 +263,12 @@ def test_reports_may_be_kept_elsewhere(tiny, stopped_by, tmp_path, monkeypatch):
     stopped_by(cell_error("MissingData", MISSING))
     run_yaml(tiny.yaml, reports=tmp_path.relative_to(tmp_path) / "kept")
     assert tiny.results(tmp_path / "kept" / "smoke" / RUN)["status"] == "not_run"
+
+
+def test_a_result_that_a_kill_left_between_two_renames_is_put_back(tiny):
+    tiny.write("raise ValueError('this attempt fails')")
+    tiny.finished_earlier()
+    tiny.target.rename(tiny.target.with_name(f".{RUN}.retired"))
+    assert run_yaml(tiny.yaml) == "failed"
+    assert tiny.results(tiny.target)["reason"] == "made earlier"
+    assert not list(tiny.target.parent.glob(".*.retired"))
