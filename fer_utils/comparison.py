@@ -76,7 +76,7 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
     The exact McNemar test compares two models, so there is one p value for every seed that both have; it is
     left out where samples depend on each other.
     """
-    columns = ["method", "other", "difference", "low", "high", "McNemar p", "n"]
+    columns = ["method − other", "difference", "low", "high", "McNemar p", "n"]
     rows = []
     for first, second in combinations(methods, 2):
         a, b = methods[first], methods[second]
@@ -84,8 +84,8 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
         low, high = between.ci95 or (None, None)
         tests = [] if a[0].grouped else [mcnemar_exact(*pair) for pair in zip(a, b, strict=False)]
         p_values = ", ".join(f"{test.p_value:.2g}" for test in tests) or None
-        rows.append((first, second, between.difference, low, high, p_values, between.n))
-    return pd.DataFrame(rows, columns=columns).set_index(["method", "other"])
+        rows.append((f"{first} − {second}", between.difference, low, high, p_values, between.n))
+    return pd.DataFrame(rows, columns=columns).set_index("method − other")
 
 
 def method_of(run: str) -> str:
