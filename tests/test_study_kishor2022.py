@@ -47,6 +47,18 @@ def test_an_arm_predicts_what_it_was_trained_for(study, split, params, features)
     assert np.array_equal(again.predict(split.test).probabilities, predictions.probabilities)
 
 
+def test_weights_are_stored_as_numbers_that_give_the_same_answers(study, split, params, tmp_path):
+    from safetensors.torch import load_model
+
+    arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
+    arm.save_weights(tmp_path / "model.safetensors")
+    fresh = study.build(params.varied(seed=9), split.train)
+    load_model(fresh, tmp_path / "model.safetensors")
+    again = study.Arm(params, fresh, arm.validation, arm.fit, 0.0)
+    same = again.predict(split.test).probabilities == arm.predict(split.test).probabilities
+    assert same.all()
+
+
 def test_the_hybrid_has_more_to_learn_than_the_raw_network(study, split, params):
     def count(**changes):
         return sum(

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.torch import save_model
 
 from fer_utils.data import FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import cached_hog
-from fer_utils.files import project_path
+from fer_utils.files import atomic_write, project_path
 from fer_utils.models import kishor2022
 from fer_utils.papers import load_paper
 from fer_utils.params import HybridHogCNN
@@ -59,6 +61,11 @@ class Arm:
             classifier = self.model[-1]
             return classifier.coef_.size + classifier.intercept_.size
         return sum(weights.numel() for weights in self.model.parameters())
+
+    def save_weights(self, path: Path) -> None:
+        """Write the network's weights as safetensors: numbers alone, nothing that could be executed."""
+        with atomic_write(path) as temporary:
+            save_model(self.model, str(temporary))
 
     def predict(self, faces: FaceSet) -> Predictions:
         """Return class probabilities for `faces`."""
