@@ -132,9 +132,16 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
         "metrics": metrics,
         "other_metrics": {name: _means([run["other_metrics"][name] for run in runs]) for name in shared},
         "members": {"runs": names, "metrics": {name: aggregate(of) for name, of in values.items()}},
-        "protocol": first["protocol"] | {"seed": [run["protocol"]["seed"] for run in runs]},
+        "protocol": first["protocol"] | _over_all([run["protocol"] for run in runs]),
         "compute": first["compute"] | {"seconds": sum(run["compute"]["seconds"] for run in runs)},
     }
+
+
+def _over_all(protocols: Sequence[dict]) -> dict[str, object]:
+    selection = protocols[0]["selection"]
+    if len({protocol["selection"] for protocol in protocols}) > 1:  # each seed has an epoch of its own
+        selection = re.sub(r"^epoch \d+ of", "each seed's epoch of", selection)
+    return {"seed": [protocol["seed"] for protocol in protocols], "selection": selection}
 
 
 def _means(records: Sequence[dict[str, dict]]) -> dict[str, dict]:

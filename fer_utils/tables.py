@@ -269,8 +269,8 @@ def readme_table(results: Sequence[dict], *, papers: Iterable[Paper] | None = No
     """Return the comparison as a Markdown table: the headline numbers that a run on real data reports on."""
     table = comparison_table(results, papers or [load_paper(key) for key in PAPERS])
     rows = table[table["run"].notna() & (table["source"] != "synthetic")]
-    columns = ("printed", "measured [95 % interval]", "n", "protocol", "hardware", "command")
-    lines = _markdown_head("study", *columns)
+    columns = ("study", "printed", "measured [95 % interval]", "n", "protocol", "hardware", "command")
+    lines = _markdown_head(*columns)
     for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
         cells = (
             f"{row['paper']}, {row['table']}: {row['cell']}", row["printed"], row["shown"],
@@ -309,8 +309,12 @@ def _over_seeds(result: dict, metric: str) -> str:
     return f"{text}, sd {members['sd']:.3f}" if members else text
 
 
-def _markdown_head(first: str, *others: str) -> list[str]:
-    return [f"| {' | '.join((first, *others))} |", "|---|" + "---:|" * len(others)]
+_WORDS = {"study", "run", "protocol", "hardware", "command"}
+
+
+def _markdown_head(*columns: str) -> list[str]:
+    rules = ("---" if column in _WORDS else "---:" for column in columns)
+    return [f"| {' | '.join(columns)} |", f"|{'|'.join(rules)}|"]
 
 
 def _markdown_cell(text: str) -> str:

@@ -136,7 +136,7 @@ def result(tmp_path, name: str, made: Predictions, *, seed: int, rate: float = 0
         "dataset": {"source": "real"},
         "metrics": found,
         "other_metrics": {"without_duplicates": found},
-        "protocol": {"seed": seed},
+        "protocol": {"seed": seed, "selection": f"epoch {9 - seed} of 9, best on validation"},
         "compute": {"seconds": 10.0},
         "params": {"seed": seed, "learning_rate": rate},
     }
@@ -151,6 +151,7 @@ def test_the_seeds_of_a_method_become_one_result_with_mean_spread_and_all_seeds(
     ]
     raw, hog, failed = merge_seeds(tmp_path, results)
     assert (raw["run"], raw["variant"], raw["protocol"]["seed"]) == ("20--raw", "raw", [0, 1])
+    assert raw["protocol"]["selection"] == "each seed's epoch of 9, best on validation"
     assert raw["metrics"]["accuracy"]["value"] == pytest.approx(0.55)
     assert raw["metrics"]["accuracy"]["ci95"][0] < 0.55 < raw["metrics"]["accuracy"]["ci95"][1]
     assert raw["members"]["runs"] == ["20--raw-seed0", "20--raw-seed1"]
