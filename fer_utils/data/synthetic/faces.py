@@ -11,24 +11,9 @@ from types import MappingProxyType
 import numpy as np
 
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene, Seed, check_size
+from fer_utils.data.synthetic.identity import ACTION_UNITS, Identity, Scene, Seed, check_size
 from fer_utils.data.synthetic.render import action_unit_mask, render_face
 from fer_utils.labels import FER7
-
-__all__ = [
-    "ACTION_UNITS",
-    "HAIR_STYLES",
-    "PROTOTYPES",
-    "Identity",
-    "Scene",
-    "Showing",
-    "action_unit_mask",
-    "expression_units",
-    "random_face",
-    "render_face",
-    "synthetic_faces",
-    "synthetic_sample",
-]
 
 PROTOTYPES: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
