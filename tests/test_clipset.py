@@ -111,7 +111,7 @@ def test_no_clips_have_no_frames_and_are_counted():
 
 def test_equal_clips_have_equal_digests():
     repeated = clips(clips=clips().clips[[0, 1, 0, 2]])
-    digests = repeated.clip_digests
+    digests = repeated.digests
     assert digests[0] == digests[2]
     assert len(set(digests)) == 3
 

@@ -178,7 +178,7 @@ def test_the_set_is_a_labelled_balanced_face_set():
     assert faces.images.shape == (84, 48, 48)
     assert set(np.bincount(faces.labels)) == {12}
     assert list(faces.sample_id[[0, 15]]) == ["synthetic-s000-0000", "synthetic-s001-0001"]
-    assert len(np.unique(faces.image_digests)) == 84
+    assert len(np.unique(faces.digests)) == 84
 
 
 @settings(max_examples=10, deadline=None)

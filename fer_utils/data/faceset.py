@@ -1,28 +1,23 @@
 """The one form in which face images reach the rest of the study."""
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.labels import map_labels
+from fer_utils.data.samples import UNLABELLED, Samples
 
 SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 """`pooled_test`: known to be held out, but validation and test cannot be told apart."""
-
-UNLABELLED = -1
-"""The label of an image for which the data set gives no class."""
 
 RESERVED_NAMES = ("unlabelled", "total")
 """What `FaceSet.counts` calls the rows that are no class, so that no class may have these names."""
 
 
 @dataclass(frozen=True)
-class FaceSet:
+class FaceSet(Samples):
     """Grayscale face images with labels and where each of them came from.
 
     Attributes
@@ -57,6 +52,9 @@ class FaceSet:
     """
 
     UNLABELLED: ClassVar[int] = UNLABELLED
+    PIXELS: ClassVar[str] = "images"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("labels", "split", "sample_id", "subject")
+    UNIT: ClassVar[str] = "images"
 
     name: str
     source: Literal["real", "synthetic"]
@@ -73,12 +71,7 @@ class FaceSet:
     def __post_init__(self) -> None:
         if self.subject is None:
             object.__setattr__(self, "subject", np.full(len(self.labels), "", dtype="U1"))
-        if self.images.ndim != 3 or self.images.dtype != np.uint8:
-            got = f"{self.images.dtype} {self.images.shape}"
-            raise ValueError(f"{self.name}: images must be uint8 of shape (N, H, W), got {got}")
-        for key in ("labels", "split", "sample_id", "subject"):
-            if (length := len(getattr(self, key))) != len(self.images):
-                raise ValueError(f"{self.name}: {length} {key} for {len(self.images)} images")
+        self.check_columns("N, H, W")
         if len({*self.class_names, *RESERVED_NAMES}) < len(self.class_names) + len(RESERVED_NAMES):
             unusable = f"a class twice, or one called {' or '.join(RESERVED_NAMES)}"
             raise ValueError(f"{self.name}: {unusable}: {', '.join(self.class_names)}")
@@ -87,49 +80,10 @@ class FaceSet:
             raise ValueError(f"{self.name}: labels must lie in {allowed}")
         if unknown := set(np.unique(self.split)) - set(SPLITS):
             raise ValueError(f"{self.name}: unknown split names {sorted(unknown)}; use {', '.join(SPLITS)}")
-        if len(np.unique(self.sample_id)) != len(self):
-            raise ValueError(f"{self.name}: sample ids are not unique")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, index: np.ndarray) -> "FaceSet":
-        """Return the images selected by `index` (integers or a boolean mask), in that order."""
-        return replace(
-            self,
-            images=self.images[index],
-            labels=self.labels[index],
-            split=self.split[index],
-            sample_id=self.sample_id[index],
-            subject=self.subject[index],
-        )
 
     def only(self, split: str) -> "FaceSet":
         """Return the images of one split."""
         return self.take(self.split == split)
-
-    def labelled(self) -> "FaceSet":
-        """Return the images that have a class."""
-        known = self.labels != UNLABELLED
-        return self if known.all() else self.take(known)
-
-    def with_classes(self, class_names: Sequence[str]) -> "FaceSet":
-        """Return the images whose class is in `class_names`, relabelled to that order.
-
-        Images without a class are not among them.
-
-        Raises
-        ------
-        ValueError
-            When the data set does not have one of the classes.
-        """
-        if missing := [name for name in class_names if name not in self.class_names]:
-            raise ValueError(f"{self.name} has no class {missing}; it has {', '.join(self.class_names)}")
-        known = self.labelled()
-        labels = map_labels(known.labels, source=self.class_names, target=class_names)
-        kept = labels >= 0
-        relabelled = known if kept.all() else known.take(kept)
-        return replace(relabelled, labels=labels[kept], class_names=tuple(class_names))
 
     def counts(self) -> pd.DataFrame:
         """Return the number of images per class (rows) and split (columns), with totals.
@@ -148,15 +102,8 @@ class FaceSet:
         return table.assign(total=table.sum(axis=1))
 
     @cached_property
-    def image_digests(self) -> np.ndarray:
-        """SHA-256 of every image's pixels in hexadecimal, shape (N,): equal digest, equal picture."""
-        digests = (hashlib.sha256(np.ascontiguousarray(image)).hexdigest() for image in self.images)
-        return np.array(list(digests), dtype="U64")
-
-    @cached_property
     def fingerprint(self) -> str:
         """A hash of all pixels, labels and splits that does not depend on the order of the images."""
-        label = np.asarray((*self.class_names, ""))[self.labels]  # the last one is that of -1
-        rows = zip(self.image_digests, label, self.split, strict=True)
-        shape = "x".join(map(str, self.images.shape[1:]))
-        return hashlib.sha256("\n".join([shape, *sorted(map(" ".join, rows))]).encode()).hexdigest()
+        return self.fingerprint_of(
+            np.asarray((*self.class_names, ""))[self.labels], self.split
+        )  # -1: the last

@@ -31,12 +31,12 @@ def duplicate_groups(faces: FaceSet) -> list[np.ndarray]:
     list of ndarray of int
         Indices into `faces`, ascending within a group; groups in order of their first image.
     """
-    return _groups(np.unique(faces.image_digests, return_inverse=True)[1])
+    return _groups(np.unique(faces.digests, return_inverse=True)[1])
 
 
 def shared_with(faces: FaceSet, *others: FaceSet) -> np.ndarray:
     """Return a mask over `faces`, shape (N,): the picture is also, pixel for pixel, in one of `others`."""
-    return np.isin(faces.image_digests, np.concatenate([other.image_digests for other in others]))
+    return np.isin(faces.digests, np.concatenate([other.digests for other in others]))
 
 
 def overlap_table(faces: FaceSet) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def overlap_table(faces: FaceSet) -> pd.DataFrame:
     table = pd.DataFrame(0, index=rows, columns=columns)
     for row, part in parts.items():
         for column, other in parts.items():
-            repeated = len(part) - len(np.unique(part.image_digests))
+            repeated = len(part) - len(np.unique(part.digests))
             table.loc[row, column] = repeated if row == column else int(shared_with(part, other).sum())
     return table
 
@@ -217,7 +217,7 @@ def _candidates(faces: FaceSet, details: np.ndarray) -> Iterator[tuple[int, int,
     usable = np.setdiff1d(np.arange(len(faces)), blank_images(faces))
     if not len(usable):
         return
-    key = np.unique(faces.image_digests, return_inverse=True)[1][usable]
+    key = np.unique(faces.digests, return_inverse=True)[1][usable]
     small = (_THUMBNAIL, _THUMBNAIL)
     thumbnails = np.stack([cv2.resize(details[i], small, interpolation=cv2.INTER_AREA) for i in usable])
     straight, turned = _directions(thumbnails), _directions(thumbnails[:, :, ::-1])

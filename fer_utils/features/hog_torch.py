@@ -159,7 +159,7 @@ def cached_hog(faces: FaceSet, hog: HOG, *, folder: Path, batch_size: int = BATC
 
 def _identity(faces: FaceSet, hog: HOG) -> str:
     code = [sha256_of(Path(__file__).with_name(name)) for name in ("hog.py", "hog_torch.py")]
-    return digest(faces.images.shape, faces.image_digests.tolist(), asdict(hog), code, torch.__version__)
+    return digest(faces.images.shape, faces.digests.tolist(), asdict(hog), code, torch.__version__)
 
 
 def _is_whole(path: Path) -> bool:

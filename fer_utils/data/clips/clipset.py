@@ -1,25 +1,21 @@
 """The one form in which clips of facial movement reach the rest of the study."""
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from fer_utils.data.faceset import FaceSet
-from fer_utils.labels import map_labels
+from fer_utils.data.samples import Samples
 
 NO_APEX = -1
 """Stands in `ClipSet.apex` where the data set gives none."""
 
-_PER_CLIP = ("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset")
-
 
 @dataclass(frozen=True)
-class ClipSet:
+class ClipSet(Samples):
     """Grayscale clips of one length and size, with labels, subjects and their place in the recordings.
 
     Attributes
@@ -56,6 +52,18 @@ class ClipSet:
         When the arrays do not fit together.
     """
 
+    PIXELS: ClassVar[str] = "clips"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "labels",
+        "sample_id",
+        "subject",
+        "frame_rate",
+        "onset",
+        "apex",
+        "offset",
+    )
+    UNIT: ClassVar[str] = "clips"
+
     name: str
     source: Literal["real", "synthetic"]
     clips: np.ndarray
@@ -72,18 +80,11 @@ class ClipSet:
     origin: dict[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.clips.ndim != 4 or self.clips.dtype != np.uint8:
-            got = f"{self.clips.dtype} {self.clips.shape}"
-            raise ValueError(f"{self.name}: clips must be uint8 of shape (N, T, H, W), got {got}")
-        for key in _PER_CLIP:
-            if (length := len(getattr(self, key))) != len(self.clips):
-                raise ValueError(f"{self.name}: {length} {key} for {len(self.clips)} clips")
+        self.check_columns("N, T, H, W")
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError(f"{self.name}: a class twice: {', '.join(self.class_names)}")
         if not np.isin(self.labels, range(len(self.class_names))).all():
             raise ValueError(f"{self.name}: labels must lie in 0-{len(self.class_names) - 1}")
-        if len(np.unique(self.sample_id)) != len(self):
-            raise ValueError(f"{self.name}: sample ids are not unique")
         known_apex = self.apex != NO_APEX
         between = (self.onset <= self.apex) & (self.apex <= self.offset)
         self._refuse(self.subject == "", "has no subject")
@@ -94,29 +95,6 @@ class ClipSet:
     def _refuse(self, wrong: np.ndarray, problem: str) -> None:
         if wrong.any():
             raise ValueError(f"{self.name}: {self.sample_id[wrong][0]} {problem}")
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def take(self, index: np.ndarray) -> "ClipSet":
-        """Return the clips selected by `index` (integers or a boolean mask), in that order."""
-        taken = {key: getattr(self, key)[index] for key in _PER_CLIP}
-        return replace(self, clips=self.clips[index], **taken)
-
-    def with_classes(self, class_names: Sequence[str]) -> "ClipSet":
-        """Return the clips whose class is in `class_names`, relabelled to that order.
-
-        Raises
-        ------
-        ValueError
-            When the data set does not have one of the classes.
-        """
-        if missing := [name for name in class_names if name not in self.class_names]:
-            raise ValueError(f"{self.name} has no class {missing}; it has {', '.join(self.class_names)}")
-        labels = map_labels(self.labels, source=self.class_names, target=class_names)
-        kept = labels >= 0
-        relabelled = self if kept.all() else self.take(kept)
-        return replace(relabelled, labels=labels[kept], class_names=tuple(class_names))
 
     def counts(self) -> pd.DataFrame:
         """Return the number of clips per class (rows) and subject (columns), with totals."""
@@ -171,20 +149,11 @@ class ClipSet:
         )
 
     @cached_property
-    def clip_digests(self) -> np.ndarray:
-        """SHA-256 of every clip's pixels in hexadecimal, shape (N,): equal digest, equal clip."""
-        digests = (hashlib.sha256(np.ascontiguousarray(clip)).hexdigest() for clip in self.clips)
-        return np.array(list(digests), dtype="U64")
-
-    @cached_property
     def fingerprint(self) -> str:
         """A hash of all pixels, labels, subjects and times that does not depend on the order of the clips."""
         label = np.asarray(self.class_names)[self.labels]
         times = (np.asarray(self.frame_rate, dtype=float), self.onset, self.apex, self.offset)
-        columns = [np.asarray(column).tolist() for column in (self.clip_digests, label, self.subject, *times)]
-        rows = sorted(" ".join(map(str, row)) for row in zip(*columns, strict=True))
-        shape = "x".join(map(str, self.clips.shape[1:]))
-        return hashlib.sha256("\n".join([shape, *rows]).encode()).hexdigest()
+        return self.fingerprint_of(*(np.asarray(column).tolist() for column in (label, self.subject, *times)))
 
 
 def clip_of(sample_id: np.ndarray) -> np.ndarray:
