@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
+from fer_utils.folds import stratified_folds
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
-from fer_utils.splits import stratified_folds
 from fer_utils.statistics import wilson_interval
 
 Cell = HybridHogCNN

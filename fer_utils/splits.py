@@ -1,10 +1,15 @@
-"""Which images train, which choose, which are reported, and what they share."""
+"""Which images or clips train, which choose, which are reported, and whether anybody is on both sides."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from fer_utils.data import FaceSet
+from fer_utils.data.clips.clipset import clip_of
+from fer_utils.data.samples import Samples
+
+S = TypeVar("S", bound=Samples)
 
 VALIDATION_SHARE = 0.1
 
@@ -53,7 +58,8 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split:
         test = faces.only("pooled_test")
         description = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
     elif present == {"unassigned"}:
-        train, validation, test = _random_parts(faces, seed=seed)
+        known = (faces.subject != "").all()
+        train, validation, test = _random_parts(faces, faces.subject if known else None, seed)
         description = f"random 80/10/10, stratified by class (seed {seed})"
     else:
         raise ValueError(
@@ -69,7 +75,26 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split:
     return Split(train, validation, test, description, disjoint)
 
 
-def stratified_holdout(faces: FaceSet, *, share: float, seed: int) -> tuple[FaceSet, FaceSet]:
+def split_frames(frames: FaceSet, *, by: Literal["frame", "clip", "subject"], seed: int) -> Split:
+    """Split the frames of clips (`ClipSet.frames`) 80/10/10 at random, keeping together what `by` says.
+
+    "frame" keeps nothing together: neighbouring frames of one movement, which hardly differ, are trained on
+    and reported. "clip" keeps a movement whole, and the same people are on all sides. "subject" is the honest
+    one. All three are stratified by class as well as the groups allow.
+
+    Raises
+    ------
+    ValueError
+        For fewer than three clips or subjects, or a class without frames in one of the parts.
+    """
+    groups = {"frame": None, "clip": clip_of(frames.sample_id), "subject": frames.subject}[by]
+    parts = dict(zip(("train", "validation", "test"), _random_parts(frames, groups, seed), strict=True))
+    _check_classes(frames.name, parts)
+    description = f"frames, random 80/10/10 by {by}, stratified by class (seed {seed})"
+    return Split(*parts.values(), description, _subjects_disjoint(*parts.values()))
+
+
+def stratified_holdout(faces: S, *, share: float, seed: int) -> tuple[S, S]:
     """Split off a share of every class at random; returns (rest, held out), both in the original order.
 
     Every class of two or more images is in both parts.
@@ -83,18 +108,19 @@ def stratified_holdout(faces: FaceSet, *, share: float, seed: int) -> tuple[Face
     return faces.take(~held_out), faces.take(held_out)
 
 
-def _random_parts(faces: FaceSet, *, seed: int) -> tuple[FaceSet, FaceSet, FaceSet]:
-    if not (faces.subject != "").all():
+def _random_parts(faces: FaceSet, groups: np.ndarray | None, seed: int) -> tuple[FaceSet, FaceSet, FaceSet]:
+    if groups is None:
         rest, test = stratified_holdout(faces, share=0.1, seed=seed)
         train, validation = stratified_holdout(rest, share=1 / 9, seed=seed)
         return train, validation, test
     from sklearn.model_selection import StratifiedGroupKFold
 
-    subjects = len(np.unique(faces.subject))
-    if subjects < 3:
-        raise ValueError(f"{faces.name}: {subjects} subjects cannot be in three parts; at least 3 are needed")
-    folds = StratifiedGroupKFold(min(10, subjects), shuffle=True, random_state=seed)
-    held_out = [index for _, index in folds.split(faces.images, faces.labels, faces.subject)]
+    count = len(np.unique(groups))
+    if count < 3:
+        what = "subjects" if groups is faces.subject else "clips"
+        raise ValueError(f"{faces.name}: {count} {what} cannot be in three parts; at least 3 are needed")
+    folds = StratifiedGroupKFold(min(10, count), shuffle=True, random_state=seed)
+    held_out = [index for _, index in folds.split(faces.images, faces.labels, groups)]
     in_test, in_validation = (np.isin(np.arange(len(faces)), held_out[fold]) for fold in (0, 1))
     return faces.take(~in_test & ~in_validation), faces.take(in_validation), faces.take(in_test)
 
@@ -109,34 +135,6 @@ def _check_classes(name: str, parts: dict[str, FaceSet]) -> None:
             raise ValueError(
                 f"{name}: no image of {', '.join(empty)} in {part}; add some, or leave the class out"
             )
-
-
-def stratified_folds(faces: FaceSet, *, n_folds: int, seed: int) -> list[tuple[FaceSet, FaceSet]]:
-    """Return (training, validation) parts for cross-validation: every image validates once.
-
-    Folds are stratified by class, and where all subjects are known no subject is in both parts.
-
-    Raises
-    ------
-    ValueError
-        When a class, or the data set, has too few images or subjects for the folds.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    counts = np.bincount(faces.labels, minlength=len(faces.class_names))
-    smallest = int(counts.argmin())
-    if counts[smallest] < n_folds:
-        raise ValueError(
-            f"{faces.name}: {counts[smallest]} images of {faces.class_names[smallest]} cannot be in "
-            f"{n_folds} folds; use at most {counts[smallest]} folds or leave the class out"
-        )
-    by_subject = bool((faces.subject != "").all())
-    if by_subject and (subjects := len(np.unique(faces.subject))) < n_folds:
-        raise ValueError(f"{faces.name}: {subjects} subjects cannot be kept apart in {n_folds} folds")
-    kind = StratifiedGroupKFold if by_subject else StratifiedKFold
-    groups = faces.subject if by_subject else None
-    folds = kind(n_folds, shuffle=True, random_state=seed).split(faces.labels, faces.labels, groups)
-    return [(faces.take(train), faces.take(held_out)) for train, held_out in folds]
 
 
 _OFFICIAL = {"fer2013": "FER-2013 official: Training / PublicTest / PrivateTest"}

@@ -8,9 +8,9 @@ import pytest
 from fer_utils.data import FaceSet
 from fer_utils.experiments import ablate, cross_validate, sweep, vary
 from fer_utils.files import ConfigError
+from fer_utils.folds import stratified_folds
 from fer_utils.params import HybridHogCNN, notebook_defaults
 from fer_utils.predictions import Predictions
-from fer_utils.splits import stratified_folds
 
 
 @pytest.fixture(scope="module")

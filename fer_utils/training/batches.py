@@ -1,4 +1,4 @@
-"""Face images as batches on the device that trains: in random order and augmented, by seed and epoch."""
+"""Images and clips as batches on the device that trains: in random order and augmented, by seed and epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer_utils.data import FaceSet
+from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
 from fer_utils.training import common
 
@@ -73,41 +73,42 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
 class Batches:
     """What fastai's Learner goes through: `(images, labels)`, the whole set being one tensor on the device.
 
-    Images are float32 of 0-255, shape (B, 1, H, W); labels int64, shape (B,). Where a single image would be
-    left for the last batch, it joins the batch before: batch normalisation has no variance of one image.
+    Images are float32 of 0-255, shape (B, 1, H, W), of clips (B, 1, T, H, W); labels int64, shape (B,). Where
+    a single image would be left for the last batch, it joins the batch before: batch normalisation has no
+    variance of one image.
 
     Parameters
     ----------
-    faces : FaceSet
+    samples : Samples
     batch_size : int
     device : str
         As torch names it.
     seed : int or None
         With `epoch`, which the Learner counts, it decides the order and the augmentation; None keeps the
-        order of `faces`.
+        order of `samples`.
     augmentation : Augmentation or None
-        None changes no pixel.
+        None changes no pixel; the frames of a clip are changed alike.
     """
 
     n_inp = 1  # fastai asks how many of a batch's parts are the network's input
 
     def __init__(
         self,
-        faces: FaceSet,
+        samples: Samples,
         *,
         batch_size: int,
         device: str,
         seed: int | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
-        self.dataset, self.seed, self.augmentation, self.epoch = faces, seed, augmentation, 0
-        self.images = torch.tensor(np.ascontiguousarray(faces.images)).unsqueeze(1)
-        self.labels = torch.tensor(np.ascontiguousarray(faces.labels))
+        self.dataset, self.seed, self.augmentation, self.epoch = samples, seed, augmentation, 0
+        self.images = torch.tensor(np.ascontiguousarray(samples.pixels)).unsqueeze(1)
+        self.labels = torch.tensor(np.ascontiguousarray(samples.labels))
         self.to(device)
-        starts = list(range(0, len(faces), batch_size))
-        if len(faces) % batch_size == 1 and len(starts) > 1:
+        starts = list(range(0, len(samples), batch_size))
+        if len(samples) % batch_size == 1 and len(starts) > 1:
             del starts[-1]
-        self._bounds = list(zip(starts, [*starts[1:], len(faces)], strict=True))
+        self._bounds = list(zip(starts, [*starts[1:], len(samples)], strict=True))
 
     def to(self, device: str | torch.device) -> "Batches":
         """Move the set to a device."""
@@ -123,7 +124,8 @@ class Batches:
             chosen = order[start:end]
             images = self.images[chosen].float()
             if maps is not None:
-                images = warp(images, maps[start:end])
+                frames = images.flatten(1, -3)  # those of a clip are channels to `warp`: one map for all
+                images = warp(frames, maps[start:end]).view_as(images)
             yield images, self.labels[chosen]
 
     def _order(self) -> Tensor:
@@ -137,5 +139,5 @@ class Batches:
             return None
         # A stream of its own, on the CPU: the same images whatever the network draws and wherever it is.
         random = np.random.default_rng((self.seed, self.epoch, 1))
-        size = self.images.shape[2], self.images.shape[3]
+        size = self.images.shape[-2], self.images.shape[-1]
         return self.augmentation.draw(len(self.images), size=size, random=random).to(self.images.device)

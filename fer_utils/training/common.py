@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fer_utils.data import FaceSet
+from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError, atomic_write, digest
 from fer_utils.hardware import processor_name
 
@@ -20,6 +20,8 @@ VALIDATION_BATCH = 256
 
 Arrays = dict[str, np.ndarray]
 Row = dict[str, float]
+Choice = Literal["best", "last"]
+"""Which epoch's weights a training keeps: the best on validation, or the last one, validation looking on."""
 
 
 class TrainingDiverged(ArithmeticError):
@@ -44,7 +46,8 @@ class Fit:
         Columns epoch, loss, accuracy, val_loss, val_accuracy, seconds (training part), validation_seconds,
         images_per_second.
     best_epoch : int
-        The epoch, counted from 1, whose weights the model now has.
+        The epoch, counted from 1, whose weights the model now has: the one best on validation, or the last
+        where their number was fixed beforehand.
     resumed_from : int
         Epochs found in a checkpoint, 0 for an uninterrupted training.
     seconds : float
@@ -161,20 +164,21 @@ class Record:
         self.state.save(self.path)
         self.log(epoch_line(row, self.epochs))
 
-    def fit(self) -> Fit:
+    def fit(self, choose: Choice = "best") -> Fit:
         """Return what the epochs on record amount to."""
         history = pd.DataFrame(self.state.rows)
         seconds = float(history["seconds"].sum() + history["validation_seconds"].sum())
-        return Fit(history, self.best_epoch, self.resumed_from, seconds)
+        chosen = self.best_epoch if choose == "best" else len(history)
+        return Fit(history, chosen, self.resumed_from, seconds)
 
 
-def check_labelled(*parts: FaceSet) -> None:
-    """Raise `ValueError` where an image has no class: the frameworks would say so less clearly, or not."""
-    for faces in parts:
-        if unlabelled := int((faces.labels < 0).sum()):
+def check_labelled(*parts: Samples) -> None:
+    """Raise `ValueError` where a sample has no class: the frameworks would say so less clearly, or not."""
+    for samples in parts:
+        if unlabelled := int((samples.labels < 0).sum()):
             raise ValueError(
-                f"{faces.name}: {unlabelled} of {len(faces)} images have no class; leave them out "
-                "with `faces.labelled()`"
+                f"{samples.name}: {unlabelled} of {len(samples)} {samples.UNIT} have no class; leave them "
+                "out with `.labelled()`"
             )
 
 
@@ -197,8 +201,8 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.default_rng((seed, epoch)).integers(2**31))
 
 
-def data_key(train: FaceSet, validation: FaceSet) -> list[str]:
-    """Return what names the images, the labels and the order of `train` in a training's key."""
+def data_key(train: Samples, validation: Samples) -> list[str]:
+    """Return what names the pictures, the labels and the order of `train` in a training's key."""
     return [train.fingerprint, validation.fingerprint, digest(train.sample_id.tolist())]
 
 

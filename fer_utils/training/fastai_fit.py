@@ -9,18 +9,18 @@ from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer_utils.data import FaceSet
+from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
 from fer_utils.training import batches, common, torch_state
 from fer_utils.training.batches import Augmentation, Batches
-from fer_utils.training.common import Fit, Measured, Record, TrainingDiverged
+from fer_utils.training.common import Choice, Fit, Measured, Record, TrainingDiverged
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
@@ -33,6 +33,7 @@ with warnings.catch_warnings():
 
 OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 """By the name in a notebook's parameters; fastai's own settings but for L2 in place of decoupled decay."""
+SCHEDULES = ("constant", "one_cycle")
 
 
 def prepare(*, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto") -> dict[str, str]:
@@ -64,14 +65,15 @@ def prepare(*, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto") ->
 
 def learner(
     model: nn.Module,
-    train: FaceSet,
-    validation: FaceSet,
+    train: Samples,
+    validation: Samples,
     *,
     batch_size: int,
     learning_rate: float,
     seed: int,
     device: str,
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam",
+    momentum: float | None = None,
     weight_decay: float = 0.0,
     augmentation: Augmentation | None = None,
 ) -> Learner:
@@ -82,6 +84,7 @@ def learner(
     """
     if optimizer not in OPTIMIZERS:
         raise ConfigError(f"optimizer={optimizer}: use one of {', '.join(OPTIMIZERS)}")
+    constants = {} if momentum is None else {"mom": momentum}
     on_device = partial(Batches, device=device)
     loaders = DataLoaders(
         on_device(train, batch_size=batch_size, seed=seed, augmentation=augmentation),
@@ -92,7 +95,7 @@ def learner(
         loaders,
         _place(model, device),
         loss_func=_loss,
-        opt_func=partial(OPTIMIZERS[optimizer], decouple_wd=False),
+        opt_func=partial(OPTIMIZERS[optimizer], decouple_wd=False, **constants),
         lr=learning_rate,
         wd=weight_decay,
         wd_bn_bias=False,
@@ -104,8 +107,8 @@ def learner(
 
 def fit(
     model: nn.Module,
-    train: FaceSet,
-    validation: FaceSet,
+    train: Samples,
+    validation: Samples,
     *,
     epochs: int,
     batch_size: int,
@@ -114,13 +117,15 @@ def fit(
     checkpoint_dir: Path,
     device: str,
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam",
+    momentum: float | None = None,
     weight_decay: float = 0.0,
     schedule: Literal["constant", "one_cycle"] = "constant",
     augmentation: Augmentation | None = None,
     mixed_precision: bool = False,
+    choose: Choice = "best",
     log: Callable[[str], None] = print,
 ) -> Fit:
-    """Train a classifier and leave it, on `device`, with the weights of the epoch best on validation.
+    """Train a classifier and leave it, on `device`, with the weights of one epoch: the best on validation.
 
     Every epoch ends in a checkpoint with all state, named by everything that determines the training, the
     weights it starts from included: the same call finds it again after a kill and continues to the same
@@ -131,10 +136,10 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        Maps float images of 0-255, shape (N, 1, H, W), to logits, shape (N, K). Parameters that do not
-        require a gradient stay as they are.
-    train, validation : FaceSet
-        The epoch is chosen by accuracy on `validation`, the earliest of equals.
+        Maps float images of 0-255, shape (N, 1, H, W), or clips, shape (N, 1, T, H, W), to logits, shape
+        (N, K). Parameters that do not require a gradient stay as they are.
+    train, validation : Samples
+        Fitted on, and looked at after every epoch.
     epochs, batch_size : int
         A single image left for the last batch joins the batch before.
     learning_rate : float
@@ -146,7 +151,9 @@ def fit(
     device : str
         What `prepare` returned.
     optimizer : {"adam", "rmsprop", "sgd"}
-        With fastai's own constants; "sgd" has no momentum.
+        With fastai's own constants.
+    momentum : float or None
+        In place of fastai's own, which is 0 for "sgd" and "rmsprop"; one_cycle varies it by itself.
     weight_decay : float
         L2 regularisation: `weight_decay * w` is added to the gradient, as by a penalty of half as much times
         the sum of squares (so Keras' `l2` is half of it). Biases and normalisation are left out.
@@ -156,6 +163,10 @@ def fit(
         Of training images only.
     mixed_precision : bool
         Compute in bfloat16 where that is safe; weights and results stay float32.
+    choose : {"best", "last"}
+        Which epoch's weights stay: that of the highest accuracy on `validation`, the earliest of equals, or
+        the last, on which `validation` has no influence. It is one training either way: after one call the
+        other finds it finished.
     log : callable
         Gets one line per epoch.
 
@@ -174,14 +185,16 @@ def fit(
     Numbers repeat to the last bit on a CPU of one kind with the same number of threads; on a GPU nearly.
     """
     common.check_labelled(train, validation)
-    if schedule not in ("constant", "one_cycle"):
-        raise ConfigError(f"schedule={schedule}: use constant or one_cycle")
+    for name, value, known in (("schedule", schedule, SCHEDULES), ("choose", choose, get_args(Choice))):
+        if value not in known:
+            raise ConfigError(f"{name}={value}: use {' or '.join(known)}")
     settings = {
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "seed": seed,
         "device": device,
         "optimizer": optimizer,
+        "momentum": momentum,
         "weight_decay": weight_decay,
     }
     plan = {"epochs": epochs, "schedule": schedule, "mixed_precision": mixed_precision}
@@ -203,12 +216,13 @@ def fit(
         learn.create_opt()
         record = Record(path, torch_state.state(learn), epochs=epochs, log=log)
         _train(learn, record, schedule)
-    _place(model, device).load_state_dict(torch_state.tensors(record.state.best))
-    return record.fit()
+    kept = record.state.best if choose == "best" else record.state.model
+    _place(model, device).load_state_dict(torch_state.tensors(kept))
+    return record.fit(choose)
 
 
 def predict_probabilities(model: nn.Module, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-    """Return class probabilities, shape (N, K) float32, for images of shape (N, H, W) uint8.
+    """Return class probabilities, shape (N, K) float32, for images (N, H, W) or clips (N, T, H, W), uint8.
 
     On the device that the network is on, in evaluation mode, whatever mode it is in before and after.
     """
@@ -236,7 +250,8 @@ def _train(learn: Learner, record: Record, schedule: str) -> None:
 
 def _place(model: nn.Module, device: str) -> nn.Module:
     # On a CPU, too, a step of six convolutions at 48 pixels takes a fifth less time with channels last.
-    return model.to(device, memory_format=torch.channels_last)
+    clips = any(isinstance(module, nn.Conv3d) for module in model.modules())
+    return model.to(device, memory_format=torch.channels_last_3d if clips else torch.channels_last)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,105 @@
+"""The notebooks about still faces: 00_data_prep, 10_baseline_cnn, 20_hybrid_hog_cnn."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fer_utils.files import project_path
+from fer_utils.labels import LABEL_SETS
+from fer_utils.params.base import Count, Parameters, Positive, Rate, unknown
+
+
+class FaceParameters(Parameters):
+    """What every notebook about still faces has."""
+
+    dataset: Literal["synthetic", "fer2013", "folder"]
+    data_path: str
+    on_bad_rows: Literal["error", "drop"]
+    synthetic_subjects: int = Field(ge=3)
+    synthetic_per_subject: Count
+    seed: int = Field(ge=0)
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`."""
+        return self.model_dump(include=set(FaceParameters.model_fields) - set(Parameters.model_fields))
+
+
+class DataPrep(FaceParameters):
+    """00_data_prep."""
+
+    kind = "data"
+
+
+class Training(FaceParameters):
+    """What every notebook that trains on still faces has."""
+
+    label_set: Literal["own", *LABEL_SETS]
+    optimizer: Literal["adam", "rmsprop", "sgd"]
+    learning_rate: Positive
+    batch_size: Count
+    epochs: Count
+    threads: Count
+    device: Literal["auto", "cpu", "cuda"]
+    checkpoint_dir: str = Field(min_length=1)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where a training leaves what it needs to continue after a kill."""
+        return project_path(self.checkpoint_dir)
+
+
+class BaselineCNN(Training):
+    """10_baseline_cnn."""
+
+    paper: Literal["kumar2021", "bamb2023"]
+    architecture: Literal["kumar2021", "little_vgg", "bamb2023"]
+    image_size: Count
+    dropout: Rate
+    l2: float = Field(ge=0)
+    batch_norm: bool
+
+
+class HybridHogCNN(Training):
+    """20_hybrid_hog_cnn."""
+
+    features: Literal["raw", "hybrid", "hog"]
+    depth: Literal["shallow", "deep"]
+    hog_orientations: Count
+    hog_cell: Count
+    hog_block: Count
+    hog_norm: Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
+    dropout: Rate
+    batch_norm: bool
+    l2: float = Field(ge=0)
+    rotation: float = Field(ge=0, le=180)
+    crop: float = Field(ge=0, le=0.5)
+    flip: bool
+    schedule: Literal["constant", "one_cycle"]
+    mixed_precision: bool
+    sweeps: bool
+    sweep_seeds: list[Annotated[int, Field(ge=0)]]
+    cv_folds: int = Field(ge=0)
+    cv_grid: dict[str, list]
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Self:
+        for name, values in self.cv_grid.items():
+            if name in _NOT_IN_A_GRID or name not in type(self).model_fields:
+                known = set(type(self).model_fields) - _NOT_IN_A_GRID
+                raise ValueError(f"cv_grid: {unknown(name, known)}")
+            if not values:
+                raise ValueError(f"cv_grid: no value for {name!r}; give a list of at least one")
+            for value in values:
+                self.varied(**{name: value})
+        if self.cv_folds == 1:
+            raise ValueError("cv_folds=1: one fold leaves nothing to train on; use 0 (none) or 2 and more")
+        return self
+
+    def varied(self, **changes: object) -> Self:
+        """Return one cell of a sweep: these parameters with `changes`, and no sweep of its own."""
+        alone = {"sweeps": False, "cv_folds": 0, "cv_grid": {}}
+        return self.checked(self.model_dump() | alone | changes, where="sweep")
+
+
+_NOT_IN_A_GRID = {"sweeps", "sweep_seeds", "cv_folds", "cv_grid", "output_dir", "checkpoint_dir", "dataset"}
