@@ -10,6 +10,9 @@ from fer_utils.files import ConfigError, project_path
 RAW = "data/raw"
 """Where data sets are looked for; a fresh checkout has no such folder yet."""
 
+MOST_SKIPPED = 20
+"""Clips that cannot be used, as `make data` lists them."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -25,6 +28,27 @@ def _run(options: argparse.Namespace) -> int:
     from fer_utils.runner import run_yaml
 
     return int(run_yaml(options.yaml) == "failed")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from fer_utils.data import MissingData, load_clips
+    from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_yaml
+    from fer_utils.studies import dubey2020
+    from fer_utils.training import fastai_fit
+
+    given = notebook_defaults(options.yaml.stem) | read_yaml(options.yaml)
+    if notebook_of(options.yaml.stem) != "30_cnn3d_smic":
+        raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic have folds to train ahead")
+    params = Cnn3dSmic.checked(given, where=str(options.yaml))
+    if not 0 <= options.job < params.fold_jobs:
+        raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
+    try:
+        clips = load_clips(**params.data())
+    except MissingData as error:
+        print(f"nothing to train: {error}")
+        return
+    hardware = fastai_fit.prepare(threads=params.threads, device=params.device)
+    dubey2020.train_share(params, clips, job=options.job, device=hardware["device"])
 
 
 def _check_params(options: argparse.Namespace) -> int:
@@ -72,7 +96,8 @@ def _data(options: argparse.Namespace) -> int:
         if source.path is None:
             print(f"  put     {source.expected} there; see data/README.md")
         else:
-            unusable += not _describe_copy(source.name, source.path)
+            describe = _describe_clips if source.name in catalogue.CLIP_DATASETS else _describe_copy
+            unusable += not describe(source.name, source.path)
         print(f"  from    {source.obtained_from}\n  terms   {source.terms}")
     for name in catalogue.unknown_entries(options.path):
         print(f"{options.path}/{name}: not known; pictures of your own in <class>/ folders: dataset=folder")
@@ -95,6 +120,31 @@ def _describe_copy(dataset: str, path: Path) -> bool:
     for note in faces.notes:
         print(f"  note    {note}")
     print(textwrap.indent(faces.counts().to_string(), "  "))
+    return True
+
+
+def _describe_clips(dataset: str, path: Path) -> bool:
+    from fer_utils.data import catalogue
+
+    try:
+        clips = catalogue.load_clips(dataset, data_path=path)
+    except (ValueError, OSError) as error:
+        print(f"  damaged {error}")
+        return False
+    lacking = catalogue.clip_shortfall(clips)
+    print(f"  copy    {clips.name}; SHA-256 {clips.origin['sha256']}; fingerprint {clips.fingerprint[:16]}")
+    print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
+    counts = clips.counts()
+    subjects = counts.loc["total"].drop("total")
+    most = f"{subjects.max()} of them of {subjects.idxmax()}"
+    print(f"  clips   {len(clips)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
+    for note in clips.notes:
+        print(f"  note    {note}")
+    for skipped in clips.skipped[:MOST_SKIPPED]:
+        print(f"  skipped {skipped}")
+    if more := len(clips.skipped[MOST_SKIPPED:]):
+        print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
+    print(textwrap.indent(counts["total"].to_string(), "  "))
     return True
 
 
@@ -129,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "execute one run and put its folder in place")
     run.add_argument("yaml", type=Path, help="params/<profile>/<run>.yaml")
+    train = command("train", _train, "train a share of a run's folds and seeds ahead of it")
+    train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
+    train.add_argument("--job", type=int, required=True, help="which share, from 0")
     check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
     check.add_argument("--profile")
     check.add_argument("--run")

@@ -12,6 +12,17 @@ FER6 = tuple(name for name in FER7 if name != "disgust")
 
 LABEL_SETS = {"fer7": FER7, "fer6": FER6}
 
+SMIC3 = ("negative", "positive", "surprise")
+"""SMIC's classes in the order of dubey2020's integer labels 0-2."""
+
+_NEGATIVE = ("angry", "contempt", "disgust", "fear", "sad", "repression")
+SMIC3_OF = {name: name for name in SMIC3} | dict.fromkeys(_NEGATIVE, "negative") | {"happy": "positive"}
+"""Class of SMIC, SAMM or CASME II -> class of SMIC, as MEGC 2019 had it; it left the others out.
+
+Source: J. See, M. H. Yap, J. Li, X. Hong, S.-J. Wang, *MEGC 2019 - the second facial micro-expressions grand
+challenge*, FG 2019.
+"""
+
 
 def classes_of(label_set: str, *, own: Sequence[str]) -> tuple[str, ...]:
     """Return the classes of one of `LABEL_SETS`, or those of the data set itself for "own"."""

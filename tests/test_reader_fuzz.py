@@ -260,7 +260,7 @@ def test_an_edited_picture_in_a_folder_is_read_or_refused(folder, change, policy
 # --- prepared files ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["images.npy", "samples.npz", "sidecar.json"])
+@pytest.mark.parametrize("name", ["pixels.npy", "samples.npz", "sidecar.json"])
 @settings(max_examples=15, deadline=None)
 @given(change=edits() | st.binary(max_size=50).map(lambda content: lambda _: content))
 def test_a_prepared_file_that_was_edited_is_made_again(folder, name, change):

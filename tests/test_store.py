@@ -5,13 +5,14 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fer_utils.data import FaceSet, store
-from fer_utils.data.store import content_hash, prepared, size_of
+from fer_utils.data import ClipSet, FaceSet, store
+from fer_utils.data.store import content_hash, kept, prepared, size_of
 from fer_utils.files import read_json, sha256_of, write_json
 
 MD5 = "c56bd5480f6e5413cb62a0ad9666613a"
@@ -115,6 +116,67 @@ def test_a_folder_has_no_md5(tmp_path, folder):
     assert sorted(faces.origin) == ["bytes", "file", "sha256"]
 
 
+def clips_of(source: Path) -> ClipSet:
+    """Read the same toy format as clips: every byte is one of two equal frames."""
+    faces = read(source)
+    times = {name: np.arange(len(faces)) + late for late, name in enumerate(("onset", "apex", "offset"))}
+    return ClipSet(
+        name="toy",
+        source="synthetic",
+        clips=np.repeat(faces.images[:, None], 2, axis=1),
+        labels=faces.labels,
+        class_names=faces.class_names,
+        sample_id=faces.sample_id,
+        subject=faces.subject,
+        frame_rate=np.full(len(faces), 100.0),
+        notes=("grün", "two"),
+        skipped=("byte 11: no gray",),
+        origin={"sampling": "first", "form": "toy"},
+        **times,
+    )
+
+
+def test_clips_are_prepared_with_every_field_and_keep_what_their_reader_says_of_the_origin(source, folder):
+    for _ in range(2):
+        clips, plain = prepared(source, clips_of, folder=folder), clips_of(source)
+        assert isinstance(clips, ClipSet) and isinstance(clips.clips, np.memmap)
+        for key in ("clips", *ClipSet.COLUMNS):
+            np.testing.assert_array_equal(getattr(clips, key), getattr(plain, key))
+            assert getattr(clips, key).dtype == getattr(plain, key).dtype
+        for key in ("name", "source", "class_names", "notes", "skipped", "fingerprint"):
+            assert getattr(clips, key) == getattr(plain, key)
+        found = {"file": "toy.raw", "bytes": 10, "sha256": sha256_of(source), "md5": MD5}
+        assert clips.origin == plain.origin | found
+        with pytest.raises(ValueError, match="do not run evenly"):
+            _ = clips.apex_position
+    assert times_read(source) == 3  # two of them by the comparisons
+
+
+def test_what_would_have_to_be_pickled_is_refused_and_leaves_nothing(source, folder):
+    def unsafe(source: Path) -> FaceSet:
+        faces = read(source)
+        return replace(faces, subject=faces.subject.astype(object))
+
+    with pytest.raises(ValueError, match="pickle"):
+        prepared(source, unsafe, folder=folder)
+    assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_what_was_made_of_the_same_content_and_settings_is_made_once(source, folder):
+    made = []
+
+    def make() -> FaceSet:
+        made.append(1)
+        return read(source)
+
+    for content, settings in (("a", {}), ("a", {}), ("b", {}), ("a", {"seed": 1})):
+        assert_is_what_was_read(
+            kept(make, name="drawn", content=content, folder=folder, settings=settings), source
+        )
+    assert len(made) == 3
+    assert len(list(folder.glob("drawn-*"))) == 3
+
+
 def test_a_file_whose_name_is_no_utf8_can_be_prepared(tmp_path, folder):
     source = tmp_path / "toy\udcff.raw"
     source.write_bytes(b"12")
@@ -135,7 +197,7 @@ def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("name", ["images.npy", "samples.npz", "sidecar.json"])
+@pytest.mark.parametrize("name", ["pixels.npy", "samples.npz", "sidecar.json"])
 @pytest.mark.parametrize("damage", [cut_short, altered, emptied, Path.unlink])
 def test_a_damaged_file_is_noticed_and_the_set_made_again(source, folder, name, damage):
     prepared(source, read, folder=folder)
@@ -148,12 +210,12 @@ def test_a_damaged_file_is_noticed_and_the_set_made_again(source, folder, name, 
 @pytest.mark.parametrize(
     "change",
     [
-        {"class_names": ["sad", "happy"]},
+        {"fields": {"class_names": ["sad", "happy"]}},
+        {"kind": "ClipSet"},
         {"sha256": {}},
         {"sha256": []},
         {"format": 1},
-        {"notes": ["edited"]},
-        {"dropped": []},
+        {"settings": {"edited": 1}},
     ],
     ids=str,
 )
@@ -219,7 +281,7 @@ def test_a_process_killed_half_way_leaves_nothing_that_looks_prepared_and_the_ne
     assert process.exitcode == -signal.SIGKILL
     assert all(path.name.startswith(".") for path in folder.iterdir())
     (staging,) = folder.glob(".toy-*.staging")
-    assert (staging / "images.npy").exists()
+    assert (staging / "pixels.npy").exists()
     assert_is_what_was_read(prepared(source, read, folder=folder), source)
     assert sorted(path.suffix for path in folder.iterdir() if path.name.startswith(".")) == [".lock"]
 
@@ -237,3 +299,18 @@ def test_a_folder_is_named_by_the_names_and_contents_of_its_files(tmp_path):
     second = content_hash(tmp_path / "raw")
     (tmp_path / "raw" / "a" / "one.txt").rename(tmp_path / "raw" / "one.txt")
     assert len({first, second, content_hash(tmp_path / "raw")}) == 3
+
+
+def test_links_to_folders_are_part_of_the_content_only_for_a_reader_that_follows_them(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "raw" / "s1").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere" / "round").symlink_to(
+        tmp_path, target_is_directory=True
+    )  # no way out but to stop
+    hashes = []
+    for text in ("1", "2"):
+        (tmp_path / "elsewhere" / "frame.txt").write_text(text)
+        hashes += [content_hash(tmp_path / "raw", follow_links=follow) for follow in (False, True)]
+    assert hashes[0] == hashes[2] and hashes[1] != hashes[3]
+    assert (size_of(tmp_path / "raw"), size_of(tmp_path / "raw", follow_links=True)) == (0, 1)

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from fer_utils.data.synthetic.clips import (
     EXPRESSIONS,
-    SMIC_CLASSES,
     Movement,
     synthetic_clip,
     synthetic_clips,
 )
 from fer_utils.data.synthetic.motion import MICRO_PEAK, MICRO_SECONDS
 from fer_utils.data.synthetic.video import synthetic_video
+from fer_utils.labels import SMIC3
 
 SMALL = {"n_subjects": 4, "size": 32, "frame_rate": 25.0}
 TINY = {"size": 16, "n_frames": 2, "frame_rate": 10.0}
@@ -31,7 +31,7 @@ def like_smic():
 
 def test_the_default_set_has_the_proportions_of_smic(like_smic):
     assert like_smic.source == "synthetic"
-    assert like_smic.class_names == SMIC_CLASSES
+    assert like_smic.class_names == SMIC3
     assert list(np.bincount(like_smic.labels)) == [70, 51, 43]
     _, per_subject = np.unique(like_smic.subject, return_counts=True)
     assert len(per_subject) == 16
@@ -81,7 +81,7 @@ def test_a_clip_can_be_drawn_again_from_its_id():
 
 def test_a_subject_keeps_face_and_laboratory_and_nobody_shares_them(like_smic):
     shown = [
-        synthetic_clip(clip, SMIC_CLASSES[label])
+        synthetic_clip(clip, SMIC3[label])
         for clip, label in zip(like_smic.sample_id, like_smic.labels, strict=True)
     ]
     of = {}
@@ -147,7 +147,7 @@ def test_only_noise_and_a_swaying_head_change_a_resting_face():
 def test_the_change_tells_the_label_and_a_single_frame_hardly_does():
     subjects, labels = np.repeat(np.arange(24), 18), np.tile([0, 1, 2], 24 * 6)
     shown = [
-        synthetic_clip(f"synthetic-clip-s{subject:03d}-{number:04d}", SMIC_CLASSES[label])
+        synthetic_clip(f"synthetic-clip-s{subject:03d}-{number:04d}", SMIC3[label])
         for number, (subject, label) in enumerate(zip(subjects, labels, strict=True))
     ]
     times = np.array([(p.movements[0].onset, p.movements[0].apex) for p in shown])
@@ -189,7 +189,7 @@ def test_a_video_is_mostly_neutral_with_expressions_apart(n_micro, n_macro, seco
     assert sum(length > 0.5 for length in lengths) == n_macro
     bounds = [0.0, *(t for event in video.events for t in (event.onset, event.offset)), seconds]
     assert all(stop - start > 0.49 for start, stop in zip(bounds[::2], bounds[1::2], strict=True))
-    assert all(event.label in SMIC_CLASSES and event.peak <= 1 for event in video.events)
+    assert all(event.label in SMIC3 and event.peak <= 1 for event in video.events)
     assert video.blinks
     assert not video.performance.mask(0.0, size=32).any()
 

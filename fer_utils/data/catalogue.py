@@ -1,17 +1,39 @@
 """Which data sets there are, where they are looked for, and how a study gets them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from fer_utils.data.cards import FER2013_CARD, MissingData, Source
+from fer_utils.data.clips.catalogue import clip_shortfall, load_clips
+from fer_utils.data.clips.places import CLIP_DATASETS, clip_sources, find_clips, is_clip_entry
+from fer_utils.data.clips.table import is_clip_table
 from fer_utils.data.faceset import FaceSet
 from fer_utils.data.fer2013 import read_fer2013
 from fer_utils.data.folder import read_folder
 from fer_utils.data.store import prepared
 from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import project_path
+
+__all__ = [
+    "CLIP_DATASETS",
+    "DATASETS",
+    "FER2013_COUNTS",
+    "FER2013_NAMES",
+    "PUBLISHED_COPIES",
+    "MissingData",
+    "Source",
+    "clip_shortfall",
+    "find_clips",
+    "find_fer2013",
+    "load_clips",
+    "load_faces",
+    "published_as",
+    "shortfall",
+    "sources",
+    "unknown_entries",
+]
 
 DATASETS = ("synthetic", "fer2013", "folder")
 """What the `dataset` parameter may say."""
@@ -29,33 +51,6 @@ PUBLISHED_COPIES = {
     "b02c2298636a634e8c2faabbf3ea9a23": "test.csv",
 }
 """MD5 of the files that the challenge distributed -> their names."""
-
-
-class MissingData(FileNotFoundError):
-    """A data set that is not on this machine: the run is `not_run`, which is not a failure."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One raw data set as `make data` reports it.
-
-    Attributes
-    ----------
-    name : str
-        The value of the `dataset` parameter.
-    path : Path or None
-        Where it was found.
-    expected : str
-        What to put where.
-    obtained_from, terms : str
-        Who distributes it, and on what conditions.
-    """
-
-    name: str
-    path: Path | None
-    expected: str
-    obtained_from: str
-    terms: str
 
 
 def find_fer2013(data_path: str | Path) -> Path:
@@ -120,21 +115,29 @@ def load_faces(
 
 
 def sources(data_path: str | Path = "data/raw") -> list[Source]:
-    """Return every raw data set that the study looks for in a folder, found or not."""
+    """Return every raw data set that the study looks for in a folder, found or not.
+
+    Where `data_path` is itself a data set, that one alone.
+    """
+    path = project_path(data_path)
     try:
-        found = find_fer2013(data_path)
+        found = None if is_clip_table(path) else find_fer2013(path)
     except MissingData:
         found = None
     expected = " or ".join(str(Path(data_path) / name) for name in FER2013_NAMES)
-    return [Source("fer2013", found, expected, **_FER2013_CARD)]
+    listed = [Source("fer2013", found, expected, **FER2013_CARD), *clip_sources(data_path)]
+    return [source for source in listed if source.path == path] or listed
 
 
 def unknown_entries(data_path: str | Path = "data/raw") -> list[str]:
     """Return the names in a folder that belong to no data set that is looked for."""
     folder = project_path(data_path)
     entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    known = FER2013_NAMES if not _is_fer2013_folder(folder) else entries
-    return [name for name in entries if name not in known and not name.startswith(".")]
+    inside = {path if path.is_dir() else path.parent for one in clip_sources(folder) if (path := one.path)}
+    if folder in inside or _is_fer2013_folder(folder):  # then they are of that data set
+        return []
+    shown = [name for name in entries if not name.startswith(".")]
+    return [name for name in shown if name not in FER2013_NAMES and not is_clip_entry(name)]
 
 
 def published_as(origin: Mapping[str, str | int]) -> str | None:
@@ -155,13 +158,6 @@ def shortfall(faces: FaceSet) -> str:
         if present[name] != FER2013_COUNTS[name]
     ]
     return f"it has {', '.join(lacking)} images" if lacking else ""
-
-
-_FER2013_CARD = {
-    "obtained_from": "Kaggle, competition 'Challenges in Representation Learning: Facial Expression "
-    "Recognition Challenge' (Goodfellow et al. 2013)",
-    "terms": "the competition's rules, which you accept there; the photographs are not free",
-}
 
 
 def _is_fer2013_folder(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """What stills and clips have in common: pixels, labels, ids and subjects that stay together."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Literal, Self
@@ -37,6 +37,7 @@ class Samples:
     class_names: tuple[str, ...]
     sample_id: np.ndarray
     subject: np.ndarray
+    notes: tuple[str, ...]
 
     @property
     def pixels(self) -> np.ndarray:
@@ -73,6 +74,36 @@ class Samples:
         relabelled = known if kept.all() else known.take(kept)
         return replace(relabelled, labels=labels[kept], class_names=tuple(class_names))
 
+    def merged(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
+        """Return the samples with several classes made one.
+
+        Samples without a class, and those whose class `mapping` does not have, are left out. A note says
+        which classes became which and how many samples of which class were left out.
+
+        Parameters
+        ----------
+        mapping : mapping of str to str
+            Class of this data set -> one of `class_names`; it may name classes that this one does not have.
+        class_names : sequence of str
+            The new classes in label order.
+
+        Raises
+        ------
+        ValueError
+            When `mapping` leads to another class.
+        """
+        if unknown := {*mapping.values()} - {*class_names}:
+            raise ValueError(
+                f"{self.name}: classes cannot become {sorted(unknown)}, only {list(class_names)}"
+            )
+        known = self.labelled()
+        became = [mapping.get(name, "") for name in self.class_names]
+        labels = map_labels(known.labels, source=became, target=class_names)
+        kept = labels >= 0
+        parts = known if kept.all() else known.take(kept)
+        notes = (*self.notes, *_merge_notes(known, mapping, class_names))
+        return replace(parts, labels=labels[kept], class_names=tuple(class_names), notes=notes)
+
     @cached_property
     def digests(self) -> np.ndarray:
         """SHA-256 of every sample's pixels in hexadecimal, shape (N,): equal digest, equal picture."""
@@ -95,3 +126,24 @@ class Samples:
         rows = sorted(" ".join(map(str, row)) for row in zip(self.digests, *columns, strict=True))
         shape = "x".join(map(str, self.pixels.shape[1:]))
         return hashlib.sha256("\n".join([shape, *rows]).encode()).hexdigest()
+
+
+def _merge_notes(known: Samples, mapping: Mapping[str, str], class_names: Sequence[str]) -> list[str]:
+    counts = np.bincount(known.labels, minlength=len(known.class_names)).tolist()
+    present = {name: count for name, count in zip(known.class_names, counts, strict=True) if count}
+    lost = {name: count for name, count in present.items() if name not in mapping}
+    joined = [f"{new} = {parts}" for new in class_names if (parts := _parts(new, present, mapping))]
+    notes = [f"classes were merged: {'; '.join(joined)}"] if joined else []
+    if lost:
+        each = ", ".join(f"{name} {count}" for name, count in lost.items())
+        place = ", ".join(class_names)
+        notes.append(
+            f"{sum(lost.values())} of {len(known)} {known.UNIT} left out, of classes that have no place in "
+            f"{place}: {each}"
+        )
+    return notes
+
+
+def _parts(new: str, present: Mapping[str, int], mapping: Mapping[str, str]) -> str:
+    old = {name: count for name, count in present.items() if mapping.get(name) == new}
+    return "" if set(old) <= {new} else " + ".join(f"{name} {count}" for name, count in old.items())

@@ -1,9 +1,9 @@
 """Prepared data sets: read and checked once, then memory-mapped.
 
 A prepared set is a folder named by the content of its source and the settings of its reader,
-`<name>-<hash>/`, with `images.npy` (uint8), `samples.npz` (labels, splits, ids, subjects) and `sidecar.json`
-(names, notes, what was dropped, settings, hashes). Nothing in it is ever unpickled; what does not fit its
-hashes is made again.
+`<name>-<hash>/`, with `pixels.npy` (uint8), `samples.npz` (labels, ids, subjects and the other columns) and
+`sidecar.json` (names, notes, what was left out, settings, hashes). Nothing in it is ever unpickled; what does
+not fit its hashes is made again.
 """
 
 import fcntl
@@ -12,30 +12,37 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
 from fer_utils.data.bad_rows import printable
+from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.faceset import FaceSet
+from fer_utils.data.samples import Samples
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
-FORMAT = 3
+FORMAT = 4
 """Raised when a reader or this layout changes meaning, so that older prepared files are made again."""
 
-_ARRAYS = ("images.npy", "samples.npz")
-_SAMPLES = ("labels", "split", "sample_id", "subject")
+_ARRAYS = ("pixels.npy", "samples.npz")
+_KINDS = {kind.__name__: kind for kind in (FaceSet, ClipSet)}
+
+AnySamples = TypeVar("AnySamples", bound=Samples)
 
 
 def prepared(
     source: Path,
-    read: Callable[[Path], FaceSet],
+    read: Callable[[Path], AnySamples],
     *,
     folder: Path,
     settings: Mapping[str, object] = MappingProxyType({}),
-) -> FaceSet:
+    follow_links: bool = False,
+) -> AnySamples:
     """Return the data set of `source`, preparing it when that has not been done or was damaged.
 
     Parameters
@@ -43,45 +50,84 @@ def prepared(
     source : Path
         A raw file or folder.
     read : callable
-        The reader that turns `source` into a `FaceSet`.
+        The reader that turns `source` into a `FaceSet` or `ClipSet`.
     folder : Path
         Where prepared sets are kept.
     settings : mapping of str to what JSON can say
         What else than `source` decides the result, such as the name and options that `read` was made of:
         other settings are another prepared set.
+    follow_links : bool
+        Whether `read` follows links to folders, so that their files name the content as well.
 
     Returns
     -------
-    FaceSet
-        Its images memory-mapped read-only, its `origin` naming file, bytes, SHA-256 and, for a single file,
-        MD5: not a safeguard, but the hash by which published copies are known.
+    FaceSet or ClipSet
+        Its pixels memory-mapped read-only. To the `origin` that `read` gave it are added file, bytes, SHA-256
+        and, for a single file, MD5: not a safeguard, but the hash by which published copies are known.
     """
-    content = content_hash(source)
-    target = folder / f"{printable(source.stem)}-{digest(content, dict(settings))[:16]}"
+    content = content_hash(source, follow_links=follow_links)
+
+    def make() -> AnySamples:
+        samples = read(source)
+        size = size_of(source, follow_links=follow_links)
+        found = {"file": printable(source.name), "bytes": size, "sha256": content} | _md5_of(source)
+        return replace(samples, origin={**samples.origin, **found})
+
+    return kept(make, name=source.stem, content=content, folder=folder, settings=settings)
+
+
+def kept(
+    make: Callable[[], AnySamples],
+    *,
+    name: str,
+    content: str,
+    folder: Path,
+    settings: Mapping[str, object] = MappingProxyType({}),
+) -> AnySamples:
+    """Return what `make` gives, from the files kept of an earlier call where they are whole.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a `FaceSet` or `ClipSet`.
+    name : str
+        With what the folder's name begins.
+    content : str
+        A hash of what the set is made from, such as raw files or a generator's code.
+    folder, settings
+        As in `prepared`.
+    """
+    target = folder / f"{printable(name)}-{digest(content, dict(settings))[:16]}"
     if not _is_whole(target):
         with _one_at_a_time(target):
             if not _is_whole(target):  # another process may have made it meanwhile
-                origin = {"file": printable(source.name), "bytes": size_of(source), "sha256": content}
-                _write(read(source), target, origin=origin | _md5_of(source), settings=dict(settings))
+                _write(make(), target, settings=dict(settings))
     return _open(target)
 
 
-def content_hash(source: Path) -> str:
+def content_hash(source: Path, *, follow_links: bool = False) -> str:
     """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
     if source.is_file():
         return sha256_of(source)
     total = hashlib.sha256()
-    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+    for file in sorted(_files_below(source, follow_links=follow_links)):
         total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
         total.update(bytes.fromhex(sha256_of(file)))
     return total.hexdigest()
 
 
-def size_of(source: Path) -> int:
+def size_of(source: Path, *, follow_links: bool = False) -> int:
     """Return the bytes of a file or of all files below a folder."""
-    if source.is_file():
-        return source.stat().st_size
-    return sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
+    files = [source] if source.is_file() else _files_below(source, follow_links=follow_links)
+    return sum(path.stat().st_size for path in files)
+
+
+def _files_below(folder: Path, *, follow_links: bool) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder, followlinks=follow_links):
+        real = Path(place).resolve()
+        above = {real, *real.parents}  # a link to one of these would lead round in circles
+        folders[:] = [name for name in folders if not follow_links or (real / name).resolve() not in above]
+        yield from (path for name in names if (path := Path(place, name)).is_file())
 
 
 def _md5_of(source: Path) -> dict[str, str]:
@@ -112,26 +158,23 @@ def _one_at_a_time(target: Path) -> Iterator[None]:
         yield
 
 
-def _write(
-    faces: FaceSet, target: Path, *, origin: dict[str, str | int], settings: dict[str, object]
-) -> None:
+def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> None:
     # Under the lock, so a staging folder found here was left by a process that was killed.
     staging = target.with_name(f".{target.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
-        np.save(staging / "images.npy", faces.images, allow_pickle=False)
-        np.savez_compressed(staging / "samples.npz", **{key: getattr(faces, key) for key in _SAMPLES})
+        columns = {key: getattr(samples, key) for key in samples.COLUMNS}
+        np.save(staging / "pixels.npy", samples.pixels, allow_pickle=False)
+        np.savez_compressed(staging / "samples.npz", allow_pickle=False, **columns)
+        arrays = {samples.PIXELS, *samples.COLUMNS}
+        names = [field.name for field in fields(samples) if field.name not in arrays]
         sidecar = {
             "format": FORMAT,
-            "name": faces.name,
-            "source": faces.source,
-            "class_names": list(faces.class_names),
-            "notes": list(faces.notes),
-            "dropped": list(faces.dropped),
-            "origin": origin,
+            "kind": type(samples).__name__,
+            "fields": {name: getattr(samples, name) for name in names},
             "settings": settings,
-            "fingerprint": faces.fingerprint,
+            "fingerprint": samples.fingerprint,
             "sha256": {name: sha256_of(staging / name) for name in _ARRAYS},
         }
         write_json(staging / "sidecar.json", sidecar | {"seal": digest(sidecar)})
@@ -144,19 +187,14 @@ def _write(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _open(target: Path) -> FaceSet:
+def _open(target: Path) -> Samples:
     sidecar = read_json(target / "sidecar.json")
-    with np.load(target / "samples.npz", allow_pickle=False) as samples:
-        columns = {key: samples[key] for key in _SAMPLES}
-    faces = FaceSet(
-        name=sidecar["name"],
-        source=sidecar["source"],
-        images=np.load(target / "images.npy", mmap_mode="r", allow_pickle=False),
-        class_names=tuple(sidecar["class_names"]),
-        notes=tuple(sidecar["notes"]),
-        origin=sidecar["origin"],
-        dropped=tuple(sidecar["dropped"]),
-        **columns,
-    )
-    faces.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files were just found whole
-    return faces
+    kind = _KINDS[sidecar["kind"]]
+    with np.load(target / "samples.npz", allow_pickle=False) as arrays:
+        columns = {key: arrays[key] for key in kind.COLUMNS}
+    pixels = np.load(target / "pixels.npy", mmap_mode="r", allow_pickle=False)
+    stored = sidecar["fields"].items()  # JSON has no tuples, and no field is a list
+    rest = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
+    samples = kind(**{kind.PIXELS: pixels}, **columns, **rest)
+    samples.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files were just found whole
+    return samples

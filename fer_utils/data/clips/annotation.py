@@ -1,7 +1,8 @@
 """Tables that say where clips are, when they begin and end and what they show, matched with the files."""
 
+import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ def annotated_clips(
     prefix : str
         See `numbered_frames`.
     frame_rate : float, optional
-        Frames per second; a video states its own.
+        Frames per second of pictures, and of a video that does not state its own.
     """
     named = set()
     for row in rows:
@@ -74,6 +75,36 @@ def annotated_clips(
             yield Skipped(name, f"{table} has no row of it")
 
 
+def without(
+    clips: Iterable[Clip | Skipped], leave_out: Sequence[str]
+) -> tuple[list[Clip | Skipped], list[str]]:
+    """Return the clips whose ids are not in `leave_out`, and a note that says which were left out.
+
+    Raises
+    ------
+    ValueError
+        For ids that no clip has, naming the nearest.
+    """
+    named = [(clip.clip_id if isinstance(clip, Clip) else clip.what, clip) for clip in clips]
+    check_ids(leave_out, [clip_id for clip_id, _ in named])
+    kept = [clip for clip_id, clip in named if clip_id not in leave_out]
+    return kept, left_out(leave_out)
+
+
+def check_ids(leave_out: Sequence[str], ids: Sequence[str]) -> None:
+    """Raise `ValueError`, naming the nearest, when `leave_out` names clips that are not in `ids`."""
+    if not (unknown := [name for name in leave_out if name not in ids]):
+        return
+    close = difflib.get_close_matches(unknown[0], ids, n=1, cutoff=0)
+    meant = f"; nearest to {unknown[0]!r} is {close[0]!r}" if close else ""
+    raise ValueError(f"leave_out names {', '.join(unknown)}, which the data set does not have{meant}")
+
+
+def left_out(leave_out: Sequence[str]) -> list[str]:
+    """Return the note on clips that were left out, if there are any."""
+    return [f"left out on request: {', '.join(leave_out)}"] if leave_out else []
+
+
 def _clip(row: Annotation, place: Path | None, *, prefix: str, frame_rate: float | None) -> Clip:
     if place is None:
         raise ValueError(f"there is no {row.place}")
@@ -83,11 +114,20 @@ def _clip(row: Annotation, place: Path | None, *, prefix: str, frame_rate: float
         frames = frames_between(numbered_frames(place, prefix=prefix), onset, offset)
     else:
         frames = VideoFrames(place, onset, offset)
-        frame_rate = frame_rate or video_rate(place)
+        frame_rate = _rate_of(place, otherwise=frame_rate)
     if frame_rate is None:
         raise ValueError("pictures do not say how many frames per second they are: give frame_rate")
     apex = _apex(row.apex, onset, offset)
     return Clip(row.clip_id, row.subject, row.label, frames, frame_rate, onset, apex, offset)
+
+
+def _rate_of(video: Path, *, otherwise: float | None) -> float:
+    try:
+        return video_rate(video)
+    except ValueError:
+        if otherwise is None:
+            raise
+        return otherwise
 
 
 def _frame_number(text: str, what: str) -> int:

@@ -10,17 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from fer_utils.data.clips.annotation import Annotation, annotated_clips, annotation_file
+from fer_utils.data.clips.annotation import Annotation, annotated_clips, annotation_file, without
 from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.clips.frames import folders, frames_between, numbered_frames
 from fer_utils.data.clips.reading import Clip, Sampling, Skipped, to_clipset
 from fer_utils.data.clips.sheet import read_sheet
 from fer_utils.files import ConfigError
+from fer_utils.labels import SMIC3
 
 Part = Literal["HS", "VIS", "NIR"]
 FRAME_RATE = {"HS": 100.0, "VIS": 25.0, "NIR": 25.0}
 CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
-SMIC3 = tuple(CODES.values())
+ANNOTATION = "SMIC[-_]{0}[-_]E_annotation.*[.]xlsx"
 
 HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
 """Clips of HS in the cropped and raw forms: 164."""
@@ -28,7 +29,7 @@ HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
 HS_SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 21) if number not in (7, 10, 16, 17))
 """Of the 20 people who were filmed, those who showed a micro-expression."""
 
-_PLACES = (
+PLACES = (
     "SMIC_all_cropped/{0}",
     "SMIC_all_raw/{0}",
     "{0}_long/SMIC-{0}-E/{0}",
@@ -38,6 +39,8 @@ _PLACES = (
     "{0}",
     "",
 )
+"""Where the folders of subjects may be below a folder, `{0}` for the part; the cropped form first."""
+
 _CLIP_NAME = re.compile("s0*([0-9]+)_(ne|po|sur)_0*([0-9]+)")
 _FRAME_PREFIX = {"cropped": "reg_image", "raw": "image", "long": "image"}
 
@@ -86,8 +89,7 @@ def read_smic(
     base = _base(Path(path), part)
     form = _form(base)
     found = list((_long_clips if form == "long" else _short_clips)(base, form, part))
-    clips = _without(found, leave_out)
-    notes = [f"left out on request: {', '.join(leave_out)}"] if leave_out else []
+    clips, notes = without(found, leave_out)
     if part == "HS" and form != "long":
         notes += _incomplete([clip for clip in found if isinstance(clip, Clip)])
     return to_clipset(
@@ -104,13 +106,30 @@ def read_smic(
     )
 
 
+def holds_smic(folder: Path, part: Part) -> bool:
+    """Return whether a folder has SMIC's subjects in it and is of this part, HS where its name names none."""
+    named = [name for name in get_args(Part) if name in re.split("[-_]", folder.name)]
+    return part in (named or ["HS"]) and any(map(_is_subject, folders(folder)))
+
+
+def smic_annotation(base: Path, part: Part) -> Path | None:
+    """Return the annotation that goes with the folder of SMIC's subjects, None where it needs none.
+
+    Raises
+    ------
+    FileNotFoundError
+        When SMIC-E's is not there.
+    """
+    return annotation_file(base, ANNOTATION.format(part), up_to=2) if _form(base) == "long" else None
+
+
 def _base(path: Path, part: str) -> Path:
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such folder")
-    places = dict.fromkeys(path / place.format(part) for place in _PLACES)
+    places = dict.fromkeys(path / place.format(part) for place in PLACES)
     found = [place for place in places if any(map(_is_subject, folders(place)))]
     if not found:
-        raise ValueError(f"{path}: no folder s1, s2 ... in it or in {', '.join(_PLACES[:3]).format(part)}")
+        raise ValueError(f"{path}: no folder s1, s2 ... in it or in {', '.join(PLACES[:3]).format(part)}")
     if len(found) > 1:
         raise ValueError(f"{path}: more than one form of SMIC, in {', '.join(map(str, found))}; name one")
     if found[0].name in get_args(Part) and found[0].name != part:
@@ -150,7 +169,7 @@ def _short_clip(folder: Path, form: str, part: str) -> Clip:
 
 
 def _long_clips(base: Path, form: str, part: str) -> Iterator[Clip | Skipped]:
-    table = annotation_file(base, f"SMIC[-_]{part}[-_]E_annotation.*[.]xlsx", up_to=2)
+    table = annotation_file(base, ANNOTATION.format(part), up_to=2)
     subjects = filter(_is_subject, folders(base))
     places = {folder.name: folder for subject in subjects for folder in folders(subject)}
     rows = _long_rows(table, part)
@@ -179,13 +198,6 @@ def _subject_and_label(name: str) -> tuple[str, str]:
     if not named:
         raise ValueError("not named like s1_ne_01 (subject; ne, po or sur; number)")
     return f"s{int(named[1]):02d}", CODES[named[2]]
-
-
-def _without(found: Sequence[Clip | Skipped], leave_out: Sequence[str]) -> list[Clip | Skipped]:
-    ids = [clip.clip_id if isinstance(clip, Clip) else clip.what for clip in found]
-    if unknown := [name for name in leave_out if name not in ids]:
-        raise ValueError(f"leave_out names {', '.join(unknown)}, which the data set does not have")
-    return [clip for clip, name in zip(found, ids, strict=True) if name not in leave_out]
 
 
 def _incomplete(clips: Sequence[Clip]) -> list[str]:

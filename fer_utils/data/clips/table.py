@@ -5,13 +5,15 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fer_utils.data.clips.annotation import Annotation, annotated_clips
+from fer_utils.data.clips.annotation import Annotation, annotated_clips, without
 from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.clips.reading import Sampling, to_clipset
+from fer_utils.data.clips.frames import VideoFrames
+from fer_utils.data.clips.reading import Clip, Sampling, to_clipset
 from fer_utils.data.pictures import IMAGE_SUFFIXES
 from fer_utils.labels import canonical
 
 COLUMNS = ("clip", "subject", "onset", "offset", "emotion")
+MOST_OF_A_HEADER = 10_000
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 
 
@@ -20,6 +22,7 @@ def read_clip_table(
     *,
     class_names: Sequence[str] | None = None,
     frame_rate: float | None = None,
+    leave_out: Sequence[str] = (),
     crop_face: bool = True,
     size: int = 64,
     n_frames: int = 18,
@@ -37,7 +40,9 @@ def read_clip_table(
     class_names : sequence of str, optional
         The classes to read and their order; without them all that occur, in alphabetical order.
     frame_rate : float, optional
-        Frames per second. Needed for pictures; a video states its own.
+        Frames per second of the pictures, which do not say it; a video states its own.
+    leave_out : sequence of str
+        Ids of clips not to read.
     crop_face, size, n_frames, sampling, strict
         As in `to_clipset`.
 
@@ -51,14 +56,18 @@ def read_clip_table(
     FileNotFoundError
         When the table is not there.
     ValueError
-        For a table that is not as above, and what `to_clipset` raises.
+        For a table that is not as above, an unknown id in `leave_out`, and what `to_clipset` raises.
     """
     path = Path(csv_path)
     rows = _rows(path)
     labels = sorted({row.label for row in rows} - {""})
     places = _places(path.parent)
+    found = annotated_clips(rows, places, table=path.name, prefix=".*?", frame_rate=frame_rate)
+    clips, notes = without(found, leave_out)
+    if any(isinstance(clip, Clip) and not isinstance(clip.frames, VideoFrames) for clip in clips):
+        notes.append(f"{frame_rate:g} frames per second were given for the clips in pictures")
     return to_clipset(
-        annotated_clips(rows, places, table=path.name, prefix=".*?", frame_rate=frame_rate),
+        clips,
         name=path.stem,
         class_names=labels if class_names is None else class_names,
         size=size,
@@ -66,8 +75,18 @@ def read_clip_table(
         sampling=sampling,
         crop_face=crop_face,
         strict=strict,
+        notes=notes,
         origin={"table": path.name},
     )
+
+
+def is_clip_table(path: Path) -> bool:
+    """Return whether a file is a CSV table whose header has the columns of a table of clips."""
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = file.readline(MOST_OF_A_HEADER)
+    return set(COLUMNS) <= set(next(csv.reader([header]), ()))
 
 
 def _rows(path: Path) -> list[Annotation]:

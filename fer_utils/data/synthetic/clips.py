@@ -17,7 +17,6 @@ from fer_utils.data.synthetic.motion import (
     EXPRESSIONS,
     MICRO_PEAK,
     MICRO_SECONDS,
-    SMIC_CLASSES,
     Movement,
     Performance,
     Sway,
@@ -28,8 +27,9 @@ from fer_utils.data.synthetic.motion import (
     draw_setting,
     draw_usual_face,
 )
+from fer_utils.labels import SMIC3
 
-__all__ = ["EXPRESSIONS", "SMIC_CLASSES", "Movement", "Performance", "synthetic_clip", "synthetic_clips"]
+__all__ = ["EXPRESSIONS", "Movement", "Performance", "synthetic_clip", "synthetic_clips"]
 
 CLIPS_PER_SUBJECT = 10.25
 """On average: SMIC's high-speed part has 164 clips of 16 subjects."""
@@ -46,7 +46,7 @@ def synthetic_clips(
     *,
     n_subjects: int = 16,
     clips_per_subject: float = CLIPS_PER_SUBJECT,
-    class_names: Sequence[str] = SMIC_CLASSES,
+    class_names: Sequence[str] = SMIC3,
     n_frames: int = 18,
     size: int = 64,
     frame_rate: float = 100.0,

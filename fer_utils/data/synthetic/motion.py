@@ -11,8 +11,6 @@ from fer_utils.data.synthetic.faces import PROTOTYPES, expression_units
 from fer_utils.data.synthetic.identity import Identity, Scene, Seed
 from fer_utils.data.synthetic.render import action_unit_mask, render_face
 
-SMIC_CLASSES = ("negative", "positive", "surprise")
-
 EXPRESSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         **{name: (name,) for name, units in PROTOTYPES.items() if units},

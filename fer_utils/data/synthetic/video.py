@@ -9,7 +9,6 @@ from fer_utils.data.synthetic.identity import Identity, check_size
 from fer_utils.data.synthetic.motion import (
     MICRO_PEAK,
     MICRO_SECONDS,
-    SMIC_CLASSES,
     Movement,
     Performance,
     Sway,
@@ -19,6 +18,7 @@ from fer_utils.data.synthetic.motion import (
     draw_setting,
     draw_usual_face,
 )
+from fer_utils.labels import SMIC3
 
 MACRO_SECONDS = (0.7, 2.0)
 MACRO_PEAK = (0.5, 1.0)
@@ -71,7 +71,7 @@ def synthetic_video(
     size: int = 128,
     n_micro: int = 4,
     n_macro: int = 2,
-    class_names: Sequence[str] = SMIC_CLASSES,
+    class_names: Sequence[str] = SMIC3,
     face_scale: float = 1.0,
     seed: int = 0,
 ) -> SyntheticVideo:

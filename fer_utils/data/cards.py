@@ -1,0 +1,62 @@
+"""What `make data` says of a raw data set: whether it is here, who distributes it and on what terms."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class MissingData(FileNotFoundError):
+    """A data set that is not on this machine: the run is `not_run`, which is not a failure."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One raw data set as `make data` reports it.
+
+    Attributes
+    ----------
+    name : str
+        The value of the `dataset` parameter.
+    path : Path or None
+        Where it was found.
+    expected : str
+        What to put where.
+    obtained_from, terms : str
+        Who distributes it, and on what conditions.
+    """
+
+    name: str
+    path: Path | None
+    expected: str
+    obtained_from: str
+    terms: str
+
+
+FER2013_CARD = {
+    "obtained_from": "Kaggle, competition 'Challenges in Representation Learning: Facial Expression "
+    "Recognition Challenge' (Goodfellow et al. 2013)",
+    "terms": "the competition's rules, which you accept there; the photographs are not free",
+}
+
+_SMIC_CARD = {
+    "obtained_from": "University of Oulu (Li et al. 2013)",
+    "terms": "a licence agreement, signed by a member of the faculty; research that is not commercial",
+}
+
+CLIP_CARDS = {
+    "smic-hs": _SMIC_CARD,
+    "smic-vis": _SMIC_CARD,
+    "smic-nir": _SMIC_CARD,
+    "samm": {
+        "obtained_from": "Manchester Metropolitan University (Davison et al. 2018)",
+        "terms": "a release agreement",
+    },
+    "casme2": {
+        "obtained_from": "Institute of Psychology, Chinese Academy of Sciences (Yan et al. 2014)",
+        "terms": "a licence agreement",
+    },
+    "table": {
+        "obtained_from": "clips of your own, or MEVIEW: Czech Technical University (Husák, Čech, Matas 2017)",
+        "terms": "those of their source; MEVIEW's videos are poker games and TV interviews from the internet",
+    },
+}
+"""Data set -> who distributes it and on what terms."""
