@@ -7,6 +7,8 @@
 import json
 from pathlib import Path
 
+import yaml
+
 PROFILE = config.get("profile", "smoke")
 RUNS = sorted(path.stem for path in Path("params", PROFILE).glob("*.yaml"))
 STUDIES = [run for run in RUNS if not run.startswith("90_")]
@@ -16,6 +18,18 @@ PYTHON = ".venv/bin/python"
 
 def made(runs):
     return expand("reports/{profile}/{run}/.made", profile=PROFILE, run=runs)
+
+
+def fold_jobs(run):
+    stated = yaml.safe_load(Path("params", PROFILE, f"{run}.yaml").read_text(encoding="utf-8")) or {}
+    return stated.get("fold_jobs", 1)
+
+
+def trained_ahead(wildcards):
+    # The folds and seeds of a large run spread over cores and machines; the run finds them in `checkpoints/`.
+    jobs = fold_jobs(wildcards.run)
+    return expand("checkpoints/.jobs/{profile}/{run}/{job}", profile=PROFILE, run=wildcards.run,
+        job=range(jobs)) if jobs > 1 else []
 
 
 # What was missing for a run may have been put in place since: try it again.
@@ -44,11 +58,23 @@ rule run:
         notebook=lambda wildcards: f"notebooks/{wildcards.run.split('--')[0]}.ipynb",
         package=PACKAGE,
         studies=lambda wildcards: made(STUDIES) if wildcards.run.startswith("90_") else [],
+        trained_ahead=trained_ahead,
     output:
         touch(f"reports/{PROFILE}/{{run}}/.made"),
     threads: 2
     shell:
         "{PYTHON} -m fer_utils.cli run {input.yaml}"
+
+
+rule fold_job:
+    input:
+        yaml=f"params/{PROFILE}/{{run}}.yaml",
+        package=PACKAGE,
+    output:
+        touch(f"checkpoints/.jobs/{PROFILE}/{{run}}/{{job}}"),
+    threads: 1
+    shell:
+        "{PYTHON} -m fer_utils.cli train {input.yaml} --job {wildcards.job}"
 
 
 rule index:

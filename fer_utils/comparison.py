@@ -52,6 +52,35 @@ def over_seeds(
     return described | {"ci95": None if interval is None else list(interval), "n": len(ordered[0])}
 
 
+def over_splits(
+    runs: Sequence[Predictions], *, metric: str = "accuracy", n_boot: int = 2000, seed: int = 0
+) -> dict[str, object]:
+    """Return the mean of a metric over several random splits of one data set, as a metric record.
+
+    Returns
+    -------
+    dict
+        ``value``; ``ci95``, in which a person (or other group, or independent sample) is drawn for all splits
+        alike; ``n``, the samples that are reported in one split or more.
+    """
+    names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
+    units, unit = np.unique(np.concatenate(names), return_inverse=True)
+    of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
+
+    def mean(weights: np.ndarray) -> np.ndarray:
+        # A split none of whose people was drawn has no value, and this draw then none either.
+        with np.errstate(invalid="ignore"):
+            pairs = zip(runs, of_run, strict=True)
+            values = [measure(run, weights[of], names=[metric])[metric] for run, of in pairs]
+        return np.mean(values, axis=0)
+
+    value = float(mean(np.ones((len(units), 1), dtype=np.float32))[0])
+    drawn = [mean(weights) for weights in bootstrap_weights(np.arange(len(units)), n_boot=n_boot, seed=seed)]
+    interval = percentile_interval(np.concatenate(drawn), value=value) if drawn else None
+    judged = len(np.unique(np.concatenate([run.sample_id for run in runs])))
+    return {"value": value, "ci95": None if interval is None else list(interval), "n": judged}
+
+
 def methods_table(methods: Methods) -> pd.DataFrame:
     """Return one row per method: accuracy and macro-F1 over its seeds, with intervals."""
     rows = {}

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fer_utils.files import read_json
+from fer_utils.predictions import Predictions
 
 _SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
 
@@ -50,6 +51,26 @@ def per_class(
     return table
 
 
+def measures(predictions: Predictions) -> pd.DataFrame:
+    """Return counts and rates of each class as dubey2020's Tables 3-4 have them.
+
+    Accuracy is that of telling the class from all others: high for a class that is rare and never found.
+    """
+    rows = {}
+    for label, name in enumerate(predictions.class_names):
+        true, said = predictions.truth == label, predictions.predicted == label
+        hits, n_true, n_said = int((true & said).sum()), int(true.sum()), int(said.sum())
+        rows[name] = {
+            "n (truth)": n_true,
+            "n (classified)": n_said,
+            "accuracy": float((true == said).mean()),
+            "recall": hits / n_true if n_true else None,
+            "precision": hits / n_said if n_said else 0.0,
+            "f1": 2 * hits / (n_true + n_said) if n_true else None,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+
+
 def printed_by_class(printed: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Return ``{class: {metric: printed value}}`` of a `published` block."""
     found: dict[str, dict[str, float]] = {}
@@ -71,7 +92,7 @@ def protocol(results: Path) -> pd.DataFrame:
         **{key.replace("_", " "): "not known" if value is None else value for key, value in stated.items()},
         **{f"{key.replace('_', ' ')} with test": value for key, value in shared.items()},
         "device": compute["device_name"],
-        "training": f"{compute['seconds']:.0f} s, {compute['samples_per_second']:.0f} images/s",
+        "training": f"{compute['seconds']:.0f} s, {compute['samples_per_second']:.0f} samples/s",
         "memory": f"{compute['peak_memory_mb']:.0f} MiB at most",
         "software": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
         "code": environment["commit"],

@@ -43,14 +43,14 @@ class GradCAM:
     classes: tuple[int, ...]
 
 
-def describe_layers(model: nn.Module, image_size: int = 48) -> pd.DataFrame:
+def describe_layers(model: nn.Module, size: Sequence[int] = (48, 48)) -> pd.DataFrame:
     """Return the layers in the order in which they run, with output shape and parameters, and the total.
 
     Parameters
     ----------
     model : nn.Module
-    image_size : int
-        Height and width of its gray images in pixels.
+    size : sequence of int
+        Height and width of its gray images in pixels; frames, height and width of its clips.
 
     Returns
     -------
@@ -63,9 +63,9 @@ def describe_layers(model: nn.Module, image_size: int = 48) -> pd.DataFrame:
     def note(name: str, output: Tensor) -> None:
         shapes[name] = "×".join(map(str, output.shape[1:]))
 
-    images = np.zeros((1, image_size, image_size), np.uint8)
+    one = np.zeros((1, 1, *size), np.uint8)
     with _evaluating(model), torch.no_grad(), _watching(leaves, note):
-        model(_as_input(model, images))
+        model(_as_input(model, one))
     rows = [
         (name, type(leaves[name]).__name__, shape, _n_parameters(leaves[name]))
         for name, shape in shapes.items()

@@ -156,6 +156,21 @@ def without(predictions: Predictions, sample_ids: Collection[str]) -> Prediction
     return predictions.subset(~np.isin(predictions.sample_id, unwanted))
 
 
+def pooled(parts: Sequence[Predictions]) -> Predictions:
+    """Return the predictions of several folds as one.
+
+    Raises
+    ------
+    ValueError
+        When there are none, they differ in classes, or a sample is in two of them.
+    """
+    if len({part.class_names for part in parts}) != 1:
+        raise ValueError(f"only folds with the same classes can be pooled, got {len(parts)} folds")
+    columns = ("sample_id", "truth", "probabilities", "fold", "group")
+    joined = {key: np.concatenate([getattr(part, key) for part in parts]) for key in columns}
+    return Predictions(**joined, class_names=parts[0].class_names)
+
+
 def most_confident_mistakes(predictions: Predictions, k: int) -> np.ndarray:
     """Return the row numbers of up to `k` wrongly classified samples, the most confident first."""
     wrong = np.flatnonzero(~predictions.correct)

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fer_utils.data import FaceSet
+from fer_utils.data.samples import Samples
 from fer_utils.evaluation import Evaluation
 from fer_utils.files import PROJECT, write_json, write_text
 from fer_utils.hardware import peak_memory_mb, processor_name
@@ -122,14 +122,14 @@ def write_results(folder: Path, results: Mapping[str, Any]) -> Path:
     return write_json(folder / "results.json", plain)
 
 
-def describe(faces: FaceSet) -> dict[str, Any]:
+def describe(samples: Samples) -> dict[str, Any]:
     """Return the `dataset` block for a data set."""
     return {
-        "name": faces.name,
-        "source": faces.source,
-        "samples": len(faces),
-        "classes": list(faces.class_names),
-        "fingerprint": faces.fingerprint,
+        "name": samples.name,
+        "source": samples.source,
+        "samples": len(samples),
+        "classes": list(samples.class_names),
+        "fingerprint": samples.fingerprint,
     }
 
 

@@ -12,6 +12,7 @@ from fer_utils.comparison import (
     method_of,
     methods_table,
     over_seeds,
+    over_splits,
     pairs_table,
 )
 from fer_utils.evaluation import Predictions, evaluate, mcnemar_exact, paired_bootstrap
@@ -35,6 +36,29 @@ def test_a_method_is_the_mean_of_its_seeds_with_their_spread():
     assert found["mean"] == pytest.approx(0.6) and found["sd"] == pytest.approx(0.1)
     assert (found["seeds"], found["n"]) == (3, N)
     assert found["ci95"][0] < 0.6 < found["ci95"][1]
+
+
+def test_random_splits_are_averaged_and_their_people_drawn_for_all_of_them():
+    people = np.array([f"s{number % 12}" for number in range(N)])
+    runs = [predictions(0.5, group=people), predictions(0.7, seed=1, group=people)]
+    halves = [runs[0].subset(np.arange(0, 60)), runs[1].subset(np.arange(30, 90))]
+    found = over_splits(halves)
+    assert found["value"] == pytest.approx(np.mean([half.correct.mean() for half in halves]))
+    assert found["ci95"][0] < found["value"] < found["ci95"][1]
+    assert found["n"] == 90
+
+
+def test_one_split_over_all_samples_has_the_interval_of_its_evaluation():
+    run = predictions(0.55, group=np.array([f"s{number % 12}" for number in range(N)]))
+    found, alone = over_splits([run], metric="macro_f1"), evaluate(run).metrics["macro_f1"]
+    assert found == {key: pytest.approx(value) for key, value in alone.items()}
+
+
+def test_a_split_whose_people_were_not_drawn_spoils_no_interval():
+    people = np.repeat(["a", "b"], N // 2)
+    run = predictions(0.55, group=people)
+    found = over_splits([run.subset(people == "a"), run.subset(people == "b")], n_boot=50)
+    assert found["ci95"] is not None and np.isfinite(found["ci95"]).all()
 
 
 def test_one_seed_has_the_values_of_its_evaluation_and_no_spread():

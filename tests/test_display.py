@@ -3,10 +3,13 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from fer_utils import display
+from fer_utils.papers import load_paper
+from fer_utils.predictions import Predictions
 
 ROWS = [
     {"class": "happy", "support": 8, "precision": 0.87654, "recall": 0.5, "f1": 0.63, "auc": 0.91},
@@ -111,8 +114,29 @@ def test_the_protocol_table_says_what_was_done_on_what(results):
         "seed": "0",
         "exact duplicates with test": "12",
         "device": "a processor, 2 cores",
-        "training": "62 s, 412 images/s",
+        "training": "62 s, 412 samples/s",
         "memory": "900 MiB at most",
         "software": "numpy 2.4.6, keras 3.15.1",
         "code": "None",
     }
+
+
+@pytest.mark.parametrize(("figure", "table"), [("Fig. 5", "Table 3"), ("Fig. 6", "Table 4")])
+def test_the_measures_of_a_printed_confusion_matrix_are_those_printed_beside_it(figure, table):
+    cells = load_paper("dubey2020").cells
+    classes = ("Negative", "Positive", "Surprise")
+    matrix = np.array([cell.value for cell in cells if cell.table == figure], dtype=int).reshape(3, 3)
+    truth, said = (np.repeat(part, matrix.ravel()) for part in (np.arange(9) // 3, np.arange(9) % 3))
+    ids = [str(number) for number in range(len(truth))]
+    found = display.measures(Predictions(ids, truth, np.eye(3)[said], classes))
+    for name in classes:
+        printed = {cell.cell.split(" / ")[1]: cell.value for cell in cells if cell.table == table
+                   and cell.cell.startswith(f"{name} /")}  # fmt: skip
+        for measure, value in printed.items():
+            assert found.loc[name, measure] == pytest.approx(value, abs=0.005), (name, measure)
+
+
+def test_a_class_that_does_not_occur_has_no_recall_and_one_never_said_no_precision():
+    found = display.measures(Predictions(["x", "y"], [0, 0], [[1, 0, 0]] * 2, ("a", "b", "c")))
+    assert found.loc["b", "n (truth)"] == 0 and pd.isna(found.loc["b", "recall"])
+    assert found.loc["b", "precision"] == 0.0 and found.loc["b", "accuracy"] == 1.0

@@ -269,7 +269,7 @@ LOOKS = {
     "grad_cam": lambda _, network: cam(network, layer="relu1"),
     "a refusal": refused,
     "activations": lambda explain, network: explain.activations(network, noise()[0], ["relu1"]),
-    "describe_layers": lambda explain, network: explain.describe_layers(network, SIDE),
+    "describe_layers": lambda explain, network: explain.describe_layers(network, (SIDE, SIDE)),
     "first_layer_filters": lambda explain, network: explain.first_layer_filters(network),
 }
 
@@ -331,7 +331,7 @@ def test_an_in_place_layer_does_not_change_what_is_shown_of_the_one_before(torch
 
 
 def test_layers_are_described_in_the_order_in_which_they_run(explain):
-    table = explain.describe_layers(random_network(), SIDE)
+    table = explain.describe_layers(random_network(), (SIDE, SIDE))
     assert list(table.columns) == ["kind", "output", "parameters"]
     assert table.index.name == "layer"
     assert table.loc["conv1"].tolist() == ["Conv2d", f"5×{SIDE}×{SIDE}", 50]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet
+from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.training import TrainingDiverged
 
@@ -45,6 +46,24 @@ def faces(name: str, n: int, seed: int, *, noise: int = 160, size: tuple[int, in
         class_names=CLASSES,
         split=np.full(n, name),
         sample_id=np.array([f"{name}-{i}" for i in range(n)]),
+    )
+
+
+def clips_of(still: FaceSet) -> ClipSet:
+    """Return clips of 17 frames in which nothing moves."""
+    n = len(still)
+    return ClipSet(
+        name=still.name,
+        source="synthetic",
+        clips=np.repeat(still.images[:, None], 17, axis=1),
+        labels=still.labels,
+        class_names=CLASSES,
+        sample_id=still.sample_id,
+        subject=still.sample_id,
+        frame_rate=np.full(n, 100.0),
+        onset=np.zeros(n, dtype=np.int64),
+        apex=np.full(n, 3),
+        offset=np.full(n, 16),
     )
 
 
@@ -440,6 +459,7 @@ def test_a_batch_too_large_for_the_gpu_names_the_parameter(fastai_fit, tmp_path)
     [
         ({"optimizer": "adagrad"}, "optimizer=adagrad: use one of adam, rmsprop, sgd"),
         ({"schedule": "cosine"}, "schedule=cosine: use constant or one_cycle"),
+        ({"choose": "first"}, "choose=first: use best or last"),
     ],
 )
 def test_an_unknown_choice_names_the_known_ones(fastai_fit, tmp_path, wrong, expected):
@@ -564,3 +584,48 @@ def test_augmented_images_keep_shape_and_range_and_are_not_sheared(batches, rota
 def test_an_impossible_augmentation_is_refused(batches, wrong, expected):
     with pytest.raises(ConfigError, match=f"{expected}: use "):
         batches.Augmentation(**wrong)
+
+
+@pytest.mark.parametrize("choose", ["best", "last"])
+def test_clips_are_trained_on_and_judged_as_pictures_are(fastai_fit, tmp_path, choose):
+    from fer_utils.models import dubey2020
+
+    parts = [clips_of(part) for part in (TRAIN, VALIDATION)]
+    model = dubey2020.build(
+        activation="relu", n_classes=3, seed=0, view="pixels", n_frames=17, image_size=SIZE, dropout=0.1
+    )
+    settings = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "batch_size": 8, "epochs": 6}
+    how = {"seed": 0, "checkpoint_dir": tmp_path, "device": "cpu", "choose": choose}
+    fit = fastai_fit.fit(model, *parts, **settings, **how, log=lambda line: None)
+    said = fastai_fit.predict_probabilities(model, parts[1].clips).argmax(axis=1)
+    assert (said == parts[1].labels).mean() == pytest.approx(fit.best["val_accuracy"])
+    assert fit.best["val_accuracy"] > 0.8
+
+
+def test_the_last_epoch_and_the_best_are_two_looks_at_one_training(fastai_fit, tmp_path):
+    import torch
+
+    lines, kept, settings = [], {}, {"epochs": 4, "batch_size": 8, "learning_rate": 0.03, "seed": 0}
+    for choose in ("last", "best"):
+        model = network()
+        how = {"checkpoint_dir": tmp_path, "device": "cpu", "choose": choose, "log": lines.append}
+        kept[choose] = (fastai_fit.fit(model, TRAIN, VALIDATION, **settings, **how), model)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    assert sum("finished already" in line for line in lines) == 1
+    (last, last_model), (best, best_model) = kept["last"], kept["best"]
+    assert last.history.equals(best.history)
+    assert last.best_epoch == 4
+    assert best.best["val_accuracy"] == best.history["val_accuracy"].max()
+    same = all(map(torch.equal, last_model.state_dict().values(), best_model.state_dict().values()))
+    assert same == (best.best_epoch == 4)
+    for fit, model in kept.values():
+        said = fastai_fit.predict_probabilities(model, VALIDATION.images).argmax(axis=1)
+        assert (said == VALIDATION.labels).mean() == pytest.approx(fit.best["val_accuracy"])
+
+
+def test_the_frames_of_a_clip_are_augmented_alike(batches):
+    still = clips_of(TRAIN)
+    changes = batches.Augmentation(rotation=20, crop=0.2)
+    for images, _ in batches.Batches(still, batch_size=8, device="cpu", seed=0, augmentation=changes):
+        assert images.shape[1:] == (1, 17, SIZE, SIZE)
+        assert (images == images[:, :, :1]).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_utils.labels import FER7
-from fer_utils.predictions import Predictions, aligned, most_confident_mistakes, without
+from fer_utils.predictions import Predictions, aligned, most_confident_mistakes, pooled, without
 
 ARRAYS = ("sample_id", "truth", "probabilities", "fold", "group")
 
@@ -221,3 +221,24 @@ def test_alignment_brings_runs_into_one_order():
 def test_alignment_names_what_differs(changes, message):
     with pytest.raises(ValueError, match=message):
         aligned([three(), three(**changes)])
+
+
+def test_folds_are_pooled_with_their_numbers_and_groups():
+    parts = [
+        three(fold=0, group="s1"),
+        three(sample_id=["d", "e", "f"], fold=1, group=["s2", "s2", "s3"]),
+    ]
+    all_of_them = pooled(parts)
+    assert all_of_them.sample_id.tolist() == list("abcdef")
+    assert all_of_them.fold.tolist() == [0, 0, 0, 1, 1, 1]
+    assert all_of_them.group.tolist() == ["s1", "s1", "s1", "s2", "s2", "s3"]
+    np.testing.assert_array_equal(all_of_them.probabilities[3:], parts[1].probabilities)
+
+
+def test_a_sample_in_two_folds_and_other_classes_are_refused():
+    with pytest.raises(ValueError, match="'a'"):
+        pooled([three(), three(sample_id=["a", "e", "f"])])
+    with pytest.raises(ValueError, match="only folds with the same classes can be pooled"):
+        pooled([three(), three(sample_id=["d", "e", "f"], class_names=("sad", "happy"))])
+    with pytest.raises(ValueError, match="got 0 folds"):
+        pooled([])
