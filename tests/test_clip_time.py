@@ -1,4 +1,4 @@
-"""Clips of any length become clips of one length, and the frame that moved most is found."""
+"""Clips of any length become clips of one length."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_utils.data.clips.reading import apex_by_flow, resample
+from fer_utils.data.clips.reading import resample
 
 LENGTHS = st.integers(2, 40)
 FRAMES = LENGTHS.flatmap(lambda length: arrays(np.uint8, (length, 2, 3)))
@@ -71,15 +71,3 @@ def test_a_clip_too_short_for_its_first_frames_is_interpolated():
 def test_one_frame_is_no_movement(length, n_frames, message):
     with pytest.raises(ValueError, match=message):
         resample(np.zeros((length, 2, 2), dtype=np.uint8), n_frames)
-
-
-def test_the_apex_is_the_frame_that_moved_farthest():
-    x, y = np.meshgrid(np.arange(48), np.arange(48))
-    shifts = [0, 0.5, 1.5, 3, 2, 1, 0]
-    spots = [128 + 60 * np.sin((x - shift) / 3) * np.cos(y / 4) for shift in shifts]
-    assert apex_by_flow(np.stack(spots).astype(np.uint8)) == 3
-
-
-def test_a_still_clip_has_its_apex_at_the_onset():
-    frame = np.random.default_rng(0).integers(256, size=(32, 32), dtype=np.uint8)
-    assert apex_by_flow(np.stack([frame] * 4)) == 0

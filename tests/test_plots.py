@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fer_utils import evaluation, plots
+from fer_utils.data.clips.clipset import NO_APEX, ClipSet
 from fer_utils.data.faceset import FaceSet
 from fer_utils.data.synthetic import ACTION_UNITS, PROTOTYPES, Identity, render_face
 from fer_utils.features.hog import HOG
@@ -72,6 +73,48 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(values, columns=columns)
 
 
+def clips(n: int = 4, **changed: object) -> ClipSet:
+    arguments = {
+        "name": "toy",
+        "source": "synthetic",
+        "clips": RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
+        "labels": np.arange(n) % K,
+        "class_names": NAMES,
+        "sample_id": np.array([f"toy-{i:03d}" for i in range(n)]),
+        "subject": np.array([f"s{i % 2}" for i in range(n)]),
+        "frame_rate": np.full(n, 100.0),
+        "onset": np.full(n, 10),
+        "apex": np.full(n, 15),
+        "offset": np.full(n, 26),
+    }
+    return ClipSet(**(arguments | changed))
+
+
+def subjects(n: int = 16) -> pd.DataFrame:
+    number = np.arange(1, n + 1)
+    index = [f"s{i:02d}" for i in number]
+    return pd.DataFrame({"clips": number, "3D-CNN": number // 2, "flow": number - 1}, index=index)
+
+
+def seeds() -> pd.DataFrame:
+    rows = [
+        (activation, split, seed, 0.4 + 0.1 * seed)
+        for activation in ("ReLU", "Swish")
+        for split in ("80/20", "50/50")
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows, columns=["activation", "split", "seed", "accuracy"])
+
+
+def honest_and_leaky() -> pd.DataFrame:
+    rows = [
+        ("by subject", 0.5, 0.4, 0.6, 164, False),
+        ("at random", 0.7, 0.5, 0.85, 33, "subjects on both sides"),
+        ("of frames", 0.95, 0.94, 0.96, 2952, True),
+    ]
+    return pd.DataFrame(rows, columns=["label", "value", "low", "high", "n", "leak"])
+
+
 def words(figure: Figure) -> str:
     return " | ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
 
@@ -108,6 +151,13 @@ EVERY_FIGURE = {
     "per_class_f1": lambda: plots.per_class_f1(evaluation.evaluate(predictions(), n_boot=0).per_class),
     "prediction_grid": lambda: grid(),
     "mistake": lambda: one_mistake(),
+    "clip_strip": lambda: plots.clip_strip(clips(), [0, 2]),
+    "flow_fields": lambda: plots.flow_fields(clips(), RNG.normal(size=(4, 3, SIDE, SIDE)), [0, 1, 3]),
+    "one flow": lambda: plots.flow_fields(clips(), np.zeros((4, 3, SIDE, SIDE)), [2]),
+    "by_subject": lambda: plots.by_subject(subjects()),
+    "lucky_splits": lambda: plots.lucky_splits(seeds(), majority=0.43),
+    "protocols": lambda: plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3),
+    "epoch_choice": lambda: plots.epoch_choice(history(), fixed=4, best=2),
     "paper_vs_measured": lambda: plots.paper_vs_measured(rows()),
     "metric_intervals": lambda: plots.metric_intervals(
         {"run": {"accuracy": record(0.5)}}, metrics=["accuracy"]
@@ -295,6 +345,12 @@ def test_confusion_matrix_prints_counts_and_shares_of_the_true_class():
     assert figure.axes[0].get_ylabel() == "truth" and figure.axes[1].get_xlabel() == "predicted"
 
 
+def test_a_confusion_matrix_says_what_it_counts():
+    assert plots.confusion_matrix(np.eye(K, dtype=int), NAMES).axes[0].get_title(loc="left") == "Images (3)"
+    of_clips = plots.confusion_matrix(np.eye(K, dtype=int), NAMES, counted="Clips")
+    assert of_clips.axes[0].get_title(loc="left") == "Clips (3)"
+
+
 @pytest.mark.parametrize("matrix", [np.eye(2), np.ones((3, 2)), np.ones(3)])
 def test_a_confusion_matrix_must_fit_its_classes(matrix):
     with pytest.raises(ValueError, match=r"3 classes need \(3, 3\)"):
@@ -356,6 +412,99 @@ def test_a_mistake_stands_beside_all_its_probabilities():
     assert [tick.get_text() for tick in bars.get_yticklabels()] == ["angry", "happy  (truth)", "sad"]
     assert bars.get_title(loc="left") == "✗ predicted angry, probability 0.70"
     assert "✓" in words(one_mistake(truth=0))
+
+
+# --- clips ----------------------------------------------------------------------------------------
+
+
+def test_a_clip_is_shown_from_onset_to_offset_with_its_apex_framed_and_what_changed():
+    toy = clips()
+    figure = plots.clip_strip(toy, [1], n_shown=4)
+    labels = [ax.get_xlabel() for ax in figure.axes]
+    assert labels == ["0 ms\nonset", "40 ms\napex", "100 ms\n", "160 ms\noffset", "|apex − onset|\n× 4"]
+    framed = [ax for ax in figure.axes if ax.spines["left"].get_visible()]
+    assert len(framed) == 1 and "apex" in framed[0].get_xlabel()
+    apex = toy.apex_position[1]
+    np.testing.assert_array_equal(framed[0].images[0].get_array(), toy.clips[1, apex])
+    change = abs(toy.clips[1, apex].astype(int) - toy.clips[1, 0])
+    np.testing.assert_array_equal(figure.axes[-1].images[0].get_array(), np.minimum(4 * change, 255))
+    assert "happy, subject s1" in words(figure) and "toy (synthetic): 1 of 4 clips" in words(figure)
+    still = replace(toy, clips=np.full_like(toy.clips, 9), apex=np.full(4, NO_APEX))
+    assert plots.clip_strip(still, [0]).axes[0].get_xlabel() == "0 ms\napex"
+
+
+def test_clips_that_are_not_there_and_too_few_frames_are_refused():
+    for rows in ([], [4], [-1]):
+        with pytest.raises(ValueError, match="one or more of 0 to 3"):
+            plots.clip_strip(clips(), rows)
+    for n_shown in (2, 10):
+        with pytest.raises(ValueError, match="use 3 to 9"):
+            plots.clip_strip(clips(), [0], n_shown=n_shown)
+    with pytest.raises(ValueError, match=r"must have the shape \(4, 3, 12, 12\)"):
+        plots.flow_fields(clips(), np.zeros((3, 3, SIDE, SIDE)), [0])
+
+
+def test_arrows_point_where_it_moved_and_say_how_far():
+    flows = np.zeros((4, 3, SIDE, SIDE))
+    flows[2, 0, 5, 7], flows[2, 1, 5, 7], flows[2, 2] = 3.0, -4.0, 0.2
+    figure = plots.flow_fields(clips(), flows, [2])
+    onset, strain, bar = figure.axes
+    (arrows,) = onset.collections
+    assert arrows.U.max() == 3 and arrows.V.min() == -4 and "longest arrow: 5.00 pixels" in words(figure)
+    assert (strain.images[0].get_array() == 0.2).all() and bar.get_ylabel() == "strain (pixels per pixel)"
+
+
+def test_subjects_stand_by_the_number_of_their_clips_with_what_was_right():
+    figure = plots.by_subject(subjects(3))
+    (ax,) = figure.axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["s03", "s02", "s01"]
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert widths == [[3, 2, 1], [1, 1, 0], [2, 1, 0]]
+    assert "1, 2 of 3" in words(figure) and "right: flow (50% of all)" in words(figure)
+    with pytest.raises(ValueError, match="one or two methods"):
+        plots.by_subject(subjects(3)[["clips"]])
+    with pytest.raises(ValueError, match="more clips right"):
+        plots.by_subject(subjects(3).assign(flow=4))
+
+
+def test_every_seed_is_a_dot_and_the_printed_value_stands_only_where_there_is_one():
+    printed = pd.DataFrame({"activation": ["Swish"], "split": ["50/50"], "accuracy": [0.6]})
+    (ax,) = plots.lucky_splits(seeds(), printed=printed, majority=0.43).axes
+    dots = [line for line in ax.lines if line.get_marker() in ("o", "s")]
+    assert sum(len(line.get_xdata()) for line in dots) == len(seeds())
+    diamond = ax.lines[-1]
+    assert diamond.get_marker() == "D" and list(diamond.get_ydata()) == [0.6]
+    assert diamond.get_xdata()[0] == pytest.approx(np.mean(dots[-1].get_xdata()))
+    plain = plots.lucky_splits(seeds())
+    assert "printed" not in words(plain) and "majority" not in words(plain)
+    with pytest.raises(ValueError, match=r"printed \('tanh', '50/50'\) is not among"):
+        plots.lucky_splits(seeds(), printed=printed.assign(activation="tanh"))
+
+
+def test_a_leak_shows_in_sign_and_word_and_majority_and_chance_stand_beside():
+    figure = plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3)
+    (ax,) = figure.axes
+    notes = [text.get_text() for text in ax.texts]
+    assert notes[0] == "0.50, n = 164" and notes[2] == "0.95, n = 2,952\nleak"
+    assert notes[1] == "0.70, n = 33\nleak: subjects on both sides"
+    chance, majority, honest, leaky = ax.lines
+    assert chance.get_xdata()[0] == pytest.approx(1 / 3) and majority.get_xdata()[0] == 0.43
+    assert list(honest.get_ydata()) == [0] and list(leaky.get_ydata()) == [1, 2]
+    assert honest.get_marker() != leaky.get_marker() and honest.get_color() != leaky.get_color()
+    assert ax.get_xlim() == (0, 1)
+    alone = plots.protocols(honest_and_leaky()[:1], majority=0.43, chance=1 / 3)
+    assert "leak" not in words(alone)
+
+
+def test_the_epoch_set_beforehand_and_the_best_one_are_marked():
+    figure = plots.epoch_choice(history(), fixed=4, best=2)
+    marked = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "X")]
+    expected = history().set_index("epoch")["accuracy"]
+    points = [(int(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in marked]
+    assert points == [(4, expected[4]), (2, expected[2])]
+    assert "leak" in words(figure)
+    with pytest.raises(ValueError, match="best=9 is not among"):
+        plots.epoch_choice(history(), fixed=4, best=9)
 
 
 # --- several runs ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Colours keep apart under the common colour-vision deficiencies, and none is the 
 `show` puts a figure with its alternative text into a notebook, `browse` leafs through figures in JupyterLab.
 """
 
+from fer_utils.plots.clips import clip_strip, flow_fields
 from fer_utils.plots.comparison import metric_intervals, paper_vs_measured
 from fer_utils.plots.data import (
     class_split_counts,
@@ -21,6 +22,7 @@ from fer_utils.plots.predictions import mistake, prediction_grid
 from fer_utils.plots.results import confusion_matrix, learning_curves, per_class_f1, roc_curves
 from fer_utils.plots.style import COLORS, PRINTED, STYLE, WIDTH
 from fer_utils.plots.synthetic import action_unit_faces, expression_strengths
+from fer_utils.plots.validation import by_subject, epoch_choice, lucky_splits, protocols
 
 __all__ = [
     "COLORS",
@@ -30,14 +32,19 @@ __all__ = [
     "action_unit_faces",
     "activation_sheets",
     "browse",
+    "by_subject",
     "class_split_counts",
+    "clip_strip",
     "confusion_matrix",
     "duplicate_groups",
+    "epoch_choice",
     "expression_strengths",
     "face_sheet",
     "filter_sheet",
+    "flow_fields",
     "hog_glyphs",
     "learning_curves",
+    "lucky_splits",
     "mean_faces",
     "metric_intervals",
     "mistake",
@@ -46,6 +53,7 @@ __all__ = [
     "paper_vs_measured",
     "per_class_f1",
     "prediction_grid",
+    "protocols",
     "roc_curves",
     "sample_grid",
     "show",

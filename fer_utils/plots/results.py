@@ -65,7 +65,11 @@ def learning_curves(history: pd.DataFrame, *, best_epoch: int | None = None) -> 
 
 @styled
 def confusion_matrix(
-    matrix: Sequence[Sequence[int]] | np.ndarray, class_names: Sequence[str], *, title: str = ""
+    matrix: Sequence[Sequence[int]] | np.ndarray,
+    class_names: Sequence[str],
+    *,
+    title: str = "",
+    counted: str = "Images",
 ) -> Figure:
     """Draw a confusion matrix twice: counts, and percentages of each true class.
 
@@ -74,6 +78,10 @@ def confusion_matrix(
     matrix : array of int, shape (K, K)
         Rows are the true classes.
     class_names : sequence of str, length K
+    title : str
+        Written above both.
+    counted : str
+        What the counts are of, as "Clips".
 
     Raises
     ------
@@ -87,7 +95,7 @@ def confusion_matrix(
     percent = np.divide(100 * counts, support, out=np.full((k, k), np.nan), where=support > 0)
     figure, axes = panels(2, columns=2, row_height=3.9 + (0.3 if title else 0))
     _shaded(axes[0], counts, top=max(counts.max(), 1), fmt="{:,.0f}", class_names=class_names)
-    axes[0].set(title=f"Images ({counts.sum():,})", xlabel="predicted", ylabel="truth")
+    axes[0].set(title=f"{counted} ({counts.sum():,})", xlabel="predicted", ylabel="truth")
     _shaded(axes[1], percent, top=100, fmt="{:.0f}", class_names=class_names)
     axes[1].set(title="Percent of the true class", xlabel="predicted")
     if title:
@@ -96,7 +104,7 @@ def confusion_matrix(
 
 
 @styled
-def roc_curves(predictions: evaluation.Predictions) -> Figure:
+def roc_curves(predictions: evaluation.Predictions, *, title: str = "") -> Figure:
     """Draw the ROC curve of each class against the rest, with the area below it in the legend."""
     curves = evaluation.roc_curves(predictions)
     figure, (ax,) = panels(1, width=6.8, height=4.6)
@@ -106,7 +114,7 @@ def roc_curves(predictions: evaluation.Predictions) -> Figure:
         ax.plot(curve.fpr, curve.tpr, color=color, ls=dashes, label=f"{name} {curve.auc:.3f}")
     ax.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    ax.set_title(f"One class against the rest, n = {len(predictions):,}")
+    ax.set_title(f"{title or 'One class against the rest'}, n = {len(predictions):,}")
     ax.legend(title="area under the curve", loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=3)
     return figure
 

@@ -187,26 +187,6 @@ def resample(frames: np.ndarray, n_frames: int = 18, *, method: Sampling = "inte
     return np.rint(between).astype(np.uint8)
 
 
-def apex_by_flow(frames: np.ndarray) -> int:
-    """Return the index of the frame that moved most from the first one, 0 when nothing moves.
-
-    Parameters
-    ----------
-    frames : ndarray of uint8, shape (T, H, W)
-        Its first frame is the onset.
-
-    Notes
-    -----
-    Mean magnitude over the pixels of the optical flow by G. Farnebäck, *Two-frame motion estimation based on
-    polynomial expansion*, SCIA 2003, as in OpenCV.
-    """
-    magnitude = []
-    for frame in frames:  # also the first, since noise makes some flow even from a picture to itself
-        flow = cv2.calcOpticalFlowFarneback(frames[0], frame, None, 0.5, 3, 15, 3, 5, 1.2, 0)
-        magnitude.append(float(np.linalg.norm(flow, axis=2).mean()))
-    return int(np.argmax(magnitude))
-
-
 def face_box(frame: np.ndarray) -> tuple[int, int, int, int] | None:
     """Return (x, y, width, height) of the largest frontal face in a gray frame, or None."""
     boxes = _face_detector().detectMultiScale(frame, scaleFactor=1.1, minNeighbors=5)
