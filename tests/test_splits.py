@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet
+from fer_utils.data.clips.clipset import clip_of
 from fer_utils.data.quality import (
     blank_images,
     duplicate_groups,
@@ -11,7 +14,15 @@ from fer_utils.data.quality import (
     overlap_table,
     shared_with,
 )
-from fer_utils.splits import official_split, stratified_holdout
+from fer_utils.splits import (
+    CLIPS_SHARED,
+    SUBJECTS_SHARED,
+    frame_leak,
+    official_split,
+    seen_in_training,
+    split_frames,
+    stratified_holdout,
+)
 
 
 def faces(split: list[str], *, labels=None, images=None, subject=None, name="fer2013") -> FaceSet:
@@ -146,3 +157,105 @@ def test_a_single_class_is_nothing_to_classify():
     one = replace(faces(["train", "validation", "test"], labels=[0, 0, 0]), class_names=("happy",))
     with pytest.raises(ValueError, match=r"one class only \(happy\)"):
         official_split(one)
+
+
+# --- frames of clips ------------------------------------------------------------------------------
+
+
+def frames(clips_of: list[int], *, labels: list[int] | None = None, n_frames: int = 4) -> FaceSet:
+    """Return frames of as many clips of each subject as `clips_of` says, the classes taking turns."""
+    subject = np.repeat([f"s{number}" for number in range(len(clips_of))], clips_of)
+    n_clips = len(subject)
+    ids = [f"{subject[clip]}/c{clip:02d}/{frame:03d}" for clip in range(n_clips) for frame in range(n_frames)]
+    return FaceSet(
+        name="frames",
+        source="synthetic",
+        images=np.random.default_rng(0).integers(256, size=(len(ids), 4, 4), dtype=np.uint8),
+        labels=np.repeat(np.arange(n_clips) % 2 if labels is None else labels, n_frames),
+        class_names=("happy", "sad"),
+        split=np.full(len(ids), "unassigned"),
+        sample_id=np.array(ids),
+        subject=np.repeat(subject, n_frames),
+    )
+
+
+@given(
+    by=st.sampled_from(["frame", "clip", "subject"]),
+    clips_of=st.lists(st.integers(2, 6), min_size=6, max_size=10),
+    n_folds=st.integers(3, 5),
+    seed=st.integers(0, 99),
+)
+def test_each_frame_is_held_out_once_and_what_is_to_stay_together_does(by, clips_of, n_folds, seed):
+    whole = frames(clips_of)
+    splits = split_frames(whole, by=by, n_folds=n_folds, seed=seed)
+    reported = np.concatenate([split.test.sample_id for split in splits])
+    assert len(splits) == n_folds
+    assert sorted(reported) == sorted(whole.sample_id)
+    kept = {"frame": lambda part: part.sample_id, "clip": lambda part: clip_of(part.sample_id)}
+    names = kept.get(by, lambda part: part.subject)
+    for split in splits:
+        parts = (split.train, split.validation, split.test)
+        assert sum(map(len, parts)) == len(whole) and min(map(len, parts))
+        assert sum(len(set(names(part))) for part in parts) == len(set(names(whole)))
+        assert set(split.train.labels) == {0, 1}
+        assert split.subject_independent is True or by != "subject"
+
+
+@pytest.mark.parametrize(
+    ("by", "clip", "subject", "leak", "independent"),
+    [
+        ("frame", 1.0, 1.0, CLIPS_SHARED, False),
+        ("clip", 0.0, 1.0, SUBJECTS_SHARED, False),
+        ("subject", 0.0, 0.0, "none", True),
+    ],
+)
+def test_who_is_on_both_sides_of_a_split_of_frames_is_measured_and_named(
+    by, clip, subject, leak, independent
+):
+    splits = split_frames(frames([12] * 6, n_frames=9), by=by, n_folds=3, seed=0)
+    assert seen_in_training(splits) == pytest.approx({"clip": clip, "subject": subject}, abs=0.05)
+    assert frame_leak(splits) == leak
+    assert {split.subject_independent for split in splits} == {independent}
+    described = (
+        f"648 frames of 72 clips of 6 subjects in 3 random folds by {by}, stratified by class (seed 0)"
+    )
+    assert all(split.description.startswith(described) for split in splits)
+
+
+def test_clips_of_people_with_one_clip_each_share_nobody():
+    splits = split_frames(frames([1] * 12), by="clip", n_folds=4, seed=0)
+    assert frame_leak(splits) == "none"
+
+
+def test_the_folds_of_frames_repeat_with_their_seed_and_differ_with_another():
+    first, again, other = (
+        [
+            split.test.sample_id.tolist()
+            for split in split_frames(frames([4] * 6), by="clip", n_folds=3, seed=seed)
+        ]
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("clips_of", "labels", "n_folds", "message"),
+    [
+        ([2] * 6, None, 2, "2 folds cannot train, choose and report"),
+        ([2] * 4, None, 5, "4 subjects cannot be in 5 folds; use at most 4"),
+        ([2] * 3, [0] * 6, 3, "frames of one class only"),
+        ([2] * 3, [1, 1, 0, 0, 0, 0], 3, "too few show sad to train and report on"),
+    ],
+)
+def test_frames_that_cannot_be_split_by_subject_are_refused_with_the_reason(
+    clips_of, labels, n_folds, message
+):
+    with pytest.raises(ValueError, match=message):
+        split_frames(frames(clips_of, labels=labels), by="subject", n_folds=n_folds, seed=0)
+
+
+def test_the_part_that_chooses_is_another_one_where_the_next_would_take_a_class_from_training():
+    # Two people show "sad": while one of them is reported, the other one must be trained on.
+    labels = [1, 0, 1, 0, *[0] * 8]
+    for split in split_frames(frames([2] * 6, labels=labels), by="subject", n_folds=6, seed=0):
+        assert set(split.train.labels) == {0, 1}

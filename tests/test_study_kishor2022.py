@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from fer_utils.data.synthetic import synthetic_faces
+from fer_utils.data.synthetic.clips import synthetic_clips
 from fer_utils.experiments import sweep, vary
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
-from fer_utils.splits import Split, official_split
+from fer_utils.splits import Split, official_split, split_frames
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,48 @@ def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
 def test_hog_that_does_not_fit_the_image_is_refused_before_training(study, split, params, changes, message):
     with pytest.raises(ConfigError, match=message):
         study.build(params.varied(features="hybrid", **changes), split.train)
+
+
+# --- frames of clips ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return synthetic_clips(n_subjects=4, clips_per_subject=3, n_frames=3, size=48, frame_rate=25.0).frames()
+
+
+@pytest.fixture
+def of_frames(params) -> HybridHogCNN:
+    return params.varied(frames_of="synthetic", split_by="subject", label_set="own", frame_folds=3)
+
+
+@pytest.mark.parametrize("features", ["raw", "hog"])
+def test_frames_are_pooled_over_the_folds_with_their_subjects_as_groups(study, frames, of_frames, features):
+    parts = split_frames(frames, by="subject", n_folds=3, seed=0)
+    quiet = {"device": "cpu", "log": lambda line: None}
+    cell = of_frames.varied(features=features)
+    arms = [study.train(cell, part.train, part.validation, **quiet) for part in parts]
+    said = study.pooled(arms, parts)
+    order = [frames.sample_id.tolist().index(name) for name in said.sample_id]
+    assert sorted(order) == list(range(len(frames)))
+    assert np.array_equal(said.truth, frames.labels[order])
+    assert np.array_equal(said.group, frames.subject[order])
+    assert np.bincount(said.fold).tolist() == [len(part.test) for part in parts]
+    first = arms[0].predict(parts[0].test).probabilities
+    assert np.array_equal(said.subset(said.fold == 0).probabilities, first)
+
+
+def test_one_split_of_stills_is_pooled_to_what_its_arm_says_and_stays_ungrouped(study, split, params):
+    arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
+    said, alone = study.pooled([arm], [split]), arm.predict(split.test)
+    assert not said.grouped
+    for key in ("sample_id", "truth", "probabilities", "fold"):
+        assert np.array_equal(getattr(said, key), getattr(alone, key))
+
+
+def test_how_the_weights_were_chosen_is_said_for_one_arm_for_folds_and_without_epochs(study, split, params):
+    arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
+    assert study.selection([arm]) == "epoch 1 of 1, best on validation"
+    assert study.selection([arm, arm]) == "each fold's epoch of 1, best on its validation frames"
+    without_epochs = study.Arm(params, None, arm.validation, None, 0.0)
+    assert study.selection([without_epochs]) == "penalty chosen on validation"

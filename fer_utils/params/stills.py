@@ -1,4 +1,4 @@
-"""The notebooks about still faces: 00_data_prep, 10_baseline_cnn, 20_hybrid_hog_cnn."""
+"""The notebooks about still faces: 00_data_prep, 10_baseline_cnn, 20_hybrid_hog_cnn (or frames of clips)."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 from fer_utils.files import project_path
 from fer_utils.labels import LABEL_SETS
 from fer_utils.params.base import Count, Parameters, Positive, Rate, unknown
+
+FRAME_SIZE = 48
+"""Side in pixels of the frames of kishor2022 (Section 3.2), and of FER-2013's images."""
 
 
 class FaceParameters(Parameters):
@@ -61,8 +64,14 @@ class BaselineCNN(Training):
 
 
 class HybridHogCNN(Training):
-    """20_hybrid_hog_cnn."""
+    """20_hybrid_hog_cnn: on still faces, or on single frames of the clips that `frames_of` names."""
 
+    frames_of: Literal["", "synthetic", "smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table"]
+    split_by: Literal["official", "frame", "clip", "subject"]
+    frame_folds: int = Field(ge=3)
+    frames_per_clip: int = Field(ge=2)
+    synthetic_clips_per_subject: Positive
+    label_set: Literal["own", "smic3", *LABEL_SETS]
     features: Literal["raw", "hybrid", "hog"]
     depth: Literal["shallow", "deep"]
     hog_orientations: Count
@@ -81,6 +90,27 @@ class HybridHogCNN(Training):
     sweep_seeds: list[Annotated[int, Field(ge=0)]]
     cv_folds: int = Field(ge=0)
     cv_grid: dict[str, list]
+
+    def clips(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_clips` for the clips that the frames are of."""
+        same = {"data_path", "label_set", "synthetic_subjects", "synthetic_clips_per_subject", "seed"}
+        strict = self.on_bad_rows == "error"
+        form = {"n_frames": self.frames_per_clip, "size": FRAME_SIZE}
+        return self.model_dump(include=same) | form | {"dataset": self.frames_of, "strict": strict}
+
+    @model_validator(mode="after")
+    def _frames_or_stills(self) -> Self:
+        if self.frames_of and self.dataset != "synthetic":
+            raise ValueError(
+                f"frames_of={self.frames_of!r} takes the place of dataset={self.dataset!r}; leave one out"
+            )
+        kind = "frames of clips" if self.frames_of else "stills (frames_of is empty)"
+        splits = ("subject", "clip", "frame") if self.frames_of else ("official",)
+        labels = ("own", "smic3") if self.frames_of else ("own", *LABEL_SETS)
+        for name, allowed in {"split_by": splits, "label_set": labels}.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name}={value!r}: for {kind} write {name}: {' or '.join(allowed)}")
+        return self
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:
@@ -102,4 +132,7 @@ class HybridHogCNN(Training):
         return self.checked(self.model_dump() | alone | changes, where="sweep")
 
 
-_NOT_IN_A_GRID = {"sweeps", "sweep_seeds", "cv_folds", "cv_grid", "output_dir", "checkpoint_dir", "dataset"}
+_NOT_IN_A_GRID = {
+    *("sweeps", "sweep_seeds", "cv_folds", "cv_grid", "output_dir", "checkpoint_dir"),
+    *("dataset", "frames_of", "split_by", "frame_folds", "frames_per_clip", "synthetic_clips_per_subject"),
+}

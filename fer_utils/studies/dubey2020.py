@@ -20,6 +20,7 @@ from fer_utils.folds import Fold, Folds, inner_holdout, leave_one_subject_out, r
 from fer_utils.models import dubey2020, flow_net
 from fer_utils.params import Cnn3dSmic
 from fer_utils.predictions import Predictions, pooled
+from fer_utils.splits import SUBJECTS_SHARED
 from fer_utils.training import fastai_fit
 from fer_utils.training.common import Fit
 
@@ -29,8 +30,7 @@ EpochRule = Literal["fixed", "inner", "on_test"]
 """The last epoch; the best on inner subjects; the best on the held-out clips themselves, which is a leak."""
 Log = Callable[[str], None]
 
-SUBJECTS_SHARED = "subjects on both sides"
-EPOCH_LEAK = "epoch chosen on the reported clips"
+EPOCH_LEAK = "epoch chosen on test"
 
 
 @dataclass(frozen=True)
@@ -102,23 +102,23 @@ def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
     views = dict.fromkeys((params.view, "pixels", "change"))
     found = dict(pair for view in views for pair in _of_view(params.varied(view=view), clips, alone))
     still, flows = (leave_one_subject_out(seen_by(method, clips)) for method in ("still", "flow"))
-    label = f"3D-CNN, {params.view}, one frame repeated: leave one subject out"
+    label = f"{params.view}, one frame: subject left out"
     found["still"] = Protocol(label, params, "still", still, "fixed")
-    found["flow"] = Protocol("optical flow: leave one subject out", params, "flow", flows, "fixed")
+    found["flow"] = Protocol("optical flow: subject left out", params, "flow", flows, "fixed")
     return found
 
 
 def _of_view(params: Cnn3dSmic, clips: ClipSet, alone: Folds[ClipSet]) -> Iterator[tuple[str, Protocol]]:
     mixed = random_folds(clips, n_folds=params.random_folds, seed=params.seed)
-    both = f"{SUBJECTS_SHARED}; {EPOCH_LEAK}"
+    both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
     ways = {
-        "loso": ("leave one subject out", alone, params.epoch_choice, "none"),
-        "loso_best_epoch": ("leave one subject out, best epoch", alone, "on_test", EPOCH_LEAK),
+        "loso": ("subject left out", alone, params.epoch_choice, "none"),
+        "loso_best_epoch": ("subject left out, best epoch", alone, "on_test", EPOCH_LEAK),
         "random": ("random clips", mixed, params.epoch_choice, SUBJECTS_SHARED),
         "random_best_epoch": ("random clips, best epoch", mixed, "on_test", both),
     }
     for name, (label, folds, rule, leak) in ways.items():
-        protocol = Protocol(f"3D-CNN, {params.view}: {label}", params, "cnn3d", folds, rule, leak)
+        protocol = Protocol(f"{params.view}: {label}", params, "cnn3d", folds, rule, leak)
         yield f"{params.view}_{name}", protocol
 
 

@@ -110,7 +110,7 @@ def published(grid: Grid, clips: ClipSet) -> list[dict[str, object]]:
 
 
 def side_by_side(protocols: Mapping[str, Protocol], judged: Mapping[str, Judged]) -> pd.DataFrame:
-    """Return one row per protocol: accuracy with interval (over people), UF1, UAR, n and the leak's name."""
+    """Return one row per protocol: accuracy with interval (over people), UF1, UAR, n, and what leaks."""
     rows = []
     for name, protocol in protocols.items():
         metrics = evaluation.evaluate(judged[name].predictions).metrics
@@ -124,7 +124,7 @@ def side_by_side(protocols: Mapping[str, Protocol], judged: Mapping[str, Judged]
                 "UF1": metrics["macro_f1"]["value"],
                 "UAR": metrics["balanced_accuracy"]["value"],
                 "n": metrics["accuracy"]["n"],
-                "leak": protocol.leak,
+                "leak": "" if protocol.leak == "none" else protocol.leak,
             }
         )
     return pd.DataFrame(rows, index=list(protocols))

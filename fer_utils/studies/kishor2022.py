@@ -1,8 +1,8 @@
 """The arms of kishor2022: pixels, pixels with HOG, HOG alone, each from its parameters to predictions."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from safetensors.torch import save_model
 
+from fer_utils import predictions
 from fer_utils.data import FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import cached_hog
@@ -18,6 +19,7 @@ from fer_utils.models import kishor2022
 from fer_utils.papers import load_paper
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
+from fer_utils.splits import Split
 from fer_utils.training import fastai_fit
 from fer_utils.training.batches import Augmentation
 from fer_utils.training.common import Fit
@@ -70,6 +72,24 @@ class Arm:
     def predict(self, faces: FaceSet) -> Predictions:
         """Return class probabilities for `faces`."""
         return _predict(self.params, self.model, faces)
+
+
+def pooled(arms: Sequence[Arm], parts: Sequence[Split]) -> Predictions:
+    """Return what each arm, trained on one of the parts, says of the test images of that part."""
+    folds = zip(arms, parts, strict=True)
+    return predictions.pooled(
+        [replace(arm.predict(part.test), fold=number) for number, (arm, part) in enumerate(folds)]
+    )
+
+
+def selection(arms: Sequence[Arm]) -> str:
+    """Return how the weights of the arms were chosen, as `protocol.selection` states it."""
+    first = arms[0]
+    if first.fit is None:
+        return "penalty chosen on validation"
+    if len(arms) == 1:
+        return f"epoch {first.fit.best_epoch} of {first.params.epochs}, best on validation"
+    return f"each fold's epoch of {first.params.epochs}, best on its validation frames"
 
 
 def beside_tables(arm: Arm) -> pd.DataFrame:
@@ -197,7 +217,9 @@ def _predict(params: HybridHogCNN, model: Any, faces: FaceSet) -> Predictions:
         probabilities = model.predict_proba(_hog(params, faces))
     else:
         probabilities = fastai_fit.predict_probabilities(model, faces.images)
-    return Predictions(faces.sample_id, faces.labels, probabilities, faces.class_names)
+    # Frames of one person are alike; stills have always been taken as independent.
+    group = faces.subject if params.frames_of else ""
+    return Predictions(faces.sample_id, faces.labels, probabilities, faces.class_names, group=group)
 
 
 def _hog(params: HybridHogCNN, faces: FaceSet) -> np.ndarray:
