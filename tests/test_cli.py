@@ -138,3 +138,27 @@ def test_a_parameter_error_is_one_line_without_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr(fer_utils.runner, "run_yaml", refuse)
     assert main(["run", "x.yaml"]) == 2
     assert capsys.readouterr().err == "error: params/smoke/x.yaml: epochs=0: too few\n"
+
+
+# --- trainings ahead of a run -----------------------------------------------------------------------
+
+
+def train_ahead(folder, text: str, *, name: str = "30_cnn3d_smic--a.yaml", job: int = 0) -> int:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return main(["train", str(path), "--job", str(job)])
+
+
+def test_only_a_study_of_folds_is_trained_ahead(tmp_path, capsys):
+    assert train_ahead(tmp_path, "epochs: 1", name="10_baseline_cnn--a.yaml") == 2
+    assert "only runs of 30_cnn3d_smic have folds to train ahead" in capsys.readouterr().err
+
+
+def test_a_job_that_the_run_does_not_have_is_refused(tmp_path, capsys):
+    assert train_ahead(tmp_path, "fold_jobs: 2", job=2) == 2
+    assert "--job 2: " in (said := capsys.readouterr().err) and "has jobs 0 to 1" in said
+
+
+def test_without_its_data_a_job_has_nothing_to_do_and_the_run_says_why(tmp_path, capsys):
+    assert train_ahead(tmp_path, f"dataset: samm\ndata_path: {tmp_path}") == 0
+    assert "nothing to train: samm is not here" in capsys.readouterr().out

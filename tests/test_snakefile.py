@@ -60,3 +60,16 @@ def test_what_failed_or_changed_is_made_again_and_nothing_else(reproduce, tmp_pa
         (tmp_path / "reports" / "smoke" / run / "results.json").write_text(f'{{"status": "{status}"}}')
     without_c = [command for command in EVERYTHING if not command.endswith("--c")]
     assert reproduce() == (0, without_c), "an edited file, and data that may be there by now"
+
+
+def test_a_run_with_jobs_has_its_trainings_spread_over_them_first(reproduce, tmp_path):
+    (tmp_path / "params" / "smoke" / "10_a--b.yaml").write_text("fold_jobs: 3")
+    ended, calls = reproduce()
+    assert ended == 0
+    assert [call for call in calls if call.startswith("train")] == ["train 10_a--b"] * 3
+    in_order = (tmp_path / "calls").read_text().splitlines()
+    assert in_order.index("run 10_a--b") > max(i for i, call in enumerate(in_order) if "train" in call)
+    assert sorted(path.name for path in (tmp_path / "checkpoints/.jobs/smoke/10_a--b").iterdir()) == list(
+        "012"
+    )
+    assert reproduce() == (0, []), "what is trained and made stays so"
