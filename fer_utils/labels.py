@@ -12,6 +12,12 @@ FER6 = tuple(name for name in FER7 if name != "disgust")
 
 LABEL_SETS = {"fer7": FER7, "fer6": FER6}
 
+RAFDB7 = ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+"""The classes of `FER7` in the order of RAF-DB's labels 1-7."""
+
+CKPLUS7 = ("angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")
+"""CK+'s classes in the order of its labels 1-7: contempt is there, neutral is not."""
+
 SMIC3 = ("negative", "positive", "surprise")
 """SMIC's classes in the order of dubey2020's integer labels 0-2."""
 

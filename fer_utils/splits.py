@@ -43,9 +43,10 @@ class Split:
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split:
     """Split a data set as its makers did, or at random where they did not.
 
-    Where a copy pools its held-out images, they are all reported on and a stratified tenth of the training
-    images chooses instead. A data set without parts is split 80/10/10, stratified by class, and no subject is
-    in two parts. The description says which it was. Images without a class are left out.
+    Where a data set has no part to choose on, or a copy pools its held-out images, they are all reported on
+    and a stratified tenth of the training images chooses instead. A data set without parts is split 80/10/10,
+    stratified by class, and no subject is in two parts. The description says which it was. Images without a
+    class are left out.
 
     Raises
     ------
@@ -58,10 +59,12 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split:
     if {"train", "validation", "test"} <= present:
         train, validation, test = (faces.only(name) for name in ("train", "validation", "test"))
         description = _OFFICIAL.get(faces.name)
-    elif {"train", "pooled_test"} <= present:
+    elif present in ({"train", "test"}, {"train", "pooled_test"}):
+        (held_out,) = present - {"train"}
         train, validation = stratified_holdout(faces.only("train"), share=VALIDATION_SHARE, seed=seed)
-        test = faces.only("pooled_test")
-        description = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
+        test = faces.only(held_out)
+        tenth = f"a stratified tenth of the training images chooses (seed {seed})"
+        description = _POOLED if held_out == "pooled_test" else f"{_official(faces)}; {tenth}"
     elif present == {"unassigned"}:
         train, validation, test = _random_parts(faces, seed)
         description = f"random 80/10/10, stratified by class (seed {seed})"
@@ -214,7 +217,15 @@ def _check_classes(name: str, parts: dict[str, FaceSet]) -> None:
             )
 
 
-_OFFICIAL = {"fer2013": "FER-2013 official: Training / PublicTest / PrivateTest"}
+_OFFICIAL = {
+    "fer2013": "FER-2013 official: Training / PublicTest / PrivateTest",
+    "rafdb": "RAF-DB official: train / test",
+}
+_POOLED = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
+
+
+def _official(faces: FaceSet) -> str:
+    return _OFFICIAL.get(faces.name, "the data set's own training and test parts")
 
 
 def _subjects_disjoint(*parts: FaceSet) -> bool | None:

@@ -5,10 +5,20 @@ import hashlib
 import numpy as np
 import pytest
 from PIL import Image
+from raw_copies import PICTURES, encoded, unzipped, zipped
 
 from fer_utils.cli import main
-from fer_utils.data import MissingData, catalogue, find_fer2013, load_faces
-from fer_utils.data.catalogue import PUBLISHED_COPIES, published_as, shortfall, sources, unknown_entries
+from fer_utils.data import MissingData, find_faces, load_faces
+from fer_utils.data.catalogue import (
+    DATASETS,
+    FACE_DATA,
+    PUBLISHED_COPIES,
+    published_as,
+    shortfall,
+    sources,
+    unknown_entries,
+)
+from fer_utils.files import ConfigError
 
 PIXELS = " ".join(["7"] * 2304)
 
@@ -26,20 +36,20 @@ def whole(path):
 
 @pytest.mark.parametrize("name", ["fer2013.csv", "icml_face_data.csv", "train.csv"])
 def test_fer2013_is_found_under_its_published_names(tmp_path, name):
-    assert find_fer2013(whole(tmp_path / name).parent) == tmp_path / name
+    assert find_faces("fer2013", whole(tmp_path / name).parent) == tmp_path / name
 
 
 def test_the_official_csv_is_preferred_and_a_named_file_is_taken_as_it_is(tmp_path):
     other = whole(tmp_path / "icml_face_data.csv")
     first = whole(tmp_path / "fer2013.csv")
-    assert find_fer2013(tmp_path) == first
-    assert find_fer2013(other) == other
+    assert find_faces("fer2013", tmp_path) == first
+    assert find_faces("fer2013", other) == other
 
 
 def test_the_challenges_folder_is_one_set_without_labels_for_its_test_part(tmp_path):
     csv(tmp_path / "train.csv", *(f"{label},{PIXELS}" for label in range(7)), header="emotion,pixels")
     csv(tmp_path / "test.csv", PIXELS, PIXELS, header="pixels")
-    assert find_fer2013(tmp_path) == tmp_path
+    assert find_faces("fer2013", tmp_path) == tmp_path
     faces = load_faces("fer2013", data_path=tmp_path, prepared_dir=tmp_path / "prepared")
     assert faces.counts().loc["unlabelled"].to_dict() == {"train": 0, "pooled_test": 2, "total": 2}
     assert len(faces.with_classes(faces.class_names)) == 7
@@ -47,14 +57,16 @@ def test_the_challenges_folder_is_one_set_without_labels_for_its_test_part(tmp_p
 
 def test_what_is_not_there_is_named_with_every_place(tmp_path):
     with pytest.raises(MissingData) as caught:
-        find_fer2013(tmp_path)
-    assert all(str(tmp_path / name) in str(caught.value) for name in catalogue.FER2013_NAMES)
+        find_faces("fer2013", tmp_path)
+    assert all(str(tmp_path / name) in str(caught.value) for name in FACE_DATA["fer2013"].places)
     with pytest.raises(MissingData, match="data_path names a folder"):
         load_faces("folder", data_path=tmp_path / "absent")
 
 
 def test_an_unknown_data_set_names_the_known_ones():
-    with pytest.raises(ValueError, match="dataset='raf': known are synthetic, fer2013, folder"):
+    with pytest.raises(
+        ValueError, match="dataset='raf': known are synthetic, fer2013, rafdb, ckplus, jaffe, folder"
+    ):
         load_faces("raf")
 
 
@@ -99,7 +111,7 @@ def test_what_a_copy_lacks_is_counted(tmp_path, monkeypatch):
     faces = load_faces("fer2013", data_path=whole(tmp_path / "fer2013.csv"), prepared_dir=tmp_path / "p")
     assert shortfall(faces) == "it has 7 of 28,709 train, 7 of 3,589 validation, 7 of 3,589 test images"
     for part in ("train", "validation", "test"):
-        monkeypatch.setitem(catalogue.FER2013_COUNTS, part, 7)
+        monkeypatch.setitem(FACE_DATA["fer2013"].counts, part, 7)
     assert shortfall(faces) == ""
 
 
@@ -114,6 +126,129 @@ def test_what_is_not_known_is_pointed_out(tmp_path):
         (tmp_path / name).mkdir()
     assert unknown_entries(tmp_path) == ["holiday"]
     assert unknown_entries(tmp_path / "absent") == []
+
+
+# --- the other sets of stills ------------------------------------------------------------------------
+
+PNG = encoded(PICTURES[0])
+LIST = b"train_00001.jpg 5\ntest_0001.jpg 1\n"
+RAFDB = {
+    "EmoLabel/list_patition_label.txt": LIST,
+    "Image/aligned/train_00001_aligned.jpg": PNG,
+    "Image/aligned/test_0001_aligned.jpg": PNG,
+}
+RAFDB_KAGGLE = {"train/5/train_00001_aligned.jpg": PNG, "test/1/test_0001_aligned.jpg": PNG}
+CKPLUS = {"anger/S010_004_00000017.png": PNG, "fear/S011_003_00000012.png": PNG}
+JAFFE = {"KA.AN1.39.tiff": PNG, "KL.HA1.158.tiff": PNG}
+
+PLACES = [
+    ("rafdb", "RAF-DB/basic", RAFDB),
+    ("rafdb", "RAF-DB", RAFDB),
+    ("rafdb", "rafdb", RAFDB),
+    ("rafdb", "basic", RAFDB),
+    ("rafdb", "DATASET", RAFDB_KAGGLE),
+    ("rafdb", "rafdb/DATASET", RAFDB_KAGGLE),
+    ("ckplus", "CK+48", CKPLUS),
+    ("ckplus", "CK+/CK+48", CKPLUS),
+    ("ckplus", "ckplus", CKPLUS),
+    ("jaffe", "jaffe", JAFFE),
+    ("jaffe", "jaffedbase", JAFFE),
+    ("jaffe", "jaffe/jaffedbase", JAFFE),
+]
+
+
+@pytest.mark.parametrize(("dataset", "place", "content"), PLACES)
+def test_every_set_is_found_where_its_source_unpacks_to_and_is_nothing_else(
+    tmp_path, dataset, place, content
+):
+    folder = unzipped(tmp_path / "raw" / place, content)
+    assert find_faces(dataset, tmp_path / "raw") == find_faces(dataset, folder) == folder
+    assert {one.name: one.path for one in sources(tmp_path / "raw") if one.path} == {dataset: folder}
+    assert [one.name for one in sources(folder)] == [dataset]
+    assert unknown_entries(tmp_path / "raw") == unknown_entries(folder) == []
+    faces = load_faces(dataset, data_path=tmp_path / "raw", prepared_dir=tmp_path / "prepared")
+    assert faces.name == dataset and len(faces) == 2 and faces.images.shape[1:] == (48, 48)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "content"), [("ckplus", "CK+48.zip", CKPLUS), ("jaffe", "jaffe.zip", JAFFE)]
+)
+def test_a_zip_need_not_be_unpacked(tmp_path, dataset, name, content):
+    path = zipped(tmp_path / name, content)
+    assert [(one.name, one.path) for one in sources(path)] == [(dataset, path)]
+    for place in (path, tmp_path):
+        assert len(load_faces(dataset, data_path=place, prepared_dir=tmp_path / "prepared")) == 2
+
+
+def test_sets_lie_beside_each_other_without_being_mixed(tmp_path):
+    whole(tmp_path / "fer2013.csv")
+    found = {"fer2013": tmp_path / "fer2013.csv"}
+    for dataset, place, content in (PLACES[0], PLACES[6], PLACES[9]):
+        found[dataset] = unzipped(tmp_path / place, content)
+    assert {one.name: one.path for one in sources(tmp_path) if one.path} == found
+    assert unknown_entries(tmp_path) == []
+    unzipped(tmp_path, {"train_labels.csv": b"", "test_labels.csv": b"", "other.csv": b""})
+    assert unknown_entries(tmp_path) == ["other.csv"]
+
+
+@pytest.mark.parametrize("dataset", ["rafdb", "ckplus", "jaffe"])
+def test_a_set_that_is_not_there_is_named_with_every_place(tmp_path, dataset):
+    with pytest.raises(MissingData) as caught:
+        load_faces(dataset, data_path=tmp_path)
+    assert all(str(tmp_path / place) in str(caught.value) for place in FACE_DATA[dataset].places)
+
+
+def test_images_have_the_size_that_is_asked_for_and_fer2013_has_one_size_only(tmp_path):
+    where = {"data_path": unzipped(tmp_path / "CK+48", CKPLUS), "prepared_dir": tmp_path / "prepared"}
+    for size in (48, 100, 48):
+        assert load_faces("ckplus", image_size=size, **where).images.shape == (2, size, size)
+    assert (
+        load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=7, image_size=32).images.shape[1]
+        == 32
+    )
+    with pytest.raises(ConfigError, match="image_size=100: FER-2013 has images of 48 pixels a side only"):
+        load_faces("fer2013", data_path=whole(tmp_path / "fer2013.csv"), image_size=100)
+
+
+def test_every_dataset_but_the_synthetic_one_has_its_reader_and_unknown_ones_are_refused():
+    assert set(DATASETS) == {"synthetic", *FACE_DATA}
+    with pytest.raises(ConfigError, match="dataset='raf': known are fer2013, rafdb"):
+        find_faces("raf")
+
+
+def test_make_data_counts_what_a_copy_of_each_set_lacks(tmp_path, capsys, tiny):
+    for _, place, content in (PLACES[0], PLACES[6], PLACES[9]):
+        unzipped(tmp_path / "raw" / place, content)
+    assert main(["data", str(tmp_path / "raw")]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        f"rafdb: found {tmp_path / 'raw' / 'RAF-DB' / 'basic'}",
+        "state   incomplete: it has 1 of 12,271 train, 1 of 3,068 test images",
+        f"ckplus: found {tmp_path / 'raw' / 'CK+48'}",
+        "state   incomplete: it has 2 of 981 images",
+        "note    2 frames of 2 sequences of 2 people",
+        "state   incomplete: it has 2 of 213 images",
+        "terms   research that is not commercial; no part may be passed on",
+        "terms   an agreement",
+        "terms   research that is not commercial, with citation; the images may not be redistributed",
+    ):
+        assert text in out
+    assert "not known" not in out
+
+
+def test_make_data_says_what_to_put_where_for_every_set(tmp_path, capsys, tiny):
+    (tmp_path / "raw").mkdir()
+    assert main(["data", str(tmp_path / "raw")]) == 0
+    out = capsys.readouterr().out
+    for place in ("RAF-DB/basic", "DATASET", "CK+48", "jaffe", "fer2013.csv"):
+        assert str(tmp_path / "raw" / place) in out
+
+
+def test_make_data_names_the_file_and_line_of_a_bad_label(tmp_path, capsys, tiny):
+    content = RAFDB | {"EmoLabel/list_patition_label.txt": LIST.replace(b"5", b"9")}
+    unzipped(tmp_path / "raw" / "RAF-DB", content)
+    assert main(["data", str(tmp_path / "raw")]) == 1
+    assert "EmoLabel/list_patition_label.txt, line 1: label '9'; they are 1, 2" in capsys.readouterr().out
 
 
 # --- make data ---------------------------------------------------------------------------------------

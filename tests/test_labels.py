@@ -9,9 +9,11 @@ from fer_utils.data.clips.casme2 import CASME2_7
 from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.clips.samm import SAMM8
 from fer_utils.labels import (
+    CKPLUS7,
     FER6,
     FER7,
     LABEL_SETS,
+    RAFDB7,
     SMIC3,
     SMIC3_OF,
     SYNONYMS,
@@ -65,6 +67,12 @@ def test_mapping_there_and_back_changes_nothing(labels, other):
 def test_every_label_set_holds_known_classes_once():
     for names in LABEL_SETS.values():
         assert len(set(names)) == len(names) and set(names) <= set(FER7)
+
+
+def test_raf_db_has_the_seven_classes_in_another_order_and_ckplus_has_contempt_for_neutral():
+    assert sorted(RAFDB7) == sorted(FER7) and RAFDB7 != FER7
+    assert {*CKPLUS7} ^ {*FER7} == {"contempt", "neutral"} and len(CKPLUS7) == 7
+    assert all(canonical(name) == name for name in (*RAFDB7, *CKPLUS7))
 
 
 def test_a_label_set_is_named_or_the_data_sets_own():

@@ -1,5 +1,7 @@
 """Splits are the official ones or say what they are, and shared pictures are found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,6 +50,13 @@ def test_the_official_split_of_fer2013_is_taken_as_it_is_and_named():
     assert split.test.sample_id.tolist() == ["i000", "i001"]
     assert split.description == "FER-2013 official: Training / PublicTest / PrivateTest"
     assert split.subject_independent is None
+
+
+def test_a_data_set_with_training_and_test_parts_alone_chooses_on_a_tenth_of_its_training_images():
+    rafdb = replace(faces(["train"] * 40 + ["test"] * 6), name="rafdb")
+    split = official_split(rafdb, seed=3)
+    assert (len(split.train), len(split.validation), len(split.test)) == (36, 4, 6)
+    assert split.description.startswith("RAF-DB official: train / test; a stratified tenth of the training")
 
 
 def test_a_pooled_test_set_is_reported_whole_and_a_tenth_of_the_training_images_chooses():

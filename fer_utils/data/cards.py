@@ -31,11 +31,28 @@ class Source:
     terms: str
 
 
-FER2013_CARD = {
-    "obtained_from": "Kaggle, competition 'Challenges in Representation Learning: Facial Expression "
-    "Recognition Challenge' (Goodfellow et al. 2013)",
-    "terms": "the competition's rules, which you accept there; the photographs are not free",
+FACE_CARDS = {
+    "fer2013": {
+        "obtained_from": "Kaggle, competition 'Challenges in Representation Learning: Facial Expression "
+        "Recognition Challenge' (Goodfellow et al. 2013)",
+        "terms": "the competition's rules, which you accept there; the photographs are not free",
+    },
+    "rafdb": {
+        "obtained_from": "Beijing University of Posts and Telecommunications, by e-mail from an academic "
+        "address (Li, Deng, Du 2017)",
+        "terms": "research that is not commercial; no part may be passed on; the photographs are not free",
+    },
+    "ckplus": {
+        "obtained_from": "University of Pittsburgh and Carnegie Mellon University (Lucey et al. 2010); the "
+        "48x48 crops are somebody else's copy",
+        "terms": "an agreement, which says whose faces may be shown; the crops have no terms of their own",
+    },
+    "jaffe": {
+        "obtained_from": "Zenodo, on request, doi:10.5281/zenodo.3451524 (Lyons et al. 1998)",
+        "terms": "research that is not commercial, with citation; the images may not be redistributed",
+    },
 }
+"""Data set of still faces -> who distributes it and on what terms."""
 
 _SMIC_CARD = {
     "obtained_from": "University of Oulu (Li et al. 2013)",
@@ -59,4 +76,4 @@ CLIP_CARDS = {
         "terms": "those of their source; MEVIEW's videos are poker games and TV interviews from the internet",
     },
 }
-"""Data set -> who distributes it and on what terms."""
+"""Set of clips -> who distributes it and on what terms."""

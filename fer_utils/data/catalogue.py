@@ -3,30 +3,28 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from fer_utils.data.cards import FER2013_CARD, MissingData, Source
+from fer_utils.data.bad_rows import OnBadRows
+from fer_utils.data.cards import MissingData, Source
 from fer_utils.data.clips.catalogue import clip_shortfall, load_clips
 from fer_utils.data.clips.places import CLIP_DATASETS, clip_sources, find_clips, is_clip_entry
-from fer_utils.data.clips.table import is_clip_table
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.fer2013 import read_fer2013
-from fer_utils.data.folder import read_folder
+from fer_utils.data.fer2013_csv import SIZE
+from fer_utils.data.places import FACE_DATA, face_sources, find_faces, is_face_entry
 from fer_utils.data.store import prepared
 from fer_utils.data.synthetic import synthetic_faces
-from fer_utils.files import project_path
+from fer_utils.files import ConfigError, project_path, sha256_of
 
 __all__ = [
     "CLIP_DATASETS",
     "DATASETS",
-    "FER2013_COUNTS",
-    "FER2013_NAMES",
+    "FACE_DATA",
     "PUBLISHED_COPIES",
     "MissingData",
     "Source",
     "clip_shortfall",
     "find_clips",
-    "find_fer2013",
+    "find_faces",
     "load_clips",
     "load_faces",
     "published_as",
@@ -35,14 +33,8 @@ __all__ = [
     "unknown_entries",
 ]
 
-DATASETS = ("synthetic", "fer2013", "folder")
-"""What the `dataset` parameter may say."""
-
-FER2013_NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013.zip", "fer2013", "train.csv", "test.csv")
-"""Looked for in this order. `fer2013` is a folder: Kaggle's, or the challenge's with its tables."""
-
-FER2013_COUNTS = {"train": 28_709, "validation": 3_589, "test": 3_589, "pooled_test": 7_178}
-"""Images of each part of the whole data set."""
+DATASETS = ("synthetic", *FACE_DATA)
+"""What the `dataset` parameter of a study of still faces may say."""
 
 PUBLISHED_COPIES = {
     "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",
@@ -53,29 +45,12 @@ PUBLISHED_COPIES = {
 """MD5 of the files that the challenge distributed -> their names."""
 
 
-def find_fer2013(data_path: str | Path) -> Path:
-    """Return the FER-2013 copy at `data_path` or in that folder.
-
-    Raises
-    ------
-    MissingData
-        Naming every place that was looked at.
-    """
-    path = project_path(data_path)
-    if path.is_file() or _is_fer2013_folder(path):
-        return path
-    for name in FER2013_NAMES:
-        if (path / name).exists():
-            return path / name
-    places = ", ".join(str(path / name) for name in FER2013_NAMES)
-    raise MissingData(f"FER-2013 is not here; looked for {places}. data/README.md says where it comes from")
-
-
 def load_faces(
     dataset: str,
     *,
     data_path: str | Path = "data/raw",
-    on_bad_rows: Literal["error", "drop"] = "error",
+    on_bad_rows: OnBadRows = "error",
+    image_size: int = 48,
     synthetic_subjects: int = 40,
     synthetic_per_subject: int = 70,
     seed: int = 0,
@@ -85,12 +60,15 @@ def load_faces(
 
     Parameters
     ----------
-    dataset : {"synthetic", "fer2013", "folder"}
+    dataset : str
+        One of `DATASETS`. "folder" is pictures of one's own.
     data_path : path
-        The raw file or folder; for FER-2013 also the folder that holds it. Relative paths start at the
-        project folder.
+        The raw file or folder, or a folder that holds it (`find_faces`); ignored for synthetic faces.
+        Relative paths start at the project folder.
     on_bad_rows : {"error", "drop"}
         What a row or picture that cannot be used does: stop the reading, or be left out and listed.
+    image_size : int
+        Height and width of the images, in pixels; FER-2013's are 48 and no other.
     synthetic_subjects, synthetic_per_subject, seed : int
         Size and seed of the synthetic set; ignored for a real one.
     prepared_dir : path
@@ -100,18 +78,27 @@ def load_faces(
     ------
     MissingData
         When a real data set is not there.
+    ConfigError
+        For an unknown name, or an image size that the data set does not have.
     ValueError
-        For an unknown name or damaged data.
+        For damaged data.
     """
-    if dataset == "synthetic":
-        size = {"n_subjects": synthetic_subjects, "images_per_subject": synthetic_per_subject}
-        return synthetic_faces(**size, seed=seed)
     if dataset not in DATASETS:
-        raise ValueError(f"dataset={dataset!r}: known are {', '.join(DATASETS)}")
-    find, read = {"fer2013": (find_fer2013, read_fer2013), "folder": (_find_folder, read_folder)}[dataset]
-    settings = {"reader": dataset, "on_bad_rows": on_bad_rows}
-    read = partial(read, on_bad_rows=on_bad_rows)
-    return prepared(find(data_path), read, folder=project_path(prepared_dir), settings=settings)
+        raise ConfigError(f"dataset={dataset!r}: known are {', '.join(DATASETS)}")
+    if dataset == "synthetic":
+        plan = {"n_subjects": synthetic_subjects, "images_per_subject": synthetic_per_subject}
+        return synthetic_faces(**plan, size=image_size, seed=seed)
+    known = FACE_DATA[dataset]
+    if not known.any_size and image_size != SIZE:
+        raise ConfigError(f"image_size={image_size!r}: {known.title} has images of {SIZE} pixels a side only")
+    options = {"on_bad_rows": on_bad_rows} | ({"image_size": image_size} if known.any_size else {})
+    path = find_faces(dataset, data_path)
+    pictures, lists = known.files(path)
+    settings = {"reader": dataset, **options}
+    if lists:  # they may lie beside the pictures, whose hash then does not tell when they were changed
+        settings["lists"] = {file.name: sha256_of(file) for file in lists}
+    read = partial(known.read, path, **options)
+    return prepared(pictures, lambda _: read(), folder=project_path(prepared_dir), settings=settings)
 
 
 def sources(data_path: str | Path = "data/raw") -> list[Source]:
@@ -120,12 +107,7 @@ def sources(data_path: str | Path = "data/raw") -> list[Source]:
     Where `data_path` is itself a data set, that one alone.
     """
     path = project_path(data_path)
-    try:
-        found = None if is_clip_table(path) else find_fer2013(path)
-    except MissingData:
-        found = None
-    expected = " or ".join(str(Path(data_path) / name) for name in FER2013_NAMES)
-    listed = [Source("fer2013", found, expected, **FER2013_CARD), *clip_sources(data_path)]
+    listed = [*face_sources(data_path), *clip_sources(data_path)]
     return [source for source in listed if source.path == path] or listed
 
 
@@ -134,10 +116,11 @@ def unknown_entries(data_path: str | Path = "data/raw") -> list[str]:
     folder = project_path(data_path)
     entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     inside = {path if path.is_dir() else path.parent for one in clip_sources(folder) if (path := one.path)}
-    if folder in inside or _is_fer2013_folder(folder):  # then they are of that data set
+    inside |= {one.path for one in face_sources(folder)}
+    if folder in inside:  # then they are of that data set
         return []
     shown = [name for name in entries if not name.startswith(".")]
-    return [name for name in shown if name not in FER2013_NAMES and not is_clip_entry(name)]
+    return [name for name in shown if not is_face_entry(name) and not is_clip_entry(name)]
 
 
 def published_as(origin: Mapping[str, str | int]) -> str | None:
@@ -146,26 +129,16 @@ def published_as(origin: Mapping[str, str | int]) -> str | None:
 
 
 def shortfall(faces: FaceSet) -> str:
-    """Return what FER-2013 has and this copy of it lacks, or an empty text.
+    """Return what the whole data set has and this copy of it lacks, or an empty text.
 
-    A copy with part of the splits, such as the challenge's train.csv, lacks the others.
+    A copy with part of the splits, such as FER-2013's train.csv, lacks the others.
     """
-    present = {name: int((faces.split == name).sum()) for name in FER2013_COUNTS}
-    parts = ("train", "pooled_test") if present["pooled_test"] else ("train", "validation", "test")
+    counts = FACE_DATA[faces.name].counts
+    present = {name: int((faces.split == name).sum()) for name in counts}
+    instead = ("validation", "test") if present.get("pooled_test") else ("pooled_test",)
     lacking = [
-        f"{present[name]:,} of {FER2013_COUNTS[name]:,} {name}"
-        for name in parts
-        if present[name] != FER2013_COUNTS[name]
+        f"{present[name]:,} of {counts[name]:,}{'' if name == 'unassigned' else f' {name}'}"
+        for name in counts
+        if name not in instead and present[name] != counts[name]
     ]
     return f"it has {', '.join(lacking)} images" if lacking else ""
-
-
-def _is_fer2013_folder(path: Path) -> bool:
-    return (path / "train").is_dir() or all((path / name).is_file() for name in ("train.csv", "test.csv"))
-
-
-def _find_folder(data_path: str | Path) -> Path:
-    path = project_path(data_path)
-    if not path.exists():
-        raise MissingData(f"{path}: not there; data_path names a folder (or zip) of <class>/<picture>")
-    return path

@@ -16,7 +16,7 @@ FRAME_SIZE = 48
 class FaceParameters(Parameters):
     """What every notebook about still faces has."""
 
-    dataset: Literal["synthetic", "fer2013", "folder"]
+    dataset: Literal["synthetic", "fer2013", "rafdb", "ckplus", "jaffe", "folder"]
     data_path: str
     on_bad_rows: Literal["error", "drop"]
     synthetic_subjects: int = Field(ge=3)
