@@ -1,46 +1,31 @@
-"""Looking inside a torch network: its layers, first filters, activations, and what Grad-CAM says it looks at.
+"""Looking inside a torch network: its layers, first filters, activations, and what class-activation maps say.
 
 Nothing here changes a network: no hook stays behind, no gradient is stored, and every module is in training
 or evaluation mode as it was before. Layers go by their names in `named_modules`, as `describe_layers` lists
 them.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fer_utils.files import ConfigError
+from fer_utils.saliency import GradCAM, checked_classes, checked_map, class_activation_maps
 
-SMALLEST_MAP = 6
-"""Rows and columns that a map needs for Grad-CAM: one of 2x2, upsampled, says nothing about a face."""
-
-
-@dataclass(frozen=True, eq=False)
-class GradCAM:
-    """Class-activation maps of some images.
-
-    Attributes
-    ----------
-    maps : ndarray of float32, shape (N, H, W)
-        At the images' size, 0 to 1: each is divided by its own maximum, so strengths do not compare between
-        images. All zero where nothing in the layer speaks for the class.
-    native_size : tuple of int
-        Rows and columns of the layer's map before it was upsampled: what the network itself can tell apart.
-    layer : str
-    classes : tuple of int, length N
-        The class that each map explains.
-    """
-
-    maps: np.ndarray
-    native_size: tuple[int, int]
-    layer: str
-    classes: tuple[int, ...]
+__all__ = [
+    "GradCAM",
+    "activations",
+    "describe_layers",
+    "first_layer_filters",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "randomised",
+]
 
 
 def describe_layers(model: nn.Module, size: Sequence[int] = (48, 48)) -> pd.DataFrame:
@@ -113,7 +98,8 @@ def activations(model: nn.Module, image: np.ndarray, layers: Sequence[str]) -> d
     found: dict[str, np.ndarray] = {}
 
     def keep(name: str, output: Tensor) -> None:
-        found[name] = _checked_map(name, output)[0].cpu().numpy().copy()
+        checked_map(name, output.shape[1:], smallest=1)
+        found[name] = output[0].cpu().numpy().copy()
 
     chosen = {name: _layer(model, name) for name in layers}
     with _evaluating(model), torch.no_grad(), _watching(chosen, keep):
@@ -121,7 +107,9 @@ def activations(model: nn.Module, image: np.ndarray, layers: Sequence[str]) -> d
     return {name: found[name] for name in layers}
 
 
-def grad_cam(model: nn.Module, images: np.ndarray, *, layer: str, classes: Sequence[int]) -> GradCAM:
+def grad_cam(
+    model: nn.Module, images: np.ndarray, *, layer: str, classes: Sequence[int], batch_size: int = 256
+) -> GradCAM:
     """Show where in each image the evidence for a class lies.
 
     The layer's channels are weighted by the mean gradient of the class's logit over their map, summed, and
@@ -137,6 +125,8 @@ def grad_cam(model: nn.Module, images: np.ndarray, *, layer: str, classes: Seque
         One whose map has at least `SMALLEST_MAP` rows and columns, such as the last before the last pool.
     classes : sequence of int, length N
         The class to explain for each image: the true one, the predicted one, or any other.
+    batch_size : int
+        Images looked at together; it changes memory, not maps.
 
     Raises
     ------
@@ -145,25 +135,85 @@ def grad_cam(model: nn.Module, images: np.ndarray, *, layer: str, classes: Seque
     ValueError
         When `classes` does not fit the images or the network.
     """
-    captured: dict[str, Tensor] = {}
+    return _explained("Grad-CAM", model, images, layer, classes, batch_size)
+
+
+def grad_cam_plus_plus(
+    model: nn.Module, images: np.ndarray, *, layer: str, classes: Sequence[int], batch_size: int = 256
+) -> GradCAM:
+    """Show where in each image the evidence for a class lies, several places of equal weight alike.
+
+    As `grad_cam`, with positive gradients alone, weighted so that a channel counts as much where it fires on
+    a small area as on a large one: Chattopadhay et al., *Grad-CAM++* (WACV 2018); the formula is
+    `saliency.grad_cam_plus_plus_weights`. The layer must follow its ReLU. Parameters, result and errors as in
+    `grad_cam`.
+    """
+    return _explained("Grad-CAM++", model, images, layer, classes, batch_size)
+
+
+def randomised(model: nn.Module, *, from_layer: str, seed: int) -> nn.Module:
+    """Return a copy whose layers from `from_layer` to the last start anew.
+
+    The network whose maps `saliency.randomisation_check` holds against the trained one's: Adebayo et al.,
+    *Sanity checks for saliency maps* (NeurIPS 2018), cascading randomisation. Weights are drawn from the
+    logits down, so with one seed a longer cascade repeats the new weights of a shorter one.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it is.
+    from_layer : str
+        It and all that come later in `named_modules` start anew; a container counts with its layers.
+    seed : int
+
+    Returns
+    -------
+    nn.Module
+        On the same device. Weights as `reset_parameters` draws them (PyTorch's default, whatever the network
+        was first initialised with); the statistics of batch normalisation are those before any image.
+
+    Raises
+    ------
+    ConfigError
+        For a layer that the network does not have, or weights that do not know how to start anew.
+    """
+    _layer(model, from_layer)
+    # Drawn on the CPU: a GPU would draw other numbers from the same seed.
+    fresh = copy.deepcopy(model).cpu()
+    modules = [(name, module) for name, module in fresh.named_modules() if name]
+    start = [name for name, _ in modules].index(from_layer)
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        for name, module in reversed(modules[start:]):
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+            elif list(module.parameters(recurse=False)):
+                raise ConfigError(f"layer {name!r} has weights but no reset_parameters: it cannot start anew")
+    return fresh.to(_device(model))
+
+
+def _explained(
+    method: str, model: nn.Module, images: np.ndarray, layer: str, classes: Sequence[int], batch_size: int
+) -> GradCAM:
+    module, captured = _layer(model, layer), {}
 
     def cut(name: str, output: Tensor) -> Tensor:
         # The gradient is asked for at this map alone, so it works in a frozen network, too. The layers
         # after it get a copy: an in-place ReLU would change the map itself.
-        captured[name] = _checked_map(name, output, smallest=SMALLEST_MAP).detach().requires_grad_()
+        checked_map(name, output.shape[1:])
+        captured[name] = output.detach().requires_grad_()
         return captured[name].clone()
 
-    with _evaluating(model), torch.enable_grad(), _watching({layer: _layer(model, layer)}, cut):
-        logits = model(_as_input(model, images))
-        targets = _checked_classes(classes, logits)
+    def look(batch: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits = model(_as_input(model, batch))
+        targets = torch.from_numpy(checked_classes(numbers, logits.shape[1])).to(logits.device)
         # Images do not influence each other in evaluation mode: the sum's gradient holds each image's own.
         (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[layer])
-    weights = gradients.mean(dim=(2, 3), keepdim=True)
-    evidence = (weights * captured[layer].detach()).sum(dim=1, keepdim=True)
-    maps = functional.interpolate(evidence.relu(), images.shape[-2:], mode="bilinear")[:, 0]
-    highest = maps.amax(dim=(1, 2), keepdim=True)
-    maps = torch.where(highest > 0, maps / highest, 0.0)
-    return GradCAM(maps.cpu().numpy(), tuple(evidence.shape[2:]), layer, tuple(targets.tolist()))
+        return captured[layer].detach().cpu().numpy(), gradients.cpu().numpy()
+
+    settings = {"layer": layer, "classes": classes, "method": method, "batch_size": batch_size}
+    with _evaluating(model), torch.enable_grad(), _watching({layer: module}, cut):
+        return class_activation_maps(look, images, size=images.shape[-2:], **settings)
 
 
 def _n_parameters(module: nn.Module) -> int:
@@ -173,7 +223,11 @@ def _n_parameters(module: nn.Module) -> int:
 def _as_input(model: nn.Module, images: np.ndarray) -> Tensor:
     tensor = torch.tensor(images)  # a copy: a data set's images are read-only
     tensor = tensor[:, None] if tensor.ndim == 3 else tensor
-    return tensor.to(next(model.parameters()).device)
+    return tensor.to(_device(model))
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
 
 
 def _layer(model: nn.Module, name: str) -> nn.Module:
@@ -181,26 +235,6 @@ def _layer(model: nn.Module, name: str) -> nn.Module:
     if name not in known:
         raise ConfigError(f"no layer {name!r}; known are {', '.join(known)}")
     return known[name]
-
-
-def _checked_map(name: str, output: Tensor, *, smallest: int = 1) -> Tensor:
-    if output.ndim != 4:
-        raise ConfigError(f"layer {name!r} gives {tuple(output.shape[1:])} per image, not maps")
-    height, width = output.shape[2:]
-    if min(height, width) < smallest:
-        raise ConfigError(
-            f"layer {name!r} gives a map of {height}x{width}; take an earlier layer or a larger image, "
-            f"whose map is at least {smallest}x{smallest}"
-        )
-    return output
-
-
-def _checked_classes(classes: Sequence[int], logits: Tensor) -> Tensor:
-    n, k = logits.shape
-    targets = [int(number) for number in classes]
-    if len(targets) != n or not all(0 <= number < k for number in targets):
-        raise ValueError(f"{n} images need {n} classes of 0 to {k - 1}, got {targets}")
-    return torch.tensor(targets, device=logits.device)
 
 
 @contextmanager

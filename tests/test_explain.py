@@ -251,10 +251,162 @@ def test_a_map_too_small_to_point_at_anything_is_refused():
         cam(corner_network(), layer="small")
 
 
-@pytest.mark.parametrize("classes", [[0, 1], [0, 1, 4], [0, 1, -1]])
-def test_classes_must_fit_images_and_network(classes):
-    with pytest.raises(ValueError, match="3 images need 3 classes of 0 to 3"):
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([0, 1], "3 images need 3 classes, at least one, got 2"),
+        ([0, 1, 4], r"the network's classes are 0 to 3, got \[0, 1, 4\]"),
+        ([0, 1, -1], r"the network's classes are 0 to 3, got \[0, 1, -1\]"),
+    ],
+)
+def test_classes_must_fit_images_and_network(classes, message):
+    with pytest.raises(ValueError, match=message):
         cam(random_network(), classes=classes)
+
+
+def test_no_image_has_no_map():
+    with pytest.raises(ValueError, match="0 images need 0 classes, at least one"):
+        cam(random_network(), noise()[:0])
+
+
+# --- Grad-CAM++ -----------------------------------------------------------------------------------
+
+
+def plus_plus(network, images=None, *, layer="relu2", classes=None, **settings):
+    from fer_utils import explain
+
+    images = noise() if images is None else images
+    classes = [0] * len(images) if classes is None else classes
+    return explain.grad_cam_plus_plus(network, images, layer=layer, classes=classes, **settings)
+
+
+@pytest.mark.parametrize("look", [cam, plus_plus])
+@pytest.mark.parametrize(("k", "corner"), CORNERS.items())
+def test_both_methods_light_up_the_patch_that_decides(look, k, corner):
+    top, left = corner
+    maps = look(corner_network(), layer="relu", classes=[k] * 3).maps
+    inside = maps[:, top : top + 12, left : left + 12].sum(axis=(1, 2))
+    assert (inside / maps.sum(axis=(1, 2)) > 0.95).all()
+
+
+def test_plus_plus_is_the_paper_s_formula_with_derivatives_of_the_exponential(torch):
+    """Equations 16 and 19 in full, in double precision, from the gradient of exp(S) that torch gives."""
+    network, images = random_network().eval(), noise(1)
+    maps = network[:7](torch.tensor(images)[:, None]).detach().double().requires_grad_()
+    head = torch.nn.Sequential(*network[7:]).double()
+    score = torch.exp(head(maps)[0, 2])
+    (first,) = torch.autograd.grad(score, maps, create_graph=True)
+    second, third = (
+        first**2 / score,
+        first**3 / score**2,
+    )  # S is linear here: its own higher derivatives are 0
+    alpha = second / (2 * second + maps.sum(dim=(2, 3), keepdim=True) * third)
+    weights = (alpha * first.relu()).sum(dim=(2, 3), keepdim=True)
+    expected = (weights * maps).sum(dim=1, keepdim=True).relu()
+    expected = torch.nn.functional.interpolate(expected, (SIDE, SIDE), mode="bilinear")[0, 0]
+    found = plus_plus(random_network(), images, classes=[2])
+    np.testing.assert_allclose(found.maps[0], (expected / expected.max()).detach().numpy(), atol=1e-5)
+    assert (found.method, cam(random_network()).method) == ("Grad-CAM++", "Grad-CAM")
+
+
+def test_plus_plus_needs_maps_after_their_relu():
+    with pytest.raises(ConfigError, match="take the layer after the ReLU"):
+        plus_plus(random_network(), layer="conv1")
+
+
+@pytest.mark.parametrize("look", [cam, plus_plus])
+def test_looking_in_small_batches_changes_no_map(look):
+    from fer_utils import explain
+
+    function = {cam: explain.grad_cam, plus_plus: explain.grad_cam_plus_plus}[look]
+    settings = {"layer": "relu2", "classes": [0, 1, 2, 3, 0]}
+    whole = function(random_network(), noise(5), **settings)
+    parts = function(random_network(), noise(5), **settings, batch_size=2)
+    np.testing.assert_allclose(whole.maps, parts.maps, atol=1e-5)
+    assert whole.classes == parts.classes == (0, 1, 2, 3, 0)
+
+
+def test_maps_are_upsampled_as_torch_does_it(torch):
+    from fer_utils.saliency import upsampled
+
+    small = np.random.default_rng(0).random((2, 6, 7), np.float32)
+    large = torch.nn.functional.interpolate(torch.tensor(small)[:, None], (48, 40), mode="bilinear")[:, 0]
+    expected = large / large.amax(dim=(1, 2), keepdim=True)
+    np.testing.assert_allclose(upsampled(small, (48, 40)), expected.numpy(), atol=1e-5)
+
+
+# --- networks that start anew ---------------------------------------------------------------------
+
+
+def changed(network, fresh) -> set[str]:
+    """Return the layers (the first part of their names) whose state differs."""
+    import torch
+
+    before, after = network.state_dict(), fresh.state_dict()
+    return {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+
+
+def used_network():
+    """A network whose batch normalisation has seen images."""
+    import torch
+
+    network = random_network().train()
+    network(torch.tensor(noise())[:, None])
+    return network
+
+
+@pytest.mark.parametrize(
+    ("from_layer", "expected"),
+    [
+        ("logits", {"logits"}),
+        ("mean", {"logits"}),
+        ("conv2", {"conv2", "logits"}),
+        ("scale", {"conv1", "norm1", "conv2", "logits"}),
+    ],
+)
+def test_layers_from_the_named_one_to_the_last_start_anew(explain, from_layer, expected):
+    network = used_network()
+    assert changed(network, explain.randomised(network, from_layer=from_layer, seed=1)) == expected
+
+
+def test_a_longer_cascade_repeats_the_new_weights_of_a_shorter_one(explain):
+    network = used_network()
+    shorter, longer = (explain.randomised(network, from_layer=name, seed=1) for name in ("conv2", "conv1"))
+    assert changed(shorter, longer) == {"conv1", "norm1"}
+
+
+def test_the_seed_alone_decides_the_new_weights(torch, explain):
+    network = used_network()
+    torch.manual_seed(5)
+    first = explain.randomised(network, from_layer="conv1", seed=1)
+    following = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(following, torch.rand(1))  # the caller's own random numbers go on as they would have
+    assert changed(first, explain.randomised(network, from_layer="conv1", seed=1)) == set()
+    assert "conv1" in changed(first, explain.randomised(network, from_layer="conv1", seed=2))
+
+
+def test_maps_of_a_network_that_starts_anew_are_others(explain):
+    from fer_utils.saliency import randomisation_check
+
+    fresh = explain.randomised(used_network(), from_layer="conv1", seed=1)
+    same = randomisation_check(cam(used_network()).maps, cam(used_network()).maps)
+    other = randomisation_check(cam(used_network()).maps, cam(fresh).maps)
+    assert (same["ssim"] > 0.999).all() and (other["ssim"] < 0.9).all()
+
+
+def test_a_container_starts_anew_with_its_layers(torch, explain):
+    network = torch.nn.Sequential(OrderedDict(a=torch.nn.Linear(3, 3), b=random_network()))
+    assert changed(network, explain.randomised(network, from_layer="b", seed=1)) == {"b"}
+
+
+def test_layers_that_cannot_start_anew_are_refused(torch, explain):
+    with pytest.raises(ConfigError, match="no layer 'conv7'; known are scale"):
+        explain.randomised(random_network(), from_layer="conv7", seed=0)
+    network = torch.nn.Sequential(OrderedDict(conv=torch.nn.Conv2d(1, 1, 1), attention=random_network()))
+    network.attention.register_parameter("scale_by", torch.nn.Parameter(torch.ones(1)))
+    with pytest.raises(ConfigError, match="layer 'attention' has weights but no reset_parameters"):
+        explain.randomised(network, from_layer="conv", seed=0)
 
 
 # --- the network stays as it was ------------------------------------------------------------------
@@ -266,6 +418,8 @@ def refused(_explain, network):
 
 
 LOOKS = {
+    "grad_cam_plus_plus": lambda _, network: plus_plus(network, layer="relu1"),
+    "randomised": lambda explain, network: explain.randomised(network, from_layer="conv1", seed=0),
     "grad_cam": lambda _, network: cam(network, layer="relu1"),
     "a refusal": refused,
     "activations": lambda explain, network: explain.activations(network, noise()[0], ["relu1"]),

@@ -28,7 +28,9 @@ NAMES = ("angry", "happy", "sad")
 
 
 HOG_4 = HOG(pixels_per_cell=4)
-CAM = SimpleNamespace(maps=RNG.random((2, SIDE, SIDE)), native_size=(6, 6), layer="relu", classes=(0, 2))
+CAM = SimpleNamespace(
+    maps=RNG.random((2, SIDE, SIDE)), native_size=(6, 6), layer="relu", method="Grad-CAM", classes=(0, 2)
+)
 
 
 def faces(n: int = 30, *, source: str = "synthetic", name: str = "toy") -> FaceSet:
@@ -119,7 +121,12 @@ def words(figure: Figure) -> str:
     return " | ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
 
 
+VERDICTS = pd.DataFrame(
+    {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, index=["one2020", "two2021"]
+)
+
 EVERY_FIGURE = {
+    "verdicts": lambda: plots.verdicts(VERDICTS),
     "class_split_counts": lambda: plots.class_split_counts(faces()),
     "sample_grid": lambda: plots.sample_grid(faces(), per_class=4),
     "mean_faces": lambda: plots.mean_faces(faces()),

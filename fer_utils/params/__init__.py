@@ -3,6 +3,7 @@
 The same model checks a notebook's `parameters` cell, what papermill injects and every YAML in `params/`.
 """
 
+from fer_utils.params.audit import PaperAudit
 from fer_utils.params.base import DEFAULTS_CELL, INJECTED_CELL, Parameters, parameter_names
 from fer_utils.params.clips import Cnn3dSmic
 from fer_utils.params.notebooks import (
@@ -25,6 +26,7 @@ __all__ = [
     "DataPrep",
     "FaceParameters",
     "HybridHogCNN",
+    "PaperAudit",
     "Parameters",
     "Summary",
     "Training",

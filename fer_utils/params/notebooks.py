@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from fer_utils.files import ConfigError, project_path
+from fer_utils.params.audit import PaperAudit
 from fer_utils.params.base import Parameters, assignments, nearest
 from fer_utils.params.clips import Cnn3dSmic
 from fer_utils.params.stills import BaselineCNN, DataPrep, HybridHogCNN
@@ -16,6 +17,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "10_baseline_cnn": BaselineCNN,
     "20_hybrid_hog_cnn": HybridHogCNN,
     "30_cnn3d_smic": Cnn3dSmic,
+    "60_paper_audit": PaperAudit,
     "90_summary": Summary,
 }
 

@@ -4,6 +4,7 @@ Colours keep apart under the common colour-vision deficiencies, and none is the 
 `show` puts a figure with its alternative text into a notebook, `browse` leafs through figures in JupyterLab.
 """
 
+from fer_utils.plots.audit import verdicts
 from fer_utils.plots.clips import clip_strip, flow_fields
 from fer_utils.plots.comparison import metric_intervals, paper_vs_measured
 from fer_utils.plots.data import (
@@ -58,4 +59,5 @@ __all__ = [
     "sample_grid",
     "show",
     "side_by_side",
+    "verdicts",
 ]

@@ -126,7 +126,8 @@ def side_by_side(
         strokes(right, histograms[n], image.shape, hog)
         right.set_title("HOG", loc="center", fontsize=8.5, pad=4)
     maps = dict.fromkeys("{} × {}".format(*cam.native_size) + f" of {cam.layer}" for cam in cams.values())
-    heading(figure, f"Grad-CAM: {' and '.join(maps)}, line at half its maximum")
+    method = next(iter(cams.values())).method
+    heading(figure, f"{method}: {' and '.join(maps)}, line at half its maximum")
     return figure
 
 

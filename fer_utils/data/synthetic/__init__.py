@@ -9,6 +9,7 @@ from fer_utils.data.synthetic.faces import (
     synthetic_sample,
 )
 from fer_utils.data.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene
+from fer_utils.data.synthetic.masks import synthetic_changes, synthetic_masks
 from fer_utils.data.synthetic.render import action_unit_mask, render_face
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "expression_units",
     "random_face",
     "render_face",
+    "synthetic_changes",
     "synthetic_faces",
+    "synthetic_masks",
     "synthetic_sample",
 ]
