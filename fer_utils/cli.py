@@ -157,13 +157,20 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils.files import write_text
-    from fer_utils.report import load_methods, readme_methods, readme_table, replace_between_markers
+    from fer_utils.report import (
+        load_methods,
+        readme_methods,
+        readme_protocols,
+        readme_table,
+        replace_between_markers,
+    )
 
     readme = project_path("README.md")
     results = load_methods(project_path("reports/reference"))
     text = readme.read_text(encoding="utf-8")
-    for marker, table in {"results": readme_table(results), "methods": readme_methods(results)}.items():
-        text = replace_between_markers(text, marker, table)
+    tables = {"results": readme_table, "methods": readme_methods, "clips": readme_protocols}
+    for marker, table in tables.items():
+        text = replace_between_markers(text, marker, table(results))
     write_text(readme, text)
     print("README.md: tables renewed from reports/reference")
 

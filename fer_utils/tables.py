@@ -303,13 +303,42 @@ def readme_methods(results: Sequence[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_CLIP_PROTOCOLS = {
+    "": ("one subject at a time, epoch fixed beforehand", "none"),
+    "pixels_loso_best_epoch": (
+        "the same, the epoch that was best on the held-out clips",
+        "epoch chosen on test",
+    ),
+    "pixels_random": ("random clips, epoch fixed beforehand", "subjects on both sides"),
+    "pixels_random_best_epoch": ("random clips, best epoch", "subjects on both sides, epoch chosen on test"),
+    "still": ("one subject at a time, the network sees one frame repeated", "none"),
+    "flow": ("one subject at a time, a small network on optical flow", "none"),
+    "majority_baseline": ("always the most frequent class", ""),
+}
+"""Name in `other_metrics` of a run of 30_cnn3d_smic ("": the reported one) -> what it is, and what leaks."""
+
+
+def readme_protocols(results: Sequence[dict]) -> str:
+    """Return the protocols of the finished run `30_cnn3d_smic` as a Markdown table, or a line without it."""
+    run = next((result for result in results if result["run"] == "30_cnn3d_smic"), {"status": "not_run"})
+    if run["status"] != "done":
+        return "not run\n"
+    lines = _markdown_head("who is held out, which epoch counts", "accuracy", "UF1", "UAR", "n", "leak")
+    for name, (what, leak) in _CLIP_PROTOCOLS.items():
+        metrics = run["other_metrics"][name] if name else run["metrics"]
+        shown = [with_interval(metrics[key]) for key in ("accuracy", "macro_f1", "balanced_accuracy")]
+        cells = (what, *shown, f"{metrics['accuracy']['n']}", leak)
+        lines.append(f"| {' | '.join(map(_markdown_cell, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
 def _over_seeds(result: dict, metric: str) -> str:
     text = with_interval(result["metrics"][metric])
     members = result.get("members", {}).get("metrics", {}).get(metric)
     return f"{text}, sd {members['sd']:.3f}" if members else text
 
 
-_WORDS = {"study", "run", "protocol", "hardware", "command"}
+_WORDS = {"study", "run", "protocol", "hardware", "command", "who is held out, which epoch counts", "leak"}
 
 
 def _markdown_head(*columns: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.files import PROJECT, read_json
 from fer_utils.params import read_yaml, yaml_runs
-from fer_utils.report import load_methods, readme_methods, readme_table
+from fer_utils.report import load_methods, readme_methods, readme_protocols, readme_table
 from fer_utils.schema import check_results
 
 REFERENCE = PROJECT / "reports" / "reference"
@@ -65,7 +65,9 @@ def test_the_reported_set_is_private_test_and_chosen_on_public_test(run):
     assert "on validation" in results["protocol"]["selection"]
 
 
-@pytest.mark.parametrize(("marker", "table"), [("results", readme_table), ("methods", readme_methods)])
+@pytest.mark.parametrize(
+    ("marker", "table"), [("results", readme_table), ("methods", readme_methods), ("clips", readme_protocols)]
+)
 def test_the_tables_in_the_readme_are_those_that_the_runs_give(marker, table):
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     shown = readme.split(f"<!-- {marker}:start -->")[1].split(f"<!-- {marker}:end -->")[0]

@@ -12,12 +12,14 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from fer_utils.files import PROJECT, read_json
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.report import (
     comparison_table,
     export_report,
     load_results,
     readme_methods,
+    readme_protocols,
     readme_table,
     replace_between_markers,
     runs_table,
@@ -440,6 +442,15 @@ def test_the_readme_lists_every_method_on_real_data_with_its_seeds():
     ]
     assert "| 0.562 [0.545, 0.578], sd 0.004 |" in rows[0] and "| 3 |" in rows[0]
     assert "| 0.562 [0.545, 0.578] |" in rows[1] and "| 1 |" in rows[1]
+
+
+def test_the_readme_sets_protocols_side_by_side_and_names_each_leak():
+    run = read_json(PROJECT / "reports/reference/30_cnn3d_smic/results.json")
+    rows = [row.strip("| ").split(" | ") for row in readme_protocols([not_run(), run]).splitlines()[2:]]
+    assert [row[0].split(",")[0] for row in rows[:2]] == ["one subject at a time", "the same"]
+    assert rows[0][1].startswith(f"{run['metrics']['accuracy']['value']:.3f} [") and rows[0][-1] == "none"
+    assert "epoch chosen on test" in rows[1] and "subjects on both sides" in rows[2]
+    assert readme_protocols([not_run()]) == "not run\n"
 
 
 def test_markers_keep_the_text_around_them_and_refresh_is_idempotent():
