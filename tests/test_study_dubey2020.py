@@ -192,13 +192,15 @@ def test_the_printed_grid_is_table_2_as_fractions(tables):
 
 def test_drawn_clips_never_stand_beside_printed_numbers(tables, grid, clips):
     assert tables.published(grid, clips) == []
-    assert list(tables.beside_table_2(grid, clips).columns) == ["printed"]
+    shown = tables.beside_table_2(grid, clips)
+    assert list(shown.columns) == ["training printed", "validation printed"]
+    assert shown.loc[("Swish", "50/50")].tolist() == pytest.approx([0.645, 0.531])
 
 
 def test_clips_of_people_stand_beside_the_cells_that_were_measured(tables, grid, clips):
     people = replace(clips, source="real")
     beside = tables.beside_table_2(grid, people)
-    assert beside["measured"].notna().sum() == 4
+    assert beside["validation measured"].notna().sum() == beside["training measured"].notna().sum() == 4
     rows = tables.published(grid, people)
     metrics = tables.grid_metrics(grid)
     assert {row["cell"] for row in rows} == {

@@ -1,6 +1,7 @@
 """The tables of dubey2020's study: the printed grid beside the measured one, protocols side by side."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import pandas as pd
 
@@ -58,14 +59,13 @@ def largest_training(grid: Grid) -> dict[str, Trained]:
     return found
 
 
-def printed_grid() -> pd.DataFrame:
-    """Return Table 2's validation accuracies as fractions: columns activation, split, accuracy."""
-    cells = [cell for cell in load_paper(PAPER).cells if cell.table == "Table 2"]
-    rows = [
-        (*cell.cell.removeprefix("validation accuracy / ").split(" "), cell.value)
-        for cell in cells
-        if cell.metric == "validation_accuracy"
+def printed_grid(part: Literal["training", "validation"] = "validation") -> pd.DataFrame:
+    """Return Table 2's accuracies on one part as fractions: columns activation, split, accuracy."""
+    row = f"{part} accuracy / "
+    cells = [
+        cell for cell in load_paper(PAPER).cells if cell.table == "Table 2" and cell.cell.startswith(row)
     ]
+    rows = [(*cell.cell.removeprefix(row).split(" "), cell.value) for cell in cells]
     return pd.DataFrame(rows, columns=["activation", "split", "accuracy"])
 
 
@@ -84,13 +84,18 @@ def grid_metrics(grid: Grid) -> dict[str, dict[str, dict]]:
 
 
 def beside_table_2(grid: Grid, clips: ClipSet) -> pd.DataFrame:
-    """Return Table 2's validation accuracies, beside the means over our seeds where the clips show people."""
-    printed = printed_grid().rename(columns={"accuracy": "printed"}).set_index(["activation", "split"])
-    if clips.source != "real" or not grid:
-        return printed
-    return printed.join(
-        grid_table(grid).groupby(["activation", "split"])["accuracy"].mean().rename("measured")
+    """Return Table 2's training and validation accuracies, beside our means where the clips show people."""
+    cell = ["activation", "split"]
+    table = pd.DataFrame(
+        {
+            f"{part} printed": printed_grid(part).set_index(cell)["accuracy"]
+            for part in ("training", "validation")
+        }
     )
+    if clips.source != "real" or not grid:
+        return table
+    measured = grid_table(grid).groupby(cell)[["training", "accuracy"]].mean()
+    return table.join(measured.set_axis(["training measured", "validation measured"], axis=1))
 
 
 def published(grid: Grid, clips: ClipSet) -> list[dict[str, object]]:
