@@ -157,13 +157,8 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils.files import write_text
-    from fer_utils.report import (
-        load_methods,
-        readme_methods,
-        readme_protocols,
-        readme_table,
-        replace_between_markers,
-    )
+    from fer_utils.readme import readme_methods, readme_protocols, readme_table, replace_between_markers
+    from fer_utils.report import load_methods
 
     readme = project_path("README.md")
     results = load_methods(project_path("reports/reference"))

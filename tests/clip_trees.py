@@ -107,3 +107,23 @@ def write_table(root: Path, *rows: str, header: str = "clip,subject,onset,offset
 
 def ramp(length: int = 12) -> np.ndarray:
     return np.stack([np.full((32, 40), 60 + 8 * number, dtype=np.uint8) for number in range(1, length + 1)])
+
+
+SMIC_E_ROWS = [
+    [1, "s1_ne_01", "negative", 99, 103, 110, 114, 98],
+    [11, "s11_po_02", "positive", 10, 18, None, None, 5],
+]
+
+CASME2_HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units",
+                 "Estimated Emotion"]  # fmt: skip
+CASME2_ROWS = [
+    ["01", "EP02_01f", None, 46, 59, 86, None, "12", "happiness"],
+    ["02", "EP02_01f", None, 3, "/", 11, None, "4", "others"],
+]
+
+
+def write_casme2(root: Path, *, prefix: str = "img", rows: list[list[object]] = CASME2_ROWS) -> Path:
+    write_frames(root / "sub01" / "EP02_01f", frame_names(prefix + "{}.jpg", range(40, 90)))
+    write_frames(root / "sub02" / "EP02_01f", frame_names(prefix + "{}.jpg", range(1, 15)))
+    write_workbook(root / "CASME2-coding-20140508.xlsx", {"Sheet1": [CASME2_HEADER, *rows]})
+    return root

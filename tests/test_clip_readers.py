@@ -1,22 +1,21 @@
 """Clips are read from the layouts in which SMIC, SAMM, CASME II and others are distributed."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from clip_trees import (
     SAMM_ROWS,
     SMALL,
+    SMIC_E_ROWS,
     frame_names,
     ramp,
+    write_casme2,
     write_frames,
     write_samm,
     write_smic,
     write_smic_e,
     write_table,
     write_video,
-    write_workbook,
 )
 from PIL import Image
 
@@ -146,12 +145,6 @@ def test_named_clips_are_left_out(tmp_path):
         read_smic(tmp_path, leave_out=["s9_ne_01"])
 
 
-SMIC_E_ROWS = [
-    [1, "s1_ne_01", "negative", 99, 103, 110, 114, 98],
-    [11, "s11_po_02", "positive", 10, 18, None, None, 5],
-]
-
-
 def test_smic_e_is_read_from_its_recordings_with_second_movements(tmp_path):
     clips = read_smic(write_smic_e(tmp_path, SMIC_E_ROWS), **SMALL, strict=True)
     assert clips.name == "smic-hs-e"
@@ -204,20 +197,6 @@ def test_an_apex_outside_its_clip_is_none(tmp_path):
 
 
 # CASME II
-
-CASME2_HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units",
-                 "Estimated Emotion"]  # fmt: skip
-CASME2_ROWS = [
-    ["01", "EP02_01f", None, 46, 59, 86, None, "12", "happiness"],
-    ["02", "EP02_01f", None, 3, "/", 11, None, "4", "others"],
-]
-
-
-def write_casme2(root: Path, *, prefix: str = "img", rows: list[list[object]] = CASME2_ROWS) -> Path:
-    write_frames(root / "sub01" / "EP02_01f", frame_names(prefix + "{}.jpg", range(40, 90)))
-    write_frames(root / "sub02" / "EP02_01f", frame_names(prefix + "{}.jpg", range(1, 15)))
-    write_workbook(root / "CASME2-coding-20140508.xlsx", {"Sheet1": [CASME2_HEADER, *rows]})
-    return root
 
 
 @pytest.mark.parametrize("prefix", ["img", "reg_img"], ids=["raw", "cropped"])

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_trees import (
+    CASME2_ROWS,
     SAMM_ROWS,
     SMALL,
+    SMIC_E_ROWS,
     frame_names,
     ramp,
+    write_casme2,
     write_frames,
     write_samm,
     write_smic,
@@ -17,7 +20,6 @@ from clip_trees import (
     write_table,
     write_video,
 )
-from test_clip_readers import CASME2_ROWS, SMIC_E_ROWS, write_casme2
 
 from fer_utils.cli import main
 from fer_utils.data import MissingData, find_clips, load_clips, sources

@@ -8,7 +8,8 @@ import pytest
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.files import PROJECT, read_json
 from fer_utils.params import read_yaml, yaml_runs
-from fer_utils.report import load_methods, readme_methods, readme_protocols, readme_table
+from fer_utils.readme import readme_methods, readme_protocols, readme_table
+from fer_utils.report import load_methods
 from fer_utils.schema import check_results
 
 REFERENCE = PROJECT / "reports" / "reference"

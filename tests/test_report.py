@@ -14,14 +14,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from fer_utils.files import PROJECT, read_json
 from fer_utils.papers import PAPERS, load_paper
+from fer_utils.readme import readme_methods, readme_protocols, readme_table, replace_between_markers
 from fer_utils.report import (
     comparison_table,
     export_report,
     load_results,
-    readme_methods,
-    readme_protocols,
-    readme_table,
-    replace_between_markers,
     runs_table,
     write_index,
 )

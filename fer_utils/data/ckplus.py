@@ -8,10 +8,9 @@ made the copy of 981 crops that is passed around is not known.
 import re
 from pathlib import Path, PurePosixPath
 
-from fer_utils.data.bad_rows import BadRows, OnBadRows
+from fer_utils.data.bad_rows import OnBadRows
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.named import Shown, named_faces
-from fer_utils.data.pictures import open_pictures
+from fer_utils.data.named import Shown, read_named
 from fer_utils.labels import CKPLUS7, canonical
 
 FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")
@@ -48,19 +47,16 @@ def read_ckplus(path: str | Path, *, image_size: int = 48, on_bad_rows: OnBadRow
         For no pictures or a damaged zip; under "error" for a picture in another folder, of another name,
         twice there, or that does not decode.
     """
-    path = Path(path)
-    bad = BadRows(path, on_bad_rows, unit="pictures")
-    with open_pictures(path, bad) as pictures:
-        return named_faces(
-            pictures,
-            bad,
-            shown=_shown,
-            name="ckplus",
-            class_names=CKPLUS7,
-            image_size=image_size,
-            layout=LAYOUT,
-            notes=_notes,
-        )
+    return read_named(
+        path,
+        on_bad_rows=on_bad_rows,
+        shown=_shown,
+        name="ckplus",
+        class_names=CKPLUS7,
+        image_size=image_size,
+        layout=LAYOUT,
+        notes=_notes,
+    )
 
 
 def holds_ckplus(path: Path) -> bool:

@@ -7,10 +7,9 @@ IEEE International Conference on Automatic Face and Gesture Recognition (FG 1998
 import re
 from pathlib import Path, PurePosixPath
 
-from fer_utils.data.bad_rows import BadRows, OnBadRows
+from fer_utils.data.bad_rows import OnBadRows
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.named import Shown, named_faces
-from fer_utils.data.pictures import open_pictures
+from fer_utils.data.named import Shown, read_named
 from fer_utils.labels import FER7, canonical
 
 CODES = {
@@ -59,18 +58,15 @@ def read_jaffe(path: str | Path, *, image_size: int = 48, on_bad_rows: OnBadRows
         For no pictures or a damaged zip; under "error" for a picture of another name, in the folder of
         another class than its name says, twice there, or that does not decode.
     """
-    path = Path(path)
-    bad = BadRows(path, on_bad_rows, unit="pictures")
-    with open_pictures(path, bad) as pictures:
-        return named_faces(
-            pictures,
-            bad,
-            shown=_shown,
-            name="jaffe",
-            class_names=FER7,
-            image_size=image_size,
-            layout=LAYOUT,
-        )
+    return read_named(
+        path,
+        on_bad_rows=on_bad_rows,
+        shown=_shown,
+        name="jaffe",
+        class_names=FER7,
+        image_size=image_size,
+        layout=LAYOUT,
+    )
 
 
 def holds_jaffe(path: Path) -> bool:

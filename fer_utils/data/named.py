@@ -1,15 +1,16 @@
 """Data sets in which the name of a picture, or a list of names, says what it shows."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fer_utils.data.bad_rows import BadRows
+from fer_utils.data.bad_rows import BadRows, OnBadRows
 from fer_utils.data.decoding import PictureDecoder
 from fer_utils.data.faceset import FaceSet
 from fer_utils.data.folder import IMAGE_SIZES
-from fer_utils.data.pictures import Pictures
+from fer_utils.data.pictures import Pictures, open_pictures
 from fer_utils.files import ConfigError
 
 
@@ -32,6 +33,21 @@ class Shown(NamedTuple):
     split: str = "unassigned"
 
 
+Notes = Callable[[list[Shown]], Iterable[str]]
+
+
+def read_named(
+    path: str | Path, *, on_bad_rows: OnBadRows, notes: Notes = lambda kept: (), **settings: Any
+) -> FaceSet:
+    """Read a folder or zip in which the names of the pictures alone say what they show.
+
+    Parameters and errors as in `named_faces`, and those of `open_pictures`.
+    """
+    bad = BadRows(Path(path), on_bad_rows, unit="pictures")
+    with open_pictures(bad.path, bad) as pictures:
+        return named_faces(pictures, bad, notes=notes, **settings)
+
+
 def named_faces(
     pictures: Pictures,
     bad: BadRows,
@@ -41,7 +57,7 @@ def named_faces(
     class_names: tuple[str, ...],
     image_size: int,
     layout: str,
-    notes: Callable[[list[Shown]], Iterable[str]] = lambda kept: (),
+    notes: Notes = lambda kept: (),
 ) -> FaceSet:
     """Read the pictures of a data set.
 

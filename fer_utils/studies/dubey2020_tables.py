@@ -136,7 +136,10 @@ def side_by_side(protocols: Mapping[str, Protocol], judged: Mapping[str, Judged]
 
 
 def by_epoch(judged: Judged) -> pd.DataFrame:
-    """Return the accuracy on all held-out clips after each epoch, pooled over the folds."""
+    """Return the accuracy on all held-out clips after each epoch, pooled over the folds.
+
+    Only for a protocol whose trainings looked at the held-out clips: with the rule "inner" they did not.
+    """
     history = judged.history.assign(right=lambda table: table["val_accuracy"] * table["held_out"])
     pooled = history.groupby("epoch")[["right", "held_out"]].sum()
     return (pooled["right"] / pooled["held_out"]).rename("accuracy").reset_index()
