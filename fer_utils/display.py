@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from fer_utils.evaluation import evaluate
 from fer_utils.files import read_json
 from fer_utils.predictions import Predictions
 
@@ -56,19 +58,13 @@ def measures(predictions: Predictions) -> pd.DataFrame:
 
     Accuracy is that of telling the class from all others: high for a class that is rare and never found.
     """
-    rows = {}
-    for label, name in enumerate(predictions.class_names):
-        true, said = predictions.truth == label, predictions.predicted == label
-        hits, n_true, n_said = int((true & said).sum()), int(true.sum()), int(said.sum())
-        rows[name] = {
-            "n (truth)": n_true,
-            "n (classified)": n_said,
-            "accuracy": float((true == said).mean()),
-            "recall": hits / n_true if n_true else None,
-            "precision": hits / n_said if n_said else 0.0,
-            "f1": 2 * hits / (n_true + n_said) if n_true else None,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
+    result = evaluate(predictions, n_boot=0)
+    matrix = np.array(result.confusion_matrix)
+    truth, classified = matrix.sum(axis=1), matrix.sum(axis=0)
+    wrong = truth + classified - 2 * matrix.diagonal()
+    table = pd.DataFrame(result.per_class).set_index("class")[["recall", "precision", "f1"]]
+    counts = {"n (truth)": truth, "n (classified)": classified, "accuracy": 1 - wrong / matrix.sum()}
+    return pd.DataFrame(counts, index=table.index).join(table)
 
 
 def printed_by_class(printed: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

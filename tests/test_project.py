@@ -160,7 +160,7 @@ def test_no_tracked_file_is_larger_than_one_megabyte():
     [
         ("data/raw/fer2013.csv", True),
         ("data/raw/fer2013/train/happy/Training_1.jpg", True),
-        ("data/prepared/fer2013-0/images.npy", True),
+        ("data/prepared/fer2013-0/pixels.npy", True),
         ("data/published/kumar2021.yaml", False),
         ("data/README.md", False),
         (".venv", True),
