@@ -12,6 +12,7 @@ from fer_utils.data import MissingData, find_faces, load_faces
 from fer_utils.data.catalogue import (
     DATASETS,
     FACE_DATA,
+    JOINED,
     PUBLISHED_COPIES,
     published_as,
     shortfall,
@@ -19,6 +20,7 @@ from fer_utils.data.catalogue import (
     unknown_entries,
 )
 from fer_utils.files import ConfigError
+from fer_utils.labels import FER7
 
 PIXELS = " ".join(["7"] * 2304)
 
@@ -198,22 +200,106 @@ def test_a_set_that_is_not_there_is_named_with_every_place(tmp_path, dataset):
     assert all(str(tmp_path / place) in str(caught.value) for place in FACE_DATA[dataset].places)
 
 
-def test_images_have_the_size_that_is_asked_for_and_fer2013_has_one_size_only(tmp_path):
+def test_images_have_the_size_that_is_asked_for(tmp_path):
     where = {"data_path": unzipped(tmp_path / "CK+48", CKPLUS), "prepared_dir": tmp_path / "prepared"}
     for size in (48, 100, 48):
         assert load_faces("ckplus", image_size=size, **where).images.shape == (2, size, size)
-    assert (
-        load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=7, image_size=32).images.shape[1]
-        == 32
+    drawn = load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=7, image_size=32)
+    assert drawn.images.shape[1:] == (32, 32)
+
+
+def test_fer2013_is_scaled_from_its_48_pixels_and_says_so(tmp_path):
+    rows = [
+        f"{label},{' '.join(map(str, picture.ravel()))},Training" for label, picture in enumerate(PICTURES)
+    ]
+    where = {"data_path": csv(tmp_path / "fer2013.csv", *rows), "prepared_dir": tmp_path / "prepared"}
+    large, small = load_faces("fer2013", image_size=100, **where), load_faces("fer2013", **where)
+    assert (small.images == PICTURES).all() and small.notes == ()
+    expected = [Image.fromarray(one).resize((100, 100), Image.Resampling.LANCZOS) for one in PICTURES]
+    assert (large.images == np.stack([np.asarray(one) for one in expected])).all()
+    assert large.notes == (
+        "all images were scaled from 48x48 to 100x100 pixels, which adds nothing to be seen",
     )
-    with pytest.raises(ConfigError, match="image_size=100: FER-2013 has images of 48 pixels a side only"):
-        load_faces("fer2013", data_path=whole(tmp_path / "fer2013.csv"), image_size=100)
+    assert load_faces("fer2013", image_size=24, **where).notes == (
+        "all images were scaled from 48x48 to 24x24 pixels",
+    )
+    assert (large.labels == small.labels).all() and (large.sample_id == small.sample_id).all()
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("size", [0, 7, 1025])
+def test_an_image_size_out_of_range_is_refused_before_anything_is_read(tmp_path, dataset, size):
+    with pytest.raises(ConfigError, match=f"image_size={size}: use 8 to 1024 pixels"):
+        load_faces(dataset, data_path=tmp_path / "absent", image_size=size)
 
 
 def test_every_dataset_but_the_synthetic_one_has_its_reader_and_unknown_ones_are_refused():
-    assert set(DATASETS) == {"synthetic", *FACE_DATA}
+    assert set(DATASETS) == {"synthetic", *FACE_DATA, *JOINED}
+    assert all(set(names) <= set(FACE_DATA) and name == "+".join(names) for name, names in JOINED.items())
     with pytest.raises(ConfigError, match="dataset='raf': known are fer2013, rafdb"):
         find_faces("raf")
+
+
+# --- two sets as one ---------------------------------------------------------------------------------
+
+WIDE = np.random.default_rng(5).integers(256, size=(100, 100), dtype=np.uint8)
+
+
+def both_sets(tmp_path):
+    whole(tmp_path / "raw" / "fer2013.csv")
+    aligned = {name: encoded(WIDE) for name in RAFDB if name.startswith("Image")}
+    unzipped(tmp_path / "raw" / "RAF-DB" / "basic", RAFDB | aligned)
+    return {"data_path": tmp_path / "raw", "prepared_dir": tmp_path / "prepared"}
+
+
+def test_rafdb_and_fer2013_are_read_at_one_size_and_joined_with_seven_classes(tmp_path):
+    both = load_faces("rafdb+fer2013", **both_sets(tmp_path))
+    assert both.name == "rafdb+fer2013" and both.images.shape == (23, 48, 48)
+    assert both.class_names == FER7 and np.bincount(both.labels).tolist() == [3, 3, 3, 3, 4, 4, 3]
+    assert sorted(both.sample_id)[-2:] == ["rafdb/test_0001", "rafdb/train_00001"]
+    assert {name: int((both.split == name).sum()) for name in ("train", "validation", "test")} == {
+        "train": 8,
+        "validation": 7,
+        "test": 8,
+    }
+    assert "rafdb has no angry, disgust, fear, happy, neutral" in both.notes
+    assert {"rafdb.sha256", "fer2013.sha256"} <= set(both.origin)
+
+
+def test_at_100_pixels_rafdb_keeps_its_own_pixels_and_only_fer2013_is_scaled(tmp_path):
+    where = both_sets(tmp_path)
+    both = load_faces("rafdb+fer2013", image_size=100, **where)
+    of_rafdb = np.array([one.startswith("rafdb/") for one in both.sample_id])
+    assert both.images.shape == (23, 100, 100) and (both.images[of_rafdb] == WIDE).all()
+    assert [note for note in both.notes if "scaled" in note] == [
+        "fer2013: all images were scaled from 48x48 to 100x100 pixels, which adds nothing to be seen"
+    ]
+    alone = load_faces("rafdb", image_size=100, **where)
+    assert (alone.images == WIDE).all() and alone.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("there", "missing", "present"),
+    [
+        ((), ("FER-2013", "RAF-DB"), ()),
+        (("rafdb",), ("FER-2013",), ("RAF-DB",)),
+        (("fer2013",), ("RAF-DB",), ("FER-2013",)),
+    ],
+)
+def test_of_two_sets_the_one_that_is_missing_is_named(tmp_path, there, missing, present):
+    if "rafdb" in there:
+        unzipped(tmp_path / "basic", RAFDB)
+    if "fer2013" in there:
+        whole(tmp_path / "fer2013.csv")
+    with pytest.raises(MissingData, match=r"^dataset='rafdb\+fer2013': ") as caught:
+        load_faces("rafdb+fer2013", data_path=tmp_path)
+    assert all(f"{title} is not here" in str(caught.value) for title in missing)
+    assert not any(f"{title} is not here" in str(caught.value) for title in present)
+
+
+def test_two_sets_do_not_lie_in_one_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"fer2013\.csv': a single file; rafdb\+fer2013 needs the folder"):
+        load_faces("rafdb+fer2013", data_path=whole(tmp_path / "fer2013.csv"))
 
 
 def test_make_data_counts_what_a_copy_of_each_set_lacks(tmp_path, capsys, tiny):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet, combine
+from fer_utils.data.combine import separate
 from fer_utils.labels import CKPLUS7, FER7
 
 
@@ -40,6 +41,22 @@ def test_every_image_keeps_its_class_split_and_pixels_under_an_id_of_its_set(som
     assert both.split.tolist() == [*fer.split, *ckplus.split]
     assert both.sample_id.tolist() == [f"{one.name}/{x}" for one in (fer, ckplus) for x in one.sample_id]
     np.testing.assert_array_equal(both.images, np.concatenate([fer.images, ckplus.images]))
+
+
+@given(labels_of_seven, labels_of_seven)
+def test_sets_that_were_joined_can_be_told_apart_again(some, others):
+    sets = [faces("fer2013", some, split="validation"), faces("rafdb", others)]
+    both = combine(sets, class_names=FER7)
+    for before, after in zip(sets, separate(both), strict=True):
+        assert after.name == before.name and shown(after) == shown(before)
+        assert after.sample_id.tolist() == [f"{before.name}/{one}" for one in before.sample_id]
+        np.testing.assert_array_equal(after.images, before.images)
+
+
+@pytest.mark.parametrize("name", ["fer2013", "mine+yours"])
+def test_a_set_that_was_not_joined_stays_whole_whatever_its_name(name):
+    (alone,) = separate(one := faces(name, [0, 1]))
+    assert alone is one
 
 
 def test_classes_that_a_set_lacks_and_images_that_have_no_place_are_declared():

@@ -1,13 +1,14 @@
 """Splits are the official ones or say what they are, and shared pictures are found."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet
+from fer_utils.data import FaceSet, combine
 from fer_utils.data.clips.clipset import clip_of
 from fer_utils.data.quality import (
     blank_images,
@@ -16,13 +17,20 @@ from fer_utils.data.quality import (
     overlap_table,
     shared_with,
 )
+from fer_utils.files import ConfigError
+from fer_utils.params.stills import StillSplit
 from fer_utils.splits import (
     CLIPS_SHARED,
+    RANDOM_SHARED,
+    STILL_SPLITS,
     SUBJECTS_SHARED,
     frame_leak,
     official_split,
+    random_split,
     seen_in_training,
     split_frames,
+    split_stills,
+    stills_leak,
     stratified_holdout,
 )
 
@@ -161,11 +169,156 @@ def test_a_class_without_images_in_a_part_is_named():
 
 
 def test_a_single_class_is_nothing_to_classify():
-    from dataclasses import replace
-
     one = replace(faces(["train", "validation", "test"], labels=[0, 0, 0]), class_names=("happy",))
     with pytest.raises(ValueError, match=r"one class only \(happy\)"):
         official_split(one)
+
+
+# --- sets that were joined ------------------------------------------------------------------------
+
+
+def joined(rafdb: FaceSet, fer2013: FaceSet) -> FaceSet:
+    return combine([replace(rafdb, name="rafdb"), fer2013], class_names=("happy", "sad"))
+
+
+def test_each_of_two_joined_sets_is_split_by_itself_and_is_in_all_three_parts():
+    rafdb = faces(["train"] * 40 + ["test"] * 6)
+    fer2013 = faces(["test", "test", "train", "validation", "validation", "train"])
+    both = official_split(joined(rafdb, fer2013), seed=3)
+    alone = [official_split(replace(rafdb, name="rafdb"), seed=3), official_split(fer2013, seed=3)]
+    for part in ("train", "validation", "test"):
+        names = zip(("rafdb", "fer2013"), (getattr(split, part) for split in alone), strict=True)
+        expected = [f"{name}/{one}" for name, faces_of in names for one in faces_of.sample_id]
+        assert getattr(both, part).sample_id.tolist() == expected
+        assert getattr(both, part).images.shape[1:] == (4, 4)
+    assert both.description == (
+        "each set split by itself, then joined: [RAF-DB official: train / test; a stratified tenth of the "
+        "training images chooses (seed 3)] + [FER-2013 official: Training / PublicTest / PrivateTest]"
+    )
+    assert both.subject_independent is None and stills_leak(both, by="official") == "none"
+
+
+def test_a_class_that_one_of_the_joined_sets_lacks_is_no_problem_but_a_part_without_it_is():
+    happy = faces(["train"] * 4 + ["test"] * 2, labels=[0] * 6)
+    rest = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    split = official_split(joined(happy, faces(rest)), seed=0)
+    assert split.counts().to_dict("list") == {
+        "train": [5, 2, 7],
+        "validation": [2, 1, 3],
+        "test": [3, 1, 4],
+        "total": [10, 4, 14],
+    }
+    with pytest.raises(ValueError, match=r"rafdb\+fer2013: no image of sad in validation"):
+        official_split(joined(happy, faces(rest, labels=[0, 1, 0, 1, 0, 0, 0, 1])))
+
+
+def test_of_joined_sets_the_one_that_cannot_be_split_is_named():
+    with pytest.raises(ValueError, match="rafdb: has only train; train and held-out images are needed"):
+        official_split(joined(faces(["train"] * 4), faces(["train", "train", "test", "test"])))
+
+
+def test_a_picture_that_is_in_both_joined_sets_is_found_across_the_parts():
+    rafdb, fer2013 = faces(["train"] * 10 + ["test"] * 4), faces(["train"] * 4 + ["test"] * 4)
+    images = fer2013.images.copy()
+    images[:] = np.arange(8, dtype=np.uint8)[:, None, None]
+    images[5] = rafdb.images[12]
+    split = official_split(joined(rafdb, replace(fer2013, images=images)), seed=0)
+    assert shared_with(split.test, split.train, split.validation).sum() == 0
+    images[5] = rafdb.images[2]
+    split = official_split(joined(rafdb, replace(fer2013, images=images)), seed=0)
+    assert split.test.sample_id[shared_with(split.test, split.train, split.validation)].tolist() == [
+        "fer2013/i005"
+    ]
+
+
+# --- a random part of all images ------------------------------------------------------------------
+
+official_parts = st.lists(
+    st.sampled_from(["train", "validation", "test", "unassigned"]), min_size=40, max_size=120
+)
+
+
+@given(parts=official_parts, share=st.floats(0.1, 0.5), seed=st.integers(0, 99))
+def test_a_random_split_reports_its_share_and_has_every_image_in_one_part(parts, share, seed):
+    whole = faces(parts, labels=np.arange(len(parts)) // 2 % 2)
+    split = random_split(whole, share=share, seed=seed)
+    three = (split.train, split.validation, split.test)
+    assert len(split.test) == int(share * len(whole))
+    assert sorted(name for part in three for name in part.sample_id) == whole.sample_id.tolist()
+    assert all(part.sample_id.tolist() == sorted(part.sample_id) for part in three)
+    others = np.bincount(split.train.labels) + np.bincount(split.validation.labels)
+    assert np.bincount(split.validation.labels).tolist() == [max(1, round(0.1 * n)) for n in others]
+
+
+@given(seed=st.integers(0, 99))
+def test_a_random_split_repeats_with_its_seed_and_does_not_ask_for_the_official_parts(seed):
+    whole = faces(["train"] * 60 + ["test"] * 40)
+    first, again, other, unofficial = (
+        random_split(one, seed=number)
+        for one, number in (
+            *((whole, seed), (whole, seed), (whole, seed + 1)),
+            (faces(["unassigned"] * 100), seed),
+        )
+    )
+    assert first.test.sample_id.tolist() == again.test.sample_id.tolist() != other.test.sample_id.tolist()
+    assert first.validation.sample_id.tolist() == again.validation.sample_id.tolist()
+    assert first.test.sample_id.tolist() == unofficial.test.sample_id.tolist()
+
+
+def test_a_random_split_is_not_stratified_and_counts_fer2013_as_srivastav2024_does():
+    whole = faces(["train"] * 35_887, images=np.zeros((35_887, 1, 1), np.uint8))
+    sad = [int(random_split(whole, seed=seed).test.labels.sum()) for seed in range(8)]
+    split = random_split(whole, seed=0)
+    assert len(split.test) == 7_177 and len(split.test) // 25 * 25 == 7_175
+    assert np.std(sad) > 10  # a stratified draw would give one number eight times
+    assert split.description == (
+        "random 80/20 of all images: 7,177 of 35,887, drawn without regard to class or official part, are "
+        "reported; a stratified tenth of the others chooses (seed 0)"
+    )
+
+
+def test_images_without_a_class_are_in_no_part_of_a_random_split():
+    split = random_split(faces(["train"] * 40, labels=[-1] * 10 + [0, 1] * 15), seed=0)
+    assert split.counts().loc["total", "total"] == 30 and len(split.test) == 6
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.2, 1.5, 0.01, float("nan")])
+def test_a_share_that_reports_nothing_or_everything_is_refused(share):
+    with pytest.raises(ValueError, match=r"share=.* of 20 images: nothing would be reported, or all"):
+        random_split(faces(["train"] * 20), share=share, seed=0)
+
+
+def test_a_class_that_a_random_draw_misses_is_named():
+    with pytest.raises(ValueError, match="no image of sad in "):
+        random_split(faces(["train"] * 40, labels=[0] * 39 + [1]), seed=0)
+
+
+def test_the_parameter_split_by_names_the_split_and_unknown_names_are_refused():
+    whole = faces(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
+    assert set(get_args(StillSplit)) == set(STILL_SPLITS)
+    assert split_stills(whole).description == official_split(whole).description
+    by_chance, expected = split_stills(whole, by="random_80_20", seed=2), random_split(whole, seed=2)
+    assert by_chance.test.sample_id.tolist() == expected.test.sample_id.tolist()
+    with pytest.raises(ConfigError, match="split_by='random': still faces are split by official, random_80"):
+        split_stills(whole, by="random")
+
+
+@pytest.mark.parametrize(
+    ("parts", "subject", "by", "leak"),
+    [
+        ("train validation test", None, "official", "none"),
+        ("train validation test", "abc", "official", "none"),
+        ("train validation test", "aab", "official", SUBJECTS_SHARED),
+        ("train validation test", None, "random_80_20", RANDOM_SHARED),
+        ("train validation test", "abc", "random_80_20", RANDOM_SHARED),
+        ("unassigned unassigned unassigned", None, "official", RANDOM_SHARED),
+        ("unassigned unassigned unassigned", "abc", "official", "none"),
+    ],
+)
+def test_the_leak_of_a_split_of_stills_is_named(parts, subject, by, leak):
+    people = None if subject is None else np.repeat(list(subject), 20)
+    split = split_stills(faces(np.repeat(parts.split(), 20).tolist(), subject=people), by=by, seed=0)
+    assert stills_leak(split, by=by) == leak
 
 
 # --- frames of clips ------------------------------------------------------------------------------

@@ -3,22 +3,27 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from fer_utils.data.bad_rows import OnBadRows
 from fer_utils.data.cards import MissingData, Source
 from fer_utils.data.clips.catalogue import clip_shortfall, load_clips
 from fer_utils.data.clips.places import CLIP_DATASETS, clip_sources, find_clips, is_clip_entry
+from fer_utils.data.combine import combine
 from fer_utils.data.faceset import FaceSet
 from fer_utils.data.fer2013_csv import SIZE
 from fer_utils.data.places import FACE_DATA, face_sources, find_faces, is_face_entry
+from fer_utils.data.scaling import check_image_size, scaled
 from fer_utils.data.store import prepared
 from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import ConfigError, project_path, sha256_of
+from fer_utils.labels import FER7
 
 __all__ = [
     "CLIP_DATASETS",
     "DATASETS",
     "FACE_DATA",
+    "JOINED",
     "PUBLISHED_COPIES",
     "MissingData",
     "Source",
@@ -33,7 +38,10 @@ __all__ = [
     "unknown_entries",
 ]
 
-DATASETS = ("synthetic", *FACE_DATA)
+JOINED = MappingProxyType({"rafdb+fer2013": ("rafdb", "fer2013")})
+"""Value of `dataset` -> the sets that are read and made one, with the classes of `FER7`."""
+
+DATASETS = ("synthetic", *FACE_DATA, *JOINED)
 """What the `dataset` parameter of a study of still faces may say."""
 
 PUBLISHED_COPIES = {
@@ -61,14 +69,16 @@ def load_faces(
     Parameters
     ----------
     dataset : str
-        One of `DATASETS`. "folder" is pictures of one's own.
+        One of `DATASETS`. "folder" is pictures of one's own; those of `JOINED` are several sets as one
+        (`combine`), whose split column keeps what each of them says.
     data_path : path
-        The raw file or folder, or a folder that holds it (`find_faces`); ignored for synthetic faces.
-        Relative paths start at the project folder.
+        The raw file or folder, or a folder that holds it (`find_faces`), of joined sets all of them; ignored
+        for synthetic faces. Relative paths start at the project folder.
     on_bad_rows : {"error", "drop"}
         What a row or picture that cannot be used does: stop the reading, or be left out and listed.
-    image_size : int
-        Height and width of the images, in pixels; FER-2013's are 48 and no other.
+    image_size : int, 8 to 1024
+        Height and width of the images, in pixels. Pictures are read at this size; FER-2013, which exists at
+        48 only, is scaled from there, and a note says so.
     synthetic_subjects, synthetic_per_subject, seed : int
         Size and seed of the synthetic set; ignored for a real one.
     prepared_dir : path
@@ -77,28 +87,22 @@ def load_faces(
     Raises
     ------
     MissingData
-        When a real data set is not there.
+        When a real data set is not there; of joined ones it names all that are not.
     ConfigError
-        For an unknown name, or an image size that the data set does not have.
+        For an unknown name, an image size out of range, or a single file for joined sets.
     ValueError
         For damaged data.
     """
     if dataset not in DATASETS:
         raise ConfigError(f"dataset={dataset!r}: known are {', '.join(DATASETS)}")
+    check_image_size(image_size)
     if dataset == "synthetic":
         plan = {"n_subjects": synthetic_subjects, "images_per_subject": synthetic_per_subject}
         return synthetic_faces(**plan, size=image_size, seed=seed)
-    known = FACE_DATA[dataset]
-    if not known.any_size and image_size != SIZE:
-        raise ConfigError(f"image_size={image_size!r}: {known.title} has images of {SIZE} pixels a side only")
-    options = {"on_bad_rows": on_bad_rows} | ({"image_size": image_size} if known.any_size else {})
-    path = find_faces(dataset, data_path)
-    pictures, lists = known.files(path)
-    settings = {"reader": dataset, **options}
-    if lists:  # they may lie beside the pictures, whose hash then does not tell when they were changed
-        settings["lists"] = {file.name: sha256_of(file) for file in lists}
-    read = partial(known.read, path, **options)
-    return prepared(pictures, lambda _: read(), folder=project_path(prepared_dir), settings=settings)
+    given = {"data_path": data_path, "on_bad_rows": on_bad_rows, "image_size": image_size}
+    if dataset in JOINED:
+        return _load_joined(dataset, **given, prepared_dir=prepared_dir)
+    return _load_real(dataset, **given, prepared_dir=prepared_dir)
 
 
 def sources(data_path: str | Path = "data/raw") -> list[Source]:
@@ -142,3 +146,44 @@ def shortfall(faces: FaceSet) -> str:
         if name not in instead and present[name] != counts[name]
     ]
     return f"it has {', '.join(lacking)} images" if lacking else ""
+
+
+def _load_real(
+    dataset: str, *, data_path: str | Path, on_bad_rows: OnBadRows, image_size: int, prepared_dir: str | Path
+) -> FaceSet:
+    known = FACE_DATA[dataset]
+    path = find_faces(dataset, data_path)
+    options: dict[str, object] = {"on_bad_rows": on_bad_rows}
+    if known.any_size:
+        options["image_size"] = image_size
+    read = partial(known.read, path, **options)
+    settings = {"reader": dataset, **options}
+    if not known.any_size and image_size != SIZE:
+        settings["scaled_to"] = image_size
+    pictures, lists = known.files(path)
+    if lists:  # they may lie beside the pictures, whose hash then does not tell when they were changed
+        settings["lists"] = {file.name: sha256_of(file) for file in lists}
+    return prepared(
+        pictures,
+        lambda _: scaled(read(), image_size=image_size),
+        folder=project_path(prepared_dir),
+        settings=settings,
+    )
+
+
+def _load_joined(dataset: str, *, data_path: str | Path, **given: object) -> FaceSet:
+    names = JOINED[dataset]
+    if project_path(data_path).is_file():
+        raise ConfigError(
+            f"data_path={str(data_path)!r}: a single file; {dataset} needs the folder that holds both sets"
+        )
+    missing = []
+    for name in names:
+        try:
+            find_faces(name, data_path)
+        except MissingData as error:
+            missing.append(str(error))
+    if missing:
+        raise MissingData(f"dataset={dataset!r}: {'; '.join(missing)}")
+    sets = [_load_real(name, data_path=data_path, **given) for name in names]
+    return combine(sets, class_names=FER7)

@@ -1,6 +1,7 @@
 """Several data sets of faces as one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -17,8 +18,8 @@ def combine(
 ) -> FaceSet:
     """Return the images of all sets as one set with common classes.
 
-    Parts are joined as they are: a set with a validation part and one without it have only the first one's
-    in common. Where that matters, split every set by itself and combine the parts.
+    Parts are joined as they are: of a set with a validation part and one without it, the first one's alone
+    would choose. `splits.official_split` therefore splits each set by itself and joins what that gives.
 
     Parameters
     ----------
@@ -67,6 +68,21 @@ def combine(
         origin={f"{faces.name}.{key}": value for faces in sets for key, value in faces.origin.items()},
         dropped=tuple(f"{faces.name}: {text}" for faces in sets for text in faces.dropped),
     )
+
+
+def separate(faces: FaceSet) -> tuple[FaceSet, ...]:
+    """Return the images of each set that `combine` joined, in their order; any other set as it is, alone.
+
+    Each has the name of its set again, so that it can be split as that set is; ids, classes, notes and origin
+    stay those of the joined set.
+    """
+    names = faces.name.split("+")
+    if len(names) == 1:
+        return (faces,)
+    owner = np.array([one.partition("/")[0] for one in faces.sample_id], dtype=str)
+    if not np.isin(owner, names).all():  # a folder of one's own may have a "+" in its name
+        return (faces,)
+    return tuple(replace(faces.take(owner == name), name=name) for name in names)
 
 
 def _check(sets: Sequence[FaceSet]) -> None:

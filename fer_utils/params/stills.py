@@ -9,6 +9,9 @@ from fer_utils.files import project_path
 from fer_utils.labels import LABEL_SETS
 from fer_utils.params.base import Count, Parameters, Positive, Rate, unknown
 
+StillSplit = Literal["official", "random_80_20"]
+"""How still faces are split: a key of `fer_utils.splits.STILL_SPLITS`."""
+
 FRAME_SIZE = 48
 """Side in pixels of the frames of kishor2022 (Section 3.2), and of FER-2013's images."""
 
@@ -16,7 +19,7 @@ FRAME_SIZE = 48
 class FaceParameters(Parameters):
     """What every notebook about still faces has."""
 
-    dataset: Literal["synthetic", "fer2013", "rafdb", "ckplus", "jaffe", "folder"]
+    dataset: Literal["synthetic", "fer2013", "rafdb", "ckplus", "jaffe", "folder", "rafdb+fer2013"]
     data_path: str
     on_bad_rows: Literal["error", "drop"]
     synthetic_subjects: int = Field(ge=3)
@@ -56,11 +59,16 @@ class BaselineCNN(Training):
     """10_baseline_cnn."""
 
     paper: Literal["kumar2021", "bamb2023"]
+    split_by: StillSplit
     architecture: Literal["kumar2021", "little_vgg", "bamb2023"]
     image_size: Count
     dropout: Rate
     l2: float = Field(ge=0)
     batch_norm: bool
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
+        return super().data() | {"image_size": self.image_size}
 
 
 class HybridHogCNN(Training):

@@ -1,0 +1,92 @@
+"""What all splits have in common: three parts, the words for them, and the names of leaks."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from fer_utils.data import FaceSet
+from fer_utils.data.samples import Samples
+
+S = TypeVar("S", bound=Samples)
+
+PARTS = ("train", "validation", "test")
+VALIDATION_SHARE = 0.1
+
+CLIPS_SHARED = "frames of one clip on both sides"
+SUBJECTS_SHARED = "subjects on both sides"
+RANDOM_SHARED = "random images: copies and people on both sides"
+"""Names of leaks: what is trained on and reported on at once."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint parts of a data set and the words for how they were made.
+
+    Attributes
+    ----------
+    train, validation, test : FaceSet
+        Fitted on, chosen on, reported once on.
+    description : str
+        The split, as `protocol.split` states it.
+    subject_independent : bool or None
+        Whether no subject is in two parts; None where the data set does not name subjects.
+    """
+
+    train: FaceSet
+    validation: FaceSet
+    test: FaceSet
+    description: str
+    subject_independent: bool | None
+
+    def counts(self) -> pd.DataFrame:
+        """Return the number of images per class (rows) and part (columns), with totals."""
+        class_names = self.train.class_names
+        parts = {name: getattr(self, name).labels for name in PARTS}
+        counted = {name: np.bincount(labels, minlength=len(class_names)) for name, labels in parts.items()}
+        table = pd.DataFrame(counted, index=pd.Index(class_names, name="class"))
+        table.loc["total"] = table.sum()
+        return table.assign(total=table.sum(axis=1)).rename_axis("part", axis="columns")
+
+
+def stratified_holdout(faces: S, *, share: float, seed: int) -> tuple[S, S]:
+    """Split off a share of every class at random; returns (rest, held out), both in the original order.
+
+    Every class of two or more images is in both parts.
+    """
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(faces), dtype=bool)
+    for label in np.unique(faces.labels):
+        members = np.flatnonzero(faces.labels == label)
+        n_held_out = min(max(1, round(share * len(members))), len(members) - 1)
+        held_out[rng.permutation(members)[:n_held_out]] = True
+    return faces.take(~held_out), faces.take(held_out)
+
+
+def subjects_disjoint(*parts: FaceSet) -> bool | None:
+    """Return whether no subject is in two parts, or None where one of them is not known."""
+    if any((part.subject == "").any() for part in parts):
+        return None
+    people = [set(part.subject) for part in parts]
+    return sum(map(len, people)) == len(set.union(*people))
+
+
+def check_classes(split: Split) -> Split:
+    """Return a split as it is.
+
+    Raises
+    ------
+    ValueError
+        When there is one class only, or one of them has no image in a part.
+    """
+    name, class_names = split.train.name, split.train.class_names
+    if len(class_names) < 2:
+        raise ValueError(f"{name}: one class only ({', '.join(class_names)}); a classifier needs two or more")
+    for part in PARTS:
+        counts = np.bincount(getattr(split, part).labels, minlength=len(class_names))
+        if empty := [class_name for class_name, count in zip(class_names, counts, strict=True) if not count]:
+            raise ValueError(
+                f"{name}: no image of {', '.join(empty)} in {part}; add some, or leave the class out"
+            )
+    return split

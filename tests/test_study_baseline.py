@@ -1,0 +1,97 @@
+"""The printed numbers beside a run of the baseline networks are about its data set and image size."""
+
+import pytest
+
+from fer_utils.evaluation import Evaluation
+from fer_utils.files import project_path
+from fer_utils.labels import FER6
+from fer_utils.papers import load_paper
+from fer_utils.params import BaselineCNN, notebook_defaults, read_yaml
+from fer_utils.run import published_beside
+from fer_utils.studies.baseline import SLIDES, data_and_sizes, load, printed_cells
+
+PAPER_RUNS = {
+    "10_baseline_cnn--bamb2023": "0.8599",
+    "10_baseline_cnn--bamb2023-100px": None,
+    "10_baseline_cnn--bamb2023-raf-48px": "0.9147",
+    "10_baseline_cnn--bamb2023-raf-100px": "0.9264",
+    "10_baseline_cnn--bamb2023-raf-fer-48px": "0.8571",
+    "10_baseline_cnn--bamb2023-raf-fer-100px": None,
+}
+"""Run of the paper profile -> validation accuracy that the slides print for it after epoch 50."""
+ACCURACY = {"value": 0.7, "ci95": [0.6, 0.8], "n": 3_068}
+
+
+def params(**changes) -> BaselineCNN:
+    return BaselineCNN.checked(notebook_defaults("10_baseline_cnn") | changes, where="test")
+
+
+def beside(of: BaselineCNN) -> dict[str, str]:
+    result = Evaluation(
+        metrics={"accuracy": ACCURACY},
+        per_class=[{"class": "happy", "f1": 0.5}],
+        confusion_matrix=[],
+    )
+    return {
+        f"{row['table']}: {row['cell']}": row["printed"]
+        for row in published_beside(of.paper, result, cells=printed_cells(of))
+    }
+
+
+@pytest.mark.parametrize(("run", "printed"), PAPER_RUNS.items())
+def test_every_combination_of_data_and_size_has_a_run_with_its_own_slide_beside_it(run, printed):
+    of = params(**read_yaml(project_path("params/paper") / f"{run}.yaml"))
+    found = beside(of)
+    assert [text for cell, text in found.items() if cell.endswith("epoch 50 / val_accuracy")] == (
+        [printed] if printed else []
+    )
+    assert bool(found) == bool(printed)
+
+
+def test_the_one_printed_test_accuracy_stands_beside_rafdb_at_100_pixels_alone():
+    runs = {key: beside(params(paper="bamb2023", dataset=key[0], image_size=key[1])) for key in SLIDES}
+    tested = {key: found for key, found in runs.items() if "0.935546875" in found.values()}
+    assert list(tested) == [("rafdb", 100)]
+
+
+def test_every_slide_with_a_log_of_the_network_is_used():
+    printed = {cell.table for cell in load_paper("bamb2023").find(metric="validation_accuracy")}
+    assert printed == {tables[0] for tables in SLIDES.values()}
+
+
+def test_what_is_printed_on_fer2013_stands_beside_no_other_real_set():
+    kumar = beside(params(paper="kumar2021", dataset="fer2013", epochs=35))
+    assert kumar["Section 5: 35 epochs / accuracy"] == "53%" and kumar["Table 2: Happy / f1"] == "0.82"
+    assert beside(params(paper="kumar2021", epochs=35)) == kumar
+    for dataset in ("rafdb", "rafdb+fer2013", "ckplus", "jaffe", "folder"):
+        assert beside(params(paper="kumar2021", dataset=dataset)) == {}
+    assert beside(params(paper="bamb2023", dataset="jaffe")) == {}
+
+
+def test_the_table_of_the_slides_has_their_last_epochs_and_the_run_in_its_row():
+    table = data_and_sizes(params(paper="bamb2023", dataset="rafdb", image_size=100), accuracy=ACCURACY)
+    assert table.index.tolist() == [
+        *("FER-2013, 48 px", "RAF-DB, 48 px", "RAF-DB, 100 px", "RAF-DB + FER-2013, 48 px"),
+    ]
+    assert table["validation"].tolist() == ["0.8599", "0.9147", "0.9264", "0.8571"]
+    assert table["training"].tolist() == ["0.9317", "0.9722", "0.9799", "0.9314"]
+    assert table.loc["RAF-DB, 100 px", "test":].tolist() == [
+        *("0.935546875", "1536", "0.700 [0.600, 0.800]", "3068"),
+    ]
+    assert set(table.drop("RAF-DB, 100 px").loc[:, "test":].to_numpy().ravel()) == {""}
+
+
+def test_a_run_that_the_slides_do_not_have_gets_a_row_of_its_own_and_other_papers_none():
+    own = data_and_sizes(params(paper="bamb2023", dataset="fer2013", image_size=100), accuracy=ACCURACY)
+    assert own.index[-1] == "FER-2013, 100 px" and len(own) == 5
+    assert own.iloc[-1].tolist() == ["", "", "", "", "0.700 [0.600, 0.800]", "3068"]
+    for other in (params(paper="bamb2023"), params(paper="kumar2021", dataset="fer2013")):
+        shown = ACCURACY if other.paper == "kumar2021" else None
+        assert set(data_and_sizes(other, accuracy=shown)["measured"]) == {""}
+
+
+def test_pictures_are_read_in_the_size_that_the_network_sees_with_the_classes_of_the_study():
+    small = params(image_size=32, label_set="fer6", synthetic_subjects=3, synthetic_per_subject=7)
+    faces = load(small)
+    assert faces.images.shape[1:] == (32, 32) and faces.class_names == FER6
+    assert len(load(params(**small.studied() | {"label_set": "own"}))) == 21 > len(faces)
