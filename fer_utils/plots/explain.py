@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from fer_utils.features.hog import HOG
 from fer_utils.plots.features import strokes
-from fer_utils.plots.style import WIDTH, face, heading, panels, styled
+from fer_utils.plots.style import WIDTH, face, heading, overlay, panels, styled
 
 if TYPE_CHECKING:  # a figure needs no framework
     from fer_utils.explain import GradCAM
@@ -121,7 +121,7 @@ def side_by_side(
         face(left, image)
         left.set_title(f"{image.shape[0]} × {image.shape[1]} pixels", loc="center", fontsize=8.5, pad=4)
         for ax, (name, cam) in zip(middle, cams.items(), strict=True):
-            _overlay(ax, image, cam.maps[n])
+            overlay(ax, image, cam.maps[n])
             ax.set_title(f"{name}: {class_names[cam.classes[n]]}", loc="center", fontsize=8.5, pad=4)
         strokes(right, histograms[n], image.shape, hog)
         right.set_title("HOG", loc="center", fontsize=8.5, pad=4)
@@ -129,13 +129,6 @@ def side_by_side(
     method = next(iter(cams.values())).method
     heading(figure, f"{method}: {' and '.join(maps)}, line at half its maximum")
     return figure
-
-
-def _overlay(ax: Axes, image: np.ndarray, heat: np.ndarray) -> None:
-    face(ax, image)
-    ax.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, interpolation="bilinear")
-    if heat.max() > 0.5:
-        ax.contour(heat, levels=[0.5], colors="white", linewidths=1)
 
 
 def _sheet(ax: Axes, maps: np.ndarray, scale: ScalarMappable, *, columns: int) -> None:

@@ -96,6 +96,14 @@ def face(ax: Axes, image: np.ndarray, *, frame: str | None = None) -> None:
     ax.spines[:].set(visible=frame is not None, color=frame, linewidth=3)
 
 
+def overlay(ax: Axes, image: np.ndarray, heat: np.ndarray) -> None:
+    """Draw a face, shape (H, W), under a map of 0 to 1: the warmer, the less transparent; a line at 0.5."""
+    face(ax, image)
+    ax.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, interpolation="bilinear")
+    if heat.max() > 0.5:
+        ax.contour(heat, levels=[0.5], colors="white", linewidths=1)
+
+
 def legend_above(ax: Axes) -> None:
     """Write the legend in one line above the axes, at the right."""
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, columnspacing=1.2)

@@ -14,9 +14,11 @@ from fer_utils.saliency.class_maps import (
     grad_cam_weights,
     upsampled,
 )
+from fer_utils.saliency.intervals import mean_intervals
 from fer_utils.saliency.perturbation import BLUR, Curves, deletion_curve, insertion_curve
 from fer_utils.saliency.regions import (
     FACE_BANDS,
+    FER2013_BANDS,
     band_areas,
     band_energy,
     band_means,
@@ -29,6 +31,7 @@ from fer_utils.saliency.sanity import random_maps, randomisation_check
 __all__ = [
     "BLUR",
     "FACE_BANDS",
+    "FER2013_BANDS",
     "SMALLEST_MAP",
     "WEIGHTS",
     "Curves",
@@ -45,6 +48,7 @@ __all__ = [
     "grad_cam_weights",
     "insertion_curve",
     "localisation",
+    "mean_intervals",
     "pointing_game",
     "random_maps",
     "randomisation_check",
