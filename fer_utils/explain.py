@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from fer_utils.files import ConfigError
-from fer_utils.saliency import GradCAM, checked_classes, checked_map, class_activation_maps
+from fer_utils.saliency import SMALLEST_MAP, GradCAM, checked_classes, checked_map, class_activation_maps
 
 __all__ = [
     "GradCAM",
     "activations",
+    "cam_layer",
     "describe_layers",
     "first_layer_filters",
     "grad_cam",
@@ -28,7 +29,9 @@ __all__ = [
 ]
 
 
-def describe_layers(model: nn.Module, size: Sequence[int] = (48, 48)) -> pd.DataFrame:
+def describe_layers(
+    model: nn.Module, size: Sequence[int] = (48, 48), *, depth: int | None = None
+) -> pd.DataFrame:
     """Return the layers in the order in which they run, with output shape and parameters, and the total.
 
     Parameters
@@ -36,13 +39,15 @@ def describe_layers(model: nn.Module, size: Sequence[int] = (48, 48)) -> pd.Data
     model : nn.Module
     size : sequence of int
         Height and width of its gray images in pixels; frames, height and width of its clips.
+    depth : int or None
+        How deep to look into containers, 1 being the network's own parts; None lists single layers alone.
 
     Returns
     -------
     DataFrame
         Index layer; columns kind, output (such as "16×48×48") and parameters, as `display.layers` for Keras.
     """
-    leaves = {name: layer for name, layer in model.named_modules() if name and not list(layer.children())}
+    leaves = {name: layer for name, layer in model.named_modules() if name and _is_row(name, layer, depth)}
     shapes: dict[str, str] = {}
 
     def note(name: str, output: Tensor) -> None:
@@ -57,6 +62,31 @@ def describe_layers(model: nn.Module, size: Sequence[int] = (48, 48)) -> pd.Data
     ]
     rows.append(("total", "", "", _n_parameters(model)))
     return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters"]).set_index("layer")
+
+
+def cam_layer(model: nn.Module, size: Sequence[int] = (48, 48)) -> str:
+    """Return the last ReLU whose map has at least `SMALLEST_MAP` rows and columns: the layer for `grad_cam`.
+
+    Parameters
+    ----------
+    model : nn.Module
+    size : sequence of int
+        Height and width of its gray images in pixels.
+
+    Raises
+    ------
+    ConfigError
+        When no map is that large; larger pictures then help.
+    """
+    layers = describe_layers(model, size)
+    of_relu = layers[layers["kind"] == "ReLU"]["output"].str.split("×")
+    large = [name for name, shape in of_relu.items() if min(map(int, shape[1:]), default=0) >= SMALLEST_MAP]
+    if not large:
+        raise ConfigError(
+            f"no ReLU has a map of {SMALLEST_MAP}x{SMALLEST_MAP} or more for images of {size[0]}x{size[1]} "
+            "pixels; use a larger image_size"
+        )
+    return large[-1]
 
 
 def first_layer_filters(model: nn.Module) -> np.ndarray:
@@ -214,6 +244,11 @@ def _explained(
     settings = {"layer": layer, "classes": classes, "method": method, "batch_size": batch_size}
     with _evaluating(model), torch.enable_grad(), _watching({layer: module}, cut):
         return class_activation_maps(look, images, size=images.shape[-2:], **settings)
+
+
+def _is_row(name: str, layer: nn.Module, depth: int | None) -> bool:
+    level, single = name.count(".") + 1, not list(layer.children())
+    return single if depth is None else level == depth or (single and level < depth)
 
 
 def _n_parameters(module: nn.Module) -> int:

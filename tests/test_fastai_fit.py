@@ -154,6 +154,11 @@ def linear(factor: float = 1.0):
     return nn.Sequential(nn.Flatten(), Times(1 / 255), nn.Linear(SIZE**2, len(CLASSES)), Times(factor))
 
 
+def body_and_head(model) -> list[list]:
+    """Return the parameters of `network()` in two groups: convolutions with their normalisation, logits."""
+    return [list(model[:-1].parameters()), list(model[-1].parameters())]
+
+
 def augmentation(**changed):
     from fer_utils.training.batches import Augmentation
 
@@ -205,6 +210,42 @@ def test_parameters_without_gradient_stay(fastai_fit, tmp_path):
     assert not {"1.weight", "1.bias"} & changed
 
 
+def test_a_frozen_body_keeps_its_convolutions_while_head_and_normalisation_learn(fastai_fit, tmp_path):
+    model = network()
+    before = weights(model)
+    fit(model, tmp_path, groups=body_and_head, frozen=True)
+    kept = {name for name, array in weights(model).items() if np.array_equal(array, before[name])}
+    assert kept == {"1.weight", "1.bias", "3.weight", "3.bias"}
+    assert all(parameter.requires_grad for parameter in model.parameters())  # for the stage that follows
+
+
+def test_the_groups_steps_are_as_large_as_their_rates(fastai_fit, tmp_path):
+    """One step of plain SGD: the change is the rate times the gradient."""
+    one = {"epochs": 1, "batch_size": 32, "optimizer": "sgd", "groups": body_and_head, "choose": "last"}
+    changes = {}
+    for lowest in (None, 0.0001):
+        model = network(dropout=0.0)
+        before = weights(model)
+        fit(model, tmp_path, lowest_rate=lowest, **one)
+        changes[lowest] = {name: array - before[name] for name, array in weights(model).items()}
+    np.testing.assert_allclose(changes[0.0001]["8.weight"], changes[None]["8.weight"], rtol=1e-5)
+    np.testing.assert_allclose(
+        100 * changes[0.0001]["1.weight"], changes[None]["1.weight"], rtol=0.01, atol=1e-6
+    )
+
+
+def test_label_smoothing_spreads_part_of_the_truth_over_all_classes(fastai_fit, tmp_path):
+    import torch
+
+    once = {"epochs": 1, "learning_rate": 1e-12}
+    model = network()
+    found = fit(model, tmp_path, label_smoothing=0.3, **once)
+    said = torch.tensor(fastai_fit.predict_probabilities(model, VALIDATION.images)).log()
+    truth = torch.nn.functional.one_hot(torch.tensor(VALIDATION.labels), len(CLASSES))
+    expected = -(said * (0.7 * truth + 0.3 / len(CLASSES))).sum(dim=1).mean()
+    assert found.best["val_loss"] == pytest.approx(expected.item(), abs=1e-5)
+
+
 def test_a_last_batch_of_one_image_does_not_break_batch_normalisation(fastai_fit, tmp_path):
     train = faces("train", 33, 1)
     assert len(fit(network(), tmp_path, train=train, epochs=1).history) == 1
@@ -253,8 +294,10 @@ def test_memory_mapped_images_train_to_the_same_weights(uninterrupted, fastai_fi
         {"augmented": True},
         {"schedule": "one_cycle", "augmented": True, "optimizer": "rmsprop", "weight_decay": 0.01},
         {"mixed_precision": True},
+        {"groups": body_and_head, "frozen": True, "schedule": "one_cycle"},
+        {"groups": body_and_head, "lowest_rate": 0.001, "schedule": "one_cycle", "label_smoothing": 0.1},
     ],
-    ids=["constant", "one_cycle", "augmented", "all", "mixed"],
+    ids=["constant", "one_cycle", "augmented", "all", "mixed", "frozen", "rates"],
 )
 def test_a_training_killed_after_an_epoch_resumes_to_the_uninterrupted_result(
     fastai_fit, tmp_path, changed, epoch
@@ -341,10 +384,14 @@ def with_one_other_label(faces: FaceSet) -> FaceSet:
         ({}, {"schedule": "one_cycle"}),
         ({}, {"augmentation": {}}),
         ({}, {"mixed_precision": True}),
+        ({}, {"label_smoothing": 0.1}),
+        ({}, {"groups": body_and_head}),
+        ({}, {"groups": body_and_head, "frozen": True}),
+        ({}, {"groups": body_and_head, "lowest_rate": 0.001}),
     ],
     ids=str.split(
         "epochs batch_size seed pixel label order validation dropout weights rate optimizer decay schedule "
-        "augmentation precision"
+        "augmentation precision smoothing groups frozen rates"
     ),
 )
 def test_another_setting_or_image_never_finds_the_training(uninterrupted, tmp_path, of_network, of_fit):
@@ -579,11 +626,63 @@ def test_augmented_images_keep_shape_and_range_and_are_not_sheared(batches, rota
 
 
 @pytest.mark.parametrize(
-    ("wrong", "expected"), [({"rotation": 200}, "rotation=200"), ({"crop": 1}, "crop=1")]
+    ("wrong", "expected"),
+    [({"rotation": 200}, "rotation=200"), ({"crop": 1}, "crop=1"), ({"cutout": 1.5}, "cutout=1.5")],
 )
 def test_an_impossible_augmentation_is_refused(batches, wrong, expected):
     with pytest.raises(ConfigError, match=f"{expected}: use "):
         batches.Augmentation(**wrong)
+
+
+@settings(deadline=None, max_examples=30)
+@given(share=st.floats(0.05, 0.9), seed=st.integers(0, 99), clip=st.booleans())
+def test_a_cut_out_square_is_gray_and_the_rest_untouched(batches, share, seed, clip):
+    import torch
+
+    random = np.random.default_rng(seed)
+    images = torch.tensor(random.uniform(0, 100, (6, 2, 5, 30, 40) if clip else (6, 1, 30, 40))).float()
+    centres = augmentation().draw_centres(6, random=random)
+    cut = batches.cut_out(images, centres, share=share)
+    gray = (cut == batches.GRAY).flatten(1, -3).all(dim=1)
+    untouched = (cut == images).flatten(1, -3).all(dim=1)
+    assert (gray ^ untouched).all()
+    for hole in gray:
+        rows, columns = hole.any(dim=1), hole.any(dim=0)
+        assert torch.equal(hole, rows[:, None] & columns[None, :])
+        assert max(rows.sum(), columns.sum()) <= share * 30 + 1
+
+
+def test_a_whole_hole_has_the_side_that_was_asked_for(batches):
+    import torch
+
+    cut = batches.cut_out(torch.zeros(1, 1, 40, 40), torch.tensor([[0.5, 0.5]]), share=0.25)
+    assert (cut == batches.GRAY).sum() == 10 * 10
+
+
+def test_ten_views_are_five_windows_and_their_mirror_images(batches):
+    import torch
+
+    images = torch.rand(3, 1, 40, 40)
+    views = [batches.warp(images, view.expand(3, 2, 3)) for view in batches.ten_crop(0.1)]
+    for view, mirrored in zip(views[:5], views[5:], strict=True):
+        torch.testing.assert_close(mirrored.flip(-1), view)
+    corner = torch.nn.functional.interpolate(
+        images[..., :36, :36], size=(40, 40), mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(views[1][..., 2:-2, 2:-2], corner[..., 2:-2, 2:-2])
+    middle = batches.ten_crop(0.0)
+    torch.testing.assert_close(batches.warp(images, middle[0].expand(3, 2, 3)), images)
+
+
+def test_probabilities_over_views_are_the_mean_of_each_views(uninterrupted, fastai_fit, batches):
+    model, views = uninterrupted[2], batches.ten_crop(0.2)
+    each = [
+        fastai_fit.predict_probabilities(model, VALIDATION.images, views=views[number : number + 1])
+        for number in range(10)
+    ]
+    together = fastai_fit.predict_probabilities(model, VALIDATION.images, views=views)
+    np.testing.assert_allclose(together, np.mean(each, axis=0), atol=1e-6)
+    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("choose", ["best", "last"])

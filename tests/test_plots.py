@@ -125,8 +125,26 @@ VERDICTS = pd.DataFrame(
     {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, index=["one2020", "two2021"]
 )
 
+FINDER = np.geomspace(1e-6, 1, 30), np.linspace(2, 1, 30)
+
+
+def plan(*rates) -> pd.DataFrame:
+    moments = np.linspace(0, 1, 12)
+    parts = [
+        pd.DataFrame({"epoch": 4 * moments, "group": group, "rate": rate * (1.01 - moments), "momentum": 0.9})
+        for group, rate in enumerate(rates, start=1)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 EVERY_FIGURE = {
     "verdicts": lambda: plots.verdicts(VERDICTS),
+    "batch": lambda: plots.batch(faces(10).images, faces(10).labels, NAMES),
+    "rate_finder": lambda: plots.rate_finder(
+        *FINDER, suggestions={"steep": 1e-4, "valley": 1e-3}, chosen=1e-3
+    ),
+    "schedule": lambda: plots.schedule(plan(1e-4, 1e-3, 1e-2)),
+    "one rate for all": lambda: plots.schedule(plan(1e-3, 1e-3)),
     "class_split_counts": lambda: plots.class_split_counts(faces()),
     "sample_grid": lambda: plots.sample_grid(faces(), per_class=4),
     "mean_faces": lambda: plots.mean_faces(faces()),
@@ -151,6 +169,11 @@ EVERY_FIGURE = {
         hog=HOG_4,
         class_names=NAMES,
     ),
+    "mean_maps": lambda: plots.mean_maps(faces(), maps_of(faces()), bands={"brow": (0.2, 0.4)}),
+    "cam_examples": lambda: plots.cam_examples(faces(), {"Grad-CAM": maps_of(faces())}),
+    "band_shares": lambda: plots.band_shares(bands()),
+    "perturbation_curves": lambda: plots.perturbation_curves(curves()),
+    "randomised_similarity": lambda: plots.randomised_similarity(alike()),
     "no duplicates": lambda: plots.duplicate_groups(faces(), []),
     "learning_curves": lambda: plots.learning_curves(history(), best_epoch=3),
     "confusion_matrix": lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES, title="toy"),
@@ -179,6 +202,37 @@ def grid(**changed: object) -> Figure:
         "class_names": NAMES,
     }
     return plots.prediction_grid(faces(2).images, **(arguments | changed))
+
+
+def maps_of(these: FaceSet) -> SimpleNamespace:
+    return SimpleNamespace(**(vars(CAM) | {"maps": RNG.random(these.images.shape)}))
+
+
+def bands() -> pd.DataFrame:
+    columns = ["class", "band", "claimed", "share", "low", "high", "area", "n"]
+    rows = [
+        (name, band, (name, band) == ("angry", "nose"), share, share - 0.05, share + 0.05, 0.25, 10)
+        for name in NAMES
+        for band, share in (("nose", 0.5), ("elsewhere", 0.25))
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def curves() -> pd.DataFrame:
+    columns = ["way", "maps", "share", "probability", "low", "high"]
+    rows = [
+        (way, maps, share, 0.5, 0.4, 0.6)
+        for way in ("deletion", "insertion")
+        for maps in ("Grad-CAM", "random maps")
+        for share in (0.0, 0.5, 1.0)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def alike() -> pd.DataFrame:
+    columns = ["rank correlation", "rank low", "rank high", "ssim", "ssim low", "ssim high", "n"]
+    rows = [(0.1, 0.0, 0.2, 0.3, 0.2, 0.4, 30), (np.nan,) * 6 + (0,), (0.2, 0.1, 0.3, 0.3, 0.2, 0.4, 30)]
+    return pd.DataFrame(rows, columns=columns, index=["logits", "dead", "maps of other images"])
 
 
 def near() -> pd.DataFrame:
@@ -320,6 +374,50 @@ def test_an_expression_grows_from_row_to_row():
         strong, render_face(Identity(), dict.fromkeys(PROTOTYPES["surprise"], 1.0), size=96)
     )
     assert (weak != strong).any()
+
+
+# --- class-activation maps ------------------------------------------------------------------------
+
+
+def test_mean_maps_lie_over_the_faces_of_their_class_and_synthetic_ones_are_called_so():
+    toy = faces()
+    figure = plots.mean_maps(toy, maps_of(toy), bands={"brow": (0.25, 0.5)})
+    titles = [ax.get_title(loc="center") for ax in figure.axes]
+    assert titles == ["mean of all, n = 30", *(f"{name}, n = 10" for name in NAMES)]
+    pixels = figure.axes[2].images[0].get_array()
+    np.testing.assert_allclose(pixels, toy.images[toy.labels == 1].mean(axis=0))
+    assert [line.get_ydata()[0] for line in figure.axes[0].lines] == [2.5, 5.5]
+    assert "toy (synthetic)" in words(figure)
+    real = faces(source="real")
+    assert "synthetic" not in words(plots.mean_maps(real, maps_of(real), bands={"brow": (0.25, 0.5)}))
+
+
+def test_a_class_is_a_row_of_pictures_beside_their_maps_and_a_missing_one_leaves_room_empty():
+    toy = faces().take(np.array([0, 3, 1]))
+    masks = np.zeros(toy.images.shape, bool)
+    masks[0, 3:6, 3:6] = True
+    figure = plots.cam_examples(toy, {"Grad-CAM": maps_of(toy)}, masks=masks)
+    assert [len(ax.images) for ax in figure.axes] == [1, 2, 1, 2, 1, 2, 0, 0]
+    assert [ax.get_ylabel() for ax in figure.axes][::4] == ["angry", "happy"]
+    assert len(figure.axes[0].collections) == 1 and not figure.axes[2].collections
+    assert "where the expression was drawn" in words(figure)
+
+
+def test_claimed_bands_have_a_sign_of_their_own():
+    for ax, claimed in zip(plots.band_shares(bands()).axes, (1, 0, 0), strict=True):
+        (diamonds,) = (line for line in ax.lines if line.get_marker() == "D")
+        assert len(diamonds.get_xdata()) == claimed
+    dots = plots.band_shares(bands()).axes[1].lines[1]
+    assert dots.get_xdata().tolist() == [2, 1]  # share / area
+
+
+def test_maps_that_do_not_fit_the_faces_are_not_drawn():
+    with pytest.raises(ValueError, match="do not fit the images"):
+        plots.mean_maps(faces(), maps_of(faces(3)), bands={})
+    with pytest.raises(ValueError, match="no map to draw"):
+        plots.cam_examples(faces(), {})
+    with pytest.raises(ValueError, match="masks"):
+        plots.cam_examples(faces(), {"a": maps_of(faces())}, masks=np.ones((1, 2, 2), bool))
 
 
 # --- training and its results ---------------------------------------------------------------------

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_utils.files import ConfigError
+from fer_utils.models.layers import he
 
 Activation = Literal["relu", "swish"]
 View = Literal["pixels", "change"]
@@ -111,24 +112,17 @@ def build(
         return nn.Sequential(
             OrderedDict(
                 scale=Scale(view),
-                conv=_he(nn.Conv3d(1, FILTERS, KERNEL)),
+                conv=he(nn.Conv3d(1, FILTERS, KERNEL)),
                 act_conv=act(),
                 pool=nn.MaxPool3d(POOL),
                 dropout1=nn.Dropout(dropout),
                 flatten=nn.Flatten(),
-                dense=_he(nn.Linear(FILTERS * left[0] * left[1] * left[2], DENSE)),
+                dense=he(nn.Linear(FILTERS * left[0] * left[1] * left[2], DENSE)),
                 act_dense=act(),
                 dropout2=nn.Dropout(dropout),
                 logits=_glorot(nn.Linear(DENSE, n_classes)),
             )
         )
-
-
-def _he(layer: nn.Conv3d | nn.Linear) -> nn.Module:
-    """Initialise as He et al. (2015): normal weights for ReLU, no bias."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def _glorot(layer: nn.Linear) -> nn.Module:

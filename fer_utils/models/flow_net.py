@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fer_utils.features.flow import CHANNELS, STILL
 from fer_utils.files import ConfigError
+from fer_utils.models.layers import he
 
 FILTERS = (16, 32, 64)
 """Of the convolution in each block."""
@@ -72,7 +73,7 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.5, image_size: int = 
         layers: OrderedDict[str, nn.Module] = OrderedDict(scale=Scale())
         channels = len(CHANNELS)
         for block, filters in enumerate(FILTERS, start=1):
-            layers[f"conv{block}"] = _he(nn.Conv2d(channels, filters, 3, padding=1))
+            layers[f"conv{block}"] = he(nn.Conv2d(channels, filters, 3, padding=1))
             layers[f"relu{block}"] = nn.ReLU()
             layers[f"pool{block}"] = nn.MaxPool2d(2)
             channels = filters
@@ -82,10 +83,3 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.5, image_size: int = 
             layers["dropout"] = nn.Dropout(dropout)
         layers["logits"] = nn.Linear(channels * GRID**2, n_classes)
         return nn.Sequential(layers)
-
-
-def _he(layer: nn.Conv2d) -> nn.Module:
-    """Initialise as He et al. (2015): normal weights for ReLU, no bias."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer

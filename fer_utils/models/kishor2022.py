@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import HOGLayer
 from fer_utils.files import ConfigError
+from fer_utils.models.layers import Scale, he
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -54,14 +55,6 @@ class Kishor2022(nn.Module):
         """Return logits, shape (N, K), for images of 0 to 255, shape (N, 1, H, W), uint8 or float."""
         branches = [self.pixels] if self.hog is None else [self.pixels, self.hog]
         return self.head(torch.cat([branch(images) for branch in branches], dim=1))
-
-
-class Scale(nn.Module):
-    """Pixel values 0 to 255 to -1 to 1: gray, which the convolutions' zero padding then is, becomes 0."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the scaled images, same shape."""
-        return images / 127.5 - 1
 
 
 def build(
@@ -156,7 +149,7 @@ def _pixels(convolutions: int, batch_norm: bool) -> nn.Sequential:
         for c in range(1, convolutions + 1):
             # A normalisation subtracts the mean, and with it whatever a bias had added.
             convolution = nn.Conv2d(channels, filters, 3, padding=1, bias=not batch_norm)
-            layers[f"conv{b}_{c}"] = _he(convolution)
+            layers[f"conv{b}_{c}"] = he(convolution)
             if batch_norm:
                 layers[f"norm{b}_{c}"] = nn.BatchNorm2d(filters)
             layers[f"relu{b}_{c}"] = nn.ReLU()
@@ -171,23 +164,15 @@ def _hog_branch(hog: HOG, image_size: int) -> nn.Sequential:
     layers = OrderedDict(
         histograms=HOGLayer(hog),
         norm=nn.BatchNorm1d(size),
-        dense=_he(nn.Linear(size, HOG_DENSE)),
+        dense=he(nn.Linear(size, HOG_DENSE)),
         relu=nn.ReLU(),
     )
     return nn.Sequential(layers)
 
 
 def _head(width: int, n_classes: int, dropout: float) -> nn.Sequential:
-    layers = OrderedDict(dense1=_he(nn.Linear(width, DENSE)), relu1=nn.ReLU())
+    layers = OrderedDict(dense1=he(nn.Linear(width, DENSE)), relu1=nn.ReLU())
     if dropout:
         layers["dropout1"] = nn.Dropout(dropout)
     layers["logits"] = nn.Linear(DENSE, n_classes)
     return nn.Sequential(layers)
-
-
-def _he(layer: nn.Conv2d | nn.Linear) -> nn.Module:
-    """Initialise as He et al. (2015): normal weights for ReLU, no bias."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

@@ -5,6 +5,13 @@ Colours keep apart under the common colour-vision deficiencies, and none is the 
 """
 
 from fer_utils.plots.audit import verdicts
+from fer_utils.plots.cam import (
+    band_shares,
+    cam_examples,
+    mean_maps,
+    perturbation_curves,
+    randomised_similarity,
+)
 from fer_utils.plots.clips import clip_strip, flow_fields
 from fer_utils.plots.comparison import metric_intervals, paper_vs_measured
 from fer_utils.plots.data import (
@@ -23,6 +30,7 @@ from fer_utils.plots.predictions import mistake, prediction_grid
 from fer_utils.plots.results import confusion_matrix, learning_curves, per_class_f1, roc_curves
 from fer_utils.plots.style import COLORS, PRINTED, STYLE, WIDTH
 from fer_utils.plots.synthetic import action_unit_faces, expression_strengths
+from fer_utils.plots.training import batch, rate_finder, schedule
 from fer_utils.plots.validation import by_subject, epoch_choice, lucky_splits, protocols
 
 __all__ = [
@@ -32,8 +40,11 @@ __all__ = [
     "WIDTH",
     "action_unit_faces",
     "activation_sheets",
+    "band_shares",
+    "batch",
     "browse",
     "by_subject",
+    "cam_examples",
     "class_split_counts",
     "clip_strip",
     "confusion_matrix",
@@ -47,16 +58,21 @@ __all__ = [
     "learning_curves",
     "lucky_splits",
     "mean_faces",
+    "mean_maps",
     "metric_intervals",
     "mistake",
     "near_pairs",
     "nearest_similarity",
     "paper_vs_measured",
     "per_class_f1",
+    "perturbation_curves",
     "prediction_grid",
     "protocols",
+    "randomised_similarity",
+    "rate_finder",
     "roc_curves",
     "sample_grid",
+    "schedule",
     "show",
     "side_by_side",
     "verdicts",

@@ -1,4 +1,7 @@
-"""Images and clips as batches on the device that trains: in random order and augmented, by seed and epoch."""
+"""Images and clips as batches on the device that trains: in random order and augmented, by seed and epoch.
+
+No image goes through Python by itself: a batch is indexed, resampled and masked as one tensor.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +14,9 @@ from torch.nn import functional
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
 from fer_utils.training import common
+
+GRAY = 127.5
+"""The middle of 0 to 255."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +33,28 @@ class Augmentation:
         is scaled to the full size.
     flip : bool
         Whether every other image, on average, is mirrored left to right.
+    cutout : float
+        Side of a square that is made gray, as a share of the image's height; its centre is anywhere in the
+        image, so part of it may lie outside: DeVries, Taylor, *Improved regularization of convolutional
+        neural networks with cutout* (2017).
 
     Raises
     ------
     ConfigError
-        For a rotation outside 0-180 or a crop outside 0 to below 1.
+        For a rotation outside 0-180, or a crop or cutout outside 0 to below 1.
     """
 
     rotation: float = 10.0
     crop: float = 0.1
     flip: bool = True
+    cutout: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.rotation <= 180:
             raise ConfigError(f"rotation={self.rotation}: use 0 to 180 degrees")
-        if not 0 <= self.crop < 1:
-            raise ConfigError(f"crop={self.crop}: use a share of the image's side, 0 to below 1")
+        for name in ("crop", "cutout"):
+            if not 0 <= (share := getattr(self, name)) < 1:
+                raise ConfigError(f"{name}={share}: use a share of the image's side, 0 to below 1")
 
     def draw(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
         """Draw a map for each of n images of `size` (height, width).
@@ -63,11 +75,50 @@ class Augmentation:
         y = np.stack([mirror * sine * width / height, cosine, shift[:, 1]], axis=1)
         return torch.tensor(np.stack([x, y], axis=1), dtype=torch.float32)
 
+    def draw_centres(self, n: int, *, random: np.random.Generator) -> Tensor:
+        """Draw where each of n images is cut out: float32, shape (n, 2), row and column as shares of it."""
+        return torch.tensor(random.random((n, 2)), dtype=torch.float32)
+
 
 def warp(images: Tensor, maps: Tensor) -> Tensor:
     """Resample float images, shape (N, C, H, W), along maps of shape (N, 2, 3), bilinearly; same shape."""
     grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def cut_out(images: Tensor, centres: Tensor, *, share: float) -> Tensor:
+    """Make a square of each float image, shape (N, ..., H, W), `GRAY`, around where `draw_centres` says."""
+    height, width = images.shape[-2:]
+    rows, columns = (
+        torch.arange(side, device=images.device) + 0.5 - side * centre[:, None]
+        for side, centre in ((height, centres[:, 0]), (width, centres[:, 1]))
+    )
+    inside = [part.abs() < share * height / 2 for part in (rows, columns)]
+    holes = inside[0][:, :, None] & inside[1][:, None, :]
+    return images.masked_fill(holes.view(len(images), *[1] * (images.ndim - 3), height, width), GRAY)
+
+
+def ten_crop(crop: float = 0.1) -> Tensor:
+    """Return the maps of ten views: the corners and the middle of an image, each also mirrored.
+
+    Krizhevsky et al., *ImageNet classification with deep convolutional neural networks* (NeurIPS 2012), but
+    for one thing: each window is scaled to the full size, as those are that a network is trained on here.
+
+    Parameters
+    ----------
+    crop : float
+        Share of height and width that a view leaves out.
+
+    Returns
+    -------
+    Tensor of float32, shape (10, 2, 3)
+        For `warp`.
+    """
+    scale, places = 1 - crop, ((0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
+    return torch.tensor(
+        [[[mirror * scale, 0, crop * x], [0, scale, crop * y]] for mirror in (1, -1) for x, y in places],
+        dtype=torch.float32,
+    )
 
 
 class Batches:
@@ -119,13 +170,15 @@ class Batches:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order, maps = self._order(), self._maps()
+        order, maps, centres = self._order(), *self._changes()
         for start, end in self._bounds:
             chosen = order[start:end]
             images = self.images[chosen].float()
             if maps is not None:
                 frames = images.flatten(1, -3)  # those of a clip are channels to `warp`: one map for all
                 images = warp(frames, maps[start:end]).view_as(images)
+            if centres is not None:
+                images = cut_out(images, centres[start:end], share=self.augmentation.cutout)
             yield images, self.labels[chosen]
 
     def _order(self) -> Tensor:
@@ -134,10 +187,14 @@ class Batches:
         order = common.epoch_order(len(self.images), seed=self.seed, epoch=self.epoch)
         return torch.tensor(order, device=self.images.device)
 
-    def _maps(self) -> Tensor | None:
+    def _changes(self) -> tuple[Tensor | None, Tensor | None]:
         if self.augmentation is None:
-            return None
+            return None, None
         # A stream of its own, on the CPU: the same images whatever the network draws and wherever it is.
         random = np.random.default_rng((self.seed, self.epoch, 1))
+        n, device = len(self.images), self.images.device
         size = self.images.shape[-2], self.images.shape[-1]
-        return self.augmentation.draw(len(self.images), size=size, random=random).to(self.images.device)
+        maps = self.augmentation.draw(n, size=size, random=random).to(device)
+        if not self.augmentation.cutout:
+            return maps, None
+        return maps, self.augmentation.draw_centres(n, random=random).to(device)

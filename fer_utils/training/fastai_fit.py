@@ -1,7 +1,6 @@
 """Torch networks, trained by fastai's Learner: `prepare`, `learner`, `fit`, `predict_probabilities`."""
 
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,15 +17,16 @@ from torch.nn import functional
 
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
-from fer_utils.training import batches, common, torch_state
-from fer_utils.training.batches import Augmentation, Batches
-from fer_utils.training.common import Choice, Fit, Measured, Record, TrainingDiverged
+from fer_utils.training import batches, callbacks, common, torch_state
+from fer_utils.training.batches import Augmentation, Batches, warp
+from fer_utils.training.callbacks import Progress, Reseed
+from fer_utils.training.common import Choice, Fit, Record
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
     import fastai
     import fastai.callback.schedule  # gives the Learner fit_one_cycle and lr_find
-    from fastai.callback.core import Callback, CancelFitException, TrainEvalCallback
+    from fastai.callback.core import TrainEvalCallback
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner, Recorder
     from fastai.optimizer import SGD, Adam, RMSProp
@@ -34,6 +34,8 @@ with warnings.catch_warnings():
 OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 """By the name in a notebook's parameters; fastai's own settings but for L2 in place of decoupled decay."""
 SCHEDULES = ("constant", "one_cycle")
+Groups = Callable[[nn.Module], list[list[nn.Parameter]]]
+"""From a network to its parameters in groups, those next to the pixels first; each may have its own rate."""
 
 
 def prepare(*, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto") -> dict[str, str]:
@@ -63,6 +65,11 @@ def prepare(*, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto") ->
     return common.hardware(gpu_name, backend="torch", device=device)
 
 
+def one_group(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Return all parameters that are to be trained as one group."""
+    return [[parameter for parameter in model.parameters() if parameter.requires_grad]]
+
+
 def learner(
     model: nn.Module,
     train: Samples,
@@ -75,7 +82,10 @@ def learner(
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam",
     momentum: float | None = None,
     weight_decay: float = 0.0,
+    label_smoothing: float = 0.0,
     augmentation: Augmentation | None = None,
+    groups: Groups = one_group,
+    frozen: bool = False,
 ) -> Learner:
     """Return the Learner that `fit` trains with, to look at or to find a learning rate with.
 
@@ -91,18 +101,23 @@ def learner(
         on_device(validation, batch_size=common.VALIDATION_BATCH),
         device=torch.device(device),
     )
-    return Learner(
+    learn = Learner(
         loaders,
         _place(model, device),
-        loss_func=_loss,
+        loss_func=partial(_loss, label_smoothing=label_smoothing),
+        splitter=groups,
         opt_func=partial(OPTIMIZERS[optimizer], decouple_wd=False, **constants),
         lr=learning_rate,
         wd=weight_decay,
         wd_bn_bias=False,
         default_cbs=False,
-        cbs=[TrainEvalCallback(), Recorder(), _Reseed(seed)],
+        cbs=[TrainEvalCallback(), Recorder(), Reseed(seed)],
         path=tempfile.gettempdir(),  # where lr_find keeps the weights meanwhile, else in the current folder
     )
+    learn.create_opt()
+    if frozen:
+        learn.freeze()
+    return learn
 
 
 def fit(
@@ -119,8 +134,12 @@ def fit(
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam",
     momentum: float | None = None,
     weight_decay: float = 0.0,
+    label_smoothing: float = 0.0,
     schedule: Literal["constant", "one_cycle"] = "constant",
     augmentation: Augmentation | None = None,
+    groups: Groups = one_group,
+    frozen: bool = False,
+    lowest_rate: float | None = None,
     mixed_precision: bool = False,
     choose: Choice = "best",
     log: Callable[[str], None] = print,
@@ -157,10 +176,19 @@ def fit(
     weight_decay : float
         L2 regularisation: `weight_decay * w` is added to the gradient, as by a penalty of half as much times
         the sum of squares (so Keras' `l2` is half of it). Biases and normalisation are left out.
+    label_smoothing : float
+        Share of the truth that is spread evenly over all classes, in the loss of training and validation.
     schedule : {"constant", "one_cycle"}
         The learning rate over the training.
     augmentation : Augmentation or None
         Of training images only.
+    groups : callable
+        From the network to the parameters to train, in groups; those of the group next to the pixels first.
+    frozen : bool
+        Train the last group alone, and, as fastai does, the batch normalisation of all.
+    lowest_rate : float or None
+        Learning rate of the first group, from which the others' rise by equal factors to `learning_rate`;
+        None gives all groups the same.
     mixed_precision : bool
         Compute in bfloat16 where that is safe; weights and results stay float32.
     choose : {"best", "last"}
@@ -196,15 +224,23 @@ def fit(
         "optimizer": optimizer,
         "momentum": momentum,
         "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "frozen": frozen,
     }
-    plan = {"epochs": epochs, "schedule": schedule, "mixed_precision": mixed_precision}
+    plan = {
+        "epochs": epochs,
+        "schedule": schedule,
+        "mixed_precision": mixed_precision,
+        "lowest_rate": lowest_rate,
+        "groups": [len(group) for group in groups(model)],
+    }
     changes = None if augmentation is None else asdict(augmentation)
     key = [
         torch_state.network_key(model),
         common.data_key(train, validation),
         [settings, plan, changes],
         [torch.__version__, fastai.__version__, np.__version__, torch.get_num_threads()],
-        common.code_key(__file__, batches.__file__, torch_state.__file__),
+        common.code_key(__file__, batches.__file__, callbacks.__file__, torch_state.__file__),
     ]
     path = common.checkpoint_path(checkpoint_dir, key)
     network = deepcopy(model)
@@ -212,19 +248,30 @@ def fit(
         # Around the forward pass alone: left open, it would keep copies of weights that a step has changed.
         network.forward = _autocast(device)(network.forward)
     with _memory_errors(batch_size):
-        learn = learner(network, train, validation, augmentation=augmentation, **settings)
-        learn.create_opt()
+        learn = learner(network, train, validation, augmentation=augmentation, groups=groups, **settings)
         record = Record(path, torch_state.state(learn), epochs=epochs, log=log)
-        _train(learn, record, schedule)
+        _train(learn, record, schedule, lowest_rate)
     kept = record.state.best if choose == "best" else record.state.model
     _place(model, device).load_state_dict(torch_state.tensors(kept))
     return record.fit(choose)
 
 
-def predict_probabilities(model: nn.Module, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
+def predict_probabilities(
+    model: nn.Module, images: np.ndarray, *, batch_size: int = 256, views: Tensor | None = None
+) -> np.ndarray:
     """Return class probabilities, shape (N, K) float32, for images (N, H, W) or clips (N, T, H, W), uint8.
 
     On the device that the network is on, in evaluation mode, whatever mode it is in before and after.
+
+    Parameters
+    ----------
+    model : nn.Module
+    images : ndarray of uint8
+    batch_size : int
+        Images at once.
+    views : Tensor of float32, shape (V, 2, 3), or None
+        Of each image the mean of the probabilities over these views, such as `batches.ten_crop()`; images
+        alone. None looks once, at the whole image.
     """
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
@@ -232,18 +279,23 @@ def predict_probabilities(model: nn.Module, images: np.ndarray, *, batch_size: i
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             batch = torch.tensor(np.ascontiguousarray(images[start : start + batch_size]), device=device)
-            logits = model(batch.unsqueeze(1).float()).float()
-            parts.append(functional.softmax(logits, dim=1).cpu().numpy())
+            batch = batch.unsqueeze(1).float()
+            looks = (
+                [batch] if views is None else [warp(batch, view.expand(len(batch), 2, 3)) for view in views]
+            )
+            said = [functional.softmax(model(look).float(), dim=1) for look in looks]
+            parts.append(torch.stack(said).mean(dim=0).cpu().numpy())
     model.train(was_training)
     return np.concatenate(parts)
 
 
-def _train(learn: Learner, record: Record, schedule: str) -> None:
+def _train(learn: Learner, record: Record, schedule: str, lowest_rate: float | None) -> None:
     torch_state.restore(learn, record.state)
-    progress = _Progress(record, learning_rate=learn.lr)
+    progress = Progress(record, learning_rate=learn.lr)
     run = learn.fit if schedule == "constant" else learn.fit_one_cycle
+    rates = learn.lr if lowest_rate is None else slice(lowest_rate, learn.lr)
     with learn.no_logging():
-        run(record.epochs, cbs=[progress], start_epoch=record.resumed_from)
+        run(record.epochs, rates, cbs=[progress], start_epoch=record.resumed_from)
     if progress.diverged is not None:
         raise progress.diverged
 
@@ -256,70 +308,8 @@ def _place(model: nn.Module, device: str) -> nn.Module:
     return model.to(device, memory_format=torch.channels_last)
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.float(), labels)
-
-
-class _Reseed(Callback):
-    # Dropout draws from the global random state, which is in no checkpoint: it starts anew with every epoch.
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def before_epoch(self) -> None:
-        self.dls.train.epoch = self.epoch
-        torch.manual_seed(common.epoch_seed(self._seed, self.epoch))
-
-
-class _Pass:
-    # Means over all images: fastai's own training loss is a running average that favours the last batches.
-    def __init__(self) -> None:
-        self._start, self._images, self._loss, self._hits = time.perf_counter(), 0, 0.0, 0
-
-    def add(self, loss: float, logits: Tensor, labels: Tensor) -> None:
-        self._images += len(labels)
-        self._loss += loss * len(labels)
-        self._hits += int((logits.argmax(dim=1) == labels).sum())
-
-    def measured(self) -> Measured:
-        seconds = time.perf_counter() - self._start
-        return Measured(self._loss / self._images, self._hits / self._images, seconds)
-
-
-class _Progress(Callback):
-    order = Recorder.order + 1
-
-    def __init__(self, record: Record, *, learning_rate: float) -> None:
-        self._record, self._rate = record, learning_rate
-        self.diverged: TrainingDiverged | None = None
-
-    def before_train(self) -> None:
-        self._pass = _Pass()
-
-    def before_validate(self) -> None:
-        self._pass = _Pass()
-
-    def after_loss(self) -> None:
-        loss = self.loss.item()
-        if self.training and not np.isfinite(loss):
-            # Raised by `_train`: before an error of a callback fastai puts a preface of its own.
-            self.diverged = TrainingDiverged.at(
-                loss=loss, epoch=self.epoch + 1, batch=self.iter + 1, learning_rate=self._rate
-            )
-            raise CancelFitException
-        self._pass.add(loss, self.pred, *self.yb)
-
-    def after_train(self) -> None:
-        self._trained = self._pass.measured()
-
-    def after_validate(self) -> None:
-        validated, state = self._pass.measured(), torch_state.state(self.learn)
-        self._record.end_epoch(
-            self._trained,
-            validated,
-            images=len(self.dls.train.dataset),
-            model=state.model,
-            optimizer=state.optimizer,
-        )
+def _loss(logits: Tensor, labels: Tensor, *, label_smoothing: float) -> Tensor:
+    return functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
 
 
 def _autocast(device: str) -> torch.autocast:

@@ -1,0 +1,92 @@
+"""A small residual network for 48-pixel faces that two processor cores can train in an hour, in PyTorch.
+
+After K. He et al., *Deep residual learning for image recognition* (CVPR 2016), with one basic block for each
+width, and with an average before the 1x1 convolution of a shortcut that halves the map, so that no pixel is
+skipped: T. He et al., *Bag of tricks for image classification with convolutional neural networks* (CVPR
+2019), ResNet-D. Widths are ours: with them a training step of 128 images takes a third of a second on two
+cores in bfloat16, half of what a ResNet-18 of the same form takes.
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fer_utils.models.layers import Scale, he
+
+STEM = 32
+WIDTHS = (64, 128, 256, 384)
+"""Channels of the blocks; all but the first halve the map."""
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions with batch normalisation, and a way around them."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = he(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = he(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False))
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut = _shortcut(inputs, outputs, stride)
+        self.relu = nn.ReLU()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps, shape (N, outputs, H / stride, W / stride), of (N, inputs, H, W)."""
+        inner = functional.relu(self.norm1(self.conv1(maps)))
+        return self.relu(self.norm2(self.conv2(inner)) + self.shortcut(maps))
+
+
+def build(*, n_classes: int, seed: int, dropout: float = 0.3) -> nn.Sequential:
+    """Build the network: 3.6 million parameters.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of logits.
+    seed : int
+        The same seed gives the same weights, whatever was built before.
+    dropout : float
+        Rate on the averages that the logits are computed from.
+
+    Returns
+    -------
+    nn.Sequential
+        `pictures`, `body` and `head`. Gray images of 0 to 255, uint8 or float, shape (N, 1, H, W), to
+        logits, shape (N, `n_classes`). The map is halved four times: 48 pixels end in 3x3. On the CPU, in
+        training mode.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        body: OrderedDict[str, nn.Module] = OrderedDict(
+            stem=_convolution(1, STEM, stride=1), halving=_convolution(STEM, WIDTHS[0], stride=2)
+        )
+        inputs = WIDTHS[0]
+        for number, width in enumerate(WIDTHS, start=1):
+            body[f"block{number}"] = Block(inputs, width, stride=1 if number == 1 else 2)
+            inputs = width
+        head = OrderedDict(
+            average=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            dropout=nn.Dropout(dropout),
+            logits=nn.Linear(inputs, n_classes),
+        )
+        parts = OrderedDict(pictures=Scale(), body=nn.Sequential(body), head=nn.Sequential(head))
+        return nn.Sequential(parts)
+
+
+def _convolution(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
+    convolution = he(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
+    return nn.Sequential(OrderedDict(conv=convolution, norm=nn.BatchNorm2d(outputs), relu=nn.ReLU()))
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if stride > 1:
+        layers["average"] = nn.AvgPool2d(stride)
+    layers["conv"] = he(nn.Conv2d(inputs, outputs, 1, bias=False))
+    layers["norm"] = nn.BatchNorm2d(outputs)
+    return nn.Sequential(layers)

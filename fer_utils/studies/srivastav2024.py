@@ -1,0 +1,236 @@
+"""The two stages of srivastav2024: a new head on a frozen body, then all layers, each with its own rates."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor, nn
+
+from fer_utils.data import FaceSet
+from fer_utils.models import transfer
+from fer_utils.models.imagenet import imagenet_weights
+from fer_utils.papers import load_paper
+from fer_utils.params import FastaiTransfer
+from fer_utils.predictions import Predictions
+from fer_utils.splits import Split
+from fer_utils.training import fastai_fit, torch_state
+from fer_utils.training.batches import Augmentation, Batches
+from fer_utils.training.common import Fit, epoch_seed
+from fer_utils.training.rates import RateFinder, find_rates, spread
+from fer_utils.weights import IMAGENET, NONE, read_weights
+
+GROUPS = 3
+"""Of layers, as `transfer.layer_groups` makes them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of the two trainings.
+
+    Attributes
+    ----------
+    fit : Fit
+    rates : list of float
+        The highest learning rate of each group of layers, the one next to the pixels first.
+    validation : Predictions
+        After the stage.
+    """
+
+    fit: Fit
+    rates: list[float]
+    validation: Predictions
+
+
+def build(params: FastaiTransfer, faces: FaceSet) -> nn.Sequential:
+    """Return the network for the classes of `faces`, its body with the weights that the parameters name.
+
+    Raises
+    ------
+    MissingData
+        For weights that are not on this machine.
+    ConfigError
+        For weights that are not those meant, or do not fit.
+    """
+    model = transfer.build(
+        params.architecture,
+        n_classes=len(faces.class_names),
+        seed=params.seed,
+        image_size=params.image_size,
+        dropout=params.dropout,
+    )
+    if params.weights == NONE:
+        return model
+    if params.weights == IMAGENET:
+        arrays = imagenet_weights(params.architecture)
+    else:
+        arrays = read_weights(params.weights, sha256=params.weights_sha256)
+    transfer.load_body(model, arrays, architecture=params.architecture)
+    return model
+
+
+def augmentation(params: FastaiTransfer) -> Augmentation | None:
+    """Return what happens to training images, or None where all of it is switched off."""
+    changes = Augmentation(params.rotation, params.crop, params.flip, params.cutout)
+    return changes if params.rotation or params.crop or params.flip or params.cutout else None
+
+
+def first_batch(params: FastaiTransfer, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first training batch as the network gets it: gray levels (N, H, W), and labels."""
+    changes = augmentation(params)
+    batches = Batches(
+        split.train, batch_size=params.batch_size, device="cpu", seed=params.seed, augmentation=changes
+    )
+    images, labels = next(iter(batches))
+    return images[:, 0].numpy(), labels.numpy()
+
+
+def rate_finder(
+    params: FastaiTransfer, model: nn.Module, split: Split, *, frozen: bool, device: str
+) -> RateFinder:
+    """Return the loss over a rising learning rate, for the head alone or for all layers; `model` stays."""
+    learn = fastai_fit.learner(
+        deepcopy(model),
+        split.train,
+        split.validation,
+        learning_rate=params.learning_rate,
+        frozen=frozen,
+        **_shared(params, device, frozen=frozen),
+    )
+    return find_rates(learn, steps=params.rate_steps)
+
+
+def highest_rate(params: FastaiTransfer, found: RateFinder, *, frozen: bool) -> float:
+    """Return the rate that `rate_rule` picks from the curve, or the one that the parameters fix."""
+    if params.rate_rule == "fixed":
+        return params.frozen_learning_rate if frozen else params.learning_rate
+    return found.suggestions[params.rate_rule]
+
+
+def train(
+    params: FastaiTransfer,
+    model: nn.Module,
+    split: Split,
+    *,
+    highest: float,
+    frozen: bool,
+    device: str,
+    log: Callable[[str], None] = print,
+) -> Stage:
+    """Train the head alone (`frozen`), or all layers, with one-cycle; `model` is changed.
+
+    The frozen stage ends with the weights of its last epoch, as one goes on in practice. The second one keeps
+    the epoch best on validation.
+    """
+    lowest = highest / params.rate_spread if params.rate_spread > 1 and not frozen else None
+    fit = fastai_fit.fit(
+        model,
+        split.train,
+        split.validation,
+        epochs=params.frozen_epochs if frozen else params.epochs,
+        learning_rate=highest,
+        lowest_rate=lowest,
+        schedule="one_cycle",
+        frozen=frozen,
+        mixed_precision=params.mixed_precision,
+        checkpoint_dir=params.checkpoints,
+        choose="last" if frozen else "best",
+        log=log,
+        **_shared(params, device, frozen=frozen),
+    )
+    rates = [highest] if frozen else spread(highest, lowest, groups=GROUPS)
+    return Stage(fit, rates, predict(model, split.validation))
+
+
+def predict(model: nn.Module, faces: FaceSet, *, views: Tensor | None = None) -> Predictions:
+    """Return class probabilities for `faces`, from one look or as the mean of several views."""
+    said = fastai_fit.predict_probabilities(model, faces.images, views=views)
+    return Predictions(faces.sample_id, faces.labels, said, faces.class_names)
+
+
+def arrays(model: nn.Module) -> dict[str, np.ndarray]:
+    """Return the network's weights by name; a run on other data can start from its body."""
+    return torch_state.arrays(model)
+
+
+def selection(params: FastaiTransfer, stages: Mapping[str, Stage]) -> str:
+    """Return how the weights were chosen, as `protocol.selection` states it."""
+    fit = stages["unfrozen"].fit
+    frozen = f"{params.frozen_epochs} epochs with a frozen body, then " if "frozen" in stages else ""
+    return f"{frozen}epoch {fit.best_epoch} of {params.epochs}, best on validation"
+
+
+def cascade(model: nn.Sequential, *, most: int = 5) -> list[str]:
+    """Return where weights are drawn anew from, for the randomisation check: from the head down the body."""
+    parts = [name for name, part in model.body.named_children() if list(part.parameters())]
+    chosen = np.linspace(len(parts) - 1, 0, min(most, len(parts))).round().astype(int)
+    return ["head", *(f"body.{parts[number]}" for number in chosen)]
+
+
+def epoch_table(fit: Fit) -> pd.DataFrame:
+    """Return the epochs as Tables 1 and 2 print them: train_loss, valid_loss, error_rate, accuracy, time."""
+    history = fit.history
+    seconds = (history["seconds"] + history["validation_seconds"]).round().astype(int)
+    columns = {
+        "train_loss": history["loss"],
+        "valid_loss": history["val_loss"],
+        "error_rate": 1 - history["val_accuracy"],
+        "accuracy": history["val_accuracy"],
+        "time": [f"{value // 60:02d}:{value % 60:02d}" for value in seconds],
+    }
+    return pd.DataFrame(columns).set_axis(history["epoch"] - 1, axis="index").rename_axis("epoch")
+
+
+def beside_tables(stages: Mapping[str, Stage]) -> pd.DataFrame:
+    """Return the printed accuracies and losses on validation beside those of the stages that were trained.
+
+    Columns printed and measured. The printed ones are of a split and a network that the paper does not name.
+    """
+    paper = load_paper("srivastav2024")
+    frozen, whole = stages.get("frozen"), stages.get("unfrozen")
+    rows = {
+        "Table 1: frozen, last epoch, error_rate": (
+            paper.cell("Table 1", "epoch 9 / error_rate").value,
+            1 - _last(frozen, "val_accuracy"),
+        ),
+        "Table 2: unfrozen, last epoch, accuracy": (
+            paper.cell("Table 2", "epoch 24 / accuracy").value,
+            _last(whole, "val_accuracy"),
+        ),
+        "Table 2: unfrozen, best printed epoch, accuracy": (
+            paper.cell("Table 2", "epoch 22 / accuracy").value,
+            np.nan if whole is None else whole.fit.history["val_accuracy"].max(),
+        ),
+        "Table 2: unfrozen, last epoch, train_loss": (
+            paper.cell("Table 2", "epoch 24 / train_loss").value,
+            _last(whole, "loss"),
+        ),
+        "Table 2: unfrozen, last epoch, valid_loss": (
+            paper.cell("Table 2", "epoch 24 / valid_loss").value,
+            _last(whole, "val_loss"),
+        ),
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["printed", "measured"])
+
+
+def _last(stage: Stage | None, column: str) -> float:
+    return np.nan if stage is None else float(stage.fit.history[column].iloc[-1])
+
+
+def _shared(params: FastaiTransfer, device: str, *, frozen: bool) -> dict[str, Any]:
+    # With one stream of random numbers the second stage would see the first one's very batches again, dropout
+    # included, and would look as if it knew them.
+    seed = epoch_seed(params.seed, params.frozen_epochs) if frozen else params.seed
+    return {
+        "batch_size": params.batch_size,
+        "seed": seed,
+        "device": device,
+        "optimizer": params.optimizer,
+        "momentum": params.momentum,
+        "weight_decay": params.l2,
+        "label_smoothing": params.label_smoothing,
+        "augmentation": augmentation(params),
+        "groups": transfer.layer_groups(params.architecture),
+    }

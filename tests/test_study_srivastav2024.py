@@ -1,0 +1,151 @@
+"""srivastav2024's two stages go from parameters to predictions; what starts them is never in doubt."""
+
+import numpy as np
+import pytest
+
+from fer_utils.data import MissingData
+from fer_utils.data.synthetic import synthetic_faces
+from fer_utils.files import ConfigError, sha256_of
+from fer_utils.params import FastaiTransfer, notebook_defaults
+from fer_utils.splits import Split, official_split
+
+
+@pytest.fixture(scope="module")
+def study():
+    """Import late: collecting this file must not start torch in every test process."""
+    from fer_utils.studies import srivastav2024
+    from fer_utils.training import fastai_fit
+
+    fastai_fit.prepare(threads=1, device="cpu")
+    return srivastav2024
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return official_split(synthetic_faces(n_subjects=4, images_per_subject=14))
+
+
+@pytest.fixture
+def params(tmp_path):
+    def make(**own) -> FastaiTransfer:
+        short = {
+            "epochs": 2,
+            "frozen_epochs": 1,
+            "batch_size": 14,
+            "checkpoint_dir": str(tmp_path),
+            "rate_steps": 20,
+        }
+        return FastaiTransfer.checked(notebook_defaults("40_fastai_transfer") | short | own, where="test")
+
+    return make
+
+
+def trained(study, params, split, *, frozen, model, rate=0.01):
+    return study.train(params, model, split, highest=rate, frozen=frozen, device="cpu", log=lambda line: None)
+
+
+def same(first, second) -> bool:
+    return all(np.array_equal(array, second[name]) for name, array in first.items())
+
+
+def test_the_second_stage_goes_on_from_the_first_and_both_repeat(study, params, split):
+    p, said = params(), []
+    for _ in range(2):
+        model = study.build(p, split.train)
+        stages = {"frozen": trained(study, p, split, frozen=True, model=model)}
+        stages["unfrozen"] = trained(study, p, split, frozen=False, model=model)
+        said.append(study.predict(model, split.test).probabilities)
+    assert np.array_equal(*said)
+    assert [len(stage.fit.history) for stage in stages.values()] == [1, 2]
+    assert study.selection(p, stages).startswith("1 epochs with a frozen body, then epoch ")
+
+
+def test_the_stages_see_different_batches(study, params, split):
+    """Else the second one would know the first one's pictures and masks again."""
+    settings = [study._shared(params(), "cpu", frozen=frozen)["seed"] for frozen in (True, False)]
+    assert settings[0] != settings[1] == 0
+
+
+def test_a_stage_that_was_killed_goes_on_to_the_same_weights(study, params, split, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(line):
+        if line.startswith("epoch   1"):
+            raise Killed
+
+    whole = study.build(params(), split.train)
+    trained(study, params(), split, frozen=False, model=whole)
+    again = params(checkpoint_dir=str(tmp_path / "again"))
+    with pytest.raises(Killed):
+        study.train(
+            again, study.build(again, split.train), split, highest=0.01, frozen=False, device="cpu", log=kill
+        )
+    model = study.build(again, split.train)
+    stage = trained(study, again, split, frozen=False, model=model)
+    assert stage.fit.resumed_from == 1
+    assert same(study.arrays(whole), study.arrays(model))
+
+
+def test_the_finder_and_its_rule_leave_the_network(study, params, split):
+    p = params(rate_rule="minimum")
+    model = study.build(p, split.train)
+    before = study.arrays(model)
+    found = study.rate_finder(p, model, split, frozen=True, device="cpu")
+    assert same(before, study.arrays(model)) and all(one.requires_grad for one in model.parameters())
+    assert study.highest_rate(p, found, frozen=True) == found.suggestions["minimum"]
+    fixed = params(frozen_learning_rate=0.5, learning_rate=0.25)
+    assert [study.highest_rate(fixed, found, frozen=frozen) for frozen in (True, False)] == [0.5, 0.25]
+
+
+def test_rates_are_spread_over_the_groups_in_the_second_stage_alone(study, params, split):
+    p = params(rate_spread=100.0, epochs=1)
+    model = study.build(p, split.train)
+    assert trained(study, p, split, frozen=True, model=model).rates == [0.01]
+    second = trained(study, p, split, frozen=False, model=model)
+    assert second.rates == pytest.approx([0.0001, 0.001, 0.01])
+
+
+def test_the_epoch_table_has_the_papers_columns_and_counts_from_zero(study, params, split):
+    model = study.build(params(), split.train)
+    stage = trained(study, params(), split, frozen=False, model=model)
+    table = study.epoch_table(stage.fit)
+    assert list(table) == ["train_loss", "valid_loss", "error_rate", "accuracy", "time"]
+    assert table.index.tolist() == [0, 1]
+    np.testing.assert_allclose(table["error_rate"] + table["accuracy"], 1)
+    assert table["time"].str.fullmatch(r"\d\d:\d\d").all()
+    beside = study.beside_tables({"unfrozen": stage})
+    assert beside["printed"].round(4).tolist() == [0.3688, 0.6967, 0.7002, 0.0231, 1.5517]
+    assert beside["measured"].isna().tolist() == [True, False, False, False, False]
+
+
+def test_a_run_starts_from_the_file_with_the_right_hash_or_not_at_all(study, params, split, tmp_path):
+    from fer_utils.weights import write_weights
+
+    earlier = study.build(params(seed=9), split.train)
+    file = tmp_path / "earlier.safetensors"
+    write_weights(file, study.arrays(earlier))
+    model = study.build(params(weights=str(file), weights_sha256=sha256_of(file)), split.train)
+    assert same(study.arrays(earlier.body), study.arrays(model.body))
+    assert not same(study.arrays(earlier.head), study.arrays(model.head))
+    with pytest.raises(ConfigError, match="weights_sha256 says"):
+        study.build(params(weights=str(file), weights_sha256="0" * 64), split.train)
+    with pytest.raises(MissingData, match="or write weights: none"):
+        study.build(params(weights=str(tmp_path / "none.safetensors"), weights_sha256="0" * 64), split.train)
+
+
+def test_the_cascade_goes_from_the_head_down_to_the_first_layer(study, params, split):
+    from fer_utils import explain
+
+    model = study.build(params(), split.train)
+    names = study.cascade(model)
+    assert (names[0], names[-1]) == ("head", "body.stem")
+    order = [name for name, _ in model.named_modules()]
+    places = [order.index(name) for name in names]
+    assert places == sorted(places, reverse=True)
+    assert explain.cam_layer(model, (48, 48)) == "body.block3.relu"
+
+
+def test_the_small_net_takes_images_as_they_are(params):
+    with pytest.raises(ConfigError, match="image_size=96: small_resnet takes the images as they are"):
+        params(image_size=96)
