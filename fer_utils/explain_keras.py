@@ -14,7 +14,7 @@ import numpy as np
 from fer_utils.files import ConfigError
 from fer_utils.saliency import GradCAM, checked_classes, checked_map, class_activation_maps
 
-__all__ = ["GradCAM", "grad_cam", "grad_cam_plus_plus"]
+__all__ = ["GradCAM", "grad_cam", "grad_cam_plus_plus", "randomised"]
 
 Tensor = Any
 """Of the backend."""
@@ -62,6 +62,51 @@ def grad_cam_plus_plus(
     layer must end in its ReLU. Parameters, result and errors as in `grad_cam`.
     """
     return _explained("Grad-CAM++", model, images, layer, classes, batch_size)
+
+
+def randomised(model: keras.Model, *, from_layer: str, seed: int) -> keras.Model:
+    """Return a copy whose layers from `from_layer` to the last start anew.
+
+    As `explain.randomised` does for torch networks: Adebayo et al., *Sanity checks for saliency maps*
+    (NeurIPS 2018), cascading randomisation. With one seed a longer cascade repeats the new weights of a
+    shorter one.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or functional, its layers its own; left as it is.
+    from_layer : str
+        It and all that come later in `model.layers` start anew.
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        Weights as the layers' own initialisers draw them; the statistics of batch normalisation are those
+        before any image.
+
+    Raises
+    ------
+    ConfigError
+        For a layer that the network does not have.
+    """
+    names = [layer.name for layer in model.layers]
+    if from_layer not in names:
+        raise ConfigError(f"no layer {from_layer!r}; known are {', '.join(names)}")
+    start = names.index(from_layer)
+
+    def anew(layer: keras.Layer) -> keras.Layer:
+        config, place = layer.get_config(), names.index(layer.name)
+        for number, (name, value) in enumerate(config.items()):
+            # An initialiser's own seed would draw the very weights that the training started from.
+            if name.endswith("_initializer") and isinstance(value, dict) and "seed" in value["config"]:
+                value["config"]["seed"] = int(np.random.default_rng((seed, place, number)).integers(2**31))
+        return type(layer).from_config(config)
+
+    fresh = keras.models.clone_model(model, clone_function=anew)
+    for before, after in zip(model.layers[:start], fresh.layers[:start], strict=True):
+        after.set_weights(before.get_weights())
+    return fresh
 
 
 def _explained(

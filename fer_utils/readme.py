@@ -28,15 +28,18 @@ def readme_table(results: Sequence[dict], *, papers: Iterable[Paper] | None = No
 
 def readme_methods(results: Sequence[dict]) -> str:
     """Return every method measured on real data as a Markdown table, with all its seeds in one row."""
-    lines = _markdown_head("run", "accuracy", "without duplicates", "macro-F1", "seeds", "n", "training")
+    lines = _markdown_head(
+        "run", "accuracy", "without duplicates", "ten views", "macro-F1", "seeds", "n", "training"
+    )
     for result in results:
         if result.get("dataset", {}).get("source") != "real" or "accuracy" not in result.get("metrics", {}):
             continue
         metrics, members = result["metrics"], result.get("members", {})
-        distinct = result["other_metrics"].get("without_duplicates", {}).get("accuracy")
+        others = [result["other_metrics"].get(name, {}) for name in ("without_duplicates", "ten_crop")]
         cells = (
             f"`{result['run']}`", _over_seeds(result, "accuracy"),
-            with_interval(distinct) if distinct else "", _over_seeds(result, "macro_f1"),
+            *(with_interval(other["accuracy"]) if other else "" for other in others),
+            _over_seeds(result, "macro_f1"),
             str(len(members.get("runs", [result["run"]]))), f"{metrics['accuracy']['n']:,}",
             duration(result["compute"]["seconds"]),
         )  # fmt: skip

@@ -1,6 +1,8 @@
 """Pretrained weights: where a network's come from, and that they are the ones that were meant."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,10 @@ from fer_utils.files import ConfigError, atomic_write, project_path, sha256_of
 
 NONE, IMAGENET = "none", "imagenet"
 """What the parameter `weights` may say besides the path of a file."""
+
+
+PATIENCE = 10.0
+"""Seconds without an answer after which fetching weights is given up."""
 
 
 def read_weights(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
@@ -64,6 +70,17 @@ def missing_weights(problem: str, *, put: Path) -> MissingData:
     return MissingData(
         f"{problem}; put it at {place}, or write weights: {NONE} to start from random weights and say so"
     )
+
+
+@contextmanager
+def answer_within(seconds: float) -> Iterator[None]:
+    """Let no connection wait longer for an answer: frameworks that fetch weights set no limit themselves."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def initialisation(weights: str, *, sha256: str) -> str:

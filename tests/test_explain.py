@@ -495,6 +495,32 @@ def test_layers_are_described_in_the_order_in_which_they_run(explain):
     assert table.loc["total", "parameters"] == table["parameters"].iloc[:-1].sum()
 
 
+def test_a_container_can_be_described_as_one_row(explain, torch):
+    inner = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+    network = torch.nn.Sequential(OrderedDict(pixels=pixels(), body=inner, pool=torch.nn.MaxPool2d(2)))
+    table = explain.describe_layers(network, (SIDE, SIDE), depth=1)
+    assert table.index.tolist() == ["pixels", "body", "pool", "total"]
+    assert table.loc["body"].tolist() == ["Sequential", f"4×{SIDE - 2}×{SIDE - 2}", 40]
+    whole = explain.describe_layers(network, (SIDE, SIDE), depth=2)
+    assert whole.index.tolist() == ["pixels", "body.0", "body.1", "pool", "total"]
+    assert whole.loc["total", "parameters"] == table.loc["total", "parameters"] == 40
+
+
+def test_the_layer_for_maps_is_the_last_activation_that_is_large_enough(explain, torch):
+    def halved(times: int):
+        blocks = [
+            layer
+            for _ in range(times)
+            for layer in (torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2))
+        ]
+        return torch.nn.Sequential(pixels(), *blocks)
+
+    assert explain.cam_layer(halved(5), (48, 48)) == "11"  # 6x6; the next is 3x3
+    assert explain.cam_layer(halved(5), (96, 96)) == "14"
+    with pytest.raises(ConfigError, match="no ReLU has a map of 6x6 or more for images of 5x5 pixels"):
+        explain.cam_layer(halved(1), (5, 5))
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 CLASSES = ("angry", "happy", "sad", "surprise")

@@ -169,3 +169,56 @@ def test_looking_leaves_no_trace(look, method):
     assert all(np.array_equal(was, now) for was, now in zip(before, network.get_weights(), strict=True))
     np.testing.assert_array_equal(network.predict_on_batch(striped_images()[..., None]), answer)
     assert not any("call" in vars(layer) for layer in network.layers)
+
+
+# --- a network that has forgotten ----------------------------------------------------------------------
+
+
+def weights_by_layer(model) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
+
+
+def alike(first: dict, second: dict) -> set[str]:
+    return {
+        name
+        for name in first
+        if all(np.array_equal(*pair) for pair in zip(first[name], second[name], strict=True))
+    }
+
+
+def branched():
+    """Return a small functional network with seeded initialisers, normalisation and a way around a layer."""
+    import keras
+    from keras import layers
+
+    image = layers.Input((12, 12, 1))
+    first = layers.Conv2D(
+        3, 3, padding="same", name="first", kernel_initializer=keras.initializers.HeNormal(1)
+    )(image)
+    second = layers.Conv2D(3, 3, padding="same", name="second")(layers.BatchNormalization(name="norm")(first))
+    mean = layers.GlobalAveragePooling2D()(layers.Add()([first, second]))
+    return keras.Model(image, layers.Dense(2, name="end")(mean))
+
+
+def test_from_a_layer_on_weights_start_anew_and_the_network_itself_stays(explain_keras):
+    model = branched()
+    before = weights_by_layer(model)
+    fresh = weights_by_layer(explain_keras.randomised(model, from_layer="second", seed=0))
+    assert alike(before, fresh) == {"first", "norm"}
+    assert alike(before, weights_by_layer(model)) == set(before)
+
+
+def test_a_longer_cascade_repeats_the_new_weights_of_a_shorter_one(explain_keras):
+    model = branched()
+    short, long = (
+        weights_by_layer(explain_keras.randomised(model, from_layer=name, seed=3))
+        for name in ("end", "first")
+    )
+    assert "end" in alike(short, long)
+    # A seed of the initialiser's own must not bring the first start back.
+    assert not {"first", "second"} & alike(weights_by_layer(model), long)
+
+
+def test_a_layer_to_start_anew_from_that_is_not_there_is_named(explain_keras):
+    with pytest.raises(ConfigError, match="no layer 'third'; known are"):
+        explain_keras.randomised(branched(), from_layer="third", seed=0)

@@ -14,6 +14,7 @@ from fer_utils.schema import check_results
 
 REFERENCE = PROJECT / "reports" / "reference"
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions.npz"))
+TEN_VIEWS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions_ten_crop.npz"))
 RESULTS = sorted(path.parent.name for path in REFERENCE.glob("*/results.json"))
 DRAWN = {"30_cnn3d_smic", "20_hybrid_hog_cnn--frames"}
 """Runs on synthetic clips, because real ones are given to researchers on request only."""
@@ -33,6 +34,20 @@ def test_metrics_are_what_the_predictions_give(run):
         assert record["ci95"] == pytest.approx(stored["ci95"], abs=1e-9)
     for measured, stored in zip(again.per_class, results["per_class"], strict=True):
         assert measured == pytest.approx(stored)
+
+
+@pytest.mark.parametrize("run", TEN_VIEWS)
+def test_what_ten_views_gave_can_be_computed_again_too(run):
+    again = Predictions.load(REFERENCE / run / "predictions_ten_crop.npz")
+    stored = read_json(REFERENCE / run / "results.json")["other_metrics"]["ten_crop"]
+    assert evaluate(again).metrics["accuracy"] == pytest.approx(stored["accuracy"])
+    once = Predictions.load(REFERENCE / run / "predictions.npz")
+    assert np.array_equal(again.sample_id, once.sample_id) and np.array_equal(again.truth, once.truth)
+
+
+def test_ten_views_stand_in_the_results_where_their_predictions_are_kept():
+    told = [run for run in RUNS if "ten_crop" in read_json(REFERENCE / run / "results.json")["other_metrics"]]
+    assert told == TEN_VIEWS
 
 
 @pytest.mark.parametrize("run", RUNS)

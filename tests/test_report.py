@@ -428,17 +428,18 @@ def test_a_mean_over_seeds_says_so_with_its_spread_and_the_command_of_one_of_the
 
 
 def test_the_readme_lists_every_method_on_real_data_with_its_seeds():
-    text = readme_methods(
-        [merged(), study("10_baseline_cnn--alone"), study("x", source="synthetic"), not_run()]
-    )
+    alone = study("10_baseline_cnn--alone")
+    alone["other_metrics"]["ten_crop"] = {"accuracy": {"value": 0.6, "ci95": [0.5, 0.7], "n": 3534}}
+    text = readme_methods([merged(), alone, study("x", source="synthetic"), not_run()])
     head, _, *rows = text.splitlines()
-    assert head == "| run | accuracy | without duplicates | macro-F1 | seeds | n | training |"
+    assert head == "| run | accuracy | without duplicates | ten views | macro-F1 | seeds | n | training |"
     assert [row.split(" | ")[0] for row in rows] == [
         "| `10_baseline_cnn--kumar2021`",
         "| `10_baseline_cnn--alone`",
     ]
     assert "| 0.562 [0.545, 0.578], sd 0.004 |" in rows[0] and "| 3 |" in rows[0]
     assert "| 0.562 [0.545, 0.578] |" in rows[1] and "| 1 |" in rows[1]
+    assert "| 0.600 [0.500, 0.700] |" in rows[1] and "0.600" not in rows[0]
 
 
 def test_the_readme_sets_protocols_side_by_side_and_names_each_leak():

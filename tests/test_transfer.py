@@ -215,3 +215,14 @@ def test_without_the_right_file_the_run_is_not_run(torch_folder, tmp_path, publi
     assert said.startswith(f"weights='imagenet': {name} is not here and cannot be fetched")
     assert f"put it at {torch_folder / name}" in said
     assert not torch_folder.exists() or not list(torch_folder.iterdir())
+
+
+def test_a_damaged_file_in_torchs_folder_is_not_used(torch_folder, tmp_path, published, monkeypatch):
+    from fer_utils.models.imagenet import imagenet_weights
+
+    source = stored(tmp_path / "server", published)
+    publish(monkeypatch, source.as_uri())
+    imagenet_weights("resnet18")
+    (torch_folder / source.name).write_bytes(source.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match=r"its SHA-256 does not begin with \w{8}; delete it and run again"):
+        imagenet_weights("resnet18")

@@ -1,25 +1,17 @@
 """Weights that torchvision's networks were trained to on ImageNet, as they are published."""
 
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision.models
 
-from fer_utils.weights import missing_weights
-
-TIMEOUT = 20
-"""Seconds that the network may take to answer before the run is `not_run`."""
+from fer_utils.files import ConfigError, sha256_of
+from fer_utils.weights import PATIENCE, answer_within, missing_weights
 
 
 def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     """Return the arrays of torchvision's first ImageNet weights, from torch's folder or from the network.
-
-    The published file name ends in the beginning of its SHA-256; a file that differs is not used. It is read
-    as weights alone.
 
     Parameters
     ----------
@@ -29,26 +21,26 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     Raises
     ------
     MissingData
-        When the file is neither in torch's folder nor to be had, or is damaged; it says where to put it.
+        When the file is neither in torch's folder nor to be had; it says where to put it.
+    ConfigError
+        When the file there is another one: its published name ends in the beginning of its SHA-256.
     """
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    start = file.stem.rsplit("-", 1)[-1]
+    if not file.is_file():
+        _fetch(url, file, start)
+    if not sha256_of(file).startswith(start):
+        raise ConfigError(f"{file}: its SHA-256 does not begin with {start}; delete it and run again")
+    stored = torch.load(file, map_location="cpu", weights_only=True)
+    return {name: array.numpy() for name, array in stored.items()}
+
+
+def _fetch(url: str, file: Path, start: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _answer_within(TIMEOUT):
-            arrays = torch.hub.load_state_dict_from_url(
-                url, progress=False, check_hash=True, map_location="cpu", weights_only=True
-            )
-    except Exception as error:  # no network, no such page, a wrong hash, half a file: the same remedy for all
+        with answer_within(PATIENCE):
+            torch.hub.download_url_to_file(url, str(file), hash_prefix=start, progress=False)
+    except (OSError, RuntimeError) as error:  # no network, no such page; a wrong hash
         problem = f"weights='imagenet': {file.name} is not here and cannot be fetched ({error})"
         raise missing_weights(problem, put=file) from error
-    return {name: array.numpy() for name, array in arrays.items()}
-
-
-@contextmanager
-def _answer_within(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

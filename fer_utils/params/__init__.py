@@ -16,6 +16,7 @@ from fer_utils.params.notebooks import (
 )
 from fer_utils.params.stills import BaselineCNN, DataPrep, FaceParameters, HybridHogCNN, Training
 from fer_utils.params.summary import Summary
+from fer_utils.params.transfer import FastaiTransfer, KerasTransfer
 
 __all__ = [
     "DEFAULTS_CELL",
@@ -25,7 +26,9 @@ __all__ = [
     "Cnn3dSmic",
     "DataPrep",
     "FaceParameters",
+    "FastaiTransfer",
     "HybridHogCNN",
+    "KerasTransfer",
     "PaperAudit",
     "Parameters",
     "Summary",

@@ -11,12 +11,15 @@ from fer_utils.params.base import Parameters, assignments, nearest
 from fer_utils.params.clips import Cnn3dSmic
 from fer_utils.params.stills import BaselineCNN, DataPrep, HybridHogCNN
 from fer_utils.params.summary import Summary
+from fer_utils.params.transfer import FastaiTransfer, KerasTransfer
 
 NOTEBOOKS: dict[str, type[Parameters]] = {
     "00_data_prep": DataPrep,
     "10_baseline_cnn": BaselineCNN,
     "20_hybrid_hog_cnn": HybridHogCNN,
     "30_cnn3d_smic": Cnn3dSmic,
+    "40_fastai_transfer": FastaiTransfer,
+    "41_keras_transfer": KerasTransfer,
     "60_paper_audit": PaperAudit,
     "90_summary": Summary,
 }

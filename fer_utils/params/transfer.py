@@ -1,4 +1,4 @@
-"""The notebook 40_fastai_transfer: a body that may be pretrained, first with a new head, then as a whole."""
+"""The notebooks about transfer, 40 and 41: a body that may be pretrained, under a new head."""
 
 from typing import Literal, Self
 
@@ -8,22 +8,28 @@ from fer_utils.params.base import Count, Positive, Rate
 from fer_utils.params.stills import StillSplit, Training
 
 
-class FastaiTransfer(Training):
-    """40_fastai_transfer; `learning_rate` and `epochs` are those of the second stage, all layers unfrozen."""
+class Transfer(Training):
+    """What both have; `learning_rate` and `epochs` are those of the second stage."""
 
     split_by: StillSplit
-    architecture: Literal["small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
     image_size: Count
     weights: str = Field(min_length=1)
     weights_sha256: str = Field(pattern="^([0-9a-fA-F]{64})?$")
     dropout: Rate
+    l2: float = Field(ge=0)
+    frozen_learning_rate: Positive
+    cam_images: Count
+
+
+class FastaiTransfer(Transfer):
+    """40_fastai_transfer."""
+
+    architecture: Literal["small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
     rate_rule: Literal["fixed", "steep", "valley", "minimum"]
     rate_steps: int = Field(ge=20)
     frozen_epochs: int = Field(ge=0)
-    frozen_learning_rate: Positive
     rate_spread: float = Field(ge=1)
     momentum: Rate
-    l2: float = Field(ge=0)
     label_smoothing: Rate
     rotation: float = Field(ge=0, le=180)
     crop: float = Field(ge=0, le=0.5)
@@ -31,7 +37,6 @@ class FastaiTransfer(Training):
     cutout: Rate
     mixed_precision: bool
     ten_crop: bool
-    cam_images: Count
 
     @model_validator(mode="after")
     def _size_is_used(self) -> Self:
@@ -40,3 +45,18 @@ class FastaiTransfer(Training):
                 f"image_size={self.image_size}: small_resnet takes the images as they are; leave it at 48"
             )
         return self
+
+
+class KerasTransfer(Transfer):
+    """41_keras_transfer."""
+
+    picture_size: Count
+    architecture: Literal["mobilenetv2"]
+    alpha: Positive
+    frozen_epochs: Count
+    fine_tune_from: str = Field(min_length=1)
+    batch_norm: Literal["inference", "training"]
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`, the size of the pictures among them."""
+        return super().data() | {"image_size": self.picture_size}
