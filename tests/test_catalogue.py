@@ -233,6 +233,17 @@ def test_an_image_size_out_of_range_is_refused_before_anything_is_read(tmp_path,
         load_faces(dataset, data_path=tmp_path / "absent", image_size=size)
 
 
+@pytest.mark.parametrize("dataset", [name for name, known in FACE_DATA.items() if known.any_size])
+@pytest.mark.parametrize("size", [7, 1025])
+def test_each_reader_of_pictures_refuses_an_image_size_out_of_range_in_the_same_words(
+    tmp_path, dataset, size
+):
+    contents = {"rafdb": RAFDB, "ckplus": CKPLUS, "jaffe": JAFFE, "folder": {"happy/1.png": PNG}}
+    path = unzipped(tmp_path / "raw", contents[dataset])
+    with pytest.raises(ConfigError, match=f"image_size={size}: use 8 to 1024 pixels"):
+        FACE_DATA[dataset].read(path, image_size=size, on_bad_rows="error")
+
+
 def test_every_dataset_but_the_synthetic_one_has_its_reader_and_unknown_ones_are_refused():
     assert set(DATASETS) == {"synthetic", *FACE_DATA, *JOINED}
     assert all(set(names) <= set(FACE_DATA) and name == "+".join(names) for name, names in JOINED.items())

@@ -85,6 +85,16 @@ def test_a_mapping_moves_classes_that_the_names_do_not():
         combine(sets, class_names=FER7, mapping={"bored": "tired"})
 
 
+def test_a_class_is_found_by_the_very_name_that_is_asked_for_before_its_canonical_one():
+    sets = [faces("mine", [0, 1], ("anger", "joy")), faces("yours", [0, 1], ("anger", "happy"))]
+    as_spelt = combine(sets, class_names=("anger", "happy"))
+    assert shown(as_spelt) == ["anger", "happy", "anger", "happy"]
+    assert [note for note in as_spelt.notes if "anger" in note] == []
+    assert shown(combine(sets, class_names=FER7)) == ["angry", "happy", "angry", "happy"]
+    both = combine([faces("mine", [0, 1], ("anger", "angry"))], class_names=("angry", "anger"))
+    assert shown(both) == ["anger", "angry"]
+
+
 def test_people_of_two_sets_are_not_one_and_the_unknown_stay_unknown():
     some = faces("a", [0, 1], subject=np.array(["S1", ""]))
     both = combine([some, faces("b", [0], subject=np.array(["S1"]))], class_names=FER7)

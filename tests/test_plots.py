@@ -392,6 +392,19 @@ def test_mean_maps_lie_over_the_faces_of_their_class_and_synthetic_ones_are_call
     assert "synthetic" not in words(plots.mean_maps(real, maps_of(real), bands={"brow": (0.25, 0.5)}))
 
 
+def test_all_zero_maps_are_left_out_of_the_mean_and_the_title_says_so():
+    toy, maps = faces(), maps_of(faces())
+    maps.maps[np.flatnonzero(toy.labels == 1)[:9]] = 0
+    maps.maps[toy.labels == 2] = 0
+    axes = plots.mean_maps(toy, maps, bands={}).axes
+    titles = [ax.get_title(loc="center").partition(", ")[2] for ax in axes]
+    assert titles == ["n = 30", "n = 10", "n = 1 of 10", "n = 0 of 10"]
+    heat = [np.asarray(ax.images[1].get_array()) for ax in axes[1:]]
+    (only,) = maps.maps[(toy.labels == 1) & maps.maps.any(axis=(1, 2))]
+    np.testing.assert_allclose(heat[1] / heat[1].max(), only / only.max())
+    assert not heat[2].any()
+
+
 def test_a_class_is_a_row_of_pictures_beside_their_maps_and_a_missing_one_leaves_room_empty():
     toy = faces().take(np.array([0, 3, 1]))
     masks = np.zeros(toy.images.shape, bool)

@@ -18,6 +18,7 @@ from fer_utils.data.quality import (
     shared_with,
 )
 from fer_utils.files import ConfigError
+from fer_utils.papers import load_paper
 from fer_utils.params.stills import StillSplit
 from fer_utils.splits import (
     CLIPS_SHARED,
@@ -35,7 +36,15 @@ from fer_utils.splits import (
 )
 
 
-def faces(split: list[str], *, labels=None, images=None, subject=None, name="fer2013") -> FaceSet:
+def faces(
+    split: list[str],
+    *,
+    labels=None,
+    images=None,
+    subject=None,
+    name="fer2013",
+    class_names=("happy", "sad"),
+) -> FaceSet:
     n = len(split)
     return FaceSet(
         name=name,
@@ -44,11 +53,18 @@ def faces(split: list[str], *, labels=None, images=None, subject=None, name="fer
         if images is None
         else images,
         labels=np.arange(n) % 2 if labels is None else np.array(labels),
-        class_names=("happy", "sad"),
+        class_names=class_names,
         split=np.array(split),
         sample_id=np.array([f"i{number:03d}" for number in range(n)]),
         subject=subject if subject is None else np.array(subject),
     )
+
+
+FER2013 = {
+    **{"angry": 4_953, "disgust": 547, "fear": 5_121, "happy": 8_989},
+    **{"sad": 6_077, "surprise": 4_002, "neutral": 6_198},
+}
+"""Class -> its images, all parts together."""
 
 
 def test_the_official_split_of_fer2013_is_taken_as_it_is_and_named():
@@ -198,6 +214,55 @@ def test_each_of_two_joined_sets_is_split_by_itself_and_is_in_all_three_parts():
     assert both.subject_independent is None and stills_leak(both, by="official") == "none"
 
 
+PARTS = ["train"] * 40 + ["validation"] * 10 + ["test"] * 10
+SHARED = np.resize(["a", "b"], 60)
+"""Every person is in every part."""
+APART = np.repeat(["a", "b", "c"], [40, 10, 10])
+
+
+@pytest.mark.parametrize(
+    ("subject", "other", "independent", "leak"),
+    [
+        (APART, APART, True, "none"),
+        (APART, None, None, "none"),
+        (SHARED, None, False, SUBJECTS_SHARED),
+        (None, SHARED, False, SUBJECTS_SHARED),
+        (APART, SHARED, False, SUBJECTS_SHARED),
+    ],
+)
+def test_people_on_both_sides_of_one_joined_set_are_said_whatever_is_known_of_the_other(
+    subject, other, independent, leak
+):
+    split = official_split(joined(faces(PARTS, subject=subject), faces(PARTS, subject=other)))
+    assert split.subject_independent is independent
+    assert stills_leak(split, by="official") == leak
+    by_chance = random_split(joined(faces(PARTS, subject=subject), faces(PARTS, subject=other)), seed=0)
+    assert by_chance.subject_independent is (None if subject is None and other is None else False)
+
+
+@pytest.mark.parametrize(
+    ("subject", "independent", "leak"),
+    [(np.repeat([*"abcdef"], 10), None, "none"), (None, None, RANDOM_SHARED)],
+)
+def test_the_leak_of_joined_sets_is_that_of_the_worst_one(subject, independent, leak):
+    # One with parts and nobody known beside one without parts, whose people may be known.
+    without_parts = faces(["unassigned"] * 60, subject=subject)
+    split = official_split(joined(without_parts, faces(PARTS)), seed=0)
+    assert split.subject_independent is independent
+    assert stills_leak(split, by="official") == leak
+    worst = official_split(joined(without_parts, faces(PARTS, subject=SHARED)), seed=0)
+    assert worst.subject_independent is False
+    assert stills_leak(worst, by="official") == (SUBJECTS_SHARED if leak == "none" else leak)
+    assert stills_leak(random_split(joined(without_parts, faces(PARTS)), seed=0), by="random_80_20") == (
+        RANDOM_SHARED
+    )
+
+
+def test_a_folder_with_a_plus_in_its_name_is_judged_as_one_set():
+    split = split_stills(faces(PARTS, subject=SHARED, name="mine+yours"))
+    assert split.subject_independent is False and stills_leak(split, by="official") == SUBJECTS_SHARED
+
+
 def test_a_class_that_one_of_the_joined_sets_lacks_is_no_problem_but_a_part_without_it_is():
     happy = faces(["train"] * 4 + ["test"] * 2, labels=[0] * 6)
     rest = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
@@ -266,11 +331,27 @@ def test_a_random_split_repeats_with_its_seed_and_does_not_ask_for_the_official_
 
 
 def test_a_random_split_is_not_stratified_and_counts_fer2013_as_srivastav2024_does():
-    whole = faces(["train"] * 35_887, images=np.zeros((35_887, 1, 1), np.uint8))
-    sad = [int(random_split(whole, seed=seed).test.labels.sum()) for seed in range(8)]
+    counts = [*FER2013.values()]
+    whole = faces(
+        ["train"] * sum(counts),
+        labels=np.repeat(np.arange(7), counts),
+        images=np.zeros((sum(counts), 1, 1), np.uint8),
+        class_names=tuple(FER2013),
+    )
+    drawn = np.array([np.bincount(random_split(whole, seed=seed).test.labels) for seed in range(20)])
     split = random_split(whole, seed=0)
     assert len(split.test) == 7_177 and len(split.test) // 25 * 25 == 7_175
-    assert np.std(sad) > 10  # a stratified draw would give one number eight times
+    fig_10 = next(one for one in load_paper("srivastav2024").confusion_matrices if one.table == "Fig. 10")
+    printed = dict(zip(fig_10.class_names, map(sum, fig_10.counts), strict=True))
+    assert sum(printed.values()) == 7_175
+    expected = np.array(counts) * 7_175 / sum(counts)
+    away = np.array([printed[name] for name in FER2013]) - expected
+    # What is drawn is not put back: the counts vary by the share that is left less.
+    chi_squared = (away**2 / expected).sum() / (1 - 7_175 / sum(counts))
+    assert chi_squared == pytest.approx(9.5, abs=0.05)
+    # A stratified draw would not spread at all, and its counts would be the expected ones.
+    spread = drawn.std(axis=0)
+    assert (abs(drawn.mean(axis=0) - expected) < spread).all() and (abs(away) < 3 * spread).all()
     assert split.description == (
         "random 80/20 of all images: 7,177 of 35,887, drawn without regard to class or official part, are "
         "reported; a stratified tenth of the others chooses (seed 0)"

@@ -50,6 +50,15 @@ def in_band(chosen: FaceSet, band: str, strength: float = 1.0) -> GradCAM:
     return of(maps / maps.max(), chosen)
 
 
+def banded(chosen: FaceSet, **strength: np.ndarray | float) -> GradCAM:
+    """Return maps that are 0.1 but in the named bands: one strength for all images or one each."""
+    maps = np.full((len(chosen), 48, 48), 0.1)
+    for band, values in strength.items():
+        top, bottom = (round(48 * edge) for edge in cam.bands_of(chosen)[band])
+        maps[:, top:bottom] = np.broadcast_to(values, len(chosen))[:, None, None]
+    return of(maps / maps.max(), chosen)
+
+
 def never(images: np.ndarray) -> np.ndarray:
     """Return probabilities that do not depend on the image."""
     return np.full((len(images), 7), 1 / 7)
@@ -100,13 +109,36 @@ def test_bands_of_drawn_and_of_real_faces_differ_and_both_tile_a_face_from_brow_
     assert saliency.FER2013_BANDS["mouth"][0] < 38.5 / 48 < saliency.FER2013_BANDS["mouth"][1]
 
 
+def test_a_guess_of_the_bands_is_called_one():
+    assert cam.bands_note(DRAWN) == "bands read off drawn faces"
+    assert cam.bands_note(faces(name="fer2013")) == "bands read off FER-2013's mean face"
+    guess = "bands of FER-2013: a guess for rafdb; look whether they fit the first panel"
+    assert cam.bands_note(faces(name="rafdb")) == guess
+    assert "a guess for fer2013+rafdb" in cam.bands_note(faces(name="fer2013+rafdb"))
+
+
 # --- intervals of few images -----------------------------------------------------------------------
 
 
-def test_the_interval_of_a_mean_covers_it_as_often_as_it_says_with_ten_images():
-    values = np.random.default_rng(1).normal(size=(10, 600))
-    _, low, high = saliency.mean_intervals(values, np.arange(10), n_boot=1000).T
+@pytest.mark.parametrize("n", [cam.FEWEST_UNITS, 10, 30])
+def test_the_interval_of_a_mean_covers_it_about_as_often_as_it_says(n):
+    values = np.random.default_rng(1).normal(size=(n, 600))
+    _, low, high = saliency.mean_intervals(values, np.arange(n), n_boot=1000).T
     assert ((low <= 0) & (high >= 0)).mean() == pytest.approx(0.95, abs=0.03)
+
+
+def test_from_fewer_units_than_a_verdict_needs_the_interval_misses_too_often():
+    values = np.random.default_rng(1).normal(size=(4, 600))
+    _, low, high = saliency.mean_intervals(values, np.arange(4), n_boot=1000).T
+    assert ((low <= 0) & (high >= 0)).mean() < 0.91
+
+
+def test_a_higher_level_makes_a_wider_interval_around_the_same_mean():
+    values = np.random.default_rng(1).normal(size=(12, 5))
+    mean, low, high = saliency.mean_intervals(values, np.arange(12)).T
+    same, lower, higher = saliency.mean_intervals(values, np.arange(12), level=0.9875).T
+    np.testing.assert_array_equal(same, mean)
+    assert (lower < low).all() and (higher > high).all()
 
 
 def test_no_image_and_one_person_leave_the_spread_unknown():
@@ -154,8 +186,36 @@ def test_the_other_claimed_band_is_no_rival():
     assert found["angry", "nose"] == "more than its area, but most in the mouth band"
 
 
-def test_noise_holds_no_claim():
-    assert "most evidence there" not in verdicts(faces(), noise(faces())).values()
+def test_a_noisy_rival_is_not_hidden_by_a_denser_steady_one():
+    loud = np.arange(40) // 4 % 10 < 4  # four of the ten images of each class
+    maps = banded(faces(), mouth=1.0, eye=0.8, nose=np.where(loud, 2.0, 0.3))
+    density = cam.band_table(faces(), maps).set_index(["class", "band"])["density"]["happy"]
+    assert density["mouth"] > density["eye"] > density["nose"]
+    found = verdicts(faces(), maps)["happy", "mouth"]
+    assert found == "more than its area, but perhaps as much in the nose band"
+    steady = verdicts(faces(), banded(faces(), mouth=1.0, eye=0.8, nose=0.3))
+    assert steady["happy", "mouth"] == "most evidence there"
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(0.115, "perhaps as much"), (0.3, "most")])
+def test_most_elsewhere_must_hold_at_the_level_of_one_picked_among_many(ahead, said):
+    wobble = 0.2 * np.repeat(np.linspace(-1, 1, 10), 4)
+    maps = banded(faces(), mouth=1.0, eye=1 + ahead + wobble)
+    happy = faces().labels == 2
+    shares = saliency.band_energy(maps.maps[happy], cam.bands_of(faces()))
+    density = shares / saliency.band_areas(48, cam.bands_of(faces()))
+    gap = (density["eye"] - density["mouth"]).to_numpy()[:, None]
+    assert saliency.mean_intervals(gap, np.arange(10))[0, 1] > 0  # at 95 % both would be "most"
+    found = verdicts(faces(), maps)["happy", "mouth"]
+    assert found == f"more than its area, but {said} in the eye band"
+
+
+def test_noise_holds_hardly_a_claim_and_is_mostly_not_told_from_the_area():
+    found = [verdict for seed in range(15) for verdict in verdicts(faces(), noise(faces(), seed)).values()]
+    claims = pd.Series([verdict for verdict in found if verdict != "nothing claimed"])
+    assert len(claims) == 15 * 4
+    assert (claims == "most evidence there").mean() <= 0.05
+    assert (claims == "not told apart from its area").mean() >= 0.8
 
 
 def test_maps_that_are_the_same_all_over_have_the_density_one():
@@ -166,14 +226,34 @@ def test_maps_that_are_the_same_all_over_have_the_density_one():
     assert marked == [["angry", "nose"], ["happy", "mouth"], ["surprise", "nose"], ["surprise", "mouth"]]
 
 
-def test_empty_maps_are_left_out_and_one_person_has_no_verdict():
+def test_empty_maps_are_left_out():
     maps = in_band(faces(), "mouth").maps
     maps[faces().labels == 0] = 0
     maps[1] = 0
     table = cam.claim_table(faces(), of(maps, faces()))
     assert table.set_index("class")["n"].to_dict() == {"fear": 9, "happy": 10, "surprise": 10}
-    alone = replace(faces(), subject=np.repeat("a", 40))
-    assert verdicts(alone, of(maps, alone))["happy", "mouth"] == "one person: no interval"
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        (np.repeat("a", 40), "1 person: no verdict"),
+        (np.array(list("abc"))[np.arange(40) % 3], "3 people: no verdict"),
+        (np.where(np.arange(40) // 4 < 6, "a", ""), "5 people and images: no verdict"),
+        (np.array(list("abcdef"))[np.arange(40) // 4 % 6], "most evidence there"),
+    ],
+)
+def test_too_few_people_have_no_verdict(subject, said):
+    some = replace(faces(), subject=subject)
+    assert verdicts(some, in_band(some, "mouth"))["happy", "mouth"] == said
+
+
+def test_too_few_images_of_unknown_people_have_no_verdict_and_empty_maps_do_not_count():
+    maps = in_band(faces(), "mouth").maps
+    maps[2:22] = 0
+    assert verdicts(faces(), of(maps, faces()))["happy", "mouth"] == "5 images: no verdict"
+    assert cam.too_few(faces(cam.FEWEST_UNITS)) == ""
+    assert cam.too_few(faces(1)) == "1 image: no verdict"
 
 
 def test_maps_of_other_images_are_refused():
@@ -208,12 +288,14 @@ def test_maps_of_the_truth_beat_every_control_and_noise_none():
     chosen = cam.balanced(DRAWN, per_class=8, seed=0)
     true = of(cam.truth_masks(chosen, seed=3) * 1.0, chosen)
     table = cam.truth_table(chosen, {"truth": true, "noise": noise(chosen, seed=99)}, seed=3)
-    assert table.loc["truth", ["pointing", "energy"]].tolist() == [1, 1]
+    assert table.loc["truth", ["pointing", "pointing low", "energy", "energy low"]].tolist() == [1] * 4
     controls = ["maps of other classes", "random maps, as coarse", "anywhere, by area"]
     assert list(table.index) == ["truth", "noise", *controls]
     assert (table.loc[controls, ["pointing high", "energy high"]] < 0.5).all(axis=None)
-    by_area = table.loc["anywhere, by area", "energy"]
-    assert table.loc["noise", "energy low"] < by_area < table.loc["noise", "energy high"]
+    for measure in ("pointing", "energy"):
+        low, high = table.loc["noise", [f"{measure} low", f"{measure} high"]]
+        assert (low <= table.loc[controls, f"{measure} high"]).all()
+        assert low <= table.loc["random maps, as coarse", measure] <= high
     assert (table["n"] == 48).all()
 
 
@@ -240,6 +322,14 @@ def test_the_map_of_what_decides_is_better_than_random_ones_and_its_opposite_wor
         assert table["verdict"].tolist() == [f"{verdict} than random maps"] * 2
         np.testing.assert_allclose(table["difference"], table["area"] - table["random maps"])
         assert (table["difference low"] <= table["difference"]).all()
+
+
+def test_three_people_tell_no_curve_apart():
+    maps = np.zeros((20, 48, 48))
+    maps[:, :12, :12] = 1
+    few = replace(lit(), subject=np.array(list("abc"))[np.arange(20) % 3])
+    table = cam.area_table(few, cam.perturbed(corner, few, of(maps, few), steps=2))
+    assert table["verdict"].tolist() == ["3 people: no verdict"] * 2
 
 
 def test_a_network_that_does_not_look_tells_no_map_apart():
@@ -309,6 +399,17 @@ def test_records_are_as_results_json_wants_them_without_what_could_not_be_measur
     assert found["cam_deletion"]["random_maps"]["ci95"] is None
     assert list(found["cam_ssim"]) == ["maps_of_other_images"]
     assert "cam_pointing_game" not in cam.records(**tables(faces()))
+
+
+def test_tables_are_kept_as_files_without_the_numbers_of_rows_and_without_what_was_not_measured(tmp_path):
+    made = tables(faces())
+    written = cam.save_tables(tmp_path / "run", **made, truth=None)
+    assert [path.name for path in written] == ["cam_bands.csv", "cam_areas.csv", "cam_randomised.csv"]
+    assert sorted((tmp_path / "run").iterdir()) == sorted(written)
+    bands, areas, randomised = written
+    pd.testing.assert_frame_equal(pd.read_csv(bands), made["bands"])
+    pd.testing.assert_frame_equal(pd.read_csv(areas, index_col=0), made["areas"])
+    assert pd.read_csv(randomised, index_col=0).index.tolist() == ["head.3", "maps of other images"]
 
 
 def test_the_measurement_needs_no_framework():

@@ -48,22 +48,43 @@ def same(first, second) -> bool:
     return all(np.array_equal(array, second[name]) for name, array in first.items())
 
 
-def test_the_second_stage_goes_on_from_the_first_and_both_repeat(study, params, split):
-    p, said = params(), []
-    for _ in range(2):
-        model = study.build(p, split.train)
-        stages = {"frozen": trained(study, p, split, frozen=True, model=model)}
+def test_the_second_stage_goes_on_from_the_first_and_both_repeat(study, params, split, tmp_path):
+    said = {}
+    for attempt in ("once", "again", "without the first stage"):
+        p = params(checkpoint_dir=str(tmp_path / attempt))
+        model, stages = study.build(p, split.train), {}
+        if attempt != "without the first stage":
+            stages["frozen"] = trained(study, p, split, frozen=True, model=model)
         stages["unfrozen"] = trained(study, p, split, frozen=False, model=model)
-        said.append(study.predict(model, split.test).probabilities)
-    assert np.array_equal(*said)
+        assert all(stage.fit.resumed_from == 0 for stage in stages.values())
+        said[attempt] = study.predict(model, split.test).probabilities
+    assert np.array_equal(said["once"], said["again"])
+    assert not np.array_equal(said["once"], said["without the first stage"])
+
+
+def test_the_protocol_says_how_rates_and_epochs_came_about(study, params, split):
+    p = params()
+    model = study.build(p, split.train)
+    stages = {"frozen": trained(study, p, split, frozen=True, model=model, rate=0.02)}
+    stages["unfrozen"] = trained(study, p, split, frozen=False, model=model)
+    said = study.selection(p, stages)
     assert [len(stage.fit.history) for stage in stages.values()] == [1, 2]
-    assert study.selection(p, stages).startswith("1 epochs with a frozen body, then epoch ")
+    assert said.startswith("epochs: 1 with a frozen body, then ")
+    assert "of 2, best on validation" in said
+    assert said.endswith("highest learning rate 0.02 and 0.01 (fixed)")
 
 
 def test_the_stages_see_different_batches(study, params, split):
     """Else the second one would know the first one's pictures and masks again."""
-    settings = [study._shared(params(), "cpu", frozen=frozen)["seed"] for frozen in (True, False)]
-    assert settings[0] != settings[1] == 0
+    (first, _), (second, _) = (study.first_batch(params(), split, frozen=frozen) for frozen in (True, False))
+    assert first.shape == second.shape == (14, 48, 48) and not np.array_equal(first, second)
+
+
+def test_top_losses_are_the_samples_whose_truth_got_least(study, params, split):
+    said = study.predict(study.build(params(), split.train), split.test)
+    worst = study.top_losses(said, 3)
+    losses = -np.log(said.probabilities[np.arange(len(said)), said.truth])
+    assert losses[worst].tolist() == sorted(losses, reverse=True)[:3]
 
 
 def test_a_stage_that_was_killed_goes_on_to_the_same_weights(study, params, split, tmp_path):
@@ -114,9 +135,11 @@ def test_the_epoch_table_has_the_papers_columns_and_counts_from_zero(study, para
     assert table.index.tolist() == [0, 1]
     np.testing.assert_allclose(table["error_rate"] + table["accuracy"], 1)
     assert table["time"].str.fullmatch(r"\d\d:\d\d").all()
-    beside = study.beside_tables({"unfrozen": stage})
+    beside = study.beside_tables(params(), {"unfrozen": stage})
     assert beside["printed"].round(4).tolist() == [0.3688, 0.6967, 0.7002, 0.0231, 1.5517]
     assert beside["measured"].isna().tolist() == [True, False, False, False, False]
+    smoothed = study.beside_tables(params(label_smoothing=0.1), {"unfrozen": stage})
+    assert smoothed["measured"].isna().tolist() == [True, False, False, True, True]
 
 
 def test_a_run_starts_from_the_file_with_the_right_hash_or_not_at_all(study, params, split, tmp_path):
@@ -146,6 +169,21 @@ def test_the_cascade_goes_from_the_head_down_to_the_first_layer(study, params, s
     assert explain.cam_layer(model, (48, 48)) == "body.block3.relu"
 
 
-def test_the_small_net_takes_images_as_they_are(params):
-    with pytest.raises(ConfigError, match="image_size=96: small_resnet takes the images as they are"):
-        params(image_size=96)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"image_size": 96}, "image_size=96, picture_size=48: small_resnet takes pictures as they are"),
+        ({"image_size": 50, "picture_size": 50}, "write one multiple of 16 for both"),
+        ({"weights": "imagenet"}, "there are none for small_resnet"),
+        ({"weights": "ImageNet"}, "weights='ImageNet': write none, imagenet or the path"),
+        ({"weights_sha256": "0" * 64}, "leave it empty with weights: none"),
+    ],
+    ids=["rescaled", "odd", "imagenet", "misspelt", "hash without a file"],
+)
+def test_parameters_that_contradict_each_other_say_so(params, wrong, said):
+    with pytest.raises(ConfigError, match=said):
+        params(**wrong)
+
+
+def test_pictures_are_read_as_large_as_the_parameters_say(params):
+    assert params(architecture="vgg19", picture_size=96, image_size=96).data()["image_size"] == 96

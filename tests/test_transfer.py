@@ -185,7 +185,11 @@ def stored(folder, published, *, named_for: str | None = None):
     from fer_utils.files import sha256_of
 
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save({name: torch.tensor(array) for name, array in published.items()}, folder / "new.pth")
+    tensors = {name: torch.tensor(array) for name, array in published.items()}
+    learned = {
+        name: torch.nn.Parameter(one) if one.is_floating_point() else one for name, one in tensors.items()
+    }
+    torch.save(learned, folder / "new.pth")  # torchvision's older files hold parameters, not plain tensors
     start = (named_for or sha256_of(folder / "new.pth"))[:8]
     return (folder / "new.pth").rename(folder / f"resnet18-{start}.pth")
 

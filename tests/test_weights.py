@@ -44,7 +44,7 @@ def test_a_file_without_the_right_hash_is_not_used_and_the_hash_it_has_is_said(f
     assert sha256_of(file) in str(raised.value)
 
 
-def test_a_file_that_is_not_there_is_missing_data_and_says_where_it_belongs(tmp_path):
+def test_a_file_that_is_not_there_is_missing_data_and_says_where_it_belongs():
     with pytest.raises(MissingData, match=r"put it at .*data/raw/net\.safetensors, or write weights: none"):
         read_weights("data/raw/net.safetensors", sha256="0" * 64)
 

@@ -28,8 +28,9 @@ def combine(
     class_names : sequence of str
         The common classes in label order.
     mapping : mapping of str to str
-        Class of a set -> common class, where `canonical` does not already give that: with
-        `{"contempt": "disgust"}` contempt becomes disgust. What has no place is left out.
+        Class of a set -> common class, where neither its own name nor, failing that, its `canonical` one is
+        in `class_names`: with `{"contempt": "disgust"}` contempt becomes disgust. What has no place is left
+        out.
 
     Returns
     -------
@@ -99,7 +100,8 @@ def _check(sets: Sequence[FaceSet]) -> None:
 
 
 def _relabelled(faces: FaceSet, class_names: Sequence[str], mapping: Mapping[str, str]) -> FaceSet:
-    by_name = {name: canonical(name) for name in faces.class_names if canonical(name) in class_names}
+    became = {name: name if name in class_names else canonical(name) for name in faces.class_names}
+    by_name = {name: new for name, new in became.items() if new in class_names}
     return faces.merged(by_name | dict(mapping), class_names)
 
 

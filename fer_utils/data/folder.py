@@ -10,15 +10,13 @@ from fer_utils.data.bad_rows import BadRows, OnBadRows, printable
 from fer_utils.data.decoding import PictureDecoder
 from fer_utils.data.faceset import RESERVED_NAMES, FaceSet
 from fer_utils.data.pictures import open_pictures
-from fer_utils.files import ConfigError
+from fer_utils.data.scaling import check_image_size
 from fer_utils.labels import FER7, canonical
 
 SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 """Folders above the classes, in any case of letters, with the split that they stand for."""
 
 LAYOUT = "<class>/<file> or <class>/<subject>/<file>, all or none of it below train/, validation/ or test/"
-IMAGE_SIZES = range(8, 1025)
-"""Pixels a side."""
 
 
 def read_folder(path: str | Path, *, image_size: int = 48, on_bad_rows: OnBadRows = "error") -> FaceSet:
@@ -57,8 +55,7 @@ def read_folder(path: str | Path, *, image_size: int = 48, on_bad_rows: OnBadRow
         "error" for any picture that cannot be used.
     """
     path = Path(path)
-    if image_size not in IMAGE_SIZES:
-        raise ConfigError(f"image_size={image_size!r}: use {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} pixels")
+    check_image_size(image_size)
     bad = BadRows(path, on_bad_rows, unit="pictures")
     decoder = PictureDecoder(image_size)
     with open_pictures(path, bad) as pictures:

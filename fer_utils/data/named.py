@@ -9,9 +9,8 @@ import numpy as np
 from fer_utils.data.bad_rows import BadRows, OnBadRows
 from fer_utils.data.decoding import PictureDecoder
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.folder import IMAGE_SIZES
 from fer_utils.data.pictures import Pictures, open_pictures
-from fer_utils.files import ConfigError
+from fer_utils.data.scaling import check_image_size
 
 
 class Shown(NamedTuple):
@@ -85,8 +84,7 @@ def named_faces(
     ValueError
         When there are no pictures, and under "error" for the first that cannot be used.
     """
-    if image_size not in IMAGE_SIZES:
-        raise ConfigError(f"image_size={image_size!r}: use {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} pixels")
+    check_image_size(image_size)
     decoder = PictureDecoder(image_size)
     names: dict[str, str] = {}
     kept: list[Shown] = []

@@ -6,8 +6,10 @@ import numpy as np
 from PIL import Image
 
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.folder import IMAGE_SIZES
 from fer_utils.files import ConfigError
+
+IMAGE_SIZES = range(8, 1025)
+"""Pixels a side."""
 
 
 def scaled(faces: FaceSet, *, image_size: int) -> FaceSet:

@@ -33,12 +33,12 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     if not sha256_of(file).startswith(start):
         raise ConfigError(f"{file}: its SHA-256 does not begin with {start}; delete it and run again")
     stored = torch.load(file, map_location="cpu", weights_only=True)
-    return {name: array.numpy() for name, array in stored.items()}
+    return {name: array.detach().numpy() for name, array in stored.items()}
 
 
 def _fetch(url: str, file: Path, start: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with answer_within(PATIENCE):
             torch.hub.download_url_to_file(url, str(file), hash_prefix=start, progress=False)
     except (OSError, RuntimeError) as error:  # no network, no such page; a wrong hash

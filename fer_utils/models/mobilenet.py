@@ -6,6 +6,7 @@ inside it: Grad-CAM asks for them by name, and so does `train_from`.
 """
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,8 @@ from fer_utils.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_w
 SMALLEST_IMAGE = 32
 IMAGENET_SIZES = (96, 128, 160, 192, 224)
 IMAGENET_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-"""The input sizes and width multipliers for which Keras has weights trained on ImageNet."""
+"""Input sizes and width multipliers of which Keras has weights trained on ImageNet; widths above 1 for the
+largest size alone."""
 HEAD = "probabilities"
 """The only layer with weights that is not MobileNetV2's."""
 ALL = "all"
@@ -138,11 +140,14 @@ def measure_statistics(model: keras.Model, images: np.ndarray) -> None:
     """
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     before = [(layer.momentum, layer.trainable) for layer in norms]
-    for layer in norms:
-        layer.momentum, layer.trainable = 0.0, True  # one batch is all that it remembers
-    model(images[..., np.newaxis], training=True)
-    for layer, (momentum, trainable) in zip(norms, before, strict=True):
-        layer.momentum, layer.trainable = momentum, trainable
+    try:
+        for layer in norms:
+            layer.momentum, layer.trainable = 0.0, True  # one batch is all that it remembers
+        with _without_gradients():
+            model(images[..., np.newaxis], training=True)
+    finally:
+        for layer, (momentum, trainable) in zip(norms, before, strict=True):
+            layer.momentum, layer.trainable = momentum, trainable
 
 
 def arrays(model: keras.Model) -> dict[str, np.ndarray]:
@@ -151,7 +156,7 @@ def arrays(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def load_weights(model: keras.Model, path: str | Path, *, sha256: str) -> None:
-    """Load a file of `arrays`; the head stays as it is where the file's has other classes, or none.
+    """Load the body from a file of `arrays`; the head stays as it is: its classes may be others.
 
     Raises
     ------
@@ -161,12 +166,8 @@ def load_weights(model: keras.Model, path: str | Path, *, sha256: str) -> None:
         For another hash, and for weights of another network: the first that does not fit is named. The
         network is then as it was.
     """
-    given = read_weights(path, sha256=sha256)
-    variables = {variable.path: variable for variable in model.weights}
-    head = {name for name in {*variables, *given} if name.startswith(f"{HEAD}/")}
-    if any(name not in given or given[name].shape != variables[name].shape for name in head & {*variables}):
-        given = {name: array for name, array in given.items() if name not in head}
-        variables = {name: variable for name, variable in variables.items() if name not in head}
+    given = {name: array for name, array in read_weights(path, sha256=sha256).items() if not _of_head(name)}
+    variables = {variable.path: variable for variable in model.weights if not _of_head(variable.path)}
     _check_fit(path, given, {name: tuple(variable.shape) for name, variable in variables.items()})
     for name, variable in variables.items():
         variable.assign(given[name])
@@ -183,6 +184,10 @@ def _check(image_size: int, alpha: float, weights: str, sha256: str) -> None:
     for name, (value, known) in asked.items():
         if value not in known:
             raise ConfigError(f"{name}={value}: weights: {IMAGENET} has {', '.join(map(str, known))}")
+    if alpha > 1 and image_size != IMAGENET_SIZES[-1]:
+        raise ConfigError(
+            f"alpha={alpha}: weights: {IMAGENET} has it for image_size={IMAGENET_SIZES[-1]} alone"
+        )
 
 
 def _body(three: keras.KerasTensor, image_size: int, alpha: float, weights: str | None) -> keras.Model:
@@ -195,6 +200,10 @@ def _body(three: keras.KerasTensor, image_size: int, alpha: float, weights: str 
     try:
         with answer_within(PATIENCE):
             return keras.applications.MobileNetV2(weights=weights, **settings)
+    except (TypeError, ValueError):
+        if not cached.expanduser().is_file():
+            raise
+        raise ConfigError(f"{cached}: not readable as MobileNetV2's weights; delete it") from None
     except Exception as error:  # Keras raises Exception itself when a download fails
         if cached.expanduser().is_file():
             raise ConfigError(
@@ -202,6 +211,19 @@ def _body(three: keras.KerasTensor, image_size: int, alpha: float, weights: str 
             ) from error
         problem = f"weights={weights!r}: {file} is not on this machine, and getting it failed ({error})"
         raise missing_weights(problem, put=cached) from error
+
+
+def _without_gradients() -> AbstractContextManager:
+    # With torch the activations of all images would else be kept for a backward pass that never comes.
+    if keras.backend.backend() != "torch":
+        return nullcontext()
+    import torch
+
+    return torch.no_grad()
+
+
+def _of_head(name: str) -> bool:
+    return name.startswith(f"{HEAD}/")
 
 
 def _position(names: list[str], first: str) -> int:

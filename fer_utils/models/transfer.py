@@ -1,9 +1,9 @@
 """Networks of srivastav2024 with a body that may be pretrained and fastai's head, in PyTorch.
 
-The paper (Sections 3 and 4) names VGG19 and ResNet and batches of 25; its tables are fastai's. Which depth of
-ResNet, whether VGG19 has batch normalisation and how large the pictures are is not printed: all are
-parameters. Bodies are torchvision's, cut, headed and grouped as fastai's `vision_learner` does it;
-`small_resnet` is ours.
+The paper describes VGG19 (Section 3, Fig. 2), names Resnet in its abstract and has batches of 25; its tables
+are fastai's. Which depth of ResNet, whether VGG19 has batch normalisation and how large the pictures are is
+not printed: all are parameters. Bodies are torchvision's, cut, headed and grouped as fastai's
+`vision_learner` does it; `small_resnet` is ours.
 """
 
 from collections import OrderedDict
@@ -91,7 +91,7 @@ def build(
         raise ConfigError(f"image_size={image_size}: {architecture} needs at least {smallest} pixels")
     if architecture == "small_resnet":
         return small_resnet.build(n_classes=n_classes, seed=seed, dropout=dropout)
-    from fastai.vision.learner import create_head
+    from fastai.vision.learner import create_head  # slow, and the small net does without
 
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
@@ -100,6 +100,8 @@ def build(
         for layer in head.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight)  # as vision_learner does
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         return nn.Sequential(OrderedDict(pictures=Pictures(image_size), body=body, head=head))
 
 

@@ -12,6 +12,7 @@ class Transfer(Training):
     """What both have; `learning_rate` and `epochs` are those of the second stage."""
 
     split_by: StillSplit
+    picture_size: Count
     image_size: Count
     weights: str = Field(min_length=1)
     weights_sha256: str = Field(pattern="^([0-9a-fA-F]{64})?$")
@@ -19,6 +20,21 @@ class Transfer(Training):
     l2: float = Field(ge=0)
     frozen_learning_rate: Positive
     cam_images: Count
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`, the size of the pictures among them."""
+        return super().data() | {"image_size": self.picture_size}
+
+    @model_validator(mode="after")
+    def _weights_are_named(self) -> Self:
+        is_file = self.weights.endswith(".safetensors")
+        if self.weights not in ("none", "imagenet") and not is_file:
+            raise ValueError(
+                f"weights={self.weights!r}: write none, imagenet or the path of a .safetensors file"
+            )
+        if self.weights_sha256 and not is_file:
+            raise ValueError(f"weights_sha256 belongs to a file; leave it empty with weights: {self.weights}")
+        return self
 
 
 class FastaiTransfer(Transfer):
@@ -39,10 +55,15 @@ class FastaiTransfer(Transfer):
     ten_crop: bool
 
     @model_validator(mode="after")
-    def _size_is_used(self) -> Self:
-        if self.architecture == "small_resnet" and self.image_size != 48:
+    def _small_resnet(self) -> Self:
+        if self.architecture != "small_resnet":
+            return self
+        if self.weights == "imagenet":
+            raise ValueError("weights='imagenet': there are none for small_resnet; write none, or a file")
+        if self.image_size != self.picture_size or self.image_size % 16:
             raise ValueError(
-                f"image_size={self.image_size}: small_resnet takes the images as they are; leave it at 48"
+                f"image_size={self.image_size}, picture_size={self.picture_size}: small_resnet takes "
+                "pictures as they are; write one multiple of 16 for both"
             )
         return self
 
@@ -50,13 +71,8 @@ class FastaiTransfer(Transfer):
 class KerasTransfer(Transfer):
     """41_keras_transfer."""
 
-    picture_size: Count
     architecture: Literal["mobilenetv2"]
     alpha: Positive
     frozen_epochs: Count
     fine_tune_from: str = Field(min_length=1)
     batch_norm: Literal["inference", "training"]
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`, the size of the pictures among them."""
-        return super().data() | {"image_size": self.picture_size}

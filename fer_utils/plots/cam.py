@@ -35,7 +35,7 @@ def mean_maps(faces: FaceSet, maps: "GradCAM", *, bands: Mapping[str, tuple[floa
     """Draw the mean map of each class's images over their mean face, and where the bands of the face lie.
 
     One scale for all classes: the warmest place of the warmest class is 1. Each map is divided by its own
-    maximum, so a pale class is one whose maps do not agree on a place.
+    maximum: a pale class is one whose maps do not agree on a place. All-zero ones are left out (n of all).
 
     Parameters
     ----------
@@ -51,16 +51,17 @@ def mean_maps(faces: FaceSet, maps: "GradCAM", *, bands: Mapping[str, tuple[floa
         When maps do not fit the images.
     """
     _check(faces, {"maps": maps})
-    present = [number for number in range(len(faces.class_names)) if (faces.labels == number).any()]
-    of_class = {number: faces.labels == number for number in present}
-    means = {number: maps.maps[rows].mean(axis=0) for number, rows in of_class.items()}
+    of_class = {number: faces.labels == number for number in np.unique(faces.labels) if number >= 0}
+    used = {number: rows & maps.maps.any(axis=(1, 2)) for number, rows in of_class.items()}
+    means = {number: maps.maps[rows].sum(axis=0) / max(1, rows.sum()) for number, rows in used.items()}
     warmest = max(mean.max() for mean in means.values()) or 1.0
-    figure, axes = panels(len(present) + 1, columns=4, row_height=2.25)
+    figure, axes = panels(len(of_class) + 1, columns=4, row_height=2.25)
     face(axes[0], faces.images.mean(axis=0))
     axes[0].set_title(f"mean of all, n = {len(faces)}", loc="center")
     for ax, (number, mean) in zip(axes[1:], means.items(), strict=True):
         overlay(ax, faces.images[of_class[number]].mean(axis=0), mean / warmest)
-        ax.set_title(f"{faces.class_names[number]}, n = {of_class[number].sum()}", loc="center")
+        n, of = int(used[number].sum()), int(of_class[number].sum())
+        ax.set_title(f"{faces.class_names[number]}, n = {n}" + f" of {of}" * (n < of), loc="center")
     for ax in axes:
         _edges(ax, bands, faces.images.shape[1], named=ax is axes[0])
     heading(figure, f"{maps.method}, mean over images of each class, {_layer(maps)}: {_source(faces)}")
@@ -147,9 +148,7 @@ def band_shares(table: pd.DataFrame) -> Figure:
         ax.xaxis.set_tick_params(labelbottom=True)
     # One scale for all, set at the end: a limit at one side would end the fitting of the other.
     axes[0].set_xlim(0, 1.05 * max(1.0, np.nanmax(table[["share", "high"]].div(table["area"], axis=0))))
-    heading(
-        figure, "Share of the map divided by the band's area, 95 % intervals; orange: claimed by the paper"
-    )
+    heading(figure, "Share of the map / the band's area, 95 % intervals; orange: claimed by the paper")
     return figure
 
 
@@ -215,12 +214,7 @@ def randomised_similarity(table: pd.DataFrame) -> Figure:
 
 
 def _example(
-    ax: Axes,
-    faces: FaceSet,
-    cams: Mapping[str, "GradCAM"],
-    row: int,
-    column: int,
-    masks: np.ndarray | None,
+    ax: Axes, faces: FaceSet, cams: Mapping[str, "GradCAM"], row: int, column: int, masks: np.ndarray | None
 ) -> None:
     if column:
         overlay(ax, faces.images[row], list(cams.values())[column - 1].maps[row])

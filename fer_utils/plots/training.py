@@ -76,7 +76,7 @@ def schedule(plan: pd.DataFrame) -> Figure:
     for group, color in zip(names[-1:] if alike else names, COLORS, strict=False):
         rows = plan[plan["group"] == group]
         label = "all layers" if alike else f"group {group} of {len(names)}"
-        left.plot(rows["epoch"], rows["rate"], color=color, label=label)
+        left.plot(rows["epoch"], rows["rate"], color=color)
         left.annotate(
             label,
             (rows["epoch"].iloc[len(rows) // 3], rows["rate"].iloc[len(rows) // 3]),

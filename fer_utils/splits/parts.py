@@ -31,7 +31,8 @@ class Split:
     description : str
         The split, as `protocol.split` states it.
     subject_independent : bool or None
-        Whether no subject is in two parts; None where the data set does not name subjects.
+        Whether no subject is in two parts; None where the data set does not name subjects. Of joined sets
+        False where one of them shares subjects, else None where one of them does not name them.
     """
 
     train: FaceSet

@@ -1,5 +1,6 @@
 """Splits of still faces: as the makers of a data set did it, or a random part of all images."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -46,7 +47,8 @@ def stills_leak(split: Split, *, by: str) -> str:
 
     Images drawn at random have it whatever the set, and so have those of sets without parts whose people are
     not known: nobody knows who is on both sides, and near duplicates cross the parts. Exact ones are counted
-    (`quality.shared_with`), for every split.
+    (`quality.shared_with`), for every split. Of sets joined by `combine` each is judged by itself, and the
+    worst leak is that of the split.
 
     Parameters
     ----------
@@ -54,10 +56,10 @@ def stills_leak(split: Split, *, by: str) -> str:
     by : {"official", "random_80_20"}
         How it was made.
     """
-    without_parts = bool((split.test.split == "unassigned").any())
-    if by == "random_80_20" or (without_parts and split.subject_independent is None):
+    if by == "random_80_20":
         return RANDOM_SHARED
-    return SUBJECTS_SHARED if split.subject_independent is False else "none"
+    leaks = {_leak_of_one(*parts) for parts in _by_set(split.train, split.validation, split.test)}
+    return next(leak for leak in (RANDOM_SHARED, SUBJECTS_SHARED, "none") if leak in leaks)
 
 
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split:
@@ -76,8 +78,7 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split:
         one class only, or a class has no images in one of the parts.
     """
     faces = faces.labelled()
-    # Who is where does not depend on the pixels, of which joined sets have many.
-    sets = separate(replace(faces, images=faces.images[:, :1, :1]))
+    sets = _sets_in(faces)
     if len(sets) == 1:
         return check_classes(_alone(faces, seed))
     return check_classes(_joined(faces, [_alone(one, seed) for one in sets]))
@@ -128,7 +129,7 @@ def random_split(faces: FaceSet, *, share: float = 0.2, seed: int) -> Split:
         "without regard to class or official part, are reported; a stratified tenth of the others chooses "
         f"(seed {seed})"
     )
-    disjoint = subjects_disjoint(train, validation, test)
+    disjoint = _for_all(subjects_disjoint(*parts) for parts in _by_set(train, validation, test))
     return check_classes(Split(train, validation, test, description, disjoint))
 
 
@@ -168,10 +169,34 @@ def _joined(faces: FaceSet, splits: list[Split]) -> Split:
         ids = np.concatenate([getattr(split, name).sample_id for split in splits])
         return faces.take(np.isin(faces.sample_id, ids))
 
-    train, validation, test = part("train"), part("validation"), part("test")
     each = " + ".join(f"[{split.description}]" for split in splits)
+    description = f"each set split by itself, then joined: {each}"
+    disjoint = _for_all(split.subject_independent for split in splits)
+    return Split(part("train"), part("validation"), part("test"), description, disjoint)
+
+
+def _for_all(disjoint: Iterable[bool | None]) -> bool | None:
+    # One set whose people are on both sides is enough to say so, whatever is known of the others.
+    found = {*disjoint}
+    return False if False in found else None if None in found else True
+
+
+def _by_set(*parts: FaceSet) -> list[tuple[FaceSet, ...]]:
+    """Return these parts of each set that was joined; of any other set they are as they are."""
+    apart = [_sets_in(part) for part in parts]
+    return list(zip(*apart, strict=True)) if len({*map(len, apart)}) == 1 else [parts]
+
+
+def _sets_in(faces: FaceSet) -> tuple[FaceSet, ...]:
+    # Who is where does not depend on the pixels, of which joined sets have many.
+    return separate(replace(faces, images=faces.images[:, :1, :1]))
+
+
+def _leak_of_one(train: FaceSet, validation: FaceSet, test: FaceSet) -> str:
     disjoint = subjects_disjoint(train, validation, test)
-    return Split(train, validation, test, f"each set split by itself, then joined: {each}", disjoint)
+    if disjoint is None and (test.split == "unassigned").any():
+        return RANDOM_SHARED
+    return SUBJECTS_SHARED if disjoint is False else "none"
 
 
 def _random_parts(faces: FaceSet, seed: int) -> tuple[FaceSet, FaceSet, FaceSet]:

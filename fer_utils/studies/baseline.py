@@ -22,6 +22,10 @@ The FER slide prints no size. FER-2013 has 48 pixels, and a step took 70 to 75 m
 (51 to 85), not at 100 (242 to 304).
 """
 
+AS_PRINTED = {"kumar2021": (("kumar2021", "little_vgg"), "fer6"), "bamb2023": (("bamb2023",), "fer7")}
+"""Paper -> its networks and its classes. The text of kumar2021 names two networks and does not say which one
+its numbers are of."""
+
 _LAST = "epoch 50"
 
 
@@ -41,12 +45,14 @@ def printed_cells(params: BaselineCNN) -> dict[str, str]:
     """Return the printed cells that are about the run's data: table -> pattern, for `run.published_beside`.
 
     Drawn faces take FER-2013's place; whoever shows them says so. Nothing where the paper prints nothing
-    about this data set in this size.
+    about this data set in this size, and nothing for another network or other classes (`AS_PRINTED`).
     """
-    dataset = "fer2013" if params.dataset == "synthetic" else params.dataset
+    key = ("fer2013" if params.dataset == "synthetic" else params.dataset, params.image_size)
+    if not _is_as_printed(params):
+        return {}
     if params.paper == "bamb2023":
-        return dict.fromkeys(SLIDES.get((dataset, params.image_size), ()), "*")
-    return {"Table 2": "*", "Section 5": f"{params.epochs} epochs*"} if dataset == "fer2013" else {}
+        return dict.fromkeys(SLIDES.get(key, ()), "*")
+    return {"Table 2": "*", "Section 5": f"{params.epochs} epochs*"} if key == ("fer2013", 48) else {}
 
 
 def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None = None) -> pd.DataFrame:
@@ -57,8 +63,8 @@ def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None
     params : BaselineCNN
         Decides which row is that of the run.
     accuracy : mapping, optional
-        The run's metric record, with `value`, `ci95` and `n`; None where it is not to stand beside the
-        printed ones. Of runs about another paper it is left out.
+        The run's metric record, with `value`, `ci95` (or None) and `n`; None where it is not to stand beside
+        the printed ones. Of runs about another paper, another network or other classes it is left out.
 
     Returns
     -------
@@ -68,13 +74,18 @@ def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None
     """
     paper = load_paper("bamb2023")
     own = (params.dataset, params.image_size)
-    accuracy = accuracy if params.paper == "bamb2023" else None
+    accuracy = accuracy if params.paper == "bamb2023" and _is_as_printed(params) else None
     keys = [*SLIDES, *([own] if own not in SLIDES and accuracy else [])]
     rows = {
         _label(*key): _printed(paper, *SLIDES.get(key, ())) | _measured(accuracy if key == own else None)
         for key in keys
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("bamb2023", axis="columns")
+
+
+def _is_as_printed(params: BaselineCNN) -> bool:
+    networks, label_set = AS_PRINTED[params.paper]
+    return params.architecture in networks and params.label_set == label_set
 
 
 def _label(dataset: str, image_size: int) -> str:
@@ -97,5 +108,6 @@ def _printed(paper: Paper, log: str = "", test: str = "") -> dict[str, str]:
 def _measured(record: Mapping[str, object] | None) -> dict[str, str]:
     if record is None:
         return {"measured": "", "n measured": ""}
-    low, high = record["ci95"]
-    return {"measured": f"{record['value']:.3f} [{low:.3f}, {high:.3f}]", "n measured": str(record["n"])}
+    # Pictures of one person alone have no interval.
+    interval = " [{:.3f}, {:.3f}]".format(*record["ci95"]) if record["ci95"] else ""
+    return {"measured": f"{record['value']:.3f}{interval}", "n measured": str(record["n"])}

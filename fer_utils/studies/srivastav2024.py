@@ -77,13 +77,13 @@ def augmentation(params: FastaiTransfer) -> Augmentation | None:
     return changes if params.rotation or params.crop or params.flip or params.cutout else None
 
 
-def first_batch(params: FastaiTransfer, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first training batch as the network gets it: gray levels (N, H, W), and labels."""
-    changes = augmentation(params)
-    batches = Batches(
-        split.train, batch_size=params.batch_size, device="cpu", seed=params.seed, augmentation=changes
-    )
-    images, labels = next(iter(batches))
+def first_batch(
+    params: FastaiTransfer, split: Split, *, frozen: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a stage's first training batch as the network gets it: gray levels (N, H, W), and labels."""
+    settings = _shared(params, "cpu", frozen=frozen)
+    how = {name: settings[name] for name in ("batch_size", "seed", "device", "augmentation")}
+    images, labels = next(iter(Batches(split.train, **how)))
     return images[:, 0].numpy(), labels.numpy()
 
 
@@ -147,7 +147,7 @@ def train(
 def predict(model: nn.Module, faces: FaceSet, *, views: Tensor | None = None) -> Predictions:
     """Return class probabilities for `faces`, from one look or as the mean of several views."""
     said = fastai_fit.predict_probabilities(model, faces.images, views=views)
-    return Predictions(faces.sample_id, faces.labels, said, faces.class_names)
+    return Predictions(faces.sample_id, faces.labels, said, faces.class_names, group=faces.subject)
 
 
 def arrays(model: nn.Module) -> dict[str, np.ndarray]:
@@ -156,10 +156,20 @@ def arrays(model: nn.Module) -> dict[str, np.ndarray]:
 
 
 def selection(params: FastaiTransfer, stages: Mapping[str, Stage]) -> str:
-    """Return how the weights were chosen, as `protocol.selection` states it."""
+    """Return how rates and weights were chosen, as `protocol.selection` states it."""
     fit = stages["unfrozen"].fit
-    frozen = f"{params.frozen_epochs} epochs with a frozen body, then " if "frozen" in stages else ""
-    return f"{frozen}epoch {fit.best_epoch} of {params.epochs}, best on validation"
+    frozen = f"{params.frozen_epochs} with a frozen body, then " if "frozen" in stages else ""
+    rates = " and ".join(f"{stage.rates[-1]:.2g}" for stage in stages.values())
+    return (
+        f"epochs: {frozen}{fit.best_epoch} of {params.epochs}, best on validation; "
+        f"highest learning rate {rates} ({params.rate_rule})"
+    )
+
+
+def top_losses(predictions: Predictions, n: int) -> np.ndarray:
+    """Return the rows of the n samples whose true class got the least probability, the worst first."""
+    of_truth = predictions.probabilities[np.arange(len(predictions)), predictions.truth]
+    return np.argsort(of_truth, kind="stable")[:n]
 
 
 def cascade(model: nn.Sequential, *, most: int = 5) -> list[str]:
@@ -183,36 +193,37 @@ def epoch_table(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(history["epoch"] - 1, axis="index").rename_axis("epoch")
 
 
-def beside_tables(stages: Mapping[str, Stage]) -> pd.DataFrame:
+def beside_tables(params: FastaiTransfer, stages: Mapping[str, Stage]) -> pd.DataFrame:
     """Return the printed accuracies and losses on validation beside those of the stages that were trained.
 
     Columns printed and measured. The printed ones are of a split and a network that the paper does not name.
+    Under label smoothing losses have another floor: then there is nothing to set beside the printed ones.
     """
-    paper = load_paper("srivastav2024")
+    printed = load_paper("srivastav2024").cell
     frozen, whole = stages.get("frozen"), stages.get("unfrozen")
+    smoothed = params.label_smoothing > 0
+    best = np.nan if whole is None else float(whole.fit.history["val_accuracy"].max())
     rows = {
         "Table 1: frozen, last epoch, error_rate": (
-            paper.cell("Table 1", "epoch 9 / error_rate").value,
+            printed("Table 1", "epoch 9 / error_rate"),
             1 - _last(frozen, "val_accuracy"),
         ),
         "Table 2: unfrozen, last epoch, accuracy": (
-            paper.cell("Table 2", "epoch 24 / accuracy").value,
+            printed("Table 2", "epoch 24 / accuracy"),
             _last(whole, "val_accuracy"),
         ),
-        "Table 2: unfrozen, best printed epoch, accuracy": (
-            paper.cell("Table 2", "epoch 22 / accuracy").value,
-            np.nan if whole is None else whole.fit.history["val_accuracy"].max(),
-        ),
+        "Table 2: unfrozen, best printed epoch, accuracy": (printed("Table 2", "epoch 22 / accuracy"), best),
         "Table 2: unfrozen, last epoch, train_loss": (
-            paper.cell("Table 2", "epoch 24 / train_loss").value,
-            _last(whole, "loss"),
+            printed("Table 2", "epoch 24 / train_loss"),
+            np.nan if smoothed else _last(whole, "loss"),
         ),
         "Table 2: unfrozen, last epoch, valid_loss": (
-            paper.cell("Table 2", "epoch 24 / valid_loss").value,
-            _last(whole, "val_loss"),
+            printed("Table 2", "epoch 24 / valid_loss"),
+            np.nan if smoothed else _last(whole, "val_loss"),
         ),
     }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["printed", "measured"])
+    values = {name: (cell.value, measured) for name, (cell, measured) in rows.items()}
+    return pd.DataFrame.from_dict(values, orient="index", columns=["printed", "measured"])
 
 
 def _last(stage: Stage | None, column: str) -> float:

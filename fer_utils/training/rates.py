@@ -1,8 +1,10 @@
 """Learning rates: what a look at the loss suggests, and what the one-cycle schedule makes of one."""
 
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,10 +20,10 @@ with warnings.catch_warnings():
 
 Rule = Literal["steep", "valley", "minimum"]
 RULES = get_args(Rule)
-"""Where the loss falls fastest; the longest valley at two thirds of its way; where it is lowest."""
+"""Where the loss falls fastest; the middle of its longest fall, as fastai has it; where it is lowest."""
 DIV, DIV_FINAL, WARM_UP, MOMENTA = 25.0, 1e5, 0.25, (0.95, 0.85, 0.95)
 """fastai's one-cycle: it starts at the highest rate over 25 and ends at that over 100,000."""
-_FEWEST = 20
+_FEWEST, _FEWEST_POINTS = 20, 5
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,23 @@ def find_rates(learn: Learner, *, steps: int = 100) -> RateFinder:
     Raises
     ------
     ConfigError
-        For too few steps, or a loss that is no number from the start.
+        For too few steps, a loss that is no number from the start, or one that explodes at once.
     """
     if steps < _FEWEST:
         raise ConfigError(f"rate_steps={steps}: at least {_FEWEST} batches are needed to see a curve")
-    learn.lr_find(num_it=steps, show_plot=False, suggest_funcs=None)
+    with tempfile.TemporaryDirectory() as folder:  # fastai keeps the weights there meanwhile
+        learn.path = Path(folder)
+        learn.lr_find(num_it=steps, show_plot=False, suggest_funcs=None)
     seen = slice(steps // 10, -5)
     rates = np.array(learn.recorder.lrs[seen])
     losses = np.array([float(loss) for loss in learn.recorder.losses[seen]])
     usable = np.cumprod(np.isfinite(losses)).astype(bool)
-    if usable.sum() < 5:
-        raise ConfigError("the loss is not a number at the smallest learning rates: look at the data")
+    if usable.sum() < _FEWEST_POINTS:
+        seen = len(learn.recorder.losses)
+        what = "exploded" if usable.all() else "is not a number"
+        raise ConfigError(
+            f"rate_steps={steps}: the loss {what} after {seen} batches; use more, or look at the data"
+        )
     return RateFinder(rates[usable], losses[usable], suggest(rates[usable], losses[usable]))
 
 

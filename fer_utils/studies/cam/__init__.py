@@ -10,18 +10,28 @@ from fer_utils.studies.cam.checks import (
     perturbed,
     randomisation_table,
 )
-from fer_utils.studies.cam.choice import Explain, balanced, bands_of, people
+from fer_utils.studies.cam.choice import (
+    FEWEST_UNITS,
+    Explain,
+    balanced,
+    bands_note,
+    bands_of,
+    people,
+    too_few,
+)
 from fer_utils.studies.cam.claims import CLAIMED, band_table, claim_table
-from fer_utils.studies.cam.records import records
+from fer_utils.studies.cam.records import records, save_tables
 from fer_utils.studies.cam.truth import CHANGED, truth_masks, truth_table
 
 __all__ = [
     "CHANGED",
     "CLAIMED",
+    "FEWEST_UNITS",
     "Explain",
     "area_table",
     "balanced",
     "band_table",
+    "bands_note",
     "bands_of",
     "claim_table",
     "curve_table",
@@ -29,6 +39,8 @@ __all__ = [
     "perturbed",
     "randomisation_table",
     "records",
+    "save_tables",
+    "too_few",
     "truth_masks",
     "truth_table",
 ]

@@ -16,7 +16,7 @@ from fer_utils.saliency import (
     randomisation_check,
 )
 from fer_utils.saliency.perturbation import Predict
-from fer_utils.studies.cam.choice import Explain, of_another_class, people
+from fer_utils.studies.cam.choice import Explain, of_another_class, people, too_few
 
 RANDOM, OTHER_IMAGES = "random maps", "maps of other images"
 
@@ -77,7 +77,8 @@ def area_table(faces: FaceSet, curves: Perturbed) -> pd.DataFrame:
     -------
     DataFrame
         Index deletion and insertion: area, low, high, random maps, difference (area - random maps),
-        difference low, difference high, verdict, n. Deletion is better the lower, insertion the higher.
+        difference low, difference high, verdict, n. Deletion is better the lower, insertion the higher. No
+        verdict from fewer than `FEWEST_UNITS` people.
     """
     rows = {}
     for way, of in curves.items():
@@ -85,7 +86,8 @@ def area_table(faces: FaceSet, curves: Perturbed) -> pd.DataFrame:
         area, other, difference = mean_intervals(
             np.stack([ours, noise, ours - noise], axis=1), people(faces)
         ).tolist()
-        rows[way] = [*area, other[0], *difference, _verdict(way, difference), len(ours)]
+        verdict = too_few(faces) or _verdict(way, difference)
+        rows[way] = [*area, other[0], *difference, verdict, len(ours)]
     gap = ["difference", "difference low", "difference high"]
     columns = ["area", "low", "high", RANDOM, *gap, "verdict", "n"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -133,8 +135,6 @@ def randomisation_table(
 
 def _verdict(way: str, difference: list[float]) -> str:
     _, low, high = difference
-    if np.isnan(low):
-        return "one person: no interval"
     if low <= 0 <= high:
         return "not told apart from random maps"
     return "better than random maps" if (high < 0) == (way == "deletion") else "worse than random maps"

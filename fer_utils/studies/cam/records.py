@@ -1,10 +1,13 @@
-"""All that was measured of class-activation maps as metric records, for `other_metrics` of results.json."""
+"""All that was measured of class-activation maps: records for `other_metrics` of results.json, and files."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from fer_utils.files import write_text
 
 Records = dict[str, dict[str, dict[str, Any]]]
 
@@ -44,6 +47,29 @@ def records(
         found["cam_pointing_game"] = _rows(truth, ("pointing", "pointing low", "pointing high"))
         found["cam_energy_inside"] = _rows(truth, ("energy", "energy low", "energy high"))
     return found
+
+
+def save_tables(folder: str | Path, **tables: pd.DataFrame | None) -> list[Path]:
+    """Write each table as ``cam_<name>.csv`` into the folder, whole or not at all, and return the paths.
+
+    Rows that are only numbered lose their numbers; named ones keep their names in the first column.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made when it is not there.
+    **tables : DataFrame or None
+        Name in the file's name -> table, such as ``bands=band_table(...)``; None, for what was not measured,
+        writes nothing.
+    """
+    return [
+        write_text(
+            Path(folder) / f"cam_{name}.csv",
+            table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n"),
+        )
+        for name, table in tables.items()
+        if table is not None
+    ]
 
 
 def _rows(table: pd.DataFrame, columns: Sequence[str]) -> Mapping[str, dict[str, Any]]:
