@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_model
 
 from fer_utils import predictions
 from fer_utils.data import FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import cached_hog
-from fer_utils.files import atomic_write, project_path
+from fer_utils.files import project_path
 from fer_utils.models import kishor2022
 from fer_utils.papers import load_paper
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
 from fer_utils.splits import Split
-from fer_utils.training import fastai_fit
+from fer_utils.training import fastai_fit, torch_state
 from fer_utils.training.batches import Augmentation
 from fer_utils.training.common import Fit
+from fer_utils.weights import write_weights
 
 PRINTED_OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop"}
 """The optimisers of Tables 1 and 2, by their names in the parameters."""
@@ -66,8 +66,7 @@ class Arm:
 
     def save_weights(self, path: Path) -> None:
         """Write the network's weights as safetensors: numbers alone, nothing that could be executed."""
-        with atomic_write(path) as temporary:
-            save_model(self.model, str(temporary))
+        write_weights(path, torch_state.arrays(self.model))
 
     def predict(self, faces: FaceSet) -> Predictions:
         """Return class probabilities for `faces`."""
