@@ -56,7 +56,13 @@ class Pictures(nn.Module):
 
 
 def build(
-    architecture: str, *, n_classes: int, seed: int, image_size: int = 48, dropout: float = 0.5
+    architecture: str,
+    *,
+    n_classes: int,
+    seed: int,
+    image_size: int = 48,
+    dropout: float = 0.5,
+    width: float = 1.0,
 ) -> nn.Sequential:
     """Build a network with random weights.
 
@@ -72,6 +78,8 @@ def build(
         Height and width in pixels that a torchvision body gets; `small_resnet` takes the images as they are.
     dropout : float
         Rate before the logits; fastai's head has half of it before its hidden layer, too.
+    width : float
+        Factor on the channels of `small_resnet`; the others have those of their pretrained weights.
 
     Returns
     -------
@@ -90,7 +98,7 @@ def build(
     if image_size < smallest:
         raise ConfigError(f"image_size={image_size}: {architecture} needs at least {smallest} pixels")
     if architecture == "small_resnet":
-        return small_resnet.build(n_classes=n_classes, seed=seed, dropout=dropout)
+        return small_resnet.build(n_classes=n_classes, seed=seed, dropout=dropout, width=width)
     from fastai.vision.learner import create_head  # slow, and the small net does without
 
     with torch.random.fork_rng(devices=()):

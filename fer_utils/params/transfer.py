@@ -41,6 +41,7 @@ class FastaiTransfer(Transfer):
     """40_fastai_transfer."""
 
     architecture: Literal["small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
+    width: Positive
     rate_rule: Literal["fixed", "steep", "valley", "minimum"]
     rate_steps: int = Field(ge=20)
     frozen_epochs: int = Field(ge=0)
@@ -57,6 +58,8 @@ class FastaiTransfer(Transfer):
     @model_validator(mode="after")
     def _small_resnet(self) -> Self:
         if self.architecture != "small_resnet":
+            if self.width != 1:
+                raise ValueError(f"width={self.width}: only small_resnet can be narrower or wider; write 1.0")
             return self
         if self.weights == "imagenet":
             raise ValueError("weights='imagenet': there are none for small_resnet; write none, or a file")

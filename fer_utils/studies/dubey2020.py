@@ -195,6 +195,16 @@ def train(
     return Trained(model, fit, held_out)
 
 
+def train_on_all(params: Cnn3dSmic, clips: ClipSet, *, device: str, log: Log = print) -> nn.Module:
+    """Train the reported network once more, on everybody, for clips of other people: it judges none of these.
+
+    As each fold of the reported protocol is trained: for the fixed number of epochs, or, where inner subjects
+    choose the epoch, on all others. Found again when it is finished, as those are.
+    """
+    everybody = Fold("everybody", clips, clips)
+    return train(params, "cnn3d", everybody, rule=params.epoch_choice, device=device, log=log).model
+
+
 def judge(protocol: Protocol, *, device: str, log: Log = print) -> Judged:
     """Carry out a protocol, fold by fold; `log` gets one line per fold."""
     parts, histories, seconds = [], [], 0.0

@@ -60,6 +60,7 @@ def build(params: FastaiTransfer, faces: FaceSet) -> nn.Sequential:
         seed=params.seed,
         image_size=params.image_size,
         dropout=params.dropout,
+        width=params.width,
     )
     if params.weights == NONE:
         return model
