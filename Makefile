@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test lab data check-params refresh-outputs readme bench lock clean
+.PHONY: help env reproduce test lab live page data check-params refresh-outputs readme bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,7 +40,13 @@ test: env check-params ## lint, unit, property, papermill and notebook checks
 	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile --nbval-lax --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval.cfg notebooks
 
 lab: env ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks
+
+live: env ## open the live demo in JupyterLab
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/50_live_demo.ipynb
+
+page: env ## show the live demo as a page, on this machine alone
+	@$(BIN)/python -m fer_utils.cli page
 
 data: env ## say which data sets are found, complete or missing
 	@$(BIN)/python -m fer_utils.cli data

@@ -170,6 +170,20 @@ def _readme(options: argparse.Namespace) -> None:
     print("README.md: tables renewed from reports/reference")
 
 
+def _networks(_: argparse.Namespace) -> None:
+    from fer_utils.live.demo import ship
+
+    for path in ship():
+        print(f"{path.relative_to(project_path(''))}: {path.stat().st_size:,} bytes")
+
+
+def _page(options: argparse.Namespace) -> None:
+    from fer_utils.live.page import serve
+    from fer_utils.params import notebook_path
+
+    serve(notebook_path("50_live_demo"), port=options.port, open_browser=not options.no_browser)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-utils", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -193,6 +207,10 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("path", nargs="?", default=RAW)
     refresh = command("refresh-outputs", _refresh, "execute the notebooks as stored and keep their outputs")
     refresh.add_argument("notebooks", nargs="*")
+    command("networks", _networks, "renew the live demo's networks from their runs in reports/reference")
+    page = command("page", _page, "serve the live demo as a page, on this machine alone")
+    page.add_argument("--port", type=int, default=8866)
+    page.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     command("readme", _readme, "renew README's results table from reports/reference")
     return parser
 

@@ -6,6 +6,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from fer_utils.files import project_path, write_text
+from fer_utils.report import LIVE_TYPES
 
 MAX_BYTES = 1_000_000
 _VOLATILE = ("execution", "papermill", "widgets")
@@ -30,6 +31,10 @@ def refresh_outputs(notebook: Path) -> str:
         if cell.cell_type == "code":
             # What frameworks say on stderr differs between machines and is no result.
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                # A widget without its kernel shows nothing, and has another name in every execution.
+                for kind in {*LIVE_TYPES} & output.get("data", {}).keys():
+                    del output.data[kind]
     content.metadata["language_info"] = {"name": "python"}  # not the version it happened to run on
     text = nbformat.writes(content).replace(f"{project_path('')}/", "") + "\n"
     if len(text) > MAX_BYTES:

@@ -43,7 +43,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 HIDDEN_TAG = "remove-in-report"
 WIDGET_NOTE = "An interactive element: open the notebook in JupyterLab to use it."
 
-_LIVE_TYPES = ("application/vnd.jupyter.widget-view+json", "application/javascript", "text/vnd.mermaid")
+LIVE_TYPES = ("application/vnd.jupyter.widget-view+json", "application/javascript", "text/vnd.mermaid")
 _FRAMEWORK_LOG = re.compile(
     r"^(\d{4}-\d\d-\d\d .*: [IWE] (tensorflow|external|xla)/"  # 2026-01-01 10:00:00.0: I tensorflow/...
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d"  # absl: I0000 00:00:1767225600.0 12 gpu_device.cc:1]
@@ -117,7 +117,7 @@ def _is_readable(output: nbformat.NotebookNode) -> bool:
         output.text = "".join(line for line in lines if not (noisy and _FRAMEWORK_LOG.match(line)))
         return bool(output.text.strip())
     if "data" in output:
-        live = [kind for kind in _LIVE_TYPES if output.data.pop(kind, None) is not None]
+        live = [kind for kind in LIVE_TYPES if output.data.pop(kind, None) is not None]
         if live and not output.data.keys() - {"text/plain"}:
             output.data["text/plain"] = WIDGET_NOTE
     return output.get("data") != {}

@@ -15,14 +15,16 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fer_utils import evaluation, plots
+from fer_utils import calibration, evaluation, plots
 from fer_utils.data.clips.clipset import NO_APEX, ClipSet
 from fer_utils.data.faceset import FaceSet
 from fer_utils.data.synthetic import ACTION_UNITS, PROTOTYPES, Identity, render_face
 from fer_utils.features.hog import HOG
 from fer_utils.labels import FER6, FER7
+from fer_utils.live.seen import Event
 
 RNG = np.random.default_rng(0)
+MOVEMENT = Event("micro", 1, "happy", 1.0, 1.2, 1.4, 0.8)
 K, SIDE = 3, 12
 NAMES = ("angry", "happy", "sad")
 
@@ -138,6 +140,15 @@ def plan(*rates) -> pd.DataFrame:
 
 
 EVERY_FIGURE = {
+    "watched": lambda: plots.watched([RNG.integers(0, 256, (30, 40, 3), np.uint8)] * 4, ["0 s"] * 4),
+    "probability_timeline": lambda: plots.probability_timeline(
+        np.arange(5.0), RNG.dirichlet(np.ones(K), 5), NAMES, truth=[("happy", 1.0, 2.0)]
+    ),
+    "events": lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0),
+    "reliability": lambda: plots.reliability(calibration.reliability(predictions(400))),
+    "latency": lambda: plots.latency(
+        pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["a", "b"])
+    ),
     "verdicts": lambda: plots.verdicts(VERDICTS),
     "batch": lambda: plots.batch(faces(10).images, faces(10).labels, NAMES),
     "rate_finder": lambda: plots.rate_finder(

@@ -56,9 +56,7 @@ class PictureDecoder:
                 with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                     check_size(*picture.size)
                     reasons = self._reasons_to_convert(picture)
-                    image = to_gray(picture)
-                    if image.size != (self.size, self.size):
-                        image = ImageOps.fit(image, (self.size, self.size), method=Image.Resampling.LANCZOS)
+                    image = squared(to_gray(picture), self.size)
         except UnidentifiedImageError:
             raise ValueError(f"not a usable picture: none of {', '.join(FORMATS)}") from None
         except Exception as error:  # whatever hostile bytes make of Pillow's parsers
@@ -121,6 +119,24 @@ def to_gray(picture: Image.Image) -> Image.Image:
     if picture.mode in _GRAY_MODES:
         return picture.convert("L")
     return picture.convert("RGB").convert("L")
+
+
+def squared(
+    picture: Image.Image, size: int, *, region: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    """Return a square part of a gray picture in `size` x `size` pixels, resized with a Lanczos filter.
+
+    Parameters
+    ----------
+    picture : Image
+        8 bits a pixel, Pillow's "L".
+    size : int
+    region : (left, upper, right, lower), optional
+        In pixels, not necessarily whole ones; by default the largest square in the middle.
+    """
+    if region is None:
+        return ImageOps.fit(picture, (size, size), method=Image.Resampling.LANCZOS)
+    return picture.resize((size, size), Image.Resampling.LANCZOS, box=region)
 
 
 def _bits(picture: Image.Image) -> int:

@@ -6,6 +6,7 @@ The same model checks a notebook's `parameters` cell, what papermill injects and
 from fer_utils.params.audit import PaperAudit
 from fer_utils.params.base import DEFAULTS_CELL, INJECTED_CELL, Parameters, parameter_names
 from fer_utils.params.clips import Cnn3dSmic
+from fer_utils.params.live import LiveDemo
 from fer_utils.params.notebooks import (
     NOTEBOOKS,
     notebook_defaults,
@@ -29,6 +30,7 @@ __all__ = [
     "FastaiTransfer",
     "HybridHogCNN",
     "KerasTransfer",
+    "LiveDemo",
     "PaperAudit",
     "Parameters",
     "Summary",

@@ -9,6 +9,7 @@ from fer_utils.files import ConfigError, project_path
 from fer_utils.params.audit import PaperAudit
 from fer_utils.params.base import Parameters, assignments, nearest
 from fer_utils.params.clips import Cnn3dSmic
+from fer_utils.params.live import LiveDemo
 from fer_utils.params.stills import BaselineCNN, DataPrep, HybridHogCNN
 from fer_utils.params.summary import Summary
 from fer_utils.params.transfer import FastaiTransfer, KerasTransfer
@@ -20,6 +21,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "30_cnn3d_smic": Cnn3dSmic,
     "40_fastai_transfer": FastaiTransfer,
     "41_keras_transfer": KerasTransfer,
+    "50_live_demo": LiveDemo,
     "60_paper_audit": PaperAudit,
     "90_summary": Summary,
 }

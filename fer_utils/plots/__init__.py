@@ -25,6 +25,7 @@ from fer_utils.plots.data import (
 )
 from fer_utils.plots.explain import activation_sheets, filter_sheet, side_by_side
 from fer_utils.plots.features import hog_glyphs
+from fer_utils.plots.live import events, latency, probability_timeline, reliability, watched
 from fer_utils.plots.notebook import browse, show
 from fer_utils.plots.predictions import mistake, prediction_grid
 from fer_utils.plots.results import confusion_matrix, learning_curves, per_class_f1, roc_curves
@@ -50,11 +51,13 @@ __all__ = [
     "confusion_matrix",
     "duplicate_groups",
     "epoch_choice",
+    "events",
     "expression_strengths",
     "face_sheet",
     "filter_sheet",
     "flow_fields",
     "hog_glyphs",
+    "latency",
     "learning_curves",
     "lucky_splits",
     "mean_faces",
@@ -67,13 +70,16 @@ __all__ = [
     "per_class_f1",
     "perturbation_curves",
     "prediction_grid",
+    "probability_timeline",
     "protocols",
     "randomised_similarity",
     "rate_finder",
+    "reliability",
     "roc_curves",
     "sample_grid",
     "schedule",
     "show",
     "side_by_side",
     "verdicts",
+    "watched",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from fer_utils.data.bad_rows import printable
 from fer_utils.data.clips.clipset import NO_APEX, ClipSet
 from fer_utils.data.clips.frames import VideoFrames, read_frames
+from fer_utils.detection import Haar
 from fer_utils.files import ConfigError
 
 Sampling = Literal["interpolate", "first"]
@@ -189,8 +190,8 @@ def resample(frames: np.ndarray, n_frames: int = 18, *, method: Sampling = "inte
 
 def face_box(frame: np.ndarray) -> tuple[int, int, int, int] | None:
     """Return (x, y, width, height) of the largest frontal face in a gray frame, or None."""
-    boxes = _face_detector().detectMultiScale(frame, scaleFactor=1.1, minNeighbors=5)
-    return max((tuple(map(int, box)) for box in boxes), key=lambda box: box[2] * box[3], default=None)
+    boxes = _face_detector().find(frame)
+    return tuple(map(int, boxes[0])) if boxes else None
 
 
 def _check(clip: Clip | Skipped, kept: Mapping[str, Clip], class_names: Sequence[str]) -> None:
@@ -237,5 +238,5 @@ def _gray_frames(
 
 
 @cache
-def _face_detector() -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"))
+def _face_detector() -> Haar:
+    return Haar(smallest=0.0, longest_side=None)  # a clip has one face, and is searched once

@@ -1,0 +1,68 @@
+"""What a person must know about the demo's networks before believing an answer."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from fer_utils.onnx_model import OnnxModel
+
+NOT_FOR = (
+    "hiring, schooling, policing, border control, insurance, credit or medicine",
+    "judging anybody who has not agreed to it",
+    "deciding whether somebody lies, is ill, is fit for work or is dangerous",
+)
+"""What nobody must use it for. Inferring the emotions of people at work and at school is forbidden in the
+European Union: Regulation (EU) 2024/1689, Article 5(1)(f)."""
+
+LIMITS = (
+    "It names the expression that a face shows, as labellers of pictures named it. What a person feels, it "
+    "cannot see.",
+    "FER-2013 was collected by web searches for words of emotion. Age, sex and skin of its people are not "
+    "recorded, so nobody can say for whom it works worse.",
+    "Faces from the side, covered, very small or dark are missed or misread, and drawings are nothing it has "
+    "seen.",
+    "The percentage is the network's own; 90 % does not mean nine of ten right.",
+)
+
+
+def sections(stills: OnnxModel, clips: OnnxModel | None) -> dict[str, list[str]]:
+    """Return the card as lines under headings."""
+    networks = [_network("Expressions", stills)]
+    if clips is not None:
+        networks.append(_network("Micro-expressions", clips))
+    return {
+        "The networks": networks,
+        "What they cannot do": list(LIMITS),
+        "What this must not be used for": list(NOT_FOR),
+        "Where the pictures go": [
+            "Nowhere: the machine that runs this notebook looks at them and forgets them. A video is kept "
+            "only while “record” is ticked, until it is downloaded or cleared."
+        ],
+    }
+
+
+def as_html(card: Mapping[str, Sequence[str]]) -> str:
+    """Return the card for the demo's panel."""
+    return "".join(
+        f"<h4>{escape(heading)}</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+        for heading, lines in card.items()
+    )
+
+
+def as_markdown(card: Mapping[str, Sequence[str]]) -> str:
+    """Return the card for a notebook."""
+    return "\n\n".join(
+        "\n".join([f"**{heading}**", "", *(f"- {line}" for line in lines)]) for heading, lines in card.items()
+    )
+
+
+def _network(task: str, model: OnnxModel) -> str:
+    told: Mapping[str, Any] = model.description
+    drawn = told["source"] == "synthetic"
+    learned = f"{task}: {', '.join(model.class_names)}. Trained on {told['dataset']}"
+    learned += " (drawn faces: its answers about people mean nothing)" if drawn else ""
+    accuracy = told["metrics"]["accuracy"]
+    value = f"{100 * accuracy['value']:.1f} %"
+    if accuracy["ci95"] is not None:
+        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy["ci95"]))
+    return f"{learned}. Right for {value} of {accuracy['n']:,} ({told['split']}). From run {told['run']}."

@@ -1,0 +1,246 @@
+"""Faces are found where they are, in pixels of the whole picture, whichever detector looks."""
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from fer_utils.data.synthetic import Identity, render_face
+from fer_utils.data.synthetic.paint import REACH
+from fer_utils.data.synthetic.shapes import EYE_Y
+from fer_utils.detection import Box, Haar, YuNet, detector, reduced
+from fer_utils.files import ConfigError
+
+PERSON = Identity()
+
+
+def frame(*faces: tuple[int, int, int], size: tuple[int, int] = (480, 640)) -> np.ndarray:
+    """Return a gray frame with drawn faces, each at x and y and of a size in pixels."""
+    picture = np.full(size, 120, np.uint8)
+    for x, y, side in faces:
+        picture[y : y + side, x : x + side] = render_face(PERSON, {}, size=side)
+    return picture
+
+
+def colour(picture: np.ndarray) -> np.ndarray:
+    return np.repeat(picture[:, :, None], 3, axis=2)
+
+
+def overlap(a: Box, b: Box) -> float:
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    shared = max(width, 0) * max(height, 0)
+    return shared / (a.area + b.area - shared)
+
+
+# --- the Haar cascade ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.5, 1, 3])
+@pytest.mark.parametrize("form", [np.asarray, colour], ids=["gray", "colour"])
+def test_a_face_is_found_in_pixels_of_the_whole_picture(scale, form):
+    x, y, side = (int(scale * length) for length in (300, 120, 260))
+    height, width = int(scale * 480), int(scale * 640)
+    (box,) = Haar().find(form(frame((x, y, side), size=(height, width))))
+    assert np.allclose(box.centre, (x + side / 2, y + side / 2), atol=0.08 * side)
+    assert 0.55 * side < box.width == box.height < 0.85 * side
+
+
+def test_the_largest_face_comes_first_and_the_same_picture_gives_the_same_boxes():
+    picture = frame((20, 40, 160), (200, 100, 300), (500, 60, 120))
+    first = Haar().find(picture)
+    assert [round(box.centre[0], -2) for box in first] == [300, 100, 600]
+    assert all(Haar().find(picture) == first for _ in range(3))
+
+
+def test_a_face_smaller_than_asked_for_is_passed_over():
+    picture = frame((300, 200, 80))
+    assert len(Haar(smallest=0.1).find(picture)) == 1
+    assert Haar(smallest=0.2).find(picture) == []
+
+
+def test_a_reduced_picture_shows_the_same_place():
+    picture = frame((300, 120, 260))
+    near, far = (Haar(longest_side=side).find(picture)[0] for side in (None, 240))
+    assert overlap(near, far) > 0.9
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (8, 8), (23, 30)])
+def test_pictures_too_small_for_a_face_have_none(size):
+    assert Haar().find(np.zeros(size, np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((9, 9)), np.zeros((9, 9, 4), np.uint8), np.zeros((0, 9), np.uint8), np.zeros(9, np.uint8)],
+    ids=["floats", "four channels", "no pixel", "a row"],
+)
+def test_what_is_no_picture_is_refused(array):
+    with pytest.raises(ValueError, match="a picture is uint8 of shape"):
+        Haar().find(array)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale_factor": 1.0}, {"min_neighbors": -1}, {"smallest": 2.0}, {"longest_side": 0}]
+)
+def test_settings_out_of_range_are_named(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Haar(**wrong)
+
+
+def test_an_opencv_without_the_cascade_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"came without haarcascade_frontalface_default\.xml; use 4\.x"):
+        detector("haar")
+
+
+def test_reducing_keeps_small_pictures_and_a_pixel_of_narrow_ones():
+    picture = np.zeros((480, 640, 3), np.uint8)
+    assert reduced(picture, 320).shape == (240, 320, 3)
+    assert reduced(picture, 640) is picture and reduced(picture, None) is picture
+    assert reduced(np.zeros((2, 4000), np.uint8), 100).shape == (1, 100)
+
+
+# --- YuNet --------------------------------------------------------------------------------------------------
+
+
+def write_yunet(path, *, marks=(-1, -1, 1, -1, 0, 0, -0.8, 1, 0.8, 1)) -> None:
+    """Write a network with YuNet's inputs and outputs that takes patches of pure red for faces.
+
+    Its boxes have the side of a patch, and its marks (eyes, nose, corners of the mouth) lie at these parts of
+    a patch, x and y, from the patch's left upper corner.
+    """
+    nodes, weights, outputs = [], [], []
+    red = np.array([-1.0, -1.0, 1.0]) / 255  # pixels come as blue, green, red
+    heads = {"cls": ([red], [0]), "obj": ([red], [0]), "bbox": (np.zeros((4, 3)), np.zeros(4))}
+    heads["kps"] = (np.zeros((10, 3)), marks)
+    for name, (weight, bias) in heads.items():
+        for stride in (8, 16, 32):
+            at, channels = f"{name}_{stride}", len(bias)
+            weights += [
+                numpy_helper.from_array(np.float32(weight).reshape(channels, 3, 1, 1), f"w_{at}"),
+                numpy_helper.from_array(np.float32(bias), f"b_{at}"),
+                numpy_helper.from_array(np.array([1, -1, channels]), f"s_{at}"),
+            ]
+            sides = {"kernel_shape": [stride] * 2, "strides": [stride] * 2}
+            nodes += [
+                helper.make_node("AveragePool", ["input"], [f"p_{at}"], **sides),
+                helper.make_node("Conv", [f"p_{at}", f"w_{at}", f"b_{at}"], [f"c_{at}"]),
+                helper.make_node("Transpose", [f"c_{at}"], [f"t_{at}"], perm=[0, 2, 3, 1]),
+                helper.make_node("Reshape", [f"t_{at}", f"s_{at}"], [at]),
+            ]
+            outputs.append(helper.make_tensor_value_info(at, TensorProto.FLOAT, [1, f"n_{at}", channels]))
+    pixels = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "height", "width"])
+    graph = helper.make_graph(nodes, "yunet", [pixels], outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def test_yunet_runs_a_file_of_its_form_on_pictures_of_any_size(tmp_path):
+    write_yunet(tmp_path / "y.onnx")
+    found = YuNet(tmp_path / "y.onnx", longest_side=None)
+    picture = np.zeros((100, 140, 3), np.uint8)
+    picture[40:48, 96:104] = 255, 0, 0
+    (box,) = found.find(picture)
+    # The patch begins at (96, 40); eyes and mouth are 16 pixels apart and in the middle above and below that.
+    assert box.width == pytest.approx(16 / 0.39)
+    assert box.centre == pytest.approx((96, 32 + (0.5 - 0.386) * box.width))
+    assert found.find(picture[..., ::-1]) == []  # blue
+    assert found.find(picture[..., 0]) == []  # gray
+    assert found.find(np.zeros((7, 3, 3), np.uint8)) == []
+
+
+def test_yunet_searches_a_reduced_picture_and_gives_boxes_of_the_whole_one(tmp_path):
+    write_yunet(tmp_path / "y.onnx")
+    picture = np.zeros((960, 1280, 3), np.uint8)
+    picture[320:384, 640:704] = 255, 0, 0  # 16 pixels of 320
+    boxes = YuNet(tmp_path / "y.onnx", longest_side=320).find(picture)
+    assert boxes and boxes == sorted(boxes, key=lambda box: -box.area)
+    assert boxes[0].width == pytest.approx(4 * 32 / 0.39)
+
+
+class Marks:
+    """Stands in for OpenCV's network: finds one face, whose marks are known."""
+
+    def __init__(self, *points):
+        self.row = np.array([[0, 0, 1, 1, *np.ravel(points), 0.9]], np.float32)
+
+    def setInputSize(self, size):
+        self.size = size
+
+    def detect(self, picture):
+        assert picture.shape == (*self.size[::-1], 3)
+        return 1, self.row
+
+
+def yunet_with(monkeypatch, tmp_path, *points) -> YuNet:
+    (tmp_path / "y.onnx").touch()
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_, **__: Marks(*points))
+    return YuNet(tmp_path / "y.onnx")
+
+
+def test_both_detectors_frame_a_face_alike(monkeypatch, tmp_path):
+    side = 240
+    places = [
+        (-PERSON.eye_spacing, EYE_Y),
+        (PERSON.eye_spacing, EYE_Y),
+        (0, PERSON.nose_length),
+        (-PERSON.mouth_width, PERSON.mouth_height),
+        (PERSON.mouth_width, PERSON.mouth_height),
+    ]
+    marks = (np.array(places) / (2 * REACH) + 0.5) * side
+    picture = render_face(PERSON, {}, size=side)
+    (by_haar,), (by_marks,) = Haar().find(picture), yunet_with(monkeypatch, tmp_path, *marks).find(picture)
+    assert overlap(by_haar, by_marks) > 0.75
+
+
+def test_marks_that_all_lie_in_one_place_are_no_face(monkeypatch, tmp_path):
+    assert yunet_with(monkeypatch, tmp_path, *[(5, 5)] * 5).find(np.zeros((20, 20), np.uint8)) == []
+
+
+def test_a_missing_file_says_which_where_from_and_where_to():
+    with pytest.raises(ConfigError) as raised:
+        detector("yunet")
+    for part in ("face_detection_yunet_2023mar.onnx", "model zoo", "data/raw/weights/", "'haar'"):
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not ONNX", b"\x08\x08" * 40])
+def test_a_broken_file_is_named(tmp_path, content):
+    (tmp_path / "broken.onnx").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"broken\.onnx does not work as YuNet in OpenCV"):
+        detector("yunet", path=tmp_path / "broken.onnx")
+
+
+def test_another_network_is_refused_at_once(tmp_path):
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 64, 64]) for name in ("input", "cls_8")
+    ]
+    graph = helper.make_graph([helper.make_node("Relu", ["input"], ["cls_8"])], "other", ends[:1], ends[1:])
+    onnx.save(
+        helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)]),
+        tmp_path / "o.onnx",
+    )
+    with pytest.raises(ConfigError, match=r"o\.onnx does not work as YuNet"):
+        detector("yunet", path=tmp_path / "o.onnx")
+
+
+@pytest.mark.parametrize("wrong", [{"least_score": 1.5}, {"longest_side": -1}])
+def test_settings_of_yunet_out_of_range_are_named(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        YuNet("anything.onnx", **wrong)
+
+
+# --- choosing -----------------------------------------------------------------------------------------------
+
+
+def test_a_detector_is_chosen_by_name(tmp_path):
+    write_yunet(tmp_path / "y.onnx")
+    assert isinstance(detector("haar"), Haar)
+    assert isinstance(detector("yunet", path=tmp_path / "y.onnx"), YuNet)
+    with pytest.raises(ConfigError, match="detector='mtcnn': use 'haar' or 'yunet'"):
+        detector("mtcnn")
+    with pytest.raises(ConfigError, match="takes no file"):
+        detector("haar", path="y.onnx")
