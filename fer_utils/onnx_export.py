@@ -212,7 +212,7 @@ def export_half(source: str | Path, path: str | Path) -> None:
         When its probabilities differ by more than `TOLERANCE` from those of `source`.
     """
     model = OnnxModel.read(source)
-    card = _card(**model.fields, half=True)
+    card = _card(**model.values, half=True)
     _write(onnx.load(model.file), path, card, expected=model.predict(_probes(card)))
 
 

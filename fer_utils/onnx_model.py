@@ -76,13 +76,13 @@ class Card:
         return size if self.n_frames is None else (self.n_frames, *size)
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The card's attributes by name; a network's own are not among them."""
         return {field.name: getattr(self, field.name) for field in fields(Card)}
 
     def to_json(self) -> str:
         """Return the card as text."""
-        return json.dumps(self.fields, ensure_ascii=False, allow_nan=False)
+        return json.dumps(self.values, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -141,7 +141,7 @@ class OnnxModel(Card):
         session = _session(_content(file), file, threads)
         card = _card(session, file)
         _check_graph(session, card, file)
-        model = cls(**card.fields, file=file, session=session)
+        model = cls(**card.values, file=file, session=session)
         _try_out(model)
         return model
 

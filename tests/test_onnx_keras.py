@@ -51,7 +51,9 @@ def transferred():
 
     how = {"source_size": SIZE, "image_size": 32, "n_classes": 3, "alpha": 0.35, "dropout": 0.2}
     model = mobilenet.build(seed=0, **how)
-    mobilenet.measure_statistics(model, IMAGES)
+    # Of a handful of images the statistics would make a network whose answers hang on the last bit.
+    noise = np.random.default_rng(1).integers(0, 256, (200, SIZE, SIZE), dtype=np.uint8)
+    mobilenet.measure_statistics(model, noise)
     mobilenet.train_from(model, "block_13", batch_norm="training")
     return model
 
@@ -68,7 +70,7 @@ def test_a_file_answers_as_keras_does(keras_fit, tmp_path, build, capfd, recwarn
     written = OnnxModel.read(tmp_path)
     assert (written.kind, written.class_names, written.image_size) == ("stills", NAMES, SIZE)
     for n in (1, len(IMAGES)):
-        np.testing.assert_allclose(written.predict(IMAGES[:n]), expected[:n], atol=1e-3)
+        np.testing.assert_allclose(written.predict(IMAGES[:n]), expected[:n], atol=1e-4)
 
 
 def test_half_precision_halves_the_file(keras_fit, tmp_path):

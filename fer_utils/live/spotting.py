@@ -180,6 +180,14 @@ class Spotter:
     ----------
     framing : Framing
         How the pictures were cut out around the detector's box, which says where brows and mouth are.
+
+    Notes
+    -----
+    On `synthetic_video(seed=0)` to 9, of 20 seconds and 128 pixels, followed by `Tracker(Haar())` and cut out
+    with 64 pixels, F1 at an overlap of one half is 0.97 [0.93, 1.00] of 60 events, at 30 as at 100 frames per
+    second: three micro-expressions are missed and one event is not there. With twice the sway of the head it
+    is 0.81 [0.67, 0.90], with three times 0.67 [0.55, 0.78], with three times the noise 0.92 [0.86, 0.97]:
+    what limits it is the head. This says nothing of people, who also talk.
     """
 
     def __init__(self, *, framing: Framing = CLIPS) -> None:
@@ -434,9 +442,12 @@ class _Rest:
         usual = 1.4826 * np.median(np.abs(left)) + 0.3  # gray levels: rounding alone leaves as much
         self._weight = ((1 + (left / (_OUTLIER * usual)) ** 2) ** -2).astype(np.float32)
         a, b, c, d, e, f, g, h = step[:8] / self._half
-        self._pose = self._pose @ np.linalg.inv([[1 + c, d, a], [e, 1 + f, b], [-g, -h, 1]])
+        moved = np.array([[c, d, a], [e, f, b], [-g, -h, 0]])
+        if not np.abs(moved).max() < _LOST:  # also when it is no number
+            return None
+        self._pose = self._pose @ np.linalg.inv(np.eye(3) + moved)
         self._pose /= self._pose[2, 2]
-        if not np.abs(self._pose - np.eye(3)).max() < _LOST:  # also when it is no number
+        if np.abs(self._pose - np.eye(3)).max() > _LOST:
             return None
         brighter, lighter = step[8:]
         return (self._laid(image) - brighter / 64 * self.picture - lighter).astype(np.float32)
