@@ -131,7 +131,7 @@ def test_a_video_or_a_folder_is_offered_when_it_is_named(stills):
 def test_the_card_says_how_often_it_is_right_and_what_it_is_not_for(stills, clips):
     told = card.sections(stills, clips)
     text = card.as_markdown(told)
-    assert "67.5 %" in text and "of 3,589" in text
+    assert "67.5 %" in text and "n 3,589" in text
     assert "drawn" in told["The networks"][1]
     assert all(word in text for word in ("hiring", "border control", "medicine"))
     assert "<script" not in card.as_html({"a": ["<script>alert(1)</script>"]})

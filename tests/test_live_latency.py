@@ -32,4 +32,4 @@ def test_latency_json_says_on_what_it_was_measured(tmp_path, seconds):
     written = read_json(path)
     assert written["hardware"] == "a processor" and written["frames"] == 4 and written["usual"] == {"x": 1}
     assert [row["step"] for row in written["steps"]] == ["detect", "draw", "total"]
-    assert written["frames_per_second"] == pytest.approx(500)
+    assert written["frames_per_second"] == pytest.approx(4 / 0.017, rel=1e-3)

@@ -65,4 +65,5 @@ def _network(task: str, model: OnnxModel) -> str:
     value = f"{100 * accuracy['value']:.1f} %"
     if accuracy["ci95"] is not None:
         value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy["ci95"]))
-    return f"{learned}. Right for {value} of {accuracy['n']:,} ({told['split']}). From run {told['run']}."
+    measured = f"Accuracy {value}, n {accuracy['n']:,}: {told['estimate']}; {told['split']}"
+    return f"{learned}. {measured}. From run {told['run']}."

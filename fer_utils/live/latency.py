@@ -83,6 +83,6 @@ def write(
 ) -> Path:
     """Write `latency.json`: the table, frames per second, on what, and further blocks as they are given."""
     rows = table(seconds).round(4).reset_index().to_dict("records")
-    rate = round(1 / float(seconds["total"].median()), 2)
+    rate = round(len(seconds) / float(seconds["total"].sum()), 2)
     heading = {"video": video, "hardware": hardware, "threads": threads, "frames": len(seconds)}
     return write_json(path, heading | {"frames_per_second": rate, "steps": rows} | further)

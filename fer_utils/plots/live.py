@@ -63,9 +63,10 @@ def probability_timeline(
     figure, (ax,) = panels(1, height=3.2)
     for name, values, color in zip(class_names, probabilities.T, COLORS, strict=False):
         ax.plot(times, values, color=color, label=name)
-    for name, onset, offset in truth:
+    for number, (name, onset, offset) in enumerate(truth):
         ax.axvspan(onset, offset, color=GREY, alpha=0.2, lw=0)
-        ax.text((onset + offset) / 2, 1.02, name, ha="center", va="bottom", fontsize=8, color=darker(GREY))
+        above = 1.02 + 0.06 * (number % 2)  # neighbours in two rows, or their names would touch
+        ax.text((onset + offset) / 2, above, name, ha="center", va="bottom", fontsize=8, color=darker(GREY))
     ax.set(xlabel="seconds", ylabel="probability", ylim=(0, 1), xlim=(times[0], times[-1]))
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
