@@ -1,6 +1,7 @@
 """Whether a network that says 90 % is right nine times of ten."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,3 +47,13 @@ def reliability(predictions: Predictions, *, edges: Sequence[float] = EDGES) -> 
         name = f"{100 * edges[number]:.0f} to {100 * edges[number + 1]:.0f} %"
         rows[name] = {"said": said[chosen].mean(), "right": count / n, "low": low, "high": high, "n": n}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("answers of")
+
+
+def records(table: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return `reliability` as metric records, one set a group of percentages."""
+    return {
+        f"answers_of_{name.removesuffix(' %').replace(' ', '_')}": {
+            "accuracy": {"value": row["right"], "ci95": [row["low"], row["high"]], "n": int(row["n"])}
+        }
+        for name, row in table.iterrows()
+    }

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.calibration import reliability
+from fer_utils.calibration import records, reliability
 from fer_utils.predictions import Predictions
 
 
@@ -39,6 +39,14 @@ def test_every_answer_is_in_one_group(pairs):
     table = reliability(answers(confidence, right))
     assert table["n"].sum() == len(pairs)
     assert (table["low"] <= table["right"]).all() and (table["right"] <= table["high"]).all()
+
+
+def test_records_name_the_percentages():
+    table = reliability(answers(np.array([0.95, 0.95, 0.6]), np.array([True, False, True])))
+    found = records(table)
+    assert set(found) == {"answers_of_50_to_70", "answers_of_90_to_100"}
+    assert found["answers_of_90_to_100"]["accuracy"]["value"] == 0.5
+    assert found["answers_of_90_to_100"]["accuracy"]["n"] == 2
 
 
 @pytest.mark.parametrize("edges", [[0, 1, 1], [0.5, 1], [0, 0.5], [1]])

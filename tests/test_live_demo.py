@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from fer_utils.data import load_faces
-from fer_utils.files import ConfigError, read_json
+from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.labels import FER7, SMIC3
 from fer_utils.live import card, demo, sources, trial
+from fer_utils.live.pipeline import DRAWINGS
 from fer_utils.live.seen import Event, Frame, Problem, Seen, SeenFace
 from fer_utils.onnx_model import OnnxModel
 from fer_utils.params import LiveDemo, notebook_defaults
@@ -189,6 +190,26 @@ def test_names_are_compared_for_micro_expressions_that_were_found():
     assert trial.Spotting(found, truth).named == [("negative", "positive")]
 
 
+def test_naming_is_a_share_with_an_interval():
+    record = trial.naming([("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")])["accuracy"]
+    assert record["value"] == 0.75 and record["n"] == 4
+    assert record["ci95"][0] < 0.75 < record["ci95"][1]
+
+
+def test_photographs_are_each_the_first_frame_of_a_video(stills):
+    faces = load_faces("synthetic", data_path="data/raw")
+    line = demo.pipeline(parameters(clip_model="none"))
+    table = trial.photographs(line, faces.take(np.arange(12)))
+    assert table["found"].mean() > 0.8 and (table["through"] <= table["found"]).all()
+    assert trial.photograph_records(table)["found"]["n"] == 12
+
+
+def test_people_are_told_that_movements_are_named_by_one_who_knows_drawings(stills):
+    line = demo.pipeline(parameters())
+    assert line.warning == DRAWINGS
+    assert demo.pipeline(parameters(clip_model="none")).warning is None
+
+
 def test_scores_become_records_without_what_is_not_known():
     row = {
         "tp": 3,
@@ -206,3 +227,41 @@ def test_scores_become_records_without_what_is_not_known():
             "recall": {"value": 0.75, "ci95": None, "n": 4},
         }
     }
+
+
+# --- README ----------------------------------------------------------------------------------------------
+
+
+def test_readme_says_what_the_reference_run_measured():
+    folder = demo.REFERENCE / "50_live_demo"
+    measured = read_json(folder / "results.json")["other_metrics"]
+    speed = read_json(folder / "latency.json")
+    total = speed["steps"][-1]
+    ours, usual = (speed["usual_loop"][name]["frames_per_second"] for name in ("this demo", "the usual loop"))
+    readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    for text in (
+        _percent(measured["photographs"]["found"]),
+        _percent(measured["photographs"]["accuracy"]),
+        _percent(measured["photographs"]["accuracy_direct"]),
+        _percent(measured["answers_of_90_to_100"]["accuracy"]),
+        f"of the {measured['naming_micro']['accuracy']['n']} found",
+        _f1(measured["spotting_micro"]["f1"]),
+        _f1(measured["spotting_macro"]["f1"]),
+        f"a median of {total['median_ms']:.1f} ms a frame (95th percentile {total['p95_ms']:.1f} ms; on "
+        f"average {speed['frames_per_second']:.0f} frames a second)",
+        f"{ours / usual:.0f} times as fast",
+        f"{ours:.0f} against {usual:.0f} frames a second",
+        f"Memory grows by {speed['memory_growth_mb']:.1f} MB",
+    ):
+        assert text in readme
+    assert ours > 3 * usual and speed["memory_growth_mb"] < 20
+
+
+def _percent(record: dict) -> str:
+    low, high = (f"{100 * end:.1f}" for end in record["ci95"])
+    return f"{100 * record['value']:.1f} % [{low}, {high}]"
+
+
+def _f1(record: dict) -> str:
+    low, high = record["ci95"]
+    return f"{record['value']:.2f} [{low:.2f}, {high:.2f}]"

@@ -110,3 +110,26 @@ def test_an_expression_that_fades_slowly_ends_where_the_next_begins():
     (ended,) = [event for row in rows if (event := expressions.add(*row))]
     assert ended.label == "happy" and ended.offset == pytest.approx(1.0)
     assert expressions.current.label == "angry" and expressions.current.onset == pytest.approx(1.0)
+
+
+def test_what_nobody_saw_is_no_part_of_an_expression():
+    expressions = Expressions(NAMES, face=1)
+    watch(expressions, ("happy", 1.0))
+    ended = expressions.add(sure_of("happy"), 60.0)
+    assert ended.label == "happy" and ended.offset == pytest.approx(0.95)
+    assert expressions.current is None
+    smoother = Smoother()
+    smoother.add(np.array([1.0, 0.0]), 0.0)
+    assert smoother.add(np.array([0.0, 1.0]), 60.0).tolist() == [0.0, 1.0]
+
+
+def test_an_expression_ends_where_the_next_began_even_if_that_is_not_sure_yet():
+    expressions = Expressions(NAMES, face=1)
+    watch(expressions, ("happy", 1.0))
+    ended = []
+    for frame in range(12):
+        share = 0.5 + 0.02 * frame  # angry from the first, while happy fades below its end
+        event = expressions.add(np.array([share, 0.9 - share, 0.1]), 1 + frame / 20)
+        ended += [event] if event else []
+    assert ended[0].label == "happy" and ended[0].offset == pytest.approx(1.0)
+    assert expressions.current.label == "angry" and expressions.current.onset == pytest.approx(1.0)

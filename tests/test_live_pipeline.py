@@ -70,7 +70,7 @@ def test_more_faces_than_are_followed_are_counted():
     line = pipeline(*boxes)
     line.tracker.most = 4
     seen = line.see(plain(200, 0.0))
-    assert len(seen.faces) == 4 and seen.messages == ("15 faces; 4 of them, the largest, are looked at",)
+    assert len(seen.faces) == 4 and seen.messages == ("15 faces; 4 of them are followed",)
 
 
 def test_one_dark_frame_does_not_turn_a_smoothed_answer():
@@ -172,3 +172,28 @@ def test_in_a_picture_by_itself_small_faces_are_found_too():
     )
     alone = line.see(Frame(crowd.image, 0.0, name="crowd.png", alone=True))
     assert len(alone.faces) == 12 and len(line.see(crowd).faces) < 12
+
+
+def test_a_face_that_is_lost_for_a_moment_is_the_same_person_afterwards():
+    """A tracker leaves a covered face out and gives it its number again: so does its expression go on."""
+    line = pipeline(half_life=0.05)
+    session = Session(line)
+    whole = line.tracker.update
+    for frame in range(40):
+        covered = frame == 20
+        line.tracker.update = (lambda *_: []) if covered else whole
+        session.show(plain(230, frame / 10))
+    (event,) = session.events
+    assert event.onset == 0 and event.offset == pytest.approx(3.9)
+
+
+def test_a_recording_that_cannot_be_written_does_not_stop_the_demo(monkeypatch):
+    session = Session(pipeline())
+    session.recording = True
+
+    def full(_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(session, "_record", full)
+    assert session.show(plain(230, 0.0)).faces and session.recording is False
+    assert session.messages == ["the recording was stopped: no space left"]

@@ -239,8 +239,14 @@ def test_a_misspelt_parameter_fails_in_jupyterlab_and_names_the_right_one(browse
     own = {"output_dir": f"reports/jupyterlab/{RUN}-misspelt"}
     path = project / "notebooks" / "misspelt.ipynb"
     page = open_in_lab(browser, lab, project, "misspelt", SMALL | MISSPELT | own)
-    run_all_cells(page, until=lambda: saved_outputs(page, path))
-    errors = [output for output in saved_outputs(page, path) if output.output_type == "error"]
+    outputs: list = []  # kept, as a second look might come while the file is being written
+
+    def are_saved() -> bool:
+        outputs[:] = saved_outputs(page, path)
+        return bool(outputs)
+
+    run_all_cells(page, until=are_saved)
+    errors = [output for output in outputs if output.output_type == "error"]
     assert errors and HINT in errors[0].evalue
     assert not (project / own["output_dir"] / "results.json").exists()
     page.close()

@@ -17,11 +17,15 @@ European Union: Regulation (EU) 2024/1689, Article 5(1)(f)."""
 LIMITS = (
     "It names the expression that a face shows, as labellers of pictures named it. What a person feels, it "
     "cannot see.",
-    "FER-2013 was collected by web searches for words of emotion. Age, sex and skin of its people are not "
-    "recorded, so nobody can say for whom it works worse.",
     "Faces from the side, covered, very small or dark are missed or misread, and drawings are nothing it has "
     "seen.",
-    "The percentage is the network's own; 90 % does not mean nine of ten right.",
+    "The percentage is the network's own. The notebook compares it with how often it is right on FER-2013; "
+    "before your camera nobody has.",
+)
+FER2013_LIMITS = (
+    "FER-2013 was collected by web searches for words of emotion. Age, sex and skin of its people are not "
+    "recorded, so nobody can say for whom it works worse.",
+    "FER-2013's parts share pictures, so that an accuracy measured on it is somewhat too high.",
 )
 
 
@@ -32,11 +36,14 @@ def sections(stills: OnnxModel, clips: OnnxModel | None) -> dict[str, list[str]]
         networks.append(_network("Micro-expressions", clips))
     return {
         "The networks": networks,
-        "What they cannot do": list(LIMITS),
+        "What they cannot do": [
+            *LIMITS,
+            *(FER2013_LIMITS if stills.description["dataset"] == "fer2013" else ()),
+        ],
         "What this must not be used for": list(NOT_FOR),
         "Where the pictures go": [
-            "Nowhere: the machine that runs this notebook looks at them and forgets them. A video is kept "
-            "only while “record” is ticked, until it is downloaded or cleared."
+            "To the machine that runs this notebook and no further; it looks at them and forgets them. A "
+            "video is kept only while “record” is ticked, until it is downloaded or cleared."
         ],
     }
 
@@ -52,7 +59,8 @@ def as_html(card: Mapping[str, Sequence[str]]) -> str:
 def as_markdown(card: Mapping[str, Sequence[str]]) -> str:
     """Return the card for a notebook."""
     return "\n\n".join(
-        "\n".join([f"**{heading}**", "", *(f"- {line}" for line in lines)]) for heading, lines in card.items()
+        "\n".join([f"**{heading}**", "", *(f"- {escape(line, quote=False)}" for line in lines)])
+        for heading, lines in card.items()
     )
 
 

@@ -68,6 +68,12 @@ def pipeline(params: LiveDemo, *, movements: bool = True) -> Pipeline:
     )
 
 
+def drawn(params: LiveDemo) -> sources.SyntheticSource:
+    """Return the drawn video that time is measured on, long enough for `latency_frames`."""
+    seconds = max(params.seconds, params.latency_frames / params.frame_rate)
+    return _choices(params.model_copy(update={"seconds": seconds}))["synthetic"]()
+
+
 def source(params: LiveDemo) -> Iterable[Frame | Problem]:
     """Return the source that the notebook itself looks at."""
     return _choices(params)[params.source]()

@@ -14,6 +14,9 @@ BEGINS_AT, ENDS_BELOW = 0.5, 0.35
 """Probability at which a class becomes an expression, and below which it is over. With a single one it would
 begin and end with every small change around it."""
 
+GAP = 1.0
+"""Seconds without a look at the face that end everything: nobody knows what it showed meanwhile."""
+
 SHORTEST = 0.4
 """Seconds that a class must hold to be an expression."""
 
@@ -34,7 +37,7 @@ class Smoother:
 
     def add(self, probabilities: np.ndarray, time: float) -> np.ndarray:
         """Return the average, shape (K,), with these of `time` (in seconds); the first counts whole."""
-        if self._average is None or not self.half_life:
+        if self._average is None or not self.half_life or time - self._time > GAP:
             self._average = np.asarray(probabilities, dtype=float)
         else:
             kept = 0.5 ** (max(time - self._time, 0.0) / self.half_life)
@@ -68,11 +71,14 @@ class Expressions:
 
     def add(self, probabilities: np.ndarray, time: float) -> Event | None:
         """Take the smoothed probabilities of a frame and return the expression that ended with it, if any."""
-        self._candidate = self._growing(self._candidate, probabilities, time, falls_below=BEGINS_AT)
         ended = None
+        latest = self.current or self._candidate
+        if latest is not None and time - latest.offset > GAP:
+            ended = self.end()
+        self._candidate = self._growing(self._candidate, probabilities, time, falls_below=BEGINS_AT)
         if self.current is not None:
             going_on = self._growing(self.current, probabilities, time, falls_below=ENDS_BELOW)
-            ended = self.current if going_on is None else None
+            ended = self._before_the_next(self.current) if going_on is None else None
             self.current = going_on
         if self._candidate is None and (best := float(probabilities.max())) >= BEGINS_AT:
             label = self.class_names[int(probabilities.argmax())]
@@ -92,7 +98,14 @@ class Expressions:
         if self.current is not None and self.current.label == held.label:
             return None
         replaced, self.current = self.current, held
-        return replaced and replace(replaced, offset=min(replaced.offset, held.onset))
+        return replaced and self._before_the_next(replaced)
+
+    def _before_the_next(self, event: Event) -> Event:
+        """Return the event cut where another label has begun."""
+        following = self._candidate
+        if following is None or following.label == event.label:
+            return event
+        return replace(event, offset=min(event.offset, following.onset))
 
     def _growing(
         self, event: Event | None, probabilities: np.ndarray, time: float, *, falls_below: float

@@ -67,6 +67,7 @@ def memory_growth(pipeline: Pipeline, frames: Iterable[Frame], *, n_frames: int,
     """
     import psutil
 
+    pipeline.reset()
     process, kept = psutil.Process(), list(frames)
     step = kept[1].time - kept[0].time
     before = 0

@@ -159,6 +159,7 @@ class Panel(anywidget.AnyWidget):
 
     def _hello(self) -> None:
         self._drawn, self._sent_log = True, None
+        self._set_record(on=False)  # a page that is new has the box unticked
         self._send_state(reset=True)
 
     def _start(self, *, source: str, run: float) -> None:
@@ -197,10 +198,19 @@ class Panel(anywidget.AnyWidget):
     def _download(self, *, what: str) -> None:
         if what == "events":
             self._send_file("events.csv", "text/csv", self._session.events_csv())
-        elif (video := self._session.video()) is not None:
-            self._recorded = False
-            self._send_file("annotated.webm", "video/webm", video)
+        else:
+            self._send_video()
         self._send_state()
+
+    def _send_video(self) -> None:
+        self._recorded = False
+        try:
+            video = self._session.video()
+        except OSError as error:
+            self._session.note(Problem(f"no video: {error}"))
+            return
+        if video is not None:
+            self._send_file("annotated.webm", "video/webm", video)
 
     def _send_file(self, name: str, type_: str, content: bytes) -> None:
         self.send({"kind": "file", "name": name, "type": type_}, [content])
@@ -249,7 +259,10 @@ class Panel(anywidget.AnyWidget):
             async with aclosing(_in_thread(self._sources[name])) as frames:
                 async for frame in _in_time(frames):
                     self._look(frame)
-                    if self.playing is None or monotonic() - self._heard > UNWATCHED:
+                    if self.playing is None:
+                        break
+                    if monotonic() - self._heard > UNWATCHED:
+                        self._session.note(Problem(f"{name}: stopped, as no page was looking"))
                         break
                     await asyncio.sleep(0)
         except Exception as error:  # whatever a camera's driver or a file's decoder raises

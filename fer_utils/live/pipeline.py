@@ -19,6 +19,7 @@ STEPS = ("light", "detect", "track", "crop", "classify", "spot")
 """Where the time of a frame goes, in this order."""
 
 NO_FACE = "no face: look at the camera, come closer, or turn on a light"
+DRAWINGS = "movements are named by a network that has seen drawings only: of people, believe when, not what"
 SPOT_SIZE = 64
 """Side in pixels of the crops in which movements are looked for: that of dubey2020's clips."""
 
@@ -63,6 +64,12 @@ class Pipeline:
         return self.stills.class_names
 
     @property
+    def warning(self) -> str | None:
+        """What to know of the names of movements, where the network for clips has seen drawings only."""
+        drawn = self.clips is not None and self.clips.description["source"] == "synthetic"
+        return DRAWINGS if drawn else None
+
+    @property
     def going_on(self) -> list[Event]:
         """The expressions that have not ended."""
         return [event for person in self._people.values() if (event := person.expressions.current)]
@@ -88,13 +95,16 @@ class Pipeline:
         tracker = self.pictures if frame.alone else self.tracker
         tracks = tracker.update(image, frame.time)
         seconds |= tracker.seconds
-        ended += self._gone({track.number for track in tracks})
+        ended += self._gone(tracker.remembered)
         faces, messages = [], self._messages(tracks, tracker, frame)
         if tracks:
             probabilities = self._classified(image, tracks, seconds)
             faces = [self._face(*found, frame) for found in zip(tracks, probabilities, strict=True)]
-        if not frame.alone:
-            ended += [event for face in self._people.values() if (event := face.ended)]
+        if frame.alone:
+            times = (frame.time,) * 3
+            ended += [Event("expression", one.number, one.label, *times, one.probability) for one in faces]
+        else:
+            ended += [event for track in tracks if (event := self._people[track.number].ended)]
             with _timed(seconds, "spot"):
                 movements, slow = self._movements(image, tracks, frame.time)
             ended, messages = ended + movements, [*messages, *slow]
@@ -139,7 +149,7 @@ class Pipeline:
         if not tracks:
             return [NO_FACE if not frame.name else f"{frame.name}: no face was found"]
         if tracker.found > tracker.most:
-            return [f"{tracker.found} faces; {tracker.most} of them, the largest, are looked at"]
+            return [f"{tracker.found} faces; {tracker.most} of them are followed"]
         return []
 
     def _gone(self, numbers: set[int]) -> list[Event]:

@@ -67,7 +67,9 @@ class Session:
         """What the person in front of the screen should know now, once each."""
         recent = [text for moment, text in self._problems if perf_counter() - moment < PROBLEM_SECONDS]
         full = [self._writer.message] if self._writer is not None and self._writer.message else []
-        return list(dict.fromkeys([*recent, *full, *self._said]))
+        moved = any(event.kind != "expression" for event in self._ended)
+        warned = [self.pipeline.warning] if moved and self.pipeline.warning else []
+        return list(dict.fromkeys([*recent, *full, *self._said, *warned]))
 
     @property
     def frames_per_second(self) -> float:
@@ -82,16 +84,15 @@ class Session:
         self._moments.append(perf_counter())
         self._said = seen.messages
         self._ended.extend(seen.events)
-        if frame.alone:
-            self._ended.extend(
-                Event("expression", face.number, face.label, *(frame.time,) * 3, face.probability)
-                for face in seen.faces
-            )
         self.timeline.extend((frame.time, face.number, face.probabilities) for face in seen.faces)
         while self.timeline and self.timeline[0][0] < frame.time - TIMELINE_SECONDS:
             self.timeline.popleft()
         if self.recording:
-            self._record(seen)
+            try:
+                self._record(seen)
+            except OSError as error:  # seeing goes on without it
+                self.recording = False
+                self.note(Problem(f"the recording was stopped: {error}"))
         return seen
 
     def note(self, problem: Problem) -> None:

@@ -98,6 +98,11 @@ class Tracker:
         self.found = 0
         self.seconds = {"detect": 0.0, "track": 0.0}
 
+    @property
+    def remembered(self) -> set[int]:
+        """The numbers of all faces that are followed or may come back."""
+        return {face.number for face in self._faces}
+
     def update(self, image: np.ndarray, time: float) -> list[Track]:
         """Return the faces in the next frame, by number.
 

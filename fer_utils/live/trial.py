@@ -75,11 +75,18 @@ def watch(
         if isinstance(item, Problem):
             watched.messages[item.message] += 1
             continue
-        if item.time >= seconds:
+        if not item.alone and item.time >= seconds:
             break
         _remember(watched, pipeline.see(item), keep_every)
     watched.events = sorted(watched.events + pipeline.reset(), key=lambda event: event.onset)
     return watched
+
+
+def longest_seen(watched: Watched) -> int | None:
+    """Return the number of the face that was seen in most frames, or None where none was seen twice."""
+    counts = Counter(number for _, number, _ in watched.rows)
+    number, frames = counts.most_common(1)[0] if counts else (None, 0)
+    return number if frames > 1 else None
 
 
 def _remember(watched: Watched, seen: Seen, keep_every: float) -> None:
@@ -162,7 +169,7 @@ def records(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def photographs(pipeline: Pipeline, faces: FaceSet, *, side: int = 200) -> pd.DataFrame:
-    """Hold pictures of a data set before the camera, one by one.
+    """Put pictures of a data set into frames, one by one, as if each began a video.
 
     Each picture is enlarged into the middle of a frame of 640x480 pixels, its edges repeated beyond it, and
     goes the demo's whole way: detector, crop, network. What the network says of the picture itself stands
@@ -186,7 +193,8 @@ def photographs(pipeline: Pipeline, faces: FaceSet, *, side: int = 200) -> pd.Da
     answers = pipeline.stills.predict(faces.images).argmax(axis=1)
     rows = []
     for image, truth, direct in zip(faces.images, faces.labels, answers, strict=True):
-        seen = pipeline.see(Frame(_framed(image, side), 0.0, alone=True)).faces
+        pipeline.reset()
+        seen = pipeline.see(Frame(_framed(image, side), 0.0)).faces
         label = seen[0].label if seen else None
         right = label == pipeline.class_names[truth]
         rows.append({"found": bool(seen), "through": right, "direct": bool(direct == truth)})
@@ -213,3 +221,10 @@ def photograph_records(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         for name, right in columns.items()
         if len(right)
     }
+
+
+def naming(named: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """Return as a metric record how many of these pairs of a true and a given label are equal."""
+    right = sum(true == given for true, given in named)
+    record = {"value": right / len(named), "ci95": list(wilson_interval(right, len(named))), "n": len(named)}
+    return {"accuracy": record}

@@ -31,7 +31,7 @@ class LiveDemo(Parameters):
     spotting_videos: int = Field(ge=0)
     spotting_seconds: float = Field(ge=8)
     spotting_frame_rate: float = Field(ge=25, le=240)
-    latency_frames: Count
+    latency_frames: int = Field(ge=20)
     usual_loop: bool
     memory_frames: int = Field(ge=0)
     seed: int = Field(ge=0)
