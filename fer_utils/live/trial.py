@@ -148,11 +148,6 @@ def known(movements: Sequence[Movement], *, face: int = 1) -> list[Event]:
     ]
 
 
-def shown(events: Sequence[Event], time: float, *, resting: str = "neutral") -> str:
-    """Return the label that is shown at a time in seconds, or `resting` between the events."""
-    return next((event.label for event in events if event.onset <= time <= event.offset), resting)
-
-
 def records(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     """Return `event_scores` as metric records of results.json, n being the true events."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -212,19 +207,14 @@ def photograph_records(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return `photographs` as metric records: the share found, and of these the share right in both ways."""
     found = table[table["found"]]
     columns = {"found": table["found"], "accuracy": found["through"], "accuracy_direct": found["direct"]}
-    return {
-        name: {
-            "value": float(right.mean()),
-            "ci95": list(wilson_interval(int(right.sum()), len(right))),
-            "n": len(right),
-        }
-        for name, right in columns.items()
-        if len(right)
-    }
+    return {name: _share(right) for name, right in columns.items() if len(right)}
 
 
 def naming(named: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
     """Return as a metric record how many of these pairs of a true and a given label are equal."""
-    right = sum(true == given for true, given in named)
-    record = {"value": right / len(named), "ci95": list(wilson_interval(right, len(named))), "n": len(named)}
-    return {"accuracy": record}
+    return {"accuracy": _share([true == given for true, given in named])}
+
+
+def _share(right: Sequence[bool]) -> dict[str, Any]:
+    count, n = int(sum(right)), len(right)
+    return {"value": count / n, "ci95": list(wilson_interval(count, n)), "n": n}
