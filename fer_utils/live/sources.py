@@ -8,7 +8,6 @@ iterator is closed.
 import io
 import math
 import os
-import re
 import sys
 import threading
 import warnings
@@ -25,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fer_utils.data.bad_rows import printable
+from fer_utils.data.clips.frames import natural_order
 from fer_utils.data.decoding import FORMATS, check_size, to_gray
 from fer_utils.data.pictures import IMAGE_SUFFIXES
 from fer_utils.data.synthetic.identity import SMALLEST_SIZE, Scene
@@ -293,7 +293,7 @@ def folder(path: str | Path) -> Iterator[Frame | Problem]:
     except OSError as error:
         yield Problem(f"{printable(str(path))}: {_reason(error)}")
         return
-    pictures = sorted((file for file in files if file.suffix.lower() in IMAGE_SUFFIXES), key=_natural_order)
+    pictures = sorted((file for file in files if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_order)
     if not pictures:
         suffixes = ", ".join(IMAGE_SUFFIXES)
         yield Problem(f"{printable(str(path))}: no pictures among its {len(files)} files ({suffixes})")
@@ -401,10 +401,6 @@ def _short(name: str) -> str:
 
 def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", path.name)]
 
 
 # --- drawn people ------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def read_frames(frames: Iterable[Path] | VideoFrames) -> np.ndarray:
 def folders(path: Path) -> list[Path]:
     """Return the folders in a folder, without hidden ones, s2 before s10; none when it is not there."""
     found = path.iterdir() if path.is_dir() else ()
-    return sorted((entry for entry in found if entry.is_dir() and entry.name[0] != "."), key=_natural_order)
+    return sorted((entry for entry in found if entry.is_dir() and entry.name[0] != "."), key=natural_order)
 
 
 def numbered_frames(folder: Path, *, prefix: str) -> dict[int, Path]:
@@ -160,5 +160,6 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         capture.release()
 
 
-def _natural_order(path: Path) -> list[tuple[int, str]]:
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Return what paths are sorted by so that s2 comes before s10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", path.name)]
