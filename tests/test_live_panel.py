@@ -49,6 +49,9 @@ class FakeSession:
         self.messages: list[str] = []
         self.recorded = []
 
+    def end(self) -> None:
+        """Forget faces; here there are none."""
+
     def begin(self) -> None:
         self.begun += 1
         self.timeline.clear()

@@ -197,3 +197,14 @@ def test_a_recording_that_cannot_be_written_does_not_stop_the_demo(monkeypatch):
     monkeypatch.setattr(session, "_record", full)
     assert session.show(plain(230, 0.0)).faces and session.recording is False
     assert session.messages == ["the recording was stopped: no space left"]
+
+
+def test_when_a_source_has_ended_no_picture_is_remembered_and_the_log_is():
+    session = Session(pipeline(half_life=0.05))
+    show(session, 230, start=0.0, seconds=2)
+    assert session.pipeline.tracker.remembered
+    session.end()
+    assert not session.pipeline.tracker.remembered
+    assert [event.label for event in session.events] == ["light"]
+    session.show(plain(230, 0.0, name="a.png", alone=True))
+    assert not session.pipeline.tracker.remembered

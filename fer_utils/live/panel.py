@@ -149,6 +149,7 @@ class Panel(anywidget.AnyWidget):
         self.playing = None
         if self._task is not None:
             self._task.cancel()
+        self._session.end()
         self._send_state()
 
     def close(self) -> None:
@@ -270,6 +271,7 @@ class Panel(anywidget.AnyWidget):
         finally:
             if self._run == run and self.playing == name:
                 self.playing = None
+                self._session.end()
                 self._send_state()
 
     def _look(self, frame: Frame | Problem, *, answer: float | None = None) -> None:

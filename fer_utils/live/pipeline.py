@@ -103,6 +103,7 @@ class Pipeline:
         if frame.alone:
             times = (frame.time,) * 3
             ended += [Event("expression", one.number, one.label, *times, one.probability) for one in faces]
+            self.reset()
         else:
             ended += [event for track in tracks if (event := self._people[track.number].ended)]
             with _timed(seconds, "spot"):

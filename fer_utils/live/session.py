@@ -99,9 +99,13 @@ class Session:
         """Remember what a source had to say."""
         self._problems.append((perf_counter(), problem.message))
 
+    def end(self) -> None:
+        """Forget the faces of a source that has ended, and with them all pictures; the log stays."""
+        self._ended.extend(self.pipeline.reset())
+
     def begin(self) -> None:
         """Begin another source, whose faces are others and whose time starts again; the log stays."""
-        self._ended.extend(self.pipeline.reset())
+        self.end()
         self.timeline.clear()
         self._moments.clear()
         self._said = ()
