@@ -9,8 +9,11 @@ from fer_utils.files import project_path
 from fer_utils.labels import LABEL_SETS
 from fer_utils.params.base import Count, Parameters, Positive, Rate, unknown
 
-StillSplit = Literal["official", "random_80_20"]
-"""How still faces are split: a key of `fer_utils.splits.STILL_SPLITS`."""
+FixedSplit = Literal["official", "random_80_20", "random_80_10_10"]
+"""How still faces are split once: a key of `fer_utils.splits.STILL_SPLITS`."""
+
+StillSplit = Literal[FixedSplit, "reshuffled_80_10_10"]
+"""The same, or again for every epoch."""
 
 FRAME_SIZE = 48
 """Side in pixels of the frames of kishor2022 (Section 3.2), and of FER-2013's images."""
@@ -60,6 +63,7 @@ class BaselineCNN(Training):
 
     paper: Literal["kumar2021", "bamb2023"]
     split_by: StillSplit
+    record_epochs: bool
     architecture: Literal["kumar2021", "little_vgg", "bamb2023"]
     image_size: Count
     dropout: Rate
@@ -69,6 +73,15 @@ class BaselineCNN(Training):
     def data(self) -> dict[str, object]:
         """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
         return super().data() | {"image_size": self.image_size}
+
+    @model_validator(mode="after")
+    def _records_fixed_parts(self) -> Self:
+        if self.record_epochs and self.split_by == "reshuffled_80_10_10":
+            raise ValueError(
+                "record_epochs=True: under split_by='reshuffled_80_10_10' every epoch validates on other "
+                "images, which are not recorded; leave it False"
+            )
+        return self
 
 
 class HybridHogCNN(Training):

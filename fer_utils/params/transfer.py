@@ -5,13 +5,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fer_utils.params.base import Count, Positive, Rate
-from fer_utils.params.stills import StillSplit, Training
+from fer_utils.params.stills import FixedSplit, Training
 
 
 class Transfer(Training):
     """What both have; `learning_rate` and `epochs` are those of the second stage."""
 
-    split_by: StillSplit
+    split_by: FixedSplit
     picture_size: Count
     image_size: Count
     weights: str = Field(min_length=1)

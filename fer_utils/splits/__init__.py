@@ -4,8 +4,10 @@ from fer_utils.splits.frames import frame_leak, seen_in_training, split_frames
 from fer_utils.splits.parts import (
     CLIPS_SHARED,
     RANDOM_SHARED,
+    RESHUFFLED,
     SUBJECTS_SHARED,
     VALIDATION_SHARE,
+    Redrawn,
     Split,
     stratified_holdout,
 )
@@ -16,20 +18,25 @@ from fer_utils.splits.stills import (
     split_stills,
     stills_leak,
 )
+from fer_utils.splits.take_skip import reshuffled_split, take_skip_split
 
 __all__ = [
     "CLIPS_SHARED",
     "RANDOM_SHARED",
+    "RESHUFFLED",
     "STILL_SPLITS",
     "SUBJECTS_SHARED",
     "VALIDATION_SHARE",
+    "Redrawn",
     "Split",
     "frame_leak",
     "official_split",
     "random_split",
+    "reshuffled_split",
     "seen_in_training",
     "split_frames",
     "split_stills",
     "stills_leak",
     "stratified_holdout",
+    "take_skip_split",
 ]

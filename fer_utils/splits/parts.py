@@ -1,5 +1,6 @@
 """What all splits have in common: three parts, the words for them, and the names of leaks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,12 +18,34 @@ VALIDATION_SHARE = 0.1
 CLIPS_SHARED = "frames of one clip on both sides"
 SUBJECTS_SHARED = "subjects on both sides"
 RANDOM_SHARED = "random images: copies and people on both sides"
+RESHUFFLED = "reshuffled for every epoch: what is reported has been trained on"
 """Names of leaks: what is trained on and reported on at once."""
 
 
 @dataclass(frozen=True)
+class Redrawn:
+    """What trains and what validates, drawn anew for each epoch.
+
+    Attributes
+    ----------
+    faces : FaceSet
+        All images.
+    rows : callable
+        Epoch, counted from 0, -> the rows of `faces` that train in it and those that validate.
+    """
+
+    faces: FaceSet
+    rows: Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+    def __call__(self, epoch: int) -> tuple[FaceSet, FaceSet]:
+        """Return what trains and what validates in an epoch."""
+        train, validation = self.rows(epoch)
+        return self.faces.take(train), self.faces.take(validation)
+
+
+@dataclass(frozen=True)
 class Split:
-    """Three disjoint parts of a data set and the words for how they were made.
+    """Three parts of a data set, disjoint unless redrawn, and the words for how they were made.
 
     Attributes
     ----------
@@ -33,6 +56,9 @@ class Split:
     subject_independent : bool or None
         Whether no subject is in two parts; None where the data set does not name subjects. Of joined sets
         False where one of them shares subjects, else None where one of them does not name them.
+    redrawn : Redrawn or None
+        What trains and what validates in each epoch, where they are drawn anew for each; None for parts that
+        stay what they are.
     """
 
     train: FaceSet
@@ -40,6 +66,7 @@ class Split:
     test: FaceSet
     description: str
     subject_independent: bool | None
+    redrawn: Redrawn | None = None
 
     def counts(self) -> pd.DataFrame:
         """Return the number of images per class (rows) and part (columns), with totals."""
@@ -49,6 +76,26 @@ class Split:
         table = pd.DataFrame(counted, index=pd.Index(class_names, name="class"))
         table.loc["total"] = table.sum()
         return table.assign(total=table.sum(axis=1)).rename_axis("part", axis="columns")
+
+    def trained_on(self, epochs: int) -> FaceSet:
+        """Return all images that train in one of so many epochs."""
+        if self.redrawn is None:
+            return self.train
+        trained = np.zeros(len(self.redrawn.faces), dtype=bool)
+        for epoch in range(epochs):
+            trained[self.redrawn.rows(epoch)[0]] = True
+        return self.redrawn.faces.take(trained)
+
+    def validation_seen(self, epochs: int) -> np.ndarray:
+        """Return what share of each epoch's validation images has trained by its end, shape (epochs,)."""
+        shares = np.zeros(epochs)
+        if self.redrawn is not None:
+            trained = np.zeros(len(self.redrawn.faces), dtype=bool)
+            for epoch in range(epochs):
+                train, validation = self.redrawn.rows(epoch)
+                trained[train] = True
+                shares[epoch] = trained[validation].mean()
+        return shares
 
 
 def stratified_holdout(faces: S, *, share: float, seed: int) -> tuple[S, S]:

@@ -11,6 +11,7 @@ from fer_utils.data.combine import separate
 from fer_utils.files import ConfigError
 from fer_utils.splits.parts import (
     RANDOM_SHARED,
+    RESHUFFLED,
     SUBJECTS_SHARED,
     VALIDATION_SHARE,
     Split,
@@ -18,6 +19,7 @@ from fer_utils.splits.parts import (
     stratified_holdout,
     subjects_disjoint,
 )
+from fer_utils.splits.take_skip import reshuffled_split, take_skip_split
 
 
 def split_stills(faces: FaceSet, *, by: str = "official", seed: int = 0) -> Split:
@@ -26,8 +28,9 @@ def split_stills(faces: FaceSet, *, by: str = "official", seed: int = 0) -> Spli
     Parameters
     ----------
     faces : FaceSet
-    by : {"official", "random_80_20"}
-        A key of `STILL_SPLITS`: `official_split`, or `random_split` with a fifth reported.
+    by : {"official", "random_80_20", "random_80_10_10", "reshuffled_80_10_10"}
+        A key of `STILL_SPLITS`: `official_split`, `random_split` with a fifth reported, `take_skip_split` or
+        `reshuffled_split`.
     seed : int
 
     Raises
@@ -35,7 +38,7 @@ def split_stills(faces: FaceSet, *, by: str = "official", seed: int = 0) -> Spli
     ConfigError
         For another name.
     ValueError
-        As the two.
+        As the four.
     """
     if by not in STILL_SPLITS:
         raise ConfigError(f"split_by={by!r}: still faces are split by {', '.join(STILL_SPLITS)}")
@@ -53,10 +56,12 @@ def stills_leak(split: Split, *, by: str) -> str:
     Parameters
     ----------
     split : Split
-    by : {"official", "random_80_20"}
-        How it was made.
+    by : str
+        How it was made: a key of `STILL_SPLITS`.
     """
-    if by == "random_80_20":
+    if split.redrawn is not None:
+        return RESHUFFLED
+    if by != "official":
         return RANDOM_SHARED
     leaks = {_leak_of_one(*parts) for parts in _by_set(split.train, split.validation, split.test)}
     return next(leak for leak in (RANDOM_SHARED, SUBJECTS_SHARED, "none") if leak in leaks)
@@ -133,7 +138,14 @@ def random_split(faces: FaceSet, *, share: float = 0.2, seed: int) -> Split:
     return check_classes(Split(train, validation, test, description, disjoint))
 
 
-STILL_SPLITS = MappingProxyType({"official": official_split, "random_80_20": random_split})
+STILL_SPLITS = MappingProxyType(
+    {
+        "official": official_split,
+        "random_80_20": random_split,
+        "random_80_10_10": take_skip_split,
+        "reshuffled_80_10_10": reshuffled_split,
+    }
+)
 """Value of the parameter `split_by` for still faces -> what splits them."""
 
 

@@ -18,6 +18,8 @@ from fer_utils.hardware import processor_name
 VALIDATION_BATCH = 256
 """Images at once where nothing is learned: only memory and speed depend on it."""
 
+_PARTS = ("model", "optimizer", "best", "answers")
+
 Arrays = dict[str, np.ndarray]
 Row = dict[str, float]
 Choice = Literal["best", "last"]
@@ -52,12 +54,16 @@ class Fit:
         Epochs found in a checkpoint, 0 for an uninterrupted training.
     seconds : float
         Wall time of all epochs with validation, those before an interruption included.
+    answers : dict of str to ndarray of uint8
+        Name of a watched set -> the class answered for each of its images after each epoch, shape
+        (epochs, N); empty where nothing was watched.
     """
 
     history: pd.DataFrame
     best_epoch: int
     resumed_from: int
     seconds: float
+    answers: Arrays = field(default_factory=dict)
 
     @property
     def best(self) -> dict[str, float]:
@@ -81,22 +87,19 @@ class State:
     model: Arrays
     optimizer: Arrays
     best: Arrays = field(default_factory=dict)
+    answers: Arrays = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write everything to a ``.npz``, whole or not at all."""
-        arrays = {
-            f"{part}/{name}": array
-            for part in ("model", "optimizer", "best")
-            for name, array in getattr(self, part).items()
-        }
+        arrays = {f"{part}/{name}": array for part in _PARTS for name, array in getattr(self, part).items()}
         with atomic_write(path) as temporary:
             np.savez(temporary, history=np.array(json.dumps(self.rows)), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "State":
         """Read what `save` wrote; a damaged file raises `ValueError` that says to delete it."""
-        parts: dict[str, Arrays] = {"model": {}, "optimizer": {}, "best": {}}
+        parts: dict[str, Arrays] = {part: {} for part in _PARTS}
         try:
             with np.load(path, allow_pickle=False) as stored:
                 rows = json.loads(str(stored["history"]))
@@ -143,9 +146,19 @@ class Record:
         return 1 + int(np.argmax([row["val_accuracy"] for row in self.state.rows]))
 
     def end_epoch(
-        self, trained: Measured, validated: Measured, *, images: int, model: Arrays, optimizer: Arrays
+        self,
+        trained: Measured,
+        validated: Measured,
+        *,
+        images: int,
+        model: Arrays,
+        optimizer: Arrays,
+        answers: Arrays | None = None,
     ) -> None:
-        """Note an epoch that trained on `images` images; the arrays are copies, the record keeps them."""
+        """Note an epoch that trained on `images` images; the arrays are copies, the record keeps them.
+
+        `answers` are those of this epoch, of shape (N,) for each watched set.
+        """
         state, epoch = self.state, len(self.state.rows) + 1
         row = {
             "epoch": epoch,
@@ -158,7 +171,11 @@ class Record:
             "images_per_second": images / trained.seconds,
         }
         rows = [*state.rows, row]
-        self.state = State(model, optimizer, state.best, rows)
+        so_far = {
+            name: np.concatenate([state.answers.get(name, row[:0].reshape(0, len(row))), row[np.newaxis]])
+            for name, row in (answers or {}).items()
+        }
+        self.state = State(model, optimizer, state.best, so_far, rows)
         if self.best_epoch == epoch:
             self.state.best = model
         self.state.save(self.path)
@@ -169,7 +186,7 @@ class Record:
         history = pd.DataFrame(self.state.rows)
         seconds = float(history["seconds"].sum() + history["validation_seconds"].sum())
         chosen = self.best_epoch if choose == "best" else len(history)
-        return Fit(history, chosen, self.resumed_from, seconds)
+        return Fit(history, chosen, self.resumed_from, seconds, self.state.answers)
 
 
 def check_labelled(*parts: Samples) -> None:
@@ -201,9 +218,10 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.default_rng((seed, epoch)).integers(2**31))
 
 
-def data_key(train: Samples, validation: Samples) -> list[str]:
-    """Return what names the pictures, the labels and the order of `train` in a training's key."""
-    return [train.fingerprint, validation.fingerprint, digest(train.sample_id.tolist())]
+def data_key(first: Samples, *others: Samples) -> list[str]:
+    """Return what names the pictures and the labels, and the order of the first set, in a training's key."""
+    fingerprints = [samples.fingerprint for samples in (first, *others)]
+    return [*fingerprints, digest(first.sample_id.tolist())]
 
 
 def code_key(*files: str | Path) -> list[str]:

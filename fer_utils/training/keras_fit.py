@@ -2,10 +2,10 @@
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import keras
 import numpy as np
@@ -67,6 +67,8 @@ def fit(
     batch_size: int,
     seed: int,
     checkpoint_dir: Path,
+    redrawn: Callable[[int], tuple[FaceSet, FaceSet]] | None = None,
+    watched: Mapping[str, FaceSet] = MappingProxyType({}),
     log: Callable[[str], None] = print,
 ) -> Fit:
     """Train a compiled classifier and leave it with the weights of the epoch best on validation.
@@ -85,6 +87,11 @@ def fit(
         The order of images in an epoch depends on `seed` and the epoch alone.
     checkpoint_dir : Path
         Safe to delete when nothing is running.
+    redrawn : callable, optional
+        Epoch, counted from 0, -> the (train, validation) that take the place of the two in that epoch
+        (`Split.redrawn`). What it returns must depend on the epoch alone.
+    watched : mapping of str to FaceSet
+        Sets that are answered after every epoch, for `Fit.answers`. They choose nothing.
     log : callable
         Gets one line per epoch.
 
@@ -101,7 +108,11 @@ def fit(
     """
     common.check_labelled(train, validation)
     settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-    path = common.checkpoint_path(checkpoint_dir, _key(model, train, validation, settings))
+    # Two epochs tell the parts that are drawn anew from others of the same first draw.
+    parts = [redrawn(0), redrawn(1)] if redrawn else [(train, validation)]
+    data = [common.data_key(*pair) for pair in parts]
+    data += [[name, *common.data_key(faces)] for name, faces in watched.items()]
+    path = common.checkpoint_path(checkpoint_dir, _key(model, data, settings))
     optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
     first = State(model=_values(model.variables), optimizer=_values(optimizer.variables))
@@ -109,12 +120,15 @@ def fit(
     _assign(model.variables, record.state.model)
     _assign(optimizer.variables, record.state.optimizer)
     for epoch in range(record.resumed_from, epochs):
+        if redrawn:
+            train, validation = redrawn(epoch)
         record.end_epoch(
             _train(model, train, epoch=epoch, batch_size=batch_size, seed=seed),
             _validate(model, validation),
             images=len(train),
             model=_values(model.variables),
             optimizer=_values(optimizer.variables),
+            answers={name: _answers(model, faces) for name, faces in watched.items()},
         )
     _assign(model.variables, record.state.best)
     return record.fit()
@@ -152,6 +166,10 @@ def _validate(model: keras.Model, validation: FaceSet) -> Measured:
         return_dict=True,
     )
     return Measured(logs["loss"], logs["accuracy"], time.perf_counter() - start)
+
+
+def _answers(model: keras.Model, faces: FaceSet) -> np.ndarray:
+    return predict_probabilities(model, faces.images).argmax(axis=1).astype(np.uint8)
 
 
 def _batch(images: np.ndarray) -> np.ndarray:
@@ -192,13 +210,13 @@ def _assign(variables: list, values: Arrays) -> None:
         variable.assign(values[str(i)])
 
 
-def _key(model: keras.Model, train: FaceSet, validation: FaceSet, settings: dict[str, int]) -> list[object]:
+def _key(model: keras.Model, data: list[list[str]], settings: dict[str, int]) -> list[object]:
     backend = keras.backend.backend()
     framework = importlib.import_module(backend)
     return [
         model.to_json(),
         keras.optimizers.serialize(model.optimizer),
-        common.data_key(train, validation),
+        data,
         settings,
         [backend, framework.__version__, keras.__version__, np.__version__],
         [_threads(backend, framework), str(keras.ops.zeros(1).device)],
