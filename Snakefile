@@ -2,6 +2,9 @@
 #
 #     make reproduce [PROFILE=smoke|reference|paper] [RUN=<name>]
 #
+# Where there is a GPU, a training takes it for itself (`profiles/default/`); `--config gpu=0` or `gpu=1` says
+# whether there is one, for a machine that Snakemake sends its jobs to.
+#
 # Snakemake deletes what a rule declares as output before the job and after a failure. So a run declares only the
 # marker `.made` inside its folder: the folder itself is replaced by the runner, as a whole, when it is finished.
 import json
@@ -13,6 +16,8 @@ PROFILE = config.get("profile", "smoke")
 RUNS = sorted(path.stem for path in Path("params", PROFILE).glob("*.yaml"))
 STUDIES = [run for run in RUNS if not run.startswith("90_")]
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in {".py", ".json", ".j2"})
+TRAININGS = ("10_", "20_", "30_", "40_", "41_")
+GPU = int(config.get("gpu", Path("/proc/driver/nvidia").exists()))
 PYTHON = ".venv/bin/python"
 
 
@@ -62,6 +67,8 @@ rule run:
     output:
         touch(f"reports/{PROFILE}/{{run}}/.made"),
     threads: 2
+    resources:
+        gpu=lambda wildcards: GPU if wildcards.run.startswith(TRAININGS) else 0,
     shell:
         "{PYTHON} -m fer_utils.cli run {input.yaml}"
 
@@ -73,6 +80,8 @@ rule fold_job:
     output:
         touch(f"checkpoints/.jobs/{PROFILE}/{{run}}/{{job}}"),
     threads: 1
+    resources:
+        gpu=GPU,
     shell:
         "{PYTHON} -m fer_utils.cli train {input.yaml} --job {wildcards.job}"
 

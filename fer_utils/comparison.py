@@ -125,8 +125,9 @@ def method_of(run: str) -> str:
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     """Return the results with the finished seeds of one method as one, in the order of their first.
 
-    A merged result has means as values, `members` with mean, sd and number, and all seeds in its protocol.
-    Runs are merged only where their parameters differ in nothing but the seed.
+    A merged result has means as values, `members` with mean, sd and number, also of the other metrics, and
+    all seeds in its protocol. Runs are merged only where their parameters differ in nothing but the seed; one
+    of them may have no seed in its name.
 
     Parameters
     ----------
@@ -137,8 +138,8 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     """
     families: dict[str, list[dict]] = {}
     for result in results:
-        of_seeds = result["status"] == "done" and _SEED.search(result["run"])
-        key = f"{method_of(result['run'])} {_settings(result)}" if of_seeds else result["run"]
+        done = result["status"] == "done" and "seed" in result.get("params", {})
+        key = f"{method_of(result['run'])} {_settings(result)}" if done else result["run"]
         families.setdefault(key, []).append(result)
     return [_merged(folder, runs) if len(runs) > 1 else runs[0] for runs in families.values()]
 
@@ -154,13 +155,17 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     for name in ("accuracy", "macro_f1"):
         metrics[name]["ci95"] = over_seeds(predictions, metric=name)["ci95"]
     shared = set.intersection(*(set(run.get("other_metrics", {})) for run in runs))
-    values = {name: [run["metrics"][name]["value"] for run in runs] for name in metrics}
+    others = {name: [run["other_metrics"][name] for run in runs] for name in shared}
     return first | {
         "run": method_of(first["run"]),
         "variant": method_of(first["variant"]),
         "metrics": metrics,
-        "other_metrics": {name: _means([run["other_metrics"][name] for run in runs]) for name in shared},
-        "members": {"runs": names, "metrics": {name: aggregate(of) for name, of in values.items()}},
+        "other_metrics": {name: _means(records) for name, records in others.items()},
+        "members": {
+            "runs": names,
+            "metrics": _spread([run["metrics"] for run in runs]),
+            "other_metrics": {name: _spread(records) for name, records in others.items()},
+        },
         "protocol": first["protocol"] | _over_all([run["protocol"] for run in runs]),
         "compute": first["compute"] | {"seconds": sum(run["compute"]["seconds"] for run in runs)},
     }
@@ -169,7 +174,7 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
 def _over_all(protocols: Sequence[dict]) -> dict[str, object]:
     selection = protocols[0]["selection"]
     if len({protocol["selection"] for protocol in protocols}) > 1:  # each seed has an epoch of its own
-        selection = re.sub(r"^epoch \d+ of", "each seed's epoch of", selection)
+        selection = re.sub(r"^epoch \d+ of|\b\d+ of(?= \d+, best)", "each seed's epoch of", selection)
     return {"seed": [protocol["seed"] for protocol in protocols], "selection": selection}
 
 
@@ -180,6 +185,11 @@ def _means(records: Sequence[dict[str, dict]]) -> dict[str, dict]:
         | {"value": float(np.mean([record[name]["value"] for record in records])), "ci95": None}
         for name in shared
     }
+
+
+def _spread(records: Sequence[dict[str, dict]]) -> dict[str, dict[str, object]]:
+    shared = [name for name in records[0] if all(name in record for record in records)]
+    return {name: aggregate([record[name]["value"] for record in records]) for name in shared}
 
 
 def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:

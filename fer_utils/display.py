@@ -83,6 +83,7 @@ def protocol(results: Path) -> pd.DataFrame:
     compute, environment = content["compute"], content["environment"]
     stated = {key: value for key, value in content.get("protocol", {}).items() if key != "overlap"}
     shared = content.get("protocol", {}).get("overlap", {})
+    gpu_memory = compute.get("peak_gpu_memory_mb")
     rows = {
         "data": f"{content['dataset']['name']} ({content['dataset']['source']})",
         **{key.replace("_", " "): "not known" if value is None else value for key, value in stated.items()},
@@ -90,6 +91,7 @@ def protocol(results: Path) -> pd.DataFrame:
         "device": compute["device_name"],
         "training": f"{compute['seconds']:.0f} s, {compute['samples_per_second']:.0f} samples/s",
         "memory": f"{compute['peak_memory_mb']:.0f} MiB at most",
+        **({"GPU memory": f"{gpu_memory:.0f} MiB at most"} if gpu_memory is not None else {}),
         "software": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
         "code": environment["commit"],
     }

@@ -3,8 +3,13 @@
 import os
 import platform
 import resource
+import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
+
+_ASK_TORCH = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
+_MIB = 1024**2
 
 
 def processor_name() -> str:
@@ -16,7 +21,50 @@ def processor_name() -> str:
 def peak_memory_mb() -> float:
     """Return the largest resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+    return peak / (_MIB if sys.platform == "darwin" else 1024)
+
+
+def peak_gpu_memory_mb(backend: str) -> float:
+    """Return the most memory that a framework has used on its first GPU since the reset, in MiB.
+
+    What its tensors took; what it keeps ready for more of them, and its own code, is not counted.
+
+    Parameters
+    ----------
+    backend : {"torch", "tensorflow"}
+        The one that computes: a look at the other would make it take hold of the GPU, too.
+    """
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / _MIB
+    import tensorflow as tf
+
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / _MIB
+
+
+def reset_peak_gpu_memory(backend: str) -> None:
+    """Let `peak_gpu_memory_mb` count from now on."""
+    if backend == "torch":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        import tensorflow as tf
+
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def torch_gpu_name() -> str | None:
+    """Return the name of the GPU that torch sees, or None; another framework may see none.
+
+    Torch is asked in a process of its own, and only where there is a driver: in one with TensorFlow, parts
+    of it would end the process.
+    """
+    if find_library("cuda") is None:
+        return None
+    asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None
 
 
 def _cpu_model() -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from fer_utils.data.samples import Samples
 from fer_utils.evaluation import Evaluation
 from fer_utils.files import PROJECT, write_json, write_text
-from fer_utils.hardware import peak_memory_mb, processor_name
+from fer_utils.hardware import peak_gpu_memory_mb, peak_memory_mb, processor_name
 from fer_utils.papers import load_paper
 from fer_utils.params import NOTEBOOKS, Parameters, notebook_of
 from fer_utils.schema import check_results
@@ -84,7 +84,10 @@ class Run:
         """
         compute = {"device": "cpu", "device_name": processor_name(), "seconds": round(self.seconds, 3)}
         compute["peak_memory_mb"] = round(peak_memory_mb(), 1)
-        blocks["compute"] = compute | blocks.get("compute", {})
+        compute |= blocks.get("compute", {})
+        if compute["device"] == "cuda" and "backend" in compute:
+            compute["peak_gpu_memory_mb"] = round(peak_gpu_memory_mb(compute["backend"]), 1)
+        blocks["compute"] = compute
         first = heading(self.params.run, self.params.profile, status="done", paper=paper)
         last = {"environment": environment(), "params": self.params.studied()}
         return write_results(self.folder, first | blocks | last)

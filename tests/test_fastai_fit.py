@@ -159,6 +159,15 @@ def body_and_head(model) -> list[list]:
     return [list(model[:-1].parameters()), list(model[-1].parameters())]
 
 
+@pytest.fixture
+def compiled_in_python(monkeypatch):
+    """Trace the network as `compiled` does, but leave out the compiler, which takes long."""
+    import torch
+
+    traced = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: traced(self, backend="eager", **how))
+
+
 def augmentation(**changed):
     from fer_utils.training.batches import Augmentation
 
@@ -168,7 +177,7 @@ def augmentation(**changed):
 # --- learning -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd", "nesterov"])
 def test_every_optimiser_learns_a_separable_set(fastai_fit, tmp_path, optimizer):
     train, validation = faces("train", 32, 1, noise=2), faces("validation", 24, 2, noise=2)
     settings = {"epochs": 20, "optimizer": optimizer, "learning_rate": 1.0 if optimizer == "sgd" else 0.02}
@@ -260,6 +269,75 @@ def test_mixed_precision_gives_other_float32_weights_and_nearly_the_same_loss(un
     assert not same(weights(model), weights(expected_model))
 
 
+def test_nesterovs_momentum_is_torchs(fastai_fit, tmp_path):
+    import torch
+
+    given = {"epochs": 1, "batch_size": 8, "learning_rate": 0.05, "optimizer": "nesterov", "momentum": 0.8}
+    model, theirs = linear(), linear()
+    fit(model, tmp_path, weight_decay=0.1, **given)
+    decays = [{"params": [theirs[2].weight], "weight_decay": 0.1}, {"params": [theirs[2].bias]}]
+    optimizer = torch.optim.SGD(decays, lr=0.05, momentum=0.8, nesterov=True)
+    from fer_utils.training.batches import Batches
+
+    for images, labels in Batches(TRAIN, batch_size=8, device="cpu", seed=0):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(theirs(images), labels).backward()
+        optimizer.step()
+    np.testing.assert_allclose(weights(model)["2.weight"], weights(theirs)["2.weight"], atol=1e-6)
+    np.testing.assert_allclose(weights(model)["2.bias"], weights(theirs)["2.bias"], atol=1e-6)
+
+
+def test_mixed_pictures_have_mixed_losses(fastai_fit, tmp_path):
+    """At a rate of zero the network stays: the loss of mixtures lies above that of the pictures."""
+    plain, mixed = (
+        fit(linear(), tmp_path, epochs=1, learning_rate=1e-12, mixup=mixup).history for mixup in (0.0, 1.0)
+    )
+    assert mixed["val_loss"][0] == pytest.approx(plain["val_loss"][0], abs=1e-6)
+    assert mixed["loss"][0] != plain["loss"][0]
+    assert mixed["loss"][0] == pytest.approx(plain["loss"][0], rel=0.5)
+
+
+def test_the_running_mean_of_the_weights_is_validated_and_kept(fastai_fit, tmp_path):
+    """Against a mean that is worked out from the weights after every step."""
+    seen, plain = [], linear()
+    plain.register_forward_pre_hook(
+        lambda module, _: seen.append(weights(module)["2.weight"]) if module.training else None
+    )
+    one_epoch = {"epochs": 1, "batch_size": 8, "learning_rate": 0.05, "optimizer": "sgd"}
+    fit(plain, tmp_path, **one_epoch)
+    averaged = linear()
+    found = fit(averaged, tmp_path, weight_averaging=0.5, **one_epoch)
+    mean = seen[0]
+    for step, after in enumerate([*seen[1:], weights(plain)["2.weight"]], start=1):
+        keep = min(0.5, (1 + step) / (10 + step))
+        mean = keep * mean + (1 - keep) * after
+    np.testing.assert_allclose(weights(averaged)["2.weight"], mean, atol=1e-6)
+    said = fastai_fit.predict_probabilities(averaged, VALIDATION.images).argmax(axis=1)
+    assert (said == VALIDATION.labels).mean() == pytest.approx(found.best["val_accuracy"])
+
+
+def test_normalisation_is_learned_anew_under_the_mean_of_the_weights(fastai_fit, tmp_path):
+    import torch
+
+    model = network()
+    fit(model, tmp_path, weight_averaging=0.9, batch_size=len(TRAIN))
+    stored = model[4].running_mean.clone()
+    with torch.no_grad():
+        entering = model[:4](torch.tensor(TRAIN.images[:, None]).float())
+    np.testing.assert_allclose(stored, entering.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", [{}, {"mixed_precision": True, "weight_averaging": 0.9, "batch_size": 12}])
+def test_a_compiled_training_is_the_same_training_with_its_compiling_apart(
+    fastai_fit, tmp_path, compiled_in_python, how
+):
+    """With 32 images in batches of 12 the last one is smaller, and has a graph of its own."""
+    found, expected = (fit(network(), tmp_path, compiled=on, **how).history for on in (True, False))
+    np.testing.assert_allclose(found[MEASURED], expected[MEASURED], rtol=1e-4)
+    assert (found["compile_seconds"] > 0).all() and (expected["compile_seconds"] == 0).all()
+    assert found["elapsed"].is_monotonic_increasing
+
+
 # --- repeating ------------------------------------------------------------------------------------------
 
 
@@ -296,8 +374,9 @@ def test_memory_mapped_images_train_to_the_same_weights(uninterrupted, fastai_fi
         {"mixed_precision": True},
         {"groups": body_and_head, "frozen": True, "schedule": "one_cycle"},
         {"groups": body_and_head, "lowest_rate": 0.001, "schedule": "one_cycle", "label_smoothing": 0.1},
+        {"optimizer": "nesterov", "schedule": "cosine", "weight_averaging": 0.9, "window": 14, "mixup": 0.4},
     ],
-    ids=["constant", "one_cycle", "augmented", "all", "mixed", "frozen", "rates"],
+    ids=["constant", "one_cycle", "augmented", "all", "mixed", "frozen", "rates", "record"],
 )
 def test_a_training_killed_after_an_epoch_resumes_to_the_uninterrupted_result(
     fastai_fit, tmp_path, changed, epoch
@@ -305,6 +384,8 @@ def test_a_training_killed_after_an_epoch_resumes_to_the_uninterrupted_result(
     settings = dict(changed)
     if settings.pop("augmented", False):
         settings["augmentation"] = augmentation()
+    if window := settings.pop("window", 0):
+        settings["augmentation"] = augmentation(window=window)
     whole, model = tmp_path / "whole", network()
     expected = whole, fit(model, whole, **settings), model
     killed = tmp_path / "killed"
@@ -383,6 +464,11 @@ def with_one_other_label(faces: FaceSet) -> FaceSet:
         ({}, {"weight_decay": 0.01}),
         ({}, {"schedule": "one_cycle"}),
         ({}, {"augmentation": {}}),
+        ({}, {"augmentation": {"window": 14}}),
+        ({}, {"mixup": 0.4}),
+        ({}, {"weight_averaging": 0.9}),
+        ({}, {"keep_every": 2}),
+        ({}, {"compiled": True}),
         ({}, {"mixed_precision": True}),
         ({}, {"label_smoothing": 0.1}),
         ({}, {"groups": body_and_head}),
@@ -391,13 +477,15 @@ def with_one_other_label(faces: FaceSet) -> FaceSet:
     ],
     ids=str.split(
         "epochs batch_size seed pixel label order validation dropout weights rate optimizer decay schedule "
-        "augmentation precision smoothing groups frozen rates"
+        "augmentation window mixup averaging keeping compiling precision smoothing groups frozen rates"
     ),
 )
-def test_another_setting_or_image_never_finds_the_training(uninterrupted, tmp_path, of_network, of_fit):
+def test_another_setting_or_image_never_finds_the_training(
+    uninterrupted, tmp_path, of_network, of_fit, compiled_in_python
+):
     folder = shutil.copytree(uninterrupted[0], tmp_path / "checkpoints")
     if "augmentation" in of_fit:
-        of_fit = {"augmentation": augmentation()}
+        of_fit = {"augmentation": augmentation(**of_fit["augmentation"])}
     with pytest.raises(Killed):  # by the first epoch's line: it trains
         fit(network(**of_network), folder, log=kill_after(1), **of_fit)
 
@@ -471,6 +559,46 @@ def test_the_learner_finds_a_learning_rate_and_says_nothing(fastai_fit, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+# --- the clock, and weights that are kept ----------------------------------------------------------------
+
+
+def test_weights_of_chosen_epochs_are_kept_as_the_clock_runs(uninterrupted, tmp_path):
+    from safetensors.numpy import load_file
+
+    model = network()
+    found = fit(model, tmp_path, keep_every=3)
+    assert list(found.kept) == [3, 4]
+    assert same(
+        load_file(found.kept[4]), {name: stored_state(tmp_path)[f"model/{name}"] for name in weights(model)}
+    )
+    history = found.history
+    assert history["elapsed"].is_monotonic_increasing
+    assert (history["elapsed"] >= history["seconds"].cumsum() + history["validation_seconds"].cumsum()).all()
+    assert same(weights(model), weights(uninterrupted[2]))  # keeping changes nothing
+    found.kept[3].unlink()
+    with pytest.raises(ConfigError, match=r"keep_every=3: .*epoch3.safetensors is gone; delete .*npz"):
+        fit(network(), tmp_path, keep_every=3)
+
+
+def test_a_training_that_was_stopped_adds_up_its_parts_and_says_so(fastai_fit, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from fer_utils.training import callbacks
+
+    hour = 3600.0
+    with pytest.raises(Killed):
+        fit(network(), tmp_path, keep_every=1, log=kill_after(2))
+    real = callbacks.time.perf_counter
+    later = SimpleNamespace(perf_counter=lambda: real() + hour)  # the night between stop and start
+    monkeypatch.setattr(callbacks, "time", later)
+    monkeypatch.setattr(fastai_fit, "time", later)
+    found = fit(network(), tmp_path, keep_every=1)
+    assert list(found.history["start"]) == [1, 1, 2, 2]
+    assert found.history["elapsed"].is_monotonic_increasing
+    assert found.history["elapsed"].iloc[-1] < hour / 2
+    assert list(found.kept) == [1, 2, 3, 4] and all(path.is_file() for path in found.kept.values())
+
+
 # --- errors ---------------------------------------------------------------------------------------------
 
 
@@ -492,20 +620,45 @@ def test_a_damaged_checkpoint_is_named_and_the_way_out_is_given(uninterrupted, t
 def test_a_batch_too_large_for_the_gpu_names_the_parameter(fastai_fit, tmp_path):
     import torch
 
+    from fer_utils.training import rates
+
     def full(_module, _arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     model = network()
     model.register_forward_pre_hook(full)
-    with pytest.raises(ConfigError, match=r"batch_size=8: .*memory; try batch_size=4"):
+    with pytest.raises(ConfigError, match=r"^batch_size=8: .*memory; try batch_size=4"):
         fit(model, tmp_path)
+    settings = {"batch_size": 8, "learning_rate": 0.01, "seed": 0, "device": "cpu"}
+    learn = fastai_fit.learner(model, TRAIN, VALIDATION, **settings)
+    with pytest.raises(ConfigError, match=r"^batch_size=8: .*memory; try batch_size=4"):
+        rates.find_rates(learn, steps=20)
+    with pytest.raises(ConfigError, match=r"^batch_size=2: .*memory; try batch_size=1"):
+        fastai_fit.predict_probabilities(model, VALIDATION.images, batch_size=2)
+
+
+def test_no_room_where_nothing_is_learned_names_another_setting(fastai_fit, tmp_path):
+    import torch
+
+    def full(module, _arguments):
+        if not module.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = network()
+    model.register_forward_pre_hook(full)
+    for look in (
+        lambda: fit(model, tmp_path),
+        lambda: fastai_fit.predict_probabilities(model, VALIDATION.images),
+    ):
+        with pytest.raises(ConfigError, match=r"^fer_utils\S+VALIDATION_BATCH=256: .*VALIDATION_BATCH=128"):
+            look()
 
 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"optimizer": "adagrad"}, "optimizer=adagrad: use one of adam, rmsprop, sgd"),
-        ({"schedule": "cosine"}, "schedule=cosine: use constant or one_cycle"),
+        ({"optimizer": "adagrad"}, "optimizer=adagrad: use one of adam, rmsprop, sgd, nesterov"),
+        ({"schedule": "linear"}, "schedule=linear: use constant or one_cycle or cosine"),
         ({"choose": "first"}, "choose=first: use best or last"),
     ],
 )

@@ -130,6 +130,13 @@ VERDICTS = pd.DataFrame(
 FINDER = np.geomspace(1e-6, 1, 30), np.linspace(2, 1, 30)
 
 
+def pace(epochs: int = 3) -> pd.DataFrame:
+    number = np.arange(1, epochs + 1)
+    accuracy = 0.5 + 0.1 * number
+    columns = {"epoch": number, "seconds": 4.0 * number, "accuracy": accuracy}
+    return pd.DataFrame(columns | {"low": accuracy - 0.05, "high": accuracy + 0.04, "n": 72})
+
+
 def plan(*rates) -> pd.DataFrame:
     moments = np.linspace(0, 1, 12)
     parts = [
@@ -154,6 +161,7 @@ EVERY_FIGURE = {
     "rate_finder": lambda: plots.rate_finder(
         *FINDER, suggestions={"steep": 1e-4, "valley": 1e-3}, chosen=1e-3
     ),
+    "time_to_accuracy": lambda: plots.time_to_accuracy({"one look": pace()}, chosen_epoch=2),
     "schedule": lambda: plots.schedule(plan(1e-4, 1e-3, 1e-2)),
     "one rate for all": lambda: plots.schedule(plan(1e-3, 1e-3)),
     "class_split_counts": lambda: plots.class_split_counts(faces()),

@@ -79,7 +79,19 @@ def test_the_drawn_schedule_is_the_one_that_the_training_ran(rates, learn):
     with learn.no_logging():
         learn.fit_one_cycle(2, 0.02, cbs=[Look()])
     moments, ran, momentum = np.transpose(seen)
-    plan = rates.one_cycle([0.02], epochs=2, points=2001)
+    plan = rates.plan("one_cycle", [0.02], epochs=2, momentum=0.9, points=2001)
     # The schedule sets the values of a moment before the batch that begins then.
     np.testing.assert_allclose(np.interp(2 * moments, plan["epoch"], plan["rate"]), ran, rtol=1e-2, atol=1e-6)
     np.testing.assert_allclose(np.interp(2 * moments, plan["epoch"], plan["momentum"]), momentum, atol=1e-3)
+
+
+def test_a_cosine_falls_from_each_groups_highest_rate_to_nothing_and_a_constant_stays(rates):
+    falling = rates.plan("cosine", [0.01, 0.1], epochs=3, momentum=0.8, points=31)
+    for group, highest in ((1, 0.01), (2, 0.1)):
+        rows = falling[falling["group"] == group]
+        expected = highest * (1 + np.cos(np.pi * rows["epoch"] / 3)) / 2
+        np.testing.assert_allclose(rows["rate"], expected, atol=highest * 1e-4)
+    assert set(falling["momentum"]) == {0.8}
+    assert set(rates.plan("constant", [0.1], epochs=3, momentum=0.8)["rate"]) == {0.1}
+    with pytest.raises(ConfigError, match="schedule=linear: use constant or one_cycle or cosine"):
+        rates.plan("linear", [0.1], epochs=3, momentum=0.8)

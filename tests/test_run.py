@@ -124,6 +124,21 @@ def test_what_the_notebook_knows_of_its_machine_stands_instead(summary):
     assert (compute["device"], compute["device_name"], compute["seconds"]) == ("cuda", "a GPU", 7.5)
 
 
+@pytest.mark.parametrize(("device", "expected"), [("cuda", 2048.1), ("cpu", None)])
+def test_a_run_on_a_gpu_says_how_much_of_its_memory_was_used(summary, monkeypatch, device, expected):
+    asked = []
+
+    def peak(backend: str) -> float:
+        asked.append(backend)
+        return 2048.0625
+
+    monkeypatch.setattr(fer_utils.run, "peak_gpu_memory_mb", peak)
+    compute = {"device": device, "device_name": "a GPU", "backend": "torch", "seconds": 7.5}
+    content = read_json(summary.finish(compute=compute))
+    assert content["compute"].get("peak_gpu_memory_mb") == expected
+    assert asked == (["torch"] if device == "cuda" else [])
+
+
 def test_numbers_of_numpy_become_plain(summary):
     content = read_json(
         summary.finish(metrics={"accuracy": RATE}, confusion_matrix=np.eye(2, dtype=np.int64))

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-SNAKEFILE = Path(__file__).parents[1] / "Snakefile"
+PROJECT = Path(__file__).parents[1]
 PYTHON = """\
 #!/bin/sh
 # Stands in for `python -m fer_utils.cli <command> ...`: notes what was asked for and does as it was told.
 echo "$3 $(basename -- "$4" .yaml)" >> calls
 mkdir -p reports/smoke
 test "$3" = index && touch reports/smoke/index.html
+echo "begin" >> course; test ! -e slow || sleep 0.5; echo "end" >> course
 test ! -e broken
 """
 EVERYTHING = ["index --profile", "run 10_a", "run 10_a--b", "run 10_a--c", "run 90_summary"]
@@ -34,14 +35,16 @@ def reproduce(tmp_path):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(PYTHON if file.endswith("python") else "")
     (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
-    shutil.copy(SNAKEFILE, tmp_path)
-    command = [Path(sys.executable).with_name("snakemake"), "--quiet", "all", "--cores", "2", "--nolock"]
+    shutil.copy(PROJECT / "Snakefile", tmp_path)
+    shutil.copytree(PROJECT / "profiles", tmp_path / "profiles")
+    command = [Path(sys.executable).with_name("snakemake"), "--quiet", "all", "--nolock"]
     options = ["--rerun-incomplete", "--keep-going", "all", "--config", "profile=smoke"]
 
-    def make() -> tuple[int, list[str]]:
+    def make(*more: str, cores: int = 2) -> tuple[int, list[str]]:
         calls = tmp_path / "calls"
         calls.write_text("")
-        ended = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=False)
+        how = [*command, "--cores", str(cores), *options, *more]
+        ended = subprocess.run(how, cwd=tmp_path, capture_output=True, check=False)
         return ended.returncode, sorted(calls.read_text().splitlines())
 
     return make
@@ -73,3 +76,9 @@ def test_a_run_with_jobs_has_its_trainings_spread_over_them_first(reproduce, tmp
         "012"
     )
     assert reproduce() == (0, []), "what is trained and made stays so"
+
+
+def test_trainings_do_not_share_a_gpu_though_there_are_cores_for_all(reproduce, tmp_path):
+    (tmp_path / "slow").touch()
+    assert reproduce("gpu=1", cores=16) == (0, EVERYTHING)
+    assert (tmp_path / "course").read_text().split() == ["begin", "end"] * len(EVERYTHING)

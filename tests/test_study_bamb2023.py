@@ -137,6 +137,17 @@ def test_a_training_from_other_weights_is_another_training(study, trained, split
     assert train(study, own, loaded, split, "frozen").fit.resumed_from == 0
 
 
+def test_mixed_precision_trains_the_same_layers_and_leaves_the_network_in_32_bits(study, split, tmp_path):
+    own = small(tmp_path, mixed_precision=True, epochs=1)
+    model = study.build(own, split.train)
+    before = arrays(model)
+    stage = train(study, own, model, split, "fine-tuned")
+    block = {f"block_16_{part}" for part in ("expand", "depthwise", "project")}
+    assert changed(before, arrays(model)) == {"probabilities", "Conv_1", *block}
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+    assert stage.validation.correct.mean() == pytest.approx(stage.fit.best["val_accuracy"], abs=1e-6)
+
+
 def test_predictions_are_of_the_images_asked_for_and_repeat(study, trained, split):
     _, model, (_, tuned), _ = trained
     said = study.predict(model, split.test)

@@ -282,11 +282,128 @@ def test_an_image_without_a_class_cannot_be_learned(keras_fit, tmp_path):
         fit(network(), tmp_path, validation=replace(VALIDATION, labels=labels))
 
 
-def test_a_gpu_that_is_not_there_is_a_configuration_error(keras_fit):
+# --- mixed precision ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def in_half(keras_fit, tmp_path_factory):
+    folder, model = tmp_path_factory.mktemp("in_half"), network()
+    return folder, fit(model, folder, mixed_precision=True), model
+
+
+def test_mixed_precision_resumes_to_the_uninterrupted_result(in_half, tmp_path):
+    with pytest.raises(Killed):
+        fit(network(), tmp_path, mixed_precision=True, log=kill_after(1))
+    model = network()
+    resumed = fit(model, tmp_path, mixed_precision=True)
+    assert resumed.resumed_from == 1
+    assert_same_training(tmp_path, resumed, model, as_in=in_half)
+
+
+def test_mixed_precision_is_of_the_training_alone_and_what_is_validated_is_what_is_kept(in_half, keras_fit):
+    folder, finished, model = in_half
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    assert all(array.dtype != np.float16 for array in stored_state(folder).values())
+    said = keras_fit.predict_probabilities(model, VALIDATION.images)
+    assert said.dtype == np.float32
+    accuracy = np.mean(said.argmax(axis=1) == VALIDATION.labels)
+    assert accuracy == pytest.approx(finished.best["val_accuracy"], abs=1e-6)
+
+
+def test_mixed_precision_is_another_training(uninterrupted, in_half, tmp_path):
+    folder = shutil.copytree(uninterrupted[0], tmp_path / "checkpoints")
+    with pytest.raises(Killed):
+        fit(network(), folder, mixed_precision=True, log=kill_after(1))
+    assert not in_half[1].history[MEASURED].equals(uninterrupted[1].history[MEASURED])
+
+
+def test_pixels_and_probabilities_stay_in_32_bits_and_all_between_is_in_16(keras_fit, monkeypatch, tmp_path):
+    seen = {}
+    clone = keras_fit.keras.models.clone_model
+
+    def noted(*arguments, **settings):
+        found = clone(*arguments, **settings)
+        seen.update({layer.name: layer.compute_dtype for layer in found.layers})
+        return found
+
+    monkeypatch.setattr(keras_fit.keras.models, "clone_model", noted)
+    fit(network(), tmp_path, mixed_precision=True, epochs=1)
+    assert seen.pop("scale") == seen.pop("probabilities") == "float32"
+    assert set(seen.values()) == {"bfloat16"} and {"conv", "norm", "dropout"} <= set(seen)
+
+
+def test_a_gpu_without_bfloat16_trains_in_float16_with_a_scaled_loss(keras_fit, monkeypatch, tmp_path):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["an older GPU"])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": (7, 5)}
+    )
+    finished = fit(network(), tmp_path, mixed_precision=True, epochs=1)
+    assert np.isfinite(finished.best["loss"])
+    state = stored_state(tmp_path)
+    assert max(array.max() for name, array in state.items() if name.startswith("optimizer/")) >= 2**10
+
+
+# --- a GPU, or none -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("fit", "batch_size=16: too much for the GPU's memory; try batch_size=8"),
+        ("evaluate", "common.VALIDATION_BATCH=256: too much .*; try .*VALIDATION_BATCH=128"),
+        ("predict_on_batch", "common.VALIDATION_BATCH=256: too much .*; try .*VALIDATION_BATCH=128"),
+    ],
+)
+def test_too_little_memory_on_the_gpu_names_the_size_to_try(keras_fit, tmp_path, part, message):
+    import tensorflow as tf
+
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    model = network()
+    setattr(model, part, full)
+    with pytest.raises(ConfigError, match=message):
+        fit(model, tmp_path, epochs=1, watched={"validation": VALIDATION})
+
+
+def test_predicting_names_its_own_batch_size(keras_fit):
+    import tensorflow as tf
+
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    model = network()
+    model.predict_on_batch = full
+    with pytest.raises(ConfigError, match="batch_size=9: too much for the GPU's memory; try batch_size=4"):
+        keras_fit.predict_probabilities(model, VALIDATION.images, batch_size=9)
+    with pytest.raises(ConfigError, match=r"batch_size=1: .*; use device=cpu or smaller images"):
+        keras_fit.predict_probabilities(model, VALIDATION.images, batch_size=1)
+
+
+def test_where_torch_alone_sees_a_gpu_the_way_to_it_is_named(keras_fit, monkeypatch):
+    _without_gpu()
+    monkeypatch.setattr(keras_fit, "torch_gpu_name", lambda: "Tesla T4")
+    lines: list[str] = []
+    assert keras_fit.prepare(threads=2, log=lines.append)["device"] == "cpu"
+    assert len(lines) == 1 and "PyTorch sees Tesla T4" in lines[0] and "KERAS_BACKEND=torch" in lines[0]
+    with pytest.raises(ConfigError, match=r"device=cuda: TensorFlow sees no GPU .*KERAS_BACKEND=torch"):
+        keras_fit.prepare(threads=2, device="cuda")
+    keras_fit.prepare(threads=2, device="cpu", log=lines.append)
+    assert len(lines) == 1, "who asks for the processor needs no advice"
+
+
+def _without_gpu() -> None:
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
+
+
+def test_a_gpu_that_is_not_there_is_a_configuration_error(keras_fit, monkeypatch):
+    _without_gpu()
+    monkeypatch.setattr(keras_fit, "torch_gpu_name", lambda: None)
     with pytest.raises(ConfigError, match="device=cuda: the tensorflow backend sees no GPU"):
         keras_fit.prepare(threads=2, device="cuda")
 

@@ -3,7 +3,7 @@
 The paper describes VGG19 (Section 3, Fig. 2), names Resnet in its abstract and has batches of 25; its tables
 are fastai's. Which depth of ResNet, whether VGG19 has batch normalisation and how large the pictures are is
 not printed: all are parameters. Bodies are torchvision's, cut, headed and grouped as fastai's
-`vision_learner` does it; `small_resnet` is ours.
+`vision_learner` does it. `small_resnet` and `vgg8` start from random weights.
 """
 
 from collections import OrderedDict
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_utils.files import ConfigError
-from fer_utils.models import small_resnet
+from fer_utils.models import small_resnet, vgg8
 
-ARCHITECTURES = ("small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn")
-_FIRST_GROUP = dict.fromkeys(ARCHITECTURES, 6) | {"small_resnet": 4, "vgg19": 22, "vgg19_bn": 22}
-_SMALLEST = {"small_resnet": 16}
+ARCHITECTURES = ("small_resnet", "vgg8", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn")
+_FIRST_GROUP = dict.fromkeys(ARCHITECTURES, 6) | {"small_resnet": 4, "vgg8": 2, "vgg19": 22, "vgg19_bn": 22}
+_SMALLEST = {"small_resnet": 16, "vgg8": 16}
 _SMALLEST_OF_TORCHVISION = 32
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue as shares of 255: what torchvision's weights were trained with."""
@@ -55,6 +55,32 @@ class Pictures(nn.Module):
         return f"{self.image_size}"
 
 
+class Window(nn.Module):
+    """The square in the middle of images of any size, in the pixels that it has.
+
+    A network that is trained on windows from anywhere in the images gets one from the middle when it sees a
+    whole image, wherever it is used.
+
+    Parameters
+    ----------
+    size : int
+        Height and width in pixels; images of this size stay as they are.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images, shape (N, 1, S, S), of images, shape (N, 1, H, W)."""
+        top, left = ((side - self.size) // 2 for side in images.shape[-2:])
+        return images[..., top : top + self.size, left : left + self.size]
+
+    def extra_repr(self) -> str:
+        """Say the size, for the network's repr."""
+        return f"{self.size}"
+
+
 def build(
     architecture: str,
     *,
@@ -63,6 +89,7 @@ def build(
     image_size: int = 48,
     dropout: float = 0.5,
     width: float = 1.0,
+    window: int = 0,
 ) -> nn.Sequential:
     """Build a network with random weights.
 
@@ -75,11 +102,15 @@ def build(
     seed : int
         The same seed gives the same weights, whatever was built before.
     image_size : int
-        Height and width in pixels that a torchvision body gets; `small_resnet` takes the images as they are.
+        Height and width in pixels that a torchvision body gets, whatever it is given; `small_resnet` and
+        `vgg8` take images as they are, which must have this size.
     dropout : float
         Rate before the logits; fastai's head has half of it before its hidden layer, too.
     width : float
-        Factor on the channels of `small_resnet`; the others have those of their pretrained weights.
+        Factor on the channels of `small_resnet` and `vgg8`; the others have those of pretrained weights.
+    window : int
+        The network looks at the square of this many pixels in the middle of its images: `Window`. 0 lets it
+        see all. In torchvision's, the window is scaled to `image_size`.
 
     Returns
     -------
@@ -97,20 +128,22 @@ def build(
     smallest = _SMALLEST.get(architecture, _SMALLEST_OF_TORCHVISION)
     if image_size < smallest:
         raise ConfigError(f"image_size={image_size}: {architecture} needs at least {smallest} pixels")
-    if architecture == "small_resnet":
-        return small_resnet.build(n_classes=n_classes, seed=seed, dropout=dropout, width=width)
-    from fastai.vision.learner import create_head  # slow, and the small net does without
-
-    with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(seed)
-        body, channels = _body(architecture)
-        head = create_head(channels, n_classes, ps=dropout)
-        for layer in head.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight)  # as vision_learner does
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        return nn.Sequential(OrderedDict(pictures=Pictures(image_size), body=body, head=head))
+    if architecture in _SMALLEST:
+        model = _own(
+            architecture,
+            n_classes=n_classes,
+            seed=seed,
+            image_size=window or image_size,
+            dropout=dropout,
+            width=width,
+        )
+    else:
+        model = _torchvisions(
+            architecture, n_classes=n_classes, seed=seed, image_size=image_size, dropout=dropout
+        )
+    if window:
+        model.pictures = nn.Sequential(OrderedDict(window=Window(window), scale=model.pictures))
+    return model
 
 
 def layer_groups(architecture: str) -> Callable[[nn.Module], list[list[nn.Parameter]]]:
@@ -158,6 +191,29 @@ def load_body(model: nn.Sequential, arrays: Mapping[str, np.ndarray], *, archite
             f"weights do not fit architecture={architecture}: {problems[0]} (of {len(problems)} problems)"
         )
     model.body.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=False)
+
+
+def _own(architecture: str, *, image_size: int, **settings: float) -> nn.Sequential:
+    if architecture == "vgg8":
+        return vgg8.build(image_size=image_size, **settings)
+    return small_resnet.build(**settings)
+
+
+def _torchvisions(
+    architecture: str, *, n_classes: int, seed: int, image_size: int, dropout: float
+) -> nn.Sequential:
+    from fastai.vision.learner import create_head  # slow, and the project's own networks do without
+
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        body, channels = _body(architecture)
+        head = create_head(channels, n_classes, ps=dropout)
+        for layer in head.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight)  # as vision_learner does
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        return nn.Sequential(OrderedDict(pictures=Pictures(image_size), body=body, head=head))
 
 
 def _body(architecture: str) -> tuple[nn.Sequential, int]:

@@ -48,6 +48,7 @@ class Training(FaceParameters):
     learning_rate: Positive
     batch_size: Count
     epochs: Count
+    mixed_precision: bool
     threads: Count
     device: Literal["auto", "cpu", "cuda"]
     checkpoint_dir: str = Field(min_length=1)
@@ -106,7 +107,6 @@ class HybridHogCNN(Training):
     crop: float = Field(ge=0, le=0.5)
     flip: bool
     schedule: Literal["constant", "one_cycle"]
-    mixed_precision: bool
     sweeps: bool
     sweep_seeds: list[Annotated[int, Field(ge=0)]]
     cv_folds: int = Field(ge=0)

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from fer_utils.params.base import Count, Positive, Rate
 from fer_utils.params.stills import FixedSplit, Training
 
+_SMALLEST = 16
+"""Pixels that any of the networks needs."""
+
 
 class Transfer(Training):
     """What both have; `learning_rate` and `epochs` are those of the second stage."""
@@ -40,33 +43,66 @@ class Transfer(Training):
 class FastaiTransfer(Transfer):
     """40_fastai_transfer."""
 
-    architecture: Literal["small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
+    architecture: Literal["small_resnet", "vgg8", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
     width: Positive
+    window: int = Field(ge=0)
     rate_rule: Literal["fixed", "steep", "valley", "minimum"]
     rate_steps: int = Field(ge=20)
     frozen_epochs: int = Field(ge=0)
     rate_spread: float = Field(ge=1)
+    schedule: Literal["one_cycle", "cosine", "constant"]
+    optimizer: Literal["adam", "rmsprop", "sgd", "nesterov"]
     momentum: Rate
     label_smoothing: Rate
+    mixup: float = Field(ge=0)
+    weight_averaging: Rate
     rotation: float = Field(ge=0, le=180)
     crop: float = Field(ge=0, le=0.5)
     flip: bool
     cutout: Rate
-    mixed_precision: bool
+    compiled: bool
+    keep_every: int = Field(ge=0)
     ten_crop: bool
+    flip_views: bool
+
+    @property
+    def scratch(self) -> bool:
+        """Whether the network takes pictures as they are and has no weights from ImageNet."""
+        return self.architecture in ("small_resnet", "vgg8")
 
     @model_validator(mode="after")
-    def _small_resnet(self) -> Self:
-        if self.architecture != "small_resnet":
+    def _window_in_the_picture(self) -> Self:
+        beside = self.picture_size - self.window
+        if self.window and (self.window < _SMALLEST or beside < 0 or beside % 2):
+            raise ValueError(
+                f"window={self.window}, picture_size={self.picture_size}: write {_SMALLEST} to "
+                f"{self.picture_size} pixels with as many on either side of it, or 0 for the whole picture"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_networks(self) -> Self:
+        if not self.scratch:
             if self.width != 1:
-                raise ValueError(f"width={self.width}: only small_resnet can be narrower or wider; write 1.0")
+                raise ValueError(
+                    f"width={self.width}: only small_resnet and vgg8 can be narrower or wider; write 1.0"
+                )
             return self
         if self.weights == "imagenet":
-            raise ValueError("weights='imagenet': there are none for small_resnet; write none, or a file")
-        if self.image_size != self.picture_size or self.image_size % 16:
             raise ValueError(
-                f"image_size={self.image_size}, picture_size={self.picture_size}: small_resnet takes "
-                "pictures as they are; write one multiple of 16 for both"
+                f"weights='imagenet': there are none for {self.architecture}; write none, or a file"
+            )
+        step = 16 if self.architecture == "small_resnet" else 1  # which halves its maps four times
+        whole = not self.window
+        if self.image_size != self.picture_size or (whole and self.image_size % step):
+            raise ValueError(
+                f"image_size={self.image_size}, picture_size={self.picture_size}: {self.architecture} takes "
+                f"pictures as they are; write one {'multiple of 16' if step > 1 else 'size'} for both"
+            )
+        if self.window % step:
+            raise ValueError(
+                f"window={self.window}: {self.architecture} needs a multiple of 16; write 32, or 0 for the "
+                "whole picture"
             )
         return self
 

@@ -31,7 +31,7 @@ from fer_utils.plots.predictions import mistake, prediction_grid
 from fer_utils.plots.results import confusion_matrix, learning_curves, per_class_f1, roc_curves
 from fer_utils.plots.style import COLORS, PRINTED, STYLE, WIDTH
 from fer_utils.plots.synthetic import action_unit_faces, expression_strengths
-from fer_utils.plots.training import batch, rate_finder, schedule
+from fer_utils.plots.training import batch, rate_finder, schedule, time_to_accuracy
 from fer_utils.plots.validation import by_subject, epoch_choice, lucky_splits, protocols
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "schedule",
     "show",
     "side_by_side",
+    "time_to_accuracy",
     "verdicts",
     "watched",
 ]

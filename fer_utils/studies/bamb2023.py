@@ -123,6 +123,7 @@ def train(
         batch_size=params.batch_size,
         seed=params.seed,
         checkpoint_dir=start,
+        mixed_precision=params.mixed_precision,
         log=log,
     )
     return Stage(stage, fit, predict(model, validation), trainable)

@@ -1,23 +1,30 @@
-"""The two stages of srivastav2024: a new head on a frozen body, then all layers, each with its own rates."""
+"""The two stages of srivastav2024: a new head on a frozen body, then all layers, each with its own rates.
+
+With `frozen_epochs: 0` and `weights: none` there is one stage from random weights, as in the fast recipe and
+the record's.
+"""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_utils.data import FaceSet
+from fer_utils.evaluation import evaluate
 from fer_utils.models import transfer
 from fer_utils.models.imagenet import imagenet_weights
 from fer_utils.papers import load_paper
 from fer_utils.params import FastaiTransfer
 from fer_utils.predictions import Predictions
+from fer_utils.saliency import GradCAM
 from fer_utils.splits import Split
 from fer_utils.training import fastai_fit, torch_state
-from fer_utils.training.batches import Augmentation, Batches
+from fer_utils.training.batches import Augmentation, Batches, flip_views, ten_crop
 from fer_utils.training.common import Fit, epoch_seed
 from fer_utils.training.rates import RateFinder, find_rates, spread
 from fer_utils.weights import IMAGENET, NONE, read_weights
@@ -61,6 +68,7 @@ def build(params: FastaiTransfer, faces: FaceSet) -> nn.Sequential:
         image_size=params.image_size,
         dropout=params.dropout,
         width=params.width,
+        window=params.window,
     )
     if params.weights == NONE:
         return model
@@ -74,8 +82,8 @@ def build(params: FastaiTransfer, faces: FaceSet) -> nn.Sequential:
 
 def augmentation(params: FastaiTransfer) -> Augmentation | None:
     """Return what happens to training images, or None where all of it is switched off."""
-    changes = Augmentation(params.rotation, params.crop, params.flip, params.cutout)
-    return changes if params.rotation or params.crop or params.flip or params.cutout else None
+    changes = Augmentation(params.rotation, params.crop, params.flip, params.cutout, params.window)
+    return changes if changes != Augmentation(0, 0, False, 0, 0) else None
 
 
 def first_batch(
@@ -120,10 +128,10 @@ def train(
     device: str,
     log: Callable[[str], None] = print,
 ) -> Stage:
-    """Train the head alone (`frozen`), or all layers, with one-cycle; `model` is changed.
+    """Train the head alone (`frozen`), or all layers, by `params.schedule`; `model` is changed.
 
     The frozen stage ends with the weights of its last epoch, as one goes on in practice. The second one keeps
-    the epoch best on validation.
+    the epoch best on validation, and the weights of the epochs that `time_to_accuracy` asks for.
     """
     lowest = highest / params.rate_spread if params.rate_spread > 1 and not frozen else None
     fit = fastai_fit.fit(
@@ -133,9 +141,13 @@ def train(
         epochs=params.frozen_epochs if frozen else params.epochs,
         learning_rate=highest,
         lowest_rate=lowest,
-        schedule="one_cycle",
+        schedule=params.schedule,
         frozen=frozen,
+        mixup=params.mixup,
         mixed_precision=params.mixed_precision,
+        compiled=params.compiled,
+        weight_averaging=params.weight_averaging,
+        keep_every=0 if frozen else params.keep_every,
         checkpoint_dir=params.checkpoints,
         choose="last" if frozen else "best",
         log=log,
@@ -151,6 +163,119 @@ def predict(model: nn.Module, faces: FaceSet, *, views: Tensor | None = None) ->
     return Predictions(faces.sample_id, faces.labels, said, faces.class_names, group=faces.subject)
 
 
+def views(params: FastaiTransfer) -> dict[str, Tensor]:
+    """Return the ways of looking at a test picture several times that are switched on, for `predict`.
+
+    "ten_crop": where training cuts out a window, the ten windows of its size; else a view leaves out half of
+    what training may cut away. "flip_views": the picture and its mirror image.
+    """
+    beside = 1 - params.window / params.picture_size
+    ten = ten_crop(beside, scaled=False) if params.window else ten_crop(params.crop / 2)
+    return ({"ten_crop": ten} if params.ten_crop else {}) | (
+        {"flip_views": flip_views()} if params.flip_views else {}
+    )
+
+
+def activation_maps(
+    params: FastaiTransfer, model: nn.Module, method: Callable[..., GradCAM], *, layer: str
+) -> Callable[[np.ndarray, np.ndarray], GradCAM]:
+    """Return the function from images, shape (N, H, W), and classes, shape (N,), to a network's maps.
+
+    The maps have the images' size; outside the network's window they are 0.
+
+    Parameters
+    ----------
+    params : FastaiTransfer
+    model : nn.Module
+    method : callable
+        `explain.grad_cam`, or another with the same arguments.
+    layer : str
+    """
+    beside = (params.picture_size - params.window) // 2 if params.window else 0
+    middle = slice(beside, params.picture_size - beside)
+
+    def maps(images: np.ndarray, classes: np.ndarray) -> GradCAM:
+        found = method(model, images[:, middle, middle], layer=layer, classes=classes)
+        return replace(found, maps=np.pad(found.maps, ((0, 0), (beside, beside), (beside, beside))))
+
+    return maps
+
+
+def time_to_accuracy(
+    model: nn.Module,
+    stages: Mapping[str, Stage],
+    faces: FaceSet,
+    *,
+    reading: float,
+    views: Tensor | None = None,
+) -> pd.DataFrame:
+    """Return how right the weights that were kept during the training are, beside when they were there.
+
+    Nothing is chosen by it: it is called when all is trained, and looks at the kept weights one by one.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The trained network, which stays as it is.
+    stages : mapping of str to Stage
+        The second has kept weights (`keep_every`).
+    faces : FaceSet
+        The test part.
+    reading : float
+        Seconds from first touching the prepared file until the split was there.
+    views : Tensor, optional
+        For `predict`.
+
+    Returns
+    -------
+    DataFrame, one row per kept epoch
+        epoch; seconds since first touching the prepared file: reading, both stages with all validation and
+        checkpoints, but no figure, no rate finder (a timed recipe fixes its rate) and no compiling; accuracy,
+        low, high (95 %) and n.
+    """
+    fit, network = stages["unfrozen"].fit, deepcopy(model)
+    elapsed = fit.history.set_index("epoch")["elapsed"] + reading
+    if "frozen" in stages:
+        elapsed += stages["frozen"].fit.history["elapsed"].iloc[-1]
+    rows = []
+    for epoch, path in fit.kept.items():
+        network.load_state_dict(load_file(path))
+        found = evaluate(predict(network, faces, views=views)).metrics["accuracy"]
+        low, high = found["ci95"] or (np.nan, np.nan)
+        rows.append((epoch, float(elapsed[epoch]), found["value"], low, high, found["n"]))
+    return pd.DataFrame(rows, columns=["epoch", "seconds", "accuracy", "low", "high", "n"])
+
+
+def pace_record(
+    stages: Mapping[str, Stage], pace: Mapping[str, pd.DataFrame], *, reading: float
+) -> dict[str, Any]:
+    """Return what `time_to_accuracy` found in each way of looking, and where its seconds come from."""
+    history = stages["unfrozen"].fit.history
+    return {
+        "seconds_from": "first touching the prepared file",
+        "reading_seconds": reading,
+        "compile_seconds": compile_seconds(stages),
+        "starts": int(history["start"].iloc[-1]),
+        "chosen_epoch": stages["unfrozen"].fit.best_epoch,
+        "looks": {
+            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            for name, table in pace.items()
+        },
+    }
+
+
+def compile_seconds(stages: Mapping[str, Stage]) -> float:
+    """Return how long compiling took, in seconds; of a training that was started again, the longest time."""
+    return float(sum(stage.fit.history["compile_seconds"].max() for stage in stages.values()))
+
+
+def landmark(params: FastaiTransfer, faces: FaceSet) -> tuple[str, float] | None:
+    """Return the abstract's accuracy with what to call it, for results on the real FER-2013; else None."""
+    if params.dataset != "fer2013" or faces.source != "real":
+        return None
+    return "srivastav2024, abstract", load_paper("srivastav2024").cell("Abstract", "accuracy").value
+
+
 def arrays(model: nn.Module) -> dict[str, np.ndarray]:
     """Return the network's weights by name; a run on other data can start from its body."""
     return torch_state.arrays(model)
@@ -161,10 +286,19 @@ def selection(params: FastaiTransfer, stages: Mapping[str, Stage]) -> str:
     fit = stages["unfrozen"].fit
     frozen = f"{params.frozen_epochs} with a frozen body, then " if "frozen" in stages else ""
     rates = " and ".join(f"{stage.rates[-1]:.2g}" for stage in stages.values())
+    mean = f"running mean of the weights ({params.weight_averaging}); " if params.weight_averaging else ""
     return (
-        f"epochs: {frozen}{fit.best_epoch} of {params.epochs}, best on validation; "
+        f"epochs: {frozen}{fit.best_epoch} of {params.epochs}, best on validation; {mean}"
         f"highest learning rate {rates} ({params.rate_rule})"
     )
+
+
+def looks(params: FastaiTransfer) -> str:
+    """Return how often the test part was looked at, as `protocol.selection` ends."""
+    if not params.keep_every:
+        return "test looked at once"
+    every = "epoch" if params.keep_every == 1 else f"{params.keep_every} epochs"
+    return f"test looked at once, and afterwards, choosing nothing, with the weights of every {every}"
 
 
 def top_losses(predictions: Predictions, n: int) -> np.ndarray:

@@ -5,6 +5,7 @@ No image goes through Python by itself: a batch is indexed, resampled and masked
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from fer_utils.training import common
 
 GRAY = 127.5
 """The middle of 0 to 255."""
+
+memory_errors = partial(common.memory_errors, torch.OutOfMemoryError)
+"""`common.memory_errors` of torch: a context that takes `setting` and `size`."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,21 @@ class Augmentation:
         Side of a square that is made gray, as a share of the image's height; its centre is anywhere in the
         image, so part of it may lie outside: DeVries, Taylor, *Improved regularization of convolutional
         neural networks with cutout* (2017).
+    window : int
+        Side in pixels of a square that is cut out anywhere in the image, after turning and scaling and before
+        `cutout`, and is not scaled again: the batch has images of this size. 0 keeps the whole image.
 
     Raises
     ------
     ConfigError
-        For a rotation outside 0-180, or a crop or cutout outside 0 to below 1.
+        For a rotation outside 0-180, a crop or cutout outside 0 to below 1, or a window below 0.
     """
 
     rotation: float = 10.0
     crop: float = 0.1
     flip: bool = True
     cutout: float = 0.0
+    window: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.rotation <= 180:
@@ -55,6 +63,8 @@ class Augmentation:
         for name in ("crop", "cutout"):
             if not 0 <= (share := getattr(self, name)) < 1:
                 raise ConfigError(f"{name}={share}: use a share of the image's side, 0 to below 1")
+        if self.window < 0:
+            raise ConfigError(f"window={self.window}: use pixels, or 0 for the whole image")
 
     def draw(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
         """Draw a map for each of n images of `size` (height, width).
@@ -79,6 +89,12 @@ class Augmentation:
         """Draw where each of n images is cut out: float32, shape (n, 2), row and column as shares of it."""
         return torch.tensor(random.random((n, 2)), dtype=torch.float32)
 
+    def draw_corners(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
+        """Draw where each of n windows begins in images of `size`: int64, shape (n, 2), row and column."""
+        if self.window > min(size):
+            raise ConfigError(f"window={self.window}: the images have {size[0]}x{size[1]} pixels; use fewer")
+        return torch.tensor(random.integers(0, np.array(size) - self.window + 1, (n, 2)))
+
 
 def warp(images: Tensor, maps: Tensor) -> Tensor:
     """Resample float images, shape (N, C, H, W), along maps of shape (N, 2, 3), bilinearly; same shape."""
@@ -98,35 +114,56 @@ def cut_out(images: Tensor, centres: Tensor, *, share: float) -> Tensor:
     return images.masked_fill(holes.view(len(images), *[1] * (images.ndim - 3), height, width), GRAY)
 
 
-def ten_crop(crop: float = 0.1) -> Tensor:
+def cut_windows(images: Tensor, corners: Tensor, *, size: int) -> Tensor:
+    """Return the square of each image, shape (N, ..., H, W), that begins where `draw_corners` says.
+
+    Pixels are taken as they are; the result has shape (N, ..., `size`, `size`).
+    """
+    flat, steps = images.flatten(1, -3), torch.arange(size, device=images.device)
+    rows, columns = corners[:, :1] + steps, corners[:, 1:] + steps
+    each = torch.arange(len(images), device=images.device)
+    # Channels come last out of an index in two places, and the convolutions want them there.
+    found = flat[each[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return found.reshape(*images.shape[:-2], size, size)
+
+
+def ten_crop(crop: float = 0.1, *, scaled: bool = True) -> Tensor:
     """Return the maps of ten views: the corners and the middle of an image, each also mirrored.
 
-    Krizhevsky et al., *ImageNet classification with deep convolutional neural networks* (NeurIPS 2012), but
-    for one thing: each window is scaled to the full size, as those are that a network is trained on here.
+    Krizhevsky et al., *ImageNet classification with deep convolutional neural networks* (NeurIPS 2012).
 
     Parameters
     ----------
     crop : float
         Share of height and width that a view leaves out.
+    scaled : bool
+        Each window is scaled to the full size, as those are that a network is trained on with
+        `Augmentation.crop`. False shifts the image instead, so that the window lies in its middle, in the
+        pixels it has: for a network that looks at the middle alone (`models.transfer.Window`).
 
     Returns
     -------
     Tensor of float32, shape (10, 2, 3)
         For `warp`.
     """
-    scale, places = 1 - crop, ((0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
+    scale, places = 1 - crop if scaled else 1, ((0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
     return torch.tensor(
         [[[mirror * scale, 0, crop * x], [0, scale, crop * y]] for mirror in (1, -1) for x, y in places],
         dtype=torch.float32,
     )
 
 
+def flip_views() -> Tensor:
+    """Return the maps of two views, shape (2, 2, 3): an image as it is, and mirrored left to right."""
+    return ten_crop(0.0)[[0, 5]]
+
+
 class Batches:
     """What fastai's Learner goes through: `(images, labels)`, the whole set being one tensor on the device.
 
-    Images are float32 of 0-255, shape (B, 1, H, W), of clips (B, 1, T, H, W); labels int64, shape (B,). Where
-    a single image would be left for the last batch, it joins the batch before: batch normalisation has no
-    variance of one image.
+    Images are float32 of 0-255, shape (B, 1, H, W), of clips (B, 1, T, H, W), or as large as the window that
+    the augmentation cuts out; labels int64, shape (B,). Where a single image would be left for the last
+    batch, it joins the batch before: batch normalisation has no variance of one image.
 
     Parameters
     ----------
@@ -152,7 +189,8 @@ class Batches:
         seed: int | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
-        self.dataset, self.seed, self.augmentation, self.epoch = samples, seed, augmentation, 0
+        self.dataset, self.batch_size = samples, batch_size
+        self.seed, self.augmentation, self.epoch = seed, augmentation, 0
         self.images = torch.tensor(np.ascontiguousarray(samples.pixels)).unsqueeze(1)
         self.labels = torch.tensor(np.ascontiguousarray(samples.labels))
         self.to(device)
@@ -170,16 +208,21 @@ class Batches:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order, maps, centres = self._order(), *self._changes()
+        order, changes = self._order(), self._changes()
         for start, end in self._bounds:
             chosen = order[start:end]
-            images = self.images[chosen].float()
-            if maps is not None:
-                frames = images.flatten(1, -3)  # those of a clip are channels to `warp`: one map for all
-                images = warp(frames, maps[start:end]).view_as(images)
-            if centres is not None:
-                images = cut_out(images, centres[start:end], share=self.augmentation.cutout)
-            yield images, self.labels[chosen]
+            drawn = {name: values[start:end] for name, values in changes.items()}
+            yield self._changed(self.images[chosen].float(), drawn), self.labels[chosen]
+
+    def _changed(self, images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
+        if "maps" in drawn:
+            frames = images.flatten(1, -3)  # those of a clip are channels to `warp`: one map for all
+            images = warp(frames, drawn["maps"]).view_as(images)
+        if "corners" in drawn:
+            images = cut_windows(images, drawn["corners"], size=self.augmentation.window)
+        if "centres" in drawn:
+            images = cut_out(images, drawn["centres"], share=self.augmentation.cutout)
+        return images
 
     def _order(self) -> Tensor:
         if self.seed is None:
@@ -187,14 +230,15 @@ class Batches:
         order = common.epoch_order(len(self.images), seed=self.seed, epoch=self.epoch)
         return torch.tensor(order, device=self.images.device)
 
-    def _changes(self) -> tuple[Tensor | None, Tensor | None]:
+    def _changes(self) -> dict[str, Tensor]:
         if self.augmentation is None:
-            return None, None
+            return {}
         # A stream of its own, on the CPU: the same images whatever the network draws and wherever it is.
-        random = np.random.default_rng((self.seed, self.epoch, 1))
-        n, device = len(self.images), self.images.device
-        size = self.images.shape[-2], self.images.shape[-1]
-        maps = self.augmentation.draw(n, size=size, random=random).to(device)
-        if not self.augmentation.cutout:
-            return maps, None
-        return maps, self.augmentation.draw_centres(n, random=random).to(device)
+        how, random = self.augmentation, np.random.default_rng((self.seed, self.epoch, 1))
+        n, size = len(self.images), (self.images.shape[-2], self.images.shape[-1])
+        drawn = {"maps": how.draw(n, size=size, random=random)}
+        if how.cutout:
+            drawn["centres"] = how.draw_centres(n, random=random)
+        if how.window:
+            drawn["corners"] = how.draw_corners(n, size=size, random=random)
+        return {name: values.to(self.images.device) for name, values in drawn.items()}

@@ -3,7 +3,8 @@
 import ast
 import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ import pandas as pd
 
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError, atomic_write, digest
-from fer_utils.hardware import processor_name
+from fer_utils.hardware import processor_name, reset_peak_gpu_memory
 
 VALIDATION_BATCH = 256
 """Images at once where nothing is learned: only memory and speed depend on it."""
@@ -46,7 +47,7 @@ class Fit:
     ----------
     history : DataFrame, one row per epoch
         Columns epoch, loss, accuracy, val_loss, val_accuracy, seconds (training part), validation_seconds,
-        images_per_second.
+        images_per_second; those of torch also elapsed, compile_seconds and start (`callbacks.Clock`).
     best_epoch : int
         The epoch, counted from 1, whose weights the model now has: the one best on validation, or the last
         where their number was fixed beforehand.
@@ -57,6 +58,8 @@ class Fit:
     answers : dict of str to ndarray of uint8
         Name of a watched set -> the class answered for each of its images after each epoch, shape
         (epochs, N); empty where nothing was watched.
+    kept : dict of int to Path
+        Epoch -> its weights as safetensors; empty where none were to be kept.
     """
 
     history: pd.DataFrame
@@ -64,6 +67,7 @@ class Fit:
     resumed_from: int
     seconds: float
     answers: Arrays = field(default_factory=dict)
+    kept: dict[int, Path] = field(default_factory=dict)
 
     @property
     def best(self) -> dict[str, float]:
@@ -154,10 +158,11 @@ class Record:
         model: Arrays,
         optimizer: Arrays,
         answers: Arrays | None = None,
+        times: Row | None = None,
     ) -> None:
         """Note an epoch that trained on `images` images; the arrays are copies, the record keeps them.
 
-        `answers` are those of this epoch, of shape (N,) for each watched set.
+        `answers` are those of this epoch, of shape (N,) for each watched set; `times` are further columns.
         """
         state, epoch = self.state, len(self.state.rows) + 1
         row = {
@@ -169,6 +174,7 @@ class Record:
             "seconds": trained.seconds,
             "validation_seconds": validated.seconds,
             "images_per_second": images / trained.seconds,
+            **(times or {}),
         }
         rows = [*state.rows, row]
         so_far = {
@@ -234,8 +240,26 @@ def checkpoint_path(folder: str | Path, key: Iterable[object]) -> Path:
     return Path(folder) / f"{digest(*key)[:24]}.npz"
 
 
+@contextmanager
+def memory_errors(kind: type[Exception], *, setting: str, size: int) -> Iterator[None]:
+    """Say of a GPU that has too little memory, an error of `kind`, which value of `setting` to try.
+
+    Raises
+    ------
+    ConfigError
+        In place of the framework's error; half of `size` is what it names.
+    """
+    try:
+        yield
+    except kind as error:
+        advice = f"try {setting}={size // 2}" if size > 1 else "use device=cpu or smaller images"
+        raise ConfigError(f"{setting}={size}: too much for the GPU's memory; {advice}") from error
+
+
 def hardware(gpu_name: str | None, *, backend: str, device: Literal["auto", "cpu", "cuda"]) -> dict[str, str]:
     """Return `device` ("cpu" or "cuda"), `device_name` and `backend` of a training, as results state them.
+
+    The GPU's memory is watched from here on; see `fer_utils.hardware.peak_gpu_memory_mb`.
 
     Raises
     ------
@@ -246,5 +270,7 @@ def hardware(gpu_name: str | None, *, backend: str, device: Literal["auto", "cpu
         raise ConfigError(
             f"device=cuda: the {backend} backend sees no GPU here; use device=auto or device=cpu"
         )
+    if gpu_name is not None:
+        reset_peak_gpu_memory(backend)
     name = gpu_name or processor_name()
     return {"device": "cuda" if gpu_name else "cpu", "device_name": name, "backend": backend}

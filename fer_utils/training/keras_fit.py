@@ -3,22 +3,27 @@
 import importlib
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import Literal
 
 import keras
 import numpy as np
 
 from fer_utils.data import FaceSet
 from fer_utils.files import ConfigError
+from fer_utils.hardware import torch_gpu_name
 from fer_utils.training import common
 from fer_utils.training.common import Arrays, Fit, Measured, Record, State, TrainingDiverged
 
 _DEVICE = ExitStack()  # never closed: what `prepare` chose holds for the whole process
+_VALIDATION_SETTING = f"{common.__name__}.VALIDATION_BATCH"
 
 
-def prepare(*, threads: int, device: str = "auto") -> dict[str, str]:
+def prepare(
+    *, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto", log: Callable[[str], None] = print
+) -> dict[str, str]:
     """Fix what makes a Keras training repeat, before the first tensor exists.
 
     Parameters
@@ -27,6 +32,8 @@ def prepare(*, threads: int, device: str = "auto") -> dict[str, str]:
         Threads of one operation: sums in another order give other bits.
     device : {"auto", "cpu", "cuda"}
         "auto" takes a GPU where the backend sees one.
+    log : callable
+        Gets a line where TensorFlow sees no GPU and torch does.
 
     Returns
     -------
@@ -46,6 +53,12 @@ def prepare(*, threads: int, device: str = "auto") -> dict[str, str]:
         gpu_name = set_up[backend](threads, device)
     except RuntimeError as error:  # TensorFlow fixes both with its first tensor
         raise ConfigError(f"threads={threads}, device={device}: {error}; restart the kernel") from error
+    if backend == "tensorflow" and gpu_name is None and device != "cpu" and (unused := torch_gpu_name()):
+        note = f"device={device}: TensorFlow sees no GPU here, but PyTorch sees {unused}; "
+        note += "start again with KERAS_BACKEND=torch in the environment to train on it"
+        if device == "cuda":
+            raise ConfigError(note)
+        log(note)
     return common.hardware(gpu_name, backend=backend, device=device)
 
 
@@ -67,6 +80,7 @@ def fit(
     batch_size: int,
     seed: int,
     checkpoint_dir: Path,
+    mixed_precision: bool = False,
     redrawn: Callable[[int], tuple[FaceSet, FaceSet]] | None = None,
     watched: Mapping[str, FaceSet] = MappingProxyType({}),
     log: Callable[[str], None] = print,
@@ -87,6 +101,9 @@ def fit(
         The order of images in an epoch depends on `seed` and the epoch alone.
     checkpoint_dir : Path
         Safe to delete when nothing is running.
+    mixed_precision : bool
+        Train in 16 bits where that is safe: bfloat16, or float16 with a scaled loss on a GPU without it. Only
+        the steps of the training: `model` itself, all weights, validation and `watched` stay float32.
     redrawn : callable, optional
         Epoch, counted from 0, -> the (train, validation) that take the place of the two in that epoch
         (`Split.redrawn`). What it returns must depend on the epoch alone.
@@ -101,6 +118,8 @@ def fit(
         At the first batch whose loss is NaN or infinite.
     ValueError
         For images without a class, and for a damaged checkpoint, which names the file to delete.
+    ConfigError
+        For batches too large for the GPU, with the size to try.
 
     Notes
     -----
@@ -112,21 +131,26 @@ def fit(
     parts = [redrawn(0), redrawn(1)] if redrawn else [(train, validation)]
     data = [common.data_key(*pair) for pair in parts]
     data += [[name, *common.data_key(faces)] for name, faces in watched.items()]
-    path = common.checkpoint_path(checkpoint_dir, _key(model, data, settings))
-    optimizer = model.optimizer
-    optimizer.build(model.trainable_variables)
-    first = State(model=_values(model.variables), optimizer=_values(optimizer.variables))
+    network = _in_half(model) if mixed_precision else model
+    path = common.checkpoint_path(checkpoint_dir, _key(network, data, settings))
+    optimizer = network.optimizer
+    optimizer.build(network.trainable_variables)
+    first = State(model=_values(network.variables), optimizer=_values(optimizer.variables))
     record = Record(path, first, epochs=epochs, log=log)
-    _assign(model.variables, record.state.model)
+    _assign(network.variables, record.state.model)
     _assign(optimizer.variables, record.state.optimizer)
     for epoch in range(record.resumed_from, epochs):
         if redrawn:
             train, validation = redrawn(epoch)
+        trained = _train(network, train, epoch=epoch, batch_size=batch_size, seed=seed)
+        weights = _values(network.variables)
+        if network is not model:
+            _assign(model.variables, weights)
         record.end_epoch(
-            _train(model, train, epoch=epoch, batch_size=batch_size, seed=seed),
+            trained,
             _validate(model, validation),
             images=len(train),
-            model=_values(model.variables),
+            model=weights,
             optimizer=_values(optimizer.variables),
             answers={name: _answers(model, faces) for name, faces in watched.items()},
         )
@@ -134,37 +158,53 @@ def fit(
     return record.fit()
 
 
-def predict_probabilities(model: keras.Model, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-    """Return class probabilities, shape (N, K) float32, for images of shape (N, H, W) uint8."""
-    batches = range(0, len(images), batch_size)
+def predict_probabilities(
+    model: keras.Model, images: np.ndarray, *, batch_size: int | None = None
+) -> np.ndarray:
+    """Return class probabilities, shape (N, K) float32, for images of shape (N, H, W) uint8.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : ndarray of uint8
+    batch_size : int, optional
+        Images at once, `common.VALIDATION_BATCH` by default.
+
+    Raises
+    ------
+    ConfigError
+        For batches too large for the GPU, with the size to try.
+    """
+    setting = "batch_size" if batch_size else _VALIDATION_SETTING
+    size = batch_size or common.VALIDATION_BATCH
+    batches = range(0, len(images), size)
     # predict_on_batch keeps one batch in memory, also when `images` is a memory-mapped file.
-    parts = [model.predict_on_batch(_batch(images[start : start + batch_size])) for start in batches]
+    with _memory_errors(setting, size):
+        parts = [model.predict_on_batch(_batch(images[start : start + size])) for start in batches]
     return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _train(model: keras.Model, train: FaceSet, *, epoch: int, batch_size: int, seed: int) -> Measured:
     order = common.epoch_order(len(train), seed=seed, epoch=epoch)
     start = time.perf_counter()
-    logs = model.fit(
-        _batch(train.images[order]),
-        train.labels[order],
-        batch_size=batch_size,
-        shuffle=False,  # already shuffled, by (seed, epoch), so that a resumed training sees the same order
-        verbose=0,
-        callbacks=[_StopOnNaN(epoch + 1, model), _Reseed(common.epoch_seed(seed, epoch))],
-    ).history
+    with _memory_errors("batch_size", batch_size):
+        logs = model.fit(
+            _batch(train.images[order]),
+            train.labels[order],
+            batch_size=batch_size,
+            shuffle=False,  # shuffled by (seed, epoch) already: a resumed training sees the same order
+            verbose=0,
+            callbacks=[_StopOnNaN(epoch + 1, model), _Reseed(common.epoch_seed(seed, epoch))],
+        ).history
     return Measured(logs["loss"][-1], logs["accuracy"][-1], time.perf_counter() - start)
 
 
 def _validate(model: keras.Model, validation: FaceSet) -> Measured:
-    start = time.perf_counter()
-    logs = model.evaluate(
-        _batch(validation.images),
-        validation.labels,
-        batch_size=common.VALIDATION_BATCH,
-        verbose=0,
-        return_dict=True,
-    )
+    size, start = common.VALIDATION_BATCH, time.perf_counter()
+    with _memory_errors(_VALIDATION_SETTING, size):
+        logs = model.evaluate(
+            _batch(validation.images), validation.labels, batch_size=size, verbose=0, return_dict=True
+        )
     return Measured(logs["loss"], logs["accuracy"], time.perf_counter() - start)
 
 
@@ -197,6 +237,52 @@ class _Reseed(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         keras.utils.set_random_seed(self._seed)
+
+
+def _in_half(model: keras.Model) -> keras.Model:
+    """Return a network of the same state that computes in 16 bits between its first and last weights.
+
+    Pixels are scaled and the probabilities computed in float32, as is every weight kept.
+    """
+    policy = "mixed_bfloat16" if _has_bfloat16() else "mixed_float16"
+    names = [layer.name for layer in model.layers]
+    weighted = [layer.name for layer in model.layers if layer.weights]
+    halved = names[names.index(weighted[0]) : names.index(weighted[-1])]
+
+    def anew(layer: keras.Layer) -> keras.Layer:
+        changed = {"dtype": policy} if layer.name in halved else {}
+        return type(layer).from_config(layer.get_config() | changed)
+
+    network = keras.models.clone_model(model, clone_function=anew)  # compiled as the model is
+    if policy == "mixed_float16":  # small gradients would vanish
+        network.optimizer = keras.optimizers.LossScaleOptimizer(network.optimizer)
+    _assign(network.variables, _values(model.variables))
+    return network
+
+
+def _has_bfloat16() -> bool:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        on_gpu = keras.ops.zeros(1).device.type == "cuda"
+        return not on_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
+    import tensorflow as tf
+
+    gpus = tf.config.get_visible_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return details.get("compute_capability", (8, 0)) >= (8, 0)  # NVIDIA's Ampere and later
+
+
+def _memory_errors(setting: str, size: int) -> AbstractContextManager:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        kind = torch.OutOfMemoryError
+    else:
+        import tensorflow as tf
+
+        kind = tf.errors.ResourceExhaustedError
+    return common.memory_errors(kind, setting=setting, size=size)
 
 
 def _values(variables: list) -> Arrays:
@@ -238,6 +324,8 @@ def _prepare_tensorflow(threads: int, device: str) -> str | None:
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.get_visible_devices("GPU")
+    for gpu in gpus:  # as torch does: take what is needed, not all that there is
+        tf.config.experimental.set_memory_growth(gpu, True)
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
 
 
@@ -245,7 +333,7 @@ def _prepare_torch(threads: int, device: str) -> str | None:
     import torch
 
     torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
     use_gpu = device != "cpu" and torch.cuda.is_available()
-    if not use_gpu:  # Keras took the GPU, if there is one, when it was imported
-        _DEVICE.enter_context(keras.device("cpu"))
+    _DEVICE.enter_context(keras.device("cuda" if use_gpu else "cpu"))  # Keras chose one as it was imported
     return torch.cuda.get_device_name(0) if use_gpu else None

@@ -1,8 +1,8 @@
-"""Learning rates: what a look at the loss suggests, and what the one-cycle schedule makes of one."""
+"""Learning rates: what a look at the loss suggests, and what a schedule makes of one."""
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,17 +12,20 @@ import pandas as pd
 import torch
 
 from fer_utils.files import ConfigError
+from fer_utils.training.batches import memory_errors
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
-    from fastai.callback.schedule import combined_cos, steep, valley
+    from fastai.callback.schedule import SchedCos, combined_cos, steep, valley
     from fastai.learner import Learner
 
 Rule = Literal["steep", "valley", "minimum"]
 RULES = get_args(Rule)
 """Where the loss falls fastest; the middle of its longest fall, as fastai has it; where it is lowest."""
+Schedule = Literal["constant", "one_cycle", "cosine"]
+SCHEDULES = get_args(Schedule)
 DIV, DIV_FINAL, WARM_UP, MOMENTA = 25.0, 1e5, 0.25, (0.95, 0.85, 0.95)
-"""fastai's one-cycle: it starts at the highest rate over 25 and ends at that over 100,000."""
+"""fastai's one-cycle: it starts at the highest rate over 25 and ends at that over 100,000, as cosine does."""
 _FEWEST, _FEWEST_POINTS = 20, 5
 
 
@@ -58,11 +61,13 @@ def find_rates(learn: Learner, *, steps: int = 100) -> RateFinder:
     Raises
     ------
     ConfigError
-        For too few steps, a loss that is no number from the start, or one that explodes at once.
+        For too few steps, a loss that is no number from the start, or one that explodes at once; also for a
+        batch too large for the GPU.
     """
     if steps < _FEWEST:
         raise ConfigError(f"rate_steps={steps}: at least {_FEWEST} batches are needed to see a curve")
-    with tempfile.TemporaryDirectory() as folder:  # fastai keeps the weights there meanwhile
+    guard = memory_errors(setting="batch_size", size=learn.dls.train.batch_size)
+    with tempfile.TemporaryDirectory() as folder, guard:  # fastai keeps the weights there meanwhile
         learn.path = Path(folder)
         learn.lr_find(num_it=steps, show_plot=False, suggest_funcs=None)
     seen = slice(steps // 10, -5)
@@ -90,25 +95,56 @@ def spread(highest: float, lowest: float | None, *, groups: int) -> list[float]:
     return [highest] * groups if lowest is None else np.geomspace(lowest, highest, groups).tolist()
 
 
-def one_cycle(rates: Sequence[float], *, epochs: int, points: int = 200) -> pd.DataFrame:
-    """Return the one-cycle schedule as fastai runs it: columns epoch, group, rate, momentum.
+def course(schedule: Schedule, highest: np.ndarray) -> dict[str, Callable[[float], np.ndarray]]:
+    """Return what a schedule varies, "lr" and "mom" as fastai names them, over a training from 0 to 1.
 
-    L. N. Smith, *A disciplined approach to neural network hyper-parameters* (2018).
+    One-cycle: L. N. Smith, *A disciplined approach to neural network hyper-parameters* (2018), as fastai has
+    it. Cosine, from the highest rate down: Loshchilov, Hutter, *SGDR* (ICLR 2017), without restarts.
 
     Parameters
     ----------
+    schedule : {"constant", "one_cycle", "cosine"}
+        "constant" varies nothing.
+    highest : ndarray of float
+        The highest rate of each group.
+
+    Raises
+    ------
+    ConfigError
+        For another schedule.
+    """
+    if schedule == "one_cycle":
+        rate = combined_cos(WARM_UP, highest / DIV, highest, highest / DIV_FINAL)
+        return {"lr": rate, "mom": combined_cos(WARM_UP, *MOMENTA)}
+    if schedule == "cosine":
+        return {"lr": SchedCos(highest, highest / DIV_FINAL)}
+    if schedule != "constant":
+        raise ConfigError(f"schedule={schedule}: use {' or '.join(SCHEDULES)}")
+    return {}
+
+
+def plan(
+    schedule: Schedule, rates: Sequence[float], *, epochs: int, momentum: float, points: int = 200
+) -> pd.DataFrame:
+    """Return learning rate and momentum over a training: columns epoch, group, rate, momentum.
+
+    Parameters
+    ----------
+    schedule : {"constant", "one_cycle", "cosine"}
     rates : sequence of float
         The highest rate of each group.
     epochs : int
+    momentum : float
+        Where the schedule leaves it as it is.
     points : int
         At how many moments.
     """
-    moments = np.linspace(0, 1, points)
-    momentum = [float(combined_cos(WARM_UP, *MOMENTA)(float(moment))) for moment in moments]
-    parts = []
-    for group, rate in enumerate(rates, start=1):
-        schedule = combined_cos(WARM_UP, rate / DIV, rate, rate / DIV_FINAL)
-        values = [float(schedule(float(moment))) for moment in moments]
-        columns = {"epoch": epochs * moments, "group": group, "rate": values, "momentum": momentum}
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+    highest, moments = np.array(rates, dtype=float), np.linspace(0, 1, points)
+    unvaried = {"lr": lambda _: highest, "mom": lambda _: momentum}
+    at = unvaried | course(schedule, highest)
+    rows = [
+        (epochs * moment, group, rate, float(at["mom"](float(moment))))
+        for moment in moments
+        for group, rate in enumerate(at["lr"](float(moment)), start=1)
+    ]
+    return pd.DataFrame(rows, columns=["epoch", "group", "rate", "momentum"])

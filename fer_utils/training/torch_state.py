@@ -14,25 +14,40 @@ from fer_utils.training.common import Arrays, State
 if TYPE_CHECKING:
     from fastai.learner import Learner
 
+_TRAINED = "trained/"
+
 
 def state(learn: "Learner") -> State:
-    """Return copies of the network's and the optimiser's arrays."""
+    """Return copies of the network's and the optimiser's arrays.
+
+    Where `callbacks.Averaging` has put mean weights into the network, those that are trained stand with the
+    optimiser's.
+    """
     moments = {
         f"{i}/{name}": _array(value)
         for i, parameter in enumerate(learn.opt.state_dict()["state"])
         for name, value in parameter.items()
         if not isinstance(value, bool)  # whether it decays: a Learner knows that anew
     }
+    averaging = getattr(learn, "averaging", None)
+    if averaging is not None:
+        trained = averaging.aside or learn.model.state_dict()
+        moments |= {_TRAINED + name: _array(value) for name, value in trained.items()}
     return State(model=arrays(learn.model), optimizer=moments)
 
 
 def restore(learn: "Learner", stored: State) -> None:
-    """Put what `state` returned into a Learner with the same network and a new optimiser."""
+    """Put what `state` returned into a Learner with the same network, callbacks and a new optimiser."""
     learn.model.load_state_dict(tensors(stored.model))
+    trained = {name: array for name, array in stored.optimizer.items() if name.startswith(_TRAINED)}
+    if trained:
+        learn.averaging.resume(epochs=len(stored.rows))
+        own = {name.removeprefix(_TRAINED): array for name, array in trained.items()}
+        learn.model.load_state_dict(tensors(own))
     parameters = list(learn.opt.all_params().itemgot(0))
-    for entry, array in stored.optimizer.items():
+    for entry in stored.optimizer.keys() - trained.keys():
         i, name = entry.split("/")
-        parameter = parameters[int(i)]
+        parameter, array = parameters[int(i)], stored.optimizer[entry]
         # Adam counts its steps in a plain number; the rest lies in memory as the parameter does.
         value = array.item() if name == "step" else torch.empty_like(parameter).copy_(torch.tensor(array))
         learn.opt.state[parameter][name] = value
