@@ -9,13 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.comparison import method_of
+from fer_utils.data import MissingData
 from fer_utils.epochs import EpochAnswers
 from fer_utils.files import read_json
 from fer_utils.statistics import Interval, mean_interval, wilson_interval
-
-
-class MissingRuns(FileNotFoundError):
-    """An experiment has no finished run of one of its arms; the message says which to make."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +82,14 @@ def load_seeds(reports: Path, method: str) -> Seeds:
 
     Raises
     ------
-    MissingRuns
+    MissingData
         When there is none.
     """
     found = [path.parent for path in sorted(Path(reports).glob(f"{method}*/results.json"))]
     same = [folder for folder in found if method_of(folder.name) == method]
     done = tuple(folder for folder in same if read_json(folder / "results.json")["status"] == "done")
     if not done:
-        raise MissingRuns(f"no finished run of {method} in {Path(reports).name}; make it from its YAML")
+        raise MissingData(f"no finished run of {method} in {Path(reports).name}; make it from its YAML")
     return Seeds(method, done)
 
 

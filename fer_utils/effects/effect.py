@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fer_utils.data import MissingData
 from fer_utils.effects.arms import Arm
 from fer_utils.files import read_json, write_json
 from fer_utils.statistics import Interval
@@ -62,6 +63,61 @@ def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:
         for effect in ordered
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what is done")
+
+
+def pick(effects: Sequence[Effect], *keys: str) -> list[Effect]:
+    """Return those of the effects that have one of the keys, in the order of the keys.
+
+    Raises
+    ------
+    MissingData
+        When none has.
+    """
+    found = {effect.key: effect for effect in effects}
+    if not (picked := [found[key] for key in keys if key in found]):
+        raise MissingData(f"not one of the experiments {', '.join(keys)} has finished runs; make them first")
+    return picked
+
+
+def sizes_table(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Return the effects as numbers for a figure, the largest first: honest, leaky, low, high, data."""
+    ordered = sorted(effects, key=lambda effect: -effect.size)
+    rows = {
+        effect.trick: {
+            "honest": effect.honest.value,
+            "leaky": effect.leaky.value,
+            "low": effect.interval[0],
+            "high": effect.interval[1],
+            "data": effect.data,
+        }
+        for effect in ordered
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what is done")
+
+
+def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Return every arm of the effects once, for a figure: label, value, low, high, n, leak, seeds.
+
+    An arm that several effects share stands where the last of them has it.
+    """
+    arms: dict[str, Arm] = {}
+    for effect in effects:
+        for arm in (effect.honest, effect.leaky):
+            arms.pop(arm.label, None)
+            arms[arm.label] = arm
+    rows = [
+        {
+            "label": arm.label,
+            "value": arm.value,
+            "low": arm.interval[0],
+            "high": arm.interval[1],
+            "n": arm.n,
+            "leak": arm.leak,
+            "seeds": arm.by_seed,
+        }
+        for arm in arms.values()
+    ]
+    return pd.DataFrame(rows)
 
 
 def records(effects: Sequence[Effect]) -> dict[str, dict[str, dict]]:

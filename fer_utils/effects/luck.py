@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.effects.arms import MissingRuns, load_seeds
+from fer_utils.data import MissingData
+from fer_utils.effects.arms import load_seeds
 from fer_utils.papers import load_paper
 from fer_utils.statistics import Z
 
@@ -25,41 +26,46 @@ class Pair:
     """Two printed accuracies that a paper sets side by side; `n` is None where it is not known."""
 
     paper: str
-    table: str
-    cells: tuple[str, str]
+    cells: tuple[tuple[str, str], tuple[str, str]]
     about: str
     n: int | None
 
 
 def _dubey(split: str, n: int) -> Pair:
-    cells = tuple(f"validation accuracy / {activation} {split}" for activation in ("Swish", "ReLU"))
-    return Pair("dubey2020", "Table 2", cells, f"Swish or ReLU, {split}", n)
+    swish, relu = (("Table 2", f"validation accuracy / {name} {split}") for name in ("Swish", "ReLU"))
+    return Pair("dubey2020", (swish, relu), f"Swish or ReLU, {split}", n)
 
 
 PAIRS: Sequence[Pair] = (
-    Pair("kishor2022", "Table 1", ("Adam / validation", "RMSprop / validation"), "Adam or RMSprop", None),
+    Pair(
+        "kishor2022",
+        (("Table 1", "Adam / validation"), ("Table 1", "RMSprop / validation")),
+        "Adam or RMSprop",
+        None,
+    ),
     # 158 clips have 32, 48, 64 and 79 in the held-out parts of these shares.
     *(_dubey(*part) for part in (("80/20", 32), ("70/30", 48), ("60/40", 64), ("50/50", 79))),
     Pair(
         "kumar2021",
-        "Section 5",
-        ("280 epochs / accuracy (higher than)", "35 epochs / accuracy"),
+        (("Section 5", "280 epochs / accuracy (higher than)"), ("Section 5", "35 epochs / accuracy")),
         "280 or 35 epochs",
         3_534,
     ),
     Pair(
         "srivastav2024",
-        "Table 2",
-        ("epoch 22 / accuracy", "epoch 24 / accuracy"),
+        (("Table 2", "epoch 22 / accuracy"), ("Table 2", "epoch 24 / accuracy")),
         "best or last epoch",
         7_175,
     ),
+    # 1,536 images fit the printed rates of both slides (60_paper_audit).
     Pair(
         "bamb2023",
-        "Slide: FER dataset",
-        ("epoch 49 / val_accuracy", "epoch 50 / val_accuracy"),
-        "epoch 49 or 50",
-        None,
+        (
+            ("Slide: RAF 100 X 100", "epoch 50 / val_accuracy"),
+            ("Slide: RAF dataset 48X48", "epoch 50 / val_accuracy"),
+        ),
+        "RAF-DB at 100 or 48 px",
+        1_536,
     ),
 )
 """Differences of printed accuracies."""
@@ -75,21 +81,21 @@ def seed_spread(reports: Path, methods: Sequence[str] = METHODS) -> pd.DataFrame
 
     Raises
     ------
-    MissingRuns
+    MissingData
         When no method has two seeds.
     """
     rows = {}
     for method in methods:
         try:
             results = load_seeds(reports, method).results
-        except MissingRuns:
+        except MissingData:
             continue
         values = np.array([result["metrics"]["accuracy"]["value"] for result in results])
         if len(values) > 1:
             ends = {"lowest": values.min(), "highest": values.max()}
             rows[method] = {"seeds": len(values), "mean": values.mean(), "sd": values.std(ddof=1)} | ends
     if not rows:
-        raise MissingRuns(f"no method of two seeds or more among {', '.join(methods)}")
+        raise MissingData(f"no method of two seeds or more among {', '.join(methods)}")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method").astype({"seeds": int})
 
 
@@ -119,7 +125,7 @@ def printed_differences() -> pd.DataFrame:
 
 def _difference(pair: Pair) -> dict[str, object]:
     paper = load_paper(pair.paper)
-    first, second = (paper.cell(pair.table, cell).value for cell in pair.cells)
+    first, second = (paper.cell(*cell).value for cell in pair.cells)
     both = (first + second) / 2
     chance = Z * sqrt(2 * both * (1 - both) / pair.n) if pair.n else nan
     known = {"paper": pair.paper, "about": pair.about, "first": first, "second": second}

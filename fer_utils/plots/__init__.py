@@ -23,7 +23,7 @@ from fer_utils.plots.data import (
     nearest_similarity,
     sample_grid,
 )
-from fer_utils.plots.effects import chosen_epochs, effect_sizes, printed_luck, validation_arms
+from fer_utils.plots.effects import arms, chosen_epochs, effect_sizes, printed_luck, validation_arms
 from fer_utils.plots.explain import activation_sheets, filter_sheet, side_by_side
 from fer_utils.plots.features import hog_glyphs
 from fer_utils.plots.live import events, latency, probability_timeline, reliability, watched
@@ -42,6 +42,7 @@ __all__ = [
     "WIDTH",
     "action_unit_faces",
     "activation_sheets",
+    "arms",
     "band_shares",
     "batch",
     "browse",

@@ -1,5 +1,7 @@
 """Figures of what a way of measuring adds to an accuracy."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -54,7 +56,44 @@ def effect_sizes(table: pd.DataFrame) -> Figure:
     ax.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5), xlabel="accuracy")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.spines["left"].set_visible(False)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2, columnspacing=1.2)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, columnspacing=1.2)
+    return figure
+
+
+@styled
+def arms(table: pd.DataFrame) -> Figure:
+    """Draw an accuracy measured in several ways: mean and interval, and a small circle for each seed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns label, value, low, high, n, leak ("none" or its name), seeds (the values of each).
+
+    Raises
+    ------
+    ValueError
+        When a column is missing or there are no rows.
+    """
+    check_columns(table, ("label", "value", "low", "high", "n", "leak", "seeds"))
+    honest = (table["leak"] == "none").to_numpy()
+    figure, (ax,) = panels(1, height=1.2 + 0.5 * len(table))
+    for these, color, marker, name in ((honest, BLUE, "o", "honest"), (~honest, RED, "X", "leak")):
+        y, part = np.flatnonzero(these), table[these]
+        ax.hlines(y, part["low"], part["high"], color=color, lw=2.2, zorder=2)
+        if len(y):
+            ax.plot(part["value"], y, marker, color=color, ms=8, zorder=3, label=f"{name}, mean")
+        for at, values in zip(y, part["seeds"], strict=True):
+            ax.plot(values, np.full(len(values), at + 0.27), "o", mfc="white", mec=color, ms=4)
+    ax.plot([], [], "o", mfc="white", mec=INK, ms=4, label="one seed")
+    for at, row in enumerate(table.to_dict("records")):
+        leak = "" if row["leak"] == "none" else f"\nleak: {textwrap.fill(row['leak'], 34)}"
+        note = f"{100 * row['value']:.1f} %, n = {row['n']:,}{leak}"
+        ax.text(1.02, at, note, va="center", fontsize=8, transform=ax.get_yaxis_transform())
+    ax.set_yticks(range(len(table)), table["label"])
+    ax.set(ylim=(len(table) - 0.4, -0.5), xlabel="accuracy and its 95 % interval")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.margins(x=0.08)
+    legend_above(ax)
     return figure
 
 
@@ -77,7 +116,7 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None
     check_columns(curves, ("arm", "seed", "epoch", "accuracy", "seen"))
     figure, (left, right) = panels(2, columns=2, row_height=3.6, width_ratios=(3, 2))
     arms = list(dict.fromkeys(curves["arm"]))
-    for arm, color, dashes in zip(arms, COLORS, ("-", "--", "-."), strict=False):
+    for arm, color, dashes in zip(arms, COLORS, ("-", "--", "-.", ":"), strict=False):
         of_arm = curves[curves["arm"] == arm]
         for number, (_, line) in enumerate(of_arm.groupby("seed", sort=False)):
             label = f"{arm} ({of_arm['seed'].nunique()} seeds)" if not number else None
@@ -125,7 +164,7 @@ def chosen_epochs(curves: pd.DataFrame) -> Figure:
             style = {"color": color, "ms": size, "ls": "none", "zorder": 3}
             ax.plot(epoch, line["test"][epoch], marker, label=label, **style)
         added = 100 * (line["test"][lucky] - line["test"][honest])
-        ax.set(xlabel="epoch", title=f"seed {seed}: epochs {honest} and {lucky}, {added:+.2f} points")
+        ax.set(xlabel="epoch", title=f"seed {seed}: {added:+.2f} points")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     axes[0].set_ylabel("accuracy")
