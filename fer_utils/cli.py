@@ -173,8 +173,9 @@ def _readme(options: argparse.Namespace) -> None:
     tables = {"results": readme_table, "methods": readme_methods, "clips": readme_protocols}
     for marker, table in tables.items():
         text = replace_between_markers(text, marker, table(results))
-    found = effects.read_effects(reference / "61_protocol_effects" / "effects.json")
-    text = replace_between_markers(text, "effects", readme_effects(found))
+    measured = reference / "61_protocol_effects" / "effects.json"
+    table = readme_effects(effects.read_effects(measured)) if measured.is_file() else "not run"
+    text = replace_between_markers(text, "effects", table)
     write_text(readme, text)
     print("README.md: tables renewed from reports/reference")
 

@@ -269,9 +269,9 @@ def test_the_defaults_as_stored_are_accepted(lab, defaults):
 
 
 def test_a_name_misspelt_in_the_edited_cell_is_named_and_a_corrected_one_forgotten(lab, defaults):
-    lab.run(defaults.replace("epochs =", "epoch ="))
+    lab.run(defaults.replace("\nepochs =", "\nepoch ="))
     assert "unknown parameter 'epoch'; did you mean 'epochs'?" in str(lab.attempt(CHECK))
-    assert lab.run(defaults.replace("epochs = ", "epochs = 1"), CHECK)["params"].epochs >= 10
+    assert lab.run(defaults.replace("\nepochs = ", "\nepochs = 1"), CHECK)["params"].epochs >= 10
 
 
 @pytest.mark.parametrize(
