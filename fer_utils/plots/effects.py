@@ -118,8 +118,9 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None
     arms = list(dict.fromkeys(curves["arm"]))
     for arm, color, dashes in zip(arms, COLORS, ("-", "--", "-.", ":"), strict=False):
         of_arm = curves[curves["arm"] == arm]
+        seeds = of_arm["seed"].nunique()
         for number, (_, line) in enumerate(of_arm.groupby("seed", sort=False)):
-            label = f"{arm} ({of_arm['seed'].nunique()} seeds)" if not number else None
+            label = f"{arm} ({seeds} seed{'s' if seeds > 1 else ''})" if not number else None
             look = {"color": color, "ls": dashes, "lw": 1.3, "alpha": 0.85}
             left.plot(line["epoch"], line["accuracy"], label=label, **look)
         seen = of_arm.groupby("epoch")["seen"].mean()
