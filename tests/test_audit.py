@@ -2,9 +2,9 @@
 
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
+from published_changes import with_changes
 
 from fer_utils.audit import (
     CERTAINTY,
@@ -22,7 +22,7 @@ from fer_utils.audit.rounding import Printed
 from fer_utils.audit.sizes import FER2013, fer2013_total
 from fer_utils.audit.srivastav2024 import parameters_of_vgg
 from fer_utils.files import read_json
-from fer_utils.papers import PAPERS, PUBLISHED_FOLDER, load_paper
+from fer_utils.papers import PAPERS, load_paper
 
 VERDICTS = ("consistent", "inconsistent", "not_checkable")
 
@@ -35,16 +35,6 @@ def findings() -> list[Finding]:
 def one(findings: list[Finding], paper: str, location: str, rule: str = "") -> Finding:
     (found,) = [f for f in findings if f.paper == paper and f.location == location and rule in f.rule]
     return found
-
-
-def with_changes(folder: Path, key: str, *changes: tuple[str, str]) -> list[Finding]:
-    """Audit a paper after replacing parts of its published file."""
-    text = (PUBLISHED_FOLDER / f"{key}.yaml").read_text(encoding="utf-8")
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / f"{key}.yaml").write_text(text, encoding="utf-8")
-    return audit_paper(key, folder=folder)
 
 
 def test_every_paper_has_findings_of_valid_form(findings):

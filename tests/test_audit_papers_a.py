@@ -1,11 +1,10 @@
 """What the audit says of kishor2022, dubey2020 and kumar2021 beyond their tables, and when it stops."""
 
-from pathlib import Path
-
 import pytest
+from published_changes import one, with_changes
 
 from fer_utils.audit import Finding, audit_paper
-from fer_utils.papers import PUBLISHED_FOLDER, load_paper
+from fer_utils.papers import load_paper
 
 PAPERS = ("kishor2022", "dubey2020", "kumar2021")
 
@@ -13,21 +12,6 @@ PAPERS = ("kishor2022", "dubey2020", "kumar2021")
 @pytest.fixture(scope="module")
 def findings() -> dict[str, list[Finding]]:
     return {key: audit_paper(key) for key in PAPERS}
-
-
-def one(findings: list[Finding], location: str, rule: str = "") -> Finding:
-    (found,) = [each for each in findings if each.location == location and rule in each.rule]
-    return found
-
-
-def with_change(folder: Path, key: str, *changes: tuple[str, str]) -> list[Finding]:
-    """Audit a paper after replacing parts of its published file."""
-    text = (PUBLISHED_FOLDER / f"{key}.yaml").read_text(encoding="utf-8")
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / f"{key}.yaml").write_text(text, encoding="utf-8")
-    return audit_paper(key, folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +76,13 @@ def test_what_is_said_of_a_claim(findings, paper, location, verdict, certainty, 
 
 def test_a_size_that_fits_is_not_said_to_fit_none(tmp_path):
     changes = ("Adam\t89.72\t85.30", "Adam\t89.72\t85.29"), ("RMSprop\t76.91\t74.52", "RMSprop\t76.91\t74.51")
-    found = with_change(tmp_path, "kishor2022", *changes)
+    found = with_changes(tmp_path, "kishor2022", *changes)
     assert "PrivateTest" not in one(found, "Table 1: validation").explanation
 
 
 def test_an_accuracy_in_words_that_is_the_validation_one_is_not_blamed(tmp_path):
     changes = ("exactness of 89%", "exactness of 85%"), ("printed: 89%", "printed: 85%")
-    assert one(with_change(tmp_path, "kishor2022", *changes), "Section 6: accuracy").verdict == "consistent"
+    assert one(with_changes(tmp_path, "kishor2022", *changes), "Section 6: accuracy").verdict == "consistent"
 
 
 def test_each_count_behind_a_rate_of_dubey2020_is_named(findings):
@@ -124,13 +108,13 @@ def test_relu_and_swish_differ_in_the_wrong_answers_of_one_class(findings):
 def test_what_the_text_reads_from_the_curves_agrees_with_the_matrices(findings, tmp_path):
     location = "Section 4, Figs. 5 and 6: positive and surprise"
     assert one(findings["dubey2020"], location).verdict == "consistent"
-    exchanged = with_change(tmp_path, "dubey2020", ("Negative\t14\t1\t6", "Negative\t14\t5\t2"))
+    exchanged = with_changes(tmp_path, "dubey2020", ("Negative\t14\t1\t6", "Negative\t14\t5\t2"))
     assert one(exchanged, location).verdict == "inconsistent"
 
 
 def test_captions_that_agree_with_the_text_are_not_blamed(tmp_path):
     cell = '{{cell: {} / figure in the caption, metric: figure, unit: label, printed: "{}"}}'.format
-    found = with_change(
+    found = with_changes(
         tmp_path,
         "dubey2020",
         ("Figure 2: SWISH", "Figure 3: SWISH"),
@@ -146,7 +130,7 @@ def test_predictions_of_a_mended_report_add_up(findings, tmp_path):
         ("Fear\t0.48\t0.31\t0.35\t526", "Fear\t0.40\t0.31\t0.35\t528"),
         ("Happy\t0.88\t", "Happy\t0.80\t"),
     )
-    found = one(with_change(tmp_path, "kumar2021", *changes), "Table 2: predictions")
+    found = one(with_changes(tmp_path, "kumar2021", *changes), "Table 2: predictions")
     assert (found.verdict, found.expected) == ("consistent", "3,534") and "= 3,534, with" in found.explanation
     mended = one(findings["kumar2021"], "Table 2: with one digit changed in 3 cells")
     assert "add up to 3,534" in mended.explanation

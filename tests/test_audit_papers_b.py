@@ -6,20 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from published_changes import one, with_changes
 
 from fer_utils.audit import Finding, audit_paper
 from fer_utils.audit.sizes import FER2013_BLACK, RAF_DB
-from fer_utils.papers import PUBLISHED_FOLDER, load_paper
-
-
-def audit_with(folder: Path, key: str, *changes: tuple[str, str]) -> list[Finding]:
-    """Audit a paper after replacing parts of its published file."""
-    text = (PUBLISHED_FOLDER / f"{key}.yaml").read_text(encoding="utf-8")
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / f"{key}.yaml").write_text(text, encoding="utf-8")
-    return audit_paper(key, folder=folder)
+from fer_utils.papers import load_paper
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +21,6 @@ def srivastav() -> list[Finding]:
 @pytest.fixture(scope="module")
 def bamb() -> list[Finding]:
     return audit_paper("bamb2023")
-
-
-def one(findings: list[Finding], location: str, rule: str = "") -> Finding:
-    (found,) = [f for f in findings if f.location == location and rule in f.rule]
-    return found
 
 
 def test_the_validation_images_are_a_fifth_of_fer2013_without_its_black_squares(srivastav):
@@ -63,14 +49,14 @@ def test_a_caption_that_names_the_column_is_still_one_of_the_paper(srivastav):
 def test_a_diagonal_that_is_not_the_largest_is_found(tmp_path, srivastav):
     location = "Fig. 10 and Section 4: diagonal"
     assert one(srivastav, location).verdict == "consistent"
-    found = audit_with(tmp_path, "srivastav2024", ("Disgust\t22\t43", "Disgust\t92\t43"))
+    found = with_changes(tmp_path, "srivastav2024", ("Disgust\t22\t43", "Disgust\t92\t43"))
     assert one(found, location).verdict == "inconsistent"
     assert "row disgust" in one(found, location).explanation
 
 
 def test_an_abstract_that_rounds_the_best_epoch_is_not_blamed(tmp_path):
     changes = ("context: classification rate of 70.2 %", "context: classification rate of 70.0 %")
-    found = audit_with(tmp_path, "srivastav2024", changes, ("printed: 70.2 %}", "printed: 70.0 %}"))
+    found = with_changes(tmp_path, "srivastav2024", changes, ("printed: 70.2 %}", "printed: 70.0 %}"))
     assert one(found, "Abstract: accuracy").verdict == "consistent"
 
 
@@ -120,7 +106,7 @@ def test_the_steps_of_an_unnamed_data_set_are_not_checkable(bamb):
 
 
 def test_a_line_with_all_its_steps_is_not_blamed(tmp_path):
-    found = audit_with(tmp_path, "bamb2023", ("001/384 [", "384/384 ["))
+    found = with_changes(tmp_path, "bamb2023", ("001/384 [", "384/384 ["))
     assert not [f for f in found if f.rule == "validation after the last step"]
 
 
