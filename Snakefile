@@ -14,7 +14,7 @@ import yaml
 
 PROFILE = config.get("profile", "smoke")
 RUNS = sorted(path.stem for path in Path("params", PROFILE).glob("*.yaml"))
-STUDIES = [run for run in RUNS if not run.startswith("90_")]
+STUDIES = [run for run in RUNS if not run.startswith(("61_", "90_"))]
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in {".py", ".json", ".j2"})
 TRAININGS = ("10_", "20_", "30_", "40_", "41_")
 GPU = int(config.get("gpu", Path("/proc/driver/nvidia").exists()))
@@ -23,6 +23,12 @@ PYTHON = ".venv/bin/python"
 
 def made(runs):
     return expand("reports/{profile}/{run}/.made", profile=PROFILE, run=runs)
+
+
+def read_by(run):
+    # 61 reads the reference runs: asked for by itself, in whatever profile, it takes those that are there.
+    everything = run.startswith("90_") or (run.startswith("61_") and PROFILE == "reference" and "run" not in config)
+    return made(STUDIES) if everything else []
 
 
 def fold_jobs(run):
@@ -62,7 +68,7 @@ rule run:
         yaml=f"params/{PROFILE}/{{run}}.yaml",
         notebook=lambda wildcards: f"notebooks/{wildcards.run.split('--')[0]}.ipynb",
         package=PACKAGE,
-        studies=lambda wildcards: made(STUDIES) if wildcards.run.startswith("90_") else [],
+        studies=lambda wildcards: read_by(wildcards.run),
         trained_ahead=trained_ahead,
     output:
         touch(f"reports/{PROFILE}/{{run}}/.made"),

@@ -156,16 +156,26 @@ def _refresh(options: argparse.Namespace) -> None:
 
 
 def _readme(options: argparse.Namespace) -> None:
+    from fer_utils import effects
     from fer_utils.files import write_text
-    from fer_utils.readme import readme_methods, readme_protocols, readme_table, replace_between_markers
+    from fer_utils.readme import (
+        readme_effects,
+        readme_methods,
+        readme_protocols,
+        readme_table,
+        replace_between_markers,
+    )
     from fer_utils.report import load_methods
 
-    readme = project_path("README.md")
-    results = load_methods(project_path("reports/reference"))
+    readme, reference = project_path("README.md"), project_path("reports/reference")
+    results = load_methods(reference)
     text = readme.read_text(encoding="utf-8")
     tables = {"results": readme_table, "methods": readme_methods, "clips": readme_protocols}
     for marker, table in tables.items():
         text = replace_between_markers(text, marker, table(results))
+    measured = reference / "61_protocol_effects" / "effects.json"
+    table = readme_effects(effects.read_effects(measured)) if measured.is_file() else "not run"
+    text = replace_between_markers(text, "effects", table)
     write_text(readme, text)
     print("README.md: tables renewed from reports/reference")
 

@@ -152,8 +152,10 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     first, names = runs[0], [run["run"] for run in runs]
     predictions = [Predictions.load(Path(folder) / name / "predictions.npz") for name in names]
     metrics = _means([run["metrics"] for run in runs])
+    # Where the seed also draws what is reported, the seeds are splits.
+    over = over_seeds if len({frozenset(run.sample_id) for run in predictions}) == 1 else over_splits
     for name in ("accuracy", "macro_f1"):
-        metrics[name]["ci95"] = over_seeds(predictions, metric=name)["ci95"]
+        metrics[name]["ci95"] = over(predictions, metric=name)["ci95"]
     shared = set.intersection(*(set(run.get("other_metrics", {})) for run in runs))
     others = {name: [run["other_metrics"][name] for run in runs] for name in shared}
     return first | {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils.files import atomic_write
+from fer_utils.files import reading_arrays, write_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,7 @@ class EpochAnswers:
         """Write everything to a compressed ``.npz``, whole or not at all; equal answers, equal bytes."""
         # An image's answers change little from epoch to epoch: side by side they are half as large.
         arrays = {"sample_id": self.sample_id, "truth": self.truth, "answers_by_sample": self.answers.T}
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_arrays(path, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "EpochAnswers":
@@ -75,10 +74,5 @@ class EpochAnswers:
         ValueError
             When the file is damaged or something else; the message names it.
         """
-        with open(path, "rb") as file:
-            try:
-                with np.load(file, allow_pickle=False) as stored:
-                    return cls(stored["sample_id"], stored["truth"], stored["answers_by_sample"].T)
-            except Exception as error:  # a damaged zip raises nearly anything
-                problem = f"{path}: not readable as answers by epoch ({error}); run it again"
-                raise ValueError(problem) from error
+        with reading_arrays(path, what="answers by epoch") as stored:
+            return cls(stored["sample_id"], stored["truth"], stored["answers_by_sample"].T)

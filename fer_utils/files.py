@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: notebooks run from any folder, so every relative path of the project starts here."""
@@ -65,6 +67,32 @@ def read_json(path: str | Path) -> dict:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); delete it and run again") from error
+
+
+def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
+    """Write a compressed ``.npz``, whole or not at all; equal arrays, equal bytes."""
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    return Path(path)
+
+
+@contextmanager
+def reading_arrays(path: str | Path, *, what: str) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yield the arrays of a ``.npz``; whatever goes wrong with them in the block is a fault of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged or is not `what` it should be; the message names it.
+    """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                yield stored
+        except Exception as error:  # a damaged zip raises nearly anything
+            raise ValueError(f"{path}: not readable as {what} ({error}); run it again") from error
 
 
 def sha256_of(path: str | Path) -> str:

@@ -101,13 +101,17 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper's printed results: tables first, then prose, each in the order of the document."""
+    """A paper's printed results: tables first, then prose, each in the order of the document.
+
+    ``believe`` is what a reader should, in our words, after the audit and the runs on real data.
+    """
 
     key: str
     title: str
     citation: str
     doi: str | None
     document: str
+    believe: str
     protocol: Protocol
     headline: tuple[Headline, ...]
     cells: tuple[PublishedCell, ...]
@@ -245,6 +249,7 @@ class _File(BaseModel, extra="forbid"):
     citation: str
     doi: str | None
     document: str
+    believe: str
     protocol: Protocol
     headline: tuple[Headline, ...] = Field(min_length=1)
     tables: list[_Table] = []
@@ -262,7 +267,8 @@ def _build(key: str, raw: _File) -> Paper:
     matrices = tuple(_matrices(key, raw.tables, cells))
     notes = tuple(f"{entry.table}: {entry.note}" for entry in entries if entry.note)
     same = {
-        name: getattr(raw, name) for name in ("title", "citation", "doi", "document", "protocol", "headline")
+        name: getattr(raw, name)
+        for name in ("title", "citation", "doi", "document", "believe", "protocol", "headline")
     }
     return Paper(key=key, **same, cells=cells, confusion_matrices=matrices, notes=notes)
 

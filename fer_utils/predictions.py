@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils.files import atomic_write
+from fer_utils.files import reading_arrays, write_arrays
 
 SUM_TOLERANCE = 2e-3
 """How far a row of class probabilities may be from 1: four roundings to half precision."""
@@ -119,8 +119,7 @@ class Predictions:
         """Write everything to a compressed ``.npz``, whole or not at all; equal predictions, equal bytes."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         arrays["probabilities"] = arrays["probabilities"].astype(np.float16)
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_arrays(path, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Predictions":
@@ -133,12 +132,8 @@ class Predictions:
         ValueError
             When the file is damaged or something else; the message names it.
         """
-        with open(path, "rb") as file:
-            try:
-                with np.load(file, allow_pickle=False) as stored:
-                    return cls(**{field.name: stored[field.name] for field in fields(cls)})
-            except Exception as error:  # a damaged zip raises nearly anything
-                raise ValueError(f"{path}: not readable as predictions ({error}); run it again") from error
+        with reading_arrays(path, what="predictions") as stored:
+            return cls(**{field.name: stored[field.name] for field in fields(cls)})
 
 
 def without(predictions: Predictions, sample_ids: Collection[str]) -> Predictions:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from fer_utils.effects import Effect, effects_table
 from fer_utils.papers import PAPERS, Paper, load_paper
 from fer_utils.tables import comparison_table, duration, with_interval
 
 
 def readme_table(results: Sequence[dict], *, papers: Iterable[Paper] | None = None) -> str:
     """Return the comparison as a Markdown table: the headline numbers that a run on real data reports on."""
-    table = comparison_table(results, papers or [load_paper(key) for key in PAPERS])
+    table = comparison_table(_honest(results), papers or [load_paper(key) for key in PAPERS])
     rows = table[table["run"].notna() & (table["source"] != "synthetic")]
     columns = ("study", "printed", "measured [95 % interval]", "n", "protocol", "hardware", "command")
     lines = _markdown_head(*columns)
@@ -31,7 +32,7 @@ def readme_methods(results: Sequence[dict]) -> str:
     lines = _markdown_head(
         "run", "accuracy", "without duplicates", "ten views", "macro-F1", "seeds", "n", "training"
     )
-    for result in results:
+    for result in _honest(results):
         if result.get("dataset", {}).get("source") != "real" or "accuracy" not in result.get("metrics", {}):
             continue
         metrics, members = result["metrics"], result.get("members", {})
@@ -76,13 +77,36 @@ def readme_protocols(results: Sequence[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme_effects(effects: Sequence[Effect]) -> str:
+    """Return what each way of measuring adds as a Markdown table, the largest first."""
+    table = effects_table(effects).reset_index()
+    lines = _markdown_head(*table.columns)
+    lines += [f"| {' | '.join(map(_markdown_cell, row))} |" for row in table.itertuples(index=False)]
+    return "\n".join(lines) + "\n"
+
+
+def _honest(results: Iterable[dict]) -> list[dict]:
+    # What leaks stands in the table of effects, beside its honest arm.
+    return [result for result in results if result.get("protocol", {}).get("leakage", "none") == "none"]
+
+
 def _over_seeds(result: dict, metric: str) -> str:
     text = with_interval(result["metrics"][metric])
     members = result.get("members", {}).get("metrics", {}).get(metric)
     return f"{text}, sd {members['sd']:.3f}" if members else text
 
 
-_WORDS = {"study", "run", "protocol", "hardware", "command", "who is held out, which epoch counts", "leak"}
+_WORDS = {
+    "what is done",
+    "data",
+    "study",
+    "run",
+    "protocol",
+    "hardware",
+    "command",
+    "who is held out, which epoch counts",
+    "leak",
+}
 
 
 def _markdown_head(*columns: str) -> list[str]:

@@ -78,6 +78,35 @@ def paired_difference_interval(both: int, only_a: int, only_b: int, neither: int
     return a - b - joined(a - low_a, high_b - b), a - b + joined(high_a - a, b - low_b)
 
 
+def mean_interval(values: np.ndarray) -> Interval:
+    """Return the interval of the mean of independent numbers, shape (N,): ± 1.96 standard errors.
+
+    For shares of right answers over several models, which are neither counts nor few.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two numbers.
+    """
+    if len(values) < 2:
+        raise ValueError(f"the interval of a mean needs two numbers or more, got {len(values)}")
+    mean, half = float(np.mean(values)), Z * float(np.std(values, ddof=1)) / sqrt(len(values))
+    return mean - half, mean + half
+
+
+def difference_interval(a: float, around_a: Interval, b: float, around_b: Interval) -> Interval:
+    """Return the interval of a - b from the intervals of two estimates that do not depend on each other.
+
+    References
+    ----------
+    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890, method 10; G. Y. Zou, A. Donner (2008),
+    Statistics in Medicine 27, 1693-1702, for estimates of any kind.
+    """
+    below = sqrt((a - around_a[0]) ** 2 + (around_b[1] - b) ** 2)
+    above = sqrt((around_a[1] - a) ** 2 + (b - around_b[0]) ** 2)
+    return a - b - below, a - b + above
+
+
 def mcnemar_p_value(only_a: int, only_b: int) -> float:
     """Return the exact two-sided p value that two classifiers are right equally often.
 

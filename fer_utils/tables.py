@@ -103,6 +103,12 @@ def runs_for_reading(results: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("run")
 
 
+def what_to_believe(papers: Iterable[Paper]) -> pd.DataFrame:
+    """Return one row per paper: what a reader should believe of it, in our words."""
+    rows = {paper.key: {"what a reader should believe": paper.believe} for paper in papers}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("paper")
+
+
 def comparison_table(results: Sequence[dict], papers: Iterable[Paper]) -> pd.DataFrame:
     """Return the papers' headline numbers, each with every run that reports against it.
 

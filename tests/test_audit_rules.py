@@ -38,11 +38,18 @@ def shown(value: Fraction, *, decimals: int = 2, way: str = "to even", unit: str
 
 
 def random_matrix(rng: np.random.Generator) -> list[list[int]]:
-    """Return the confusion matrix of predictions of a random skill on a random test set."""
-    classes, n, skill = rng.integers(2, 9), rng.choice([20, 80, 300, 1500, 7000]), rng.uniform(0, 1)
-    truth = rng.choice(classes, size=n, p=rng.dirichlet(np.full(classes, 2.0)))
-    guess = rng.choice(classes, size=n, p=rng.dirichlet(np.full(classes, 2.0)))
-    guess = np.where(rng.random(n) < skill, truth, guess)
+    """Return the confusion matrix of predictions of a random skill on a random test set.
+
+    2 to 10 classes, 20 to 40,000 samples, from even classes to ones without a sample; in three of ten
+    matrices a class is never predicted.
+    """
+    classes, n = int(rng.integers(2, 11)), int(np.exp(rng.uniform(np.log(20), np.log(40_000))))
+    truth = rng.choice(classes, size=n, p=rng.dirichlet(np.full(classes, rng.choice([0.2, 0.5, 2, 20]))))
+    guess = rng.choice(classes, size=n, p=rng.dirichlet(np.full(classes, rng.choice([0.2, 2]))))
+    guess = np.where(rng.random(n) < rng.uniform(0, 1), truth, guess)
+    if rng.random() < 0.3:
+        never = rng.integers(classes)
+        guess[guess == never] = (never + 1) % classes
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (truth, guess), 1)
     return counts.tolist()
@@ -52,15 +59,37 @@ def names_of(counts: list[list[int]]) -> list[str]:
     return [f"class {chr(97 + i)}" for i in range(len(counts))]
 
 
-def report_of(rng: np.random.Generator, counts: list[list[int]]) -> dict[tuple[str, str], Printed]:
+def report_of(
+    rng: np.random.Generator, counts: list[list[int]], *, undefined: int = 0
+) -> dict[tuple[str, str], Printed]:
     """Return a matrix's classification report, printed in a random way."""
     decimals, way = int(rng.choice([2, 2, 2, 3, 4])), str(rng.choice(ROUNDINGS))
     unit = str(rng.choice(["fraction", "percent"]))
     decimals -= 2 if unit == "percent" else 0
     return {
         key: shown(value, decimals=decimals, way=way, unit="count" if key[1] in COUNTS else unit)
-        for key, value in matrices.figures_of(counts, names_of(counts)).items()
+        for key, value in matrices.figures_of(counts, names_of(counts), undefined=undefined).items()
     }
+
+
+def by_hand(table: dict) -> dict:
+    """Work out F1 and the averages from the printed rows, as with a spreadsheet, rounded half up."""
+    names, example = reports.classes_of(table), table["", "accuracy"]
+
+    def print_like_the_rest(value: Fraction) -> Printed:
+        decimals = len(example.text.partition(".")[2])
+        return shown(value, decimals=decimals, way="half up", unit=example.unit)
+
+    made = dict(table)
+    for name in names:
+        p, r = table[name, "precision"].value, table[name, "recall"].value
+        made[name, "f1"] = print_like_the_rest(2 * p * r / (p + r) if p + r else Fraction(0))
+    for metric in reports.METRICS:
+        rows = [(made[name, metric].value, made[name, "support"].value) for name in names]
+        made["", f"macro_{metric}"] = print_like_the_rest(sum(v for v, _ in rows) / len(rows))
+        weighted = sum(v * n for v, n in rows) / sum(n for _, n in rows)
+        made["", f"weighted_{metric}"] = print_like_the_rest(weighted)
+    return made
 
 
 COUNTS = ("support", "predicted_count")
@@ -121,9 +150,29 @@ def test_no_rule_blames_a_true_report(seed):
         without(table, "support"),
         without(table, "f1"),
         without(table, "recall"),
+        without(table, "precision"),
     ):
         assert verdicts(of_margins(part)) <= {"consistent"}
         assert verdicts(of_matrix(counts, part)) == {"consistent"}
+
+
+@few
+@given(seed=seeds)
+def test_no_rule_blames_f1_and_averages_worked_out_from_the_printed_rows(seed):
+    rng = np.random.default_rng(seed)
+    table = by_hand(report_of(rng, random_matrix(rng)))
+    assert verdicts(of_margins(table)) == {"consistent"}
+    assert verdicts(of_margins(without(table, "support"))) == {"consistent"}
+
+
+@few
+@given(seed=seeds)
+def test_no_rule_blames_a_figure_of_0_by_0_that_is_printed_as_1(seed):
+    rng = np.random.default_rng(seed)
+    counts = random_matrix(rng)
+    table = report_of(rng, counts, undefined=1)
+    assert verdicts(of_margins(table)) == {"consistent"}
+    assert verdicts(of_matrix(counts, table)) == {"consistent"}
 
 
 @few
@@ -191,12 +240,29 @@ def test_the_true_size_is_among_those_that_make_the_steps(n, batch, drop_last):
 
 @few
 @given(
-    n=st.integers(50, 60_000), batch=st.integers(1, 64), share=st.sampled_from([Fraction(1), Fraction(4, 5)])
+    n=st.integers(300, 60_000),
+    batch=st.integers(1, 64),
+    share=st.sampled_from([Fraction(1), Fraction(9, 10), Fraction(4, 5)]),
+    of=st.sampled_from(["batches", "images"]),
+    drop_last=st.booleans(),
 )
-def test_steps_of_a_known_data_set_are_explained(n, batch, share):
-    steps = int(share * -(-n // batch))
+def test_steps_of_a_known_data_set_are_explained(n, batch, share, of, drop_last):
+    def batches(images: int) -> int:
+        return images // batch if drop_last else -(-images // batch)
+
+    steps = int(share * batches(n)) if of == "batches" else batches(int(share * n))
     found = sizes.explained_steps(steps, images={"it": n}, batch_sizes=range(1, 65), shares=[share])
-    assert ("it", batch, share) in found
+    assert batch in [cut.batch for cut in found if share == 1 or cut.of == of]
+
+
+def test_a_way_to_make_the_steps_is_named_as_it_can_be_checked():
+    images = {"FER-2013": 35_887, "Training": 28_709}
+    found = sizes.explained_steps(574, images=images, batch_sizes=[50], shares=[Fraction(1), Fraction(4, 5)])
+    assert list(map(str, found)) == [
+        "FER-2013 (35,887) in batches of 50, 4/5 of 718 batches",
+        "FER-2013 (35,887) in batches of 50, 4/5 of 35,887 images, full batches only",
+        "Training (28,709) in batches of 50, full batches only",
+    ]
 
 
 def test_random_draws_are_rarely_called_unlikely():
@@ -307,6 +373,22 @@ def test_a_slip_of_one_digit_is_called_likely_and_named():
     assert "precision 0.40" in found.explanation and "0.3767" in found.expected
 
 
+def test_a_row_whose_f1_fits_but_whose_counts_do_not_says_which():
+    (found,) = reports.check_report(report({"fear": ("0.50", "0.30", "0.38", "8")}), place=PLACE)
+    assert (
+        found.verdict == "inconsistent"
+        and "2/8 = 0.250, 3/8 = 0.375: none prints as 0.30" in found.explanation
+    )
+
+
+def test_a_row_without_f1_is_checked_by_its_counts():
+    row = {("fear", "precision"): Printed("0.50"), ("fear", "support"): Printed("8", "count")}
+    for recall, verdict in (("0.25", "consistent"), ("0.30", "inconsistent")):
+        (found,) = reports.check_report(row | {("fear", "recall"): Printed(recall)}, place=PLACE)
+        assert (found.rule, found.verdict) == ("whole numbers behind a row", verdict)
+    assert "P 0.50, R 0.30, support 8" in found.printed
+
+
 def test_a_row_that_no_single_digit_mends_is_called_certain():
     (found,) = reports.check_report(report({"fear": ("0.11", "0.11", "0.99", "528")}), place=PLACE)
     assert (found.verdict, found.certainty) == ("inconsistent", "certain")
@@ -317,7 +399,7 @@ def test_a_total_that_is_not_the_sum_is_found():
     (found,) = [
         each for each in reports.check_report(table, place=PLACE) if each.rule == "sum of the supports"
     ]
-    assert (found.verdict, found.expected) == ("inconsistent", "7")
+    assert (found.verdict, found.expected, found.certainty) == ("inconsistent", "7", "likely")
 
 
 def test_a_macro_average_printed_for_a_weighted_one_is_found():
@@ -369,16 +451,19 @@ def test_a_matrix_that_is_found_prints_the_table_it_was_made_for(seed):
     found = matrices.feasible_matrix(table)
     assert found.status == "feasible"
     figures = matrices.figures_of(found.matrix.tolist(), reports.classes_of(table))
-    for key, number in table.items():
-        window = number.window()
-        assert float(window.low) - 1e-6 <= figures[key] <= float(window.high) + 1e-6
+    for (name, metric), number in table.items():
+        window = reports.windows_of(table, name)["f1"] if metric == "f1" and name else number.window()
+        far = 1e-6 + (0 if name else float(number.unit_of_last_digit))  # averages may be of the printed rows
+        assert float(window.low) - far <= figures[name, metric] <= float(window.high) + far
 
 
 def test_rows_that_hold_one_by_one_may_still_fit_no_matrix():
     """15 predictions of one class and 10 of the other are more than the 20 samples."""
     table = report({"a": ("0.60", "0.90", "0.72", "10"), "b": ("0.90", "0.90", "0.90", "10")})
     assert all(reports.row_holds(table, name) for name in "ab")
-    assert matrices.feasible_matrix(table).status == "impossible"
+    found = matrices.check_feasible(table, place=PLACE)
+    assert (found.verdict, found.certainty) == ("inconsistent", "likely")
+    assert "a 15, b 10; together 25, samples 20" in found.explanation
 
 
 def test_a_matrix_needs_supports():

@@ -1,6 +1,7 @@
 """Methods are compared on the same samples, seed by seed and over the seeds."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,3 +192,17 @@ def test_runs_that_differ_in_more_than_the_seed_stay_apart(tmp_path):
         result(tmp_path, "20--raw-seed1", predictions(0.6, seed=1), seed=1, rate=0.2),
     ]
     assert merge_seeds(tmp_path, results) == results
+
+
+def test_seeds_that_also_draw_what_is_reported_are_merged_as_splits(tmp_path):
+    first = predictions(0.5)
+    second = predictions(0.7, seed=1)
+    other = replace(second, sample_id=np.strings.add("other ", second.sample_id))
+    results = [
+        result(tmp_path, "10--random-seed0", first, seed=0),
+        result(tmp_path, "10--random-seed1", other, seed=1),
+    ]
+    (merged,) = merge_seeds(tmp_path, results)
+    low, high = merged["metrics"]["accuracy"]["ci95"]
+    assert low < 0.6 < high and merged["metrics"]["accuracy"]["value"] == pytest.approx(0.6)
+    assert [low, high] == over_splits([first, other])["ci95"]

@@ -23,6 +23,7 @@ title: A study
 citation: A. Author, 2020
 doi: null
 document: a.txt
+believe: Nothing without its protocol.
 protocol: {data: a, split: b, selection: c, epochs: d, seeds: e}
 headline:
   - {table: Table 1, cell: Happy / recall, notebook: 10_baseline_cnn, measured_on: nothing}

@@ -146,6 +146,48 @@ def plan(*rates) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+EFFECTS = pd.DataFrame(
+    {
+        "honest": [0.5, 0.4],
+        "leaky": [0.9, 0.6],
+        "low": [0.38, 0.1],
+        "high": [0.42, 0.3],
+        "data": ["FER-2013", "synthetic clips"],
+    },
+    ["shuffle again", "hold out frames"],
+)
+ARMS = pd.DataFrame(
+    {
+        "label": ["official", "random"],
+        "value": [0.5, 0.6],
+        "low": [0.48, 0.57],
+        "high": [0.52, 0.63],
+        "n": [3589, 3588],
+        "leak": ["none", "copies on both sides"],
+        "seeds": [(0.49, 0.5, 0.51), (0.6,)],
+    }
+)
+CURVES = pd.DataFrame(
+    {
+        "arm": ["official"] * 4 + ["again"] * 4,
+        "seed": [0, 0, 1, 1] * 2,
+        "epoch": [1, 2] * 4,
+        "accuracy": np.linspace(0.2, 0.9, 8),
+        "seen": [0.0] * 4 + [0.8, 1.0] * 2,
+        "validation": np.linspace(0.3, 0.4, 8),
+        "test": np.linspace(0.4, 0.3, 8),
+    }
+)
+LUCK = pd.DataFrame(
+    {
+        "paper": ["a", "b"],
+        "about": ["x or y", "z or w"],
+        "difference": [-0.02, 0.1],
+        "chance": [0.2, np.nan],
+        "n": [32, np.nan],
+    }
+)
+
 EVERY_FIGURE = {
     "watched": lambda: plots.watched([RNG.integers(0, 256, (30, 40, 3), np.uint8)] * 4, ["0 s"] * 4),
     "probability_timeline": lambda: plots.probability_timeline(
@@ -157,6 +199,11 @@ EVERY_FIGURE = {
         pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["a", "b"])
     ),
     "verdicts": lambda: plots.verdicts(VERDICTS),
+    "effect_sizes": lambda: plots.effect_sizes(EFFECTS),
+    "arms": lambda: plots.arms(ARMS),
+    "validation_arms": lambda: plots.validation_arms(CURVES, printed=CURVES[["epoch", "accuracy"]][:2]),
+    "chosen_epochs": lambda: plots.chosen_epochs(CURVES[:4]),
+    "printed_luck": lambda: plots.printed_luck(LUCK, two_runs=0.02),
     "batch": lambda: plots.batch(faces(10).images, faces(10).labels, NAMES),
     "rate_finder": lambda: plots.rate_finder(
         *FINDER, suggestions={"steep": 1e-4, "valley": 1e-3}, chosen=1e-3
@@ -746,3 +793,44 @@ def test_browse_draws_nothing_without_jupyterlab_or_without_figures(monkeypatch,
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
     plots.browse(lambda i: pytest.fail("drawn"), 0, label="mistake")
     assert not published
+
+
+# --- effects of protocols -------------------------------------------------------------------------
+
+
+def test_an_effect_has_its_points_and_interval_and_drawn_people_are_hollow():
+    figure = plots.effect_sizes(EFFECTS)
+    (ax,) = figure.axes
+    notes = [text.get_text() for text in ax.texts]
+    assert notes == ["+40.0 points\n[+38.0, +42.0]", "+20.0 points\n[+10.0, +30.0]"]
+    faces_of = {line.get_label(): line.get_markerfacecolor() for line in ax.lines}
+    assert faces_of["looks like, drawn faces"] == faces_of["measured honestly, drawn faces"] == "white"
+    assert faces_of["looks like"] != "white"
+
+
+def test_an_arm_that_leaks_says_so_and_every_seed_is_there():
+    figure = plots.arms(ARMS)
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.texts] == [
+        "50.0 %, n = 3,589",
+        "60.0 %, n = 3,588\nleak: copies on both sides",
+    ]
+    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_markersize() == 4) == 4
+
+
+def test_the_epoch_that_each_set_would_choose_is_marked_and_its_gain_is_said():
+    curves = pd.DataFrame(
+        {"seed": 3, "epoch": [1, 2, 3], "validation": [0.5, 0.4, 0.3], "test": [0.4, 0.4, 0.45]}
+    )
+    (ax,) = plots.chosen_epochs(curves).axes
+    marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "None"}
+    assert marked == {"best on validation": 1, "best on test (leak)": 3}
+    assert ax.get_title(loc="left") == "seed 3: +5.00 points"
+
+
+def test_a_printed_difference_stands_beside_what_chance_allows():
+    (ax,) = plots.printed_luck(LUCK, two_runs=0.02).axes
+    assert [bar.get_width() for bar in ax.patches][:2] == [20.0, 0.0]
+    (diamonds,) = [line for line in ax.lines if line.get_label() == "printed difference"]
+    assert diamonds.get_xdata().tolist() == [2.0, 10.0]
+    assert [text.get_text() for text in ax.texts] == ["n = 32", "n is not printed"]

@@ -202,6 +202,19 @@ def test_held_out_images_that_training_has_seen_are_counted_once():
     assert "train" not in table.index
 
 
+def test_held_out_images_that_stand_in_another_part_are_listed_with_how():
+    split = ["train", "train", "validation", "test", "test", "test"]
+    images = np.zeros((6, 4, 4))
+    images[:, 0, 0] = [1, 2, 3, 1, 4, 4]  # the fourth is the first; the last two share a part
+    six = faces(images, split=split)
+    table = quality.copies_elsewhere(six, pairs_table((1, 3, 0.9), (2, 4, 0.9), (3, 5, 0.9), (0, 1, 0.9)))
+    assert table.columns.tolist() == ["sample_id", "part", "exact", "near"]
+    assert table["sample_id"].tolist() == six.sample_id[[2, 3, 4]].tolist()
+    assert table["exact"].tolist() == [False, True, False]
+    assert table["near"].tolist() == [True, True, True]
+    assert len(quality.copies_elsewhere(six, pairs_table())) == 1
+
+
 def test_each_threshold_is_counted_for_itself():
     split, labels = ["train", "train", "test", "test"], [0, 1, 1, FaceSet.UNLABELLED]
     four = faces(np.zeros((4, 4, 4)), split=split, labels=labels)

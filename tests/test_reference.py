@@ -3,12 +3,15 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fer_utils import effects
+from fer_utils.epochs import EpochAnswers
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.files import PROJECT, read_json
 from fer_utils.params import read_yaml, yaml_runs
-from fer_utils.readme import readme_methods, readme_protocols, readme_table
+from fer_utils.readme import readme_effects, readme_methods, readme_protocols, readme_table
 from fer_utils.report import load_methods
 from fer_utils.schema import check_results
 
@@ -18,7 +21,10 @@ TEN_VIEWS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions_te
 RESULTS = sorted(path.parent.name for path in REFERENCE.glob("*/results.json"))
 DRAWN = {"30_cnn3d_smic", "30_cnn3d_smic--live", "20_hybrid_hog_cnn--frames"}
 """Runs on synthetic clips, because real ones are given to researchers on request only."""
-FACES = [run for run in RUNS if run not in DRAWN]
+LEAKY = ("--protocol-random-", "--protocol-cached-", "--protocol-reshuffled-")
+"""Arms that leak on purpose, beside ``--protocol-official-``: what 61_protocol_effects compares."""
+FACES = [run for run in RUNS if run not in DRAWN and not any(arm in run for arm in LEAKY)]
+KEPT_EPOCHS = sorted(path.parent.name for path in REFERENCE.glob("*/epochs_test.npz"))
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -81,6 +87,56 @@ def test_the_reported_set_is_private_test_and_chosen_on_public_test(run):
     assert all("/PrivateTest_" in name for name in ids)
     assert len(ids) == {"fer6": 3_534, "fer7": 3_589}[results["params"]["label_set"]]
     assert "on validation" in results["protocol"]["selection"]
+
+
+@pytest.mark.parametrize("run", [run for run in RUNS if any(arm in run for arm in LEAKY)])
+def test_an_arm_that_leaks_names_the_leak_and_reports_a_tenth_of_all_images(run):
+    protocol = read_json(REFERENCE / run / "results.json")["protocol"]
+    assert protocol["leakage"] not in ("none", "")
+    ids = Predictions.load(REFERENCE / run / "predictions.npz").sample_id
+    assert abs(len(ids) - 35_887 / 10) < 1
+    official_parts = {name.rsplit("/", 1)[1].split("_")[0] for name in ids}
+    assert official_parts == {"Training", "PublicTest", "PrivateTest"}
+    shared = protocol["overlap"]["exact_duplicates"] / len(ids)
+    lowest, highest = {"random": (0.05, 0.2), "cached": (0.75, 0.9), "reshuffled": (1, 1)}[run.split("-")[3]]
+    assert lowest <= shared <= highest
+
+
+@pytest.mark.parametrize("run", KEPT_EPOCHS)
+def test_the_answers_after_every_epoch_are_those_of_the_run(run):
+    folder = REFERENCE / run
+    test, validation = (EpochAnswers.load(folder / f"epochs_{part}.npz") for part in ("test", "validation"))
+    history = pd.read_csv(folder / "history.csv")
+    assert len(test.answers) == len(history) == read_json(folder / "results.json")["params"]["epochs"]
+    assert validation.accuracy == pytest.approx(history["val_accuracy"].to_numpy(), abs=1e-3)
+    predictions = Predictions.load(folder / "predictions.npz")
+    assert test.sample_id.tolist() == predictions.sample_id.tolist()
+    assert (test.answers[validation.best] == predictions.predicted).mean() > 0.999, "half precision ties some"
+
+
+def test_the_copies_across_parts_are_those_that_the_runs_count():
+    copies = pd.read_csv(REFERENCE / "00_data_prep" / "copies.csv")
+    in_test = copies[copies["part"] == "test"]
+    bamb2023 = read_json(REFERENCE / "10_baseline_cnn--bamb2023" / "results.json")
+    assert in_test["exact"].sum() == bamb2023["protocol"]["overlap"]["exact_duplicates"] == 314
+    assert set(in_test["sample_id"]) <= set(
+        Predictions.load(REFERENCE / "10_baseline_cnn--bamb2023" / "predictions.npz").sample_id
+    )
+
+
+def test_the_effects_of_protocols_follow_from_the_committed_runs_and_are_those_of_the_readme():
+    stored = effects.read_effects(REFERENCE / "61_protocol_effects" / "effects.json")
+    again, missing = effects.measure_all(REFERENCE)
+    assert missing == {}
+    assert [effect.key for effect in again] == [effect.key for effect in stored]
+    for one, other in zip(again, stored, strict=True):
+        assert (one.runs, one.honest.leak, one.leaky.leak) == (other.runs, "none", other.leaky.leak)
+        assert (one.size, *one.interval, *one.by_seed) == pytest.approx(
+            (other.size, *other.interval, *other.by_seed), abs=1e-9
+        )
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- effects:start -->")[1].split("<!-- effects:end -->")[0]
+    assert shown.strip() == readme_effects(stored).strip()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import re
+from dataclasses import replace
 from urllib.parse import unquote
 
 import jsonschema
@@ -12,9 +13,16 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from fer_utils.effects import Arm, Effect
 from fer_utils.files import PROJECT, read_json
 from fer_utils.papers import PAPERS, load_paper
-from fer_utils.readme import readme_methods, readme_protocols, readme_table, replace_between_markers
+from fer_utils.readme import (
+    readme_effects,
+    readme_methods,
+    readme_protocols,
+    readme_table,
+    replace_between_markers,
+)
 from fer_utils.report import (
     comparison_table,
     export_report,
@@ -23,6 +31,7 @@ from fer_utils.report import (
     write_index,
 )
 from fer_utils.schema import SCHEMA
+from fer_utils.tables import what_to_believe
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n not a real picture").decode()
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -440,6 +449,28 @@ def test_the_readme_lists_every_method_on_real_data_with_its_seeds():
     assert "| 0.562 [0.545, 0.578], sd 0.004 |" in rows[0] and "| 3 |" in rows[0]
     assert "| 0.562 [0.545, 0.578] |" in rows[1] and "| 1 |" in rows[1]
     assert "| 0.600 [0.500, 0.700] |" in rows[1] and "0.600" not in rows[0]
+
+
+def test_the_readme_keeps_what_leaks_out_of_its_results_and_methods():
+    leaky = study("10_baseline_cnn--leaky")
+    leaky["protocol"] = leaky["protocol"] | {"leakage": "random images"}
+    assert "leaky" not in readme_methods([leaky]) and "leaky" not in readme_table([leaky], papers=[KUMAR])
+
+
+def test_the_readme_lists_effects_from_the_largest():
+    arms = [Arm("a", 0.5, (0.48, 0.52), (0.5,), 100), Arm("b", 0.9, (0.88, 0.92), (0.9,), 100, "a leak")]
+    effect = Effect("reshuffled", "shuffle again", *arms, (0.37, 0.43), (0.4,), "FER-2013", ("run",))
+    small = replace(effect, trick="choose", leaky=replace(arms[1], value=0.51), interval=(0.0, 0.02))
+    head, rule, first, second = readme_effects([small, effect]).splitlines()
+    assert head.startswith("| what is done | honest | looks like | adds, points [95 %] |")
+    assert first == "| shuffle again | 50.0 % | 90.0 % | +40.0 [+37.0, +43.0] | +40.0 | 100 | FER-2013 |"
+    assert second.startswith("| choose | 50.0 % | 51.0 % | +1.0 [+0.0, +2.0] |") and rule.startswith("|---|")
+
+
+def test_what_to_believe_has_a_line_for_every_paper():
+    table = what_to_believe(load_paper(key) for key in PAPERS)
+    assert table.index.tolist() == list(PAPERS)
+    assert table["what a reader should believe"].str.len().between(100, 700).all()
 
 
 def test_the_readme_sets_protocols_side_by_side_and_names_each_leak():

@@ -5,7 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet, combine
@@ -19,20 +19,25 @@ from fer_utils.data.quality import (
 )
 from fer_utils.files import ConfigError
 from fer_utils.papers import load_paper
-from fer_utils.params.stills import StillSplit
+from fer_utils.params.stills import FixedSplit, StillSplit
 from fer_utils.splits import (
     CLIPS_SHARED,
+    OVERLAPPING,
     RANDOM_SHARED,
+    RESHUFFLED,
     STILL_SPLITS,
     SUBJECTS_SHARED,
+    cached_split,
     frame_leak,
     official_split,
     random_split,
+    reshuffled_split,
     seen_in_training,
     split_frames,
     split_stills,
     stills_leak,
     stratified_holdout,
+    take_skip_split,
 )
 
 
@@ -377,6 +382,9 @@ def test_a_class_that_a_random_draw_misses_is_named():
 def test_the_parameter_split_by_names_the_split_and_unknown_names_are_refused():
     whole = faces(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
     assert set(get_args(StillSplit)) == set(STILL_SPLITS)
+    assert {by for by in STILL_SPLITS if split_stills(whole, by=by).redrawn is None} == {
+        *get_args(FixedSplit)
+    }
     assert split_stills(whole).description == official_split(whole).description
     by_chance, expected = split_stills(whole, by="random_80_20", seed=2), random_split(whole, seed=2)
     assert by_chance.test.sample_id.tolist() == expected.test.sample_id.tolist()
@@ -392,6 +400,7 @@ def test_the_parameter_split_by_names_the_split_and_unknown_names_are_refused():
         ("train validation test", "aab", "official", SUBJECTS_SHARED),
         ("train validation test", None, "random_80_20", RANDOM_SHARED),
         ("train validation test", "abc", "random_80_20", RANDOM_SHARED),
+        ("train validation test", "abc", "random_80_10_10", RANDOM_SHARED),
         ("unassigned unassigned unassigned", None, "official", RANDOM_SHARED),
         ("unassigned unassigned unassigned", "abc", "official", "none"),
     ],
@@ -400,6 +409,59 @@ def test_the_leak_of_a_split_of_stills_is_named(parts, subject, by, leak):
     people = None if subject is None else np.repeat(list(subject), 20)
     split = split_stills(faces(np.repeat(parts.split(), 20).tolist(), subject=people), by=by, seed=0)
     assert stills_leak(split, by=by) == leak
+
+
+# --- take and skip --------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(n=st.integers(240, 400), seed=st.integers(0, 99))
+def test_take_and_skip_held_fixed_has_every_image_in_one_part_of_the_printed_shares(n, seed):
+    whole = faces(["train"] * n, labels=np.arange(n) // 3 % 2)
+    split = take_skip_split(whole, seed=seed)
+    three = (split.train, split.validation, split.test)
+    assert sorted(name for part in three for name in part.sample_id) == whole.sample_id.tolist()
+    assert all(part.sample_id.tolist() == sorted(part.sample_id) for part in three)
+    assert [len(split.train), len(split.validation)] == [round(0.8 * n), round(0.1 * n)]
+    assert split.redrawn is None and not split.validation_seen(3).any()
+    assert split.trained_on(3) is split.train
+    again, other = (take_skip_split(whole, seed=number) for number in (seed, seed + 1))
+    assert again.test.sample_id.tolist() == split.test.sample_id.tolist() != other.test.sample_id.tolist()
+
+
+@settings(deadline=None)
+@given(n=st.integers(240, 400), seed=st.integers(0, 99), epoch=st.integers(0, 20))
+def test_a_reshuffled_epoch_depends_on_its_number_alone_and_its_parts_overlap(n, seed, epoch):
+    whole = faces(["train"] * n, labels=np.arange(n) // 3 % 2)
+    split = reshuffled_split(whole, seed=seed)
+    train, validation = split.redrawn(epoch)
+    again = reshuffled_split(whole, seed=seed).redrawn(epoch)
+    assert train.sample_id.tolist() == again[0].sample_id.tolist()
+    assert validation.sample_id.tolist() == again[1].sample_id.tolist()
+    assert [len(train), len(validation)] == [round(0.8 * n), round(0.1 * n)]
+    assert split.train.sample_id.tolist() == split.redrawn(0)[0].sample_id.tolist()
+    assert train.sample_id.tolist() != split.redrawn(epoch + 1)[0].sample_id.tolist()
+
+
+def test_what_validates_after_a_reshuffle_has_trained_in_the_very_epoch_and_soon_all_of_it_has():
+    whole = faces(["train"] * 2_000, labels=np.arange(2_000) % 2)
+    split = reshuffled_split(whole, seed=0)
+    seen = split.validation_seen(12)
+    assert seen[0] == pytest.approx(0.8, abs=0.07) and (seen[5:] > 0.99).all() and seen[-1] == 1
+    assert len(split.trained_on(1)) == 1_600 and len(split.trained_on(12)) == 2_000
+    assert shared_with(split.test, split.trained_on(12)).all()
+    assert split.subject_independent is False and stills_leak(split, by="reshuffled_80_10_10") == RESHUFFLED
+
+
+def test_parts_that_are_drawn_apart_and_kept_overlap_by_four_fifths():
+    whole = faces(["train"] * 2_000, labels=np.arange(2_000) % 2)
+    split = cached_split(whole, seed=0)
+    assert split.redrawn is None and len(split.validation_seen(2)) == 2
+    assert split.validation_seen(2) == pytest.approx(0.8, abs=0.07)
+    for part in (split.validation, split.test):
+        assert shared_with(part, split.train).mean() == pytest.approx(0.8, abs=0.07)
+    assert split.test.sample_id.tolist() == cached_split(whole, seed=0).test.sample_id.tolist()
+    assert split.subject_independent is False and stills_leak(split, by="cached_80_10_10") == OVERLAPPING
 
 
 # --- frames of clips ------------------------------------------------------------------------------

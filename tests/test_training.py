@@ -228,6 +228,70 @@ def test_another_setting_or_image_never_finds_the_training(uninterrupted, tmp_pa
         fit(network(**of_network), folder, log=kill_after(1), **of_fit)
 
 
+def drawn(epoch: int) -> tuple[FaceSet, FaceSet]:
+    """Return other thirds of the training images in every epoch."""
+    order = np.random.default_rng(epoch).permutation(len(TRAIN))
+    return TRAIN.take(np.sort(order[:40])), TRAIN.take(np.sort(order[40:]))
+
+
+def test_parts_that_are_drawn_anew_train_and_validate_in_their_epoch(keras_fit, tmp_path):
+    asked, model = [], network()
+
+    def redrawn(epoch):
+        asked.append(epoch)
+        return drawn(epoch)
+
+    finished = fit(model, tmp_path, redrawn=redrawn)
+    assert set(asked) == {0, 1, 2, 3}
+    _, last = drawn(3)
+    if finished.best_epoch == 4:
+        answers = keras_fit.predict_probabilities(model, last.images).argmax(axis=1)
+        assert finished.history["val_accuracy"].iloc[-1] == pytest.approx((answers == last.labels).mean())
+    fixed = fit(network(), tmp_path, train=drawn(0)[0], validation=drawn(0)[1])
+    assert fixed.resumed_from == 0, (
+        "parts held fixed are another training, though the first epoch is the same"
+    )
+    assert fixed.history["loss"].iloc[0] == finished.history["loss"].iloc[0]
+    assert fixed.history["loss"].iloc[1] != finished.history["loss"].iloc[1]
+
+
+def test_tf_data_draws_its_parts_as_a_reshuffled_split_does_unless_it_is_told_not_to(keras_fit):
+    import tensorflow as tf
+
+    def parts(again: bool) -> list[tuple[set, set]]:
+        stream = tf.data.Dataset.range(500).shuffle(500, seed=12, reshuffle_each_iteration=again)
+        train, validation = stream.take(400), stream.skip(400).take(50)
+        return [tuple({int(i) for i in part} for part in (train, validation)) for _ in range(4)]
+
+    for train, validation in parts(again=True):
+        assert 0.6 < len(train & validation) / 50 < 0.95  # four fifths are expected
+    assert len(set.union(*(train for train, _ in parts(again=True)))) > 490
+    fixed = parts(again=False)
+    assert not fixed[0][0] & fixed[0][1] and all(one == fixed[0] for one in fixed)
+
+
+def test_what_is_watched_is_answered_after_every_epoch_and_changes_nothing(uninterrupted, tmp_path):
+    from fer_utils.training import keras_fit
+
+    watched = {"validation": VALIDATION, "others": faces("test", 12, 5)}
+    with pytest.raises(Killed):
+        fit(network(), tmp_path, watched=watched, log=kill_after(2))
+    model = network()
+    finished = fit(model, tmp_path, watched=watched)
+    assert finished.resumed_from == 2
+    assert finished.history[MEASURED].equals(uninterrupted[1].history[MEASURED])
+    assert same(weights(model), weights(uninterrupted[2]))
+    assert {name: answers.shape for name, answers in finished.answers.items()} == {
+        "validation": (4, 30),
+        "others": (4, 12),
+    }
+    right = (finished.answers["validation"] == VALIDATION.labels).mean(axis=1)
+    assert right == pytest.approx(finished.history["val_accuracy"].to_numpy())
+    now = keras_fit.predict_probabilities(model, VALIDATION.images).argmax(axis=1)
+    assert np.array_equal(now, finished.answers["validation"][finished.best_epoch - 1])
+    assert uninterrupted[1].answers == {}
+
+
 def test_divergence_is_reported_with_epoch_batch_and_learning_rate(keras_fit, tmp_path):
     model = network(learning_rate=1e30, optimizer="sgd")
     with pytest.raises(TrainingDiverged, match=r"epoch 1, batch [2-4]; .*learning_rate \(now 1e\+30\)"):

@@ -117,7 +117,11 @@ def check_epoch_times(
         high = steps * (step.value + step.unit_of_last_digit) / per_second
         allowed[label] = Window(low, high + max(5, high / 20))
     wrong = [label for label, (seconds, _) in epochs.items() if seconds.value not in allowed[label]]
-    of = "s" if per_second == 1 else f"s/{per_second}"
+    of = {1: "s", 1000: "ms"}.get(per_second, f"s/{per_second}")
+    shown = dict.fromkeys(
+        f"{seconds} s = {float(seconds.value * per_second / steps):.3g} {of} a step, printed {step}"
+        for seconds, step in epochs.values()
+    )
     return judged(
         place,
         "epoch time from steps",
@@ -126,8 +130,8 @@ def check_epoch_times(
         expected=", ".join(
             f"{label} {float(w.low):.0f} to {float(w.high):.0f} s" for label, w in allowed.items()
         ),
-        explanation=f"{steps} steps of {', '.join(f'{step}' for _, step in epochs.values())} {of}, with "
-        f"their rounding and a slower first step. Off: {', '.join(wrong) or 'none'}.",
+        explanation=f"{steps} steps: {'; '.join(shown)}. Allowed for: the rounding of a step's time and a "
+        f"slower first step. Off: {', '.join(wrong) or 'none'}.",
         certainty="likely",
     )
 

@@ -1,6 +1,6 @@
 """What can be checked in kumar2021: one classification report, three splits, and the prose about them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fer_utils.audit.claims import check_same
 from fer_utils.audit.findings import Finding, Place, finding, judged, not_checkable
@@ -14,7 +14,7 @@ from fer_utils.audit.reports import (
     row_holds,
     table_of,
 )
-from fer_utils.audit.rounding import Printed
+from fer_utils.audit.rounding import Printed, Window
 from fer_utils.audit.sizes import FER2013, check_majority, check_parts, fer2013_total
 from fer_utils.papers import Paper
 
@@ -26,6 +26,7 @@ def findings(paper: Paper) -> Iterator[Finding]:
     """Yield what the audit says of this paper."""
     table, place = table_of(paper, "Table 2"), Place(paper.key, "Table 2")
     yield from check_report(table, place=place)
+    yield _predictions(table, place)
     yield check_feasible(table, place=place)
     yield from _mended(table, place)
     yield from _supports(table, place)
@@ -34,6 +35,47 @@ def findings(paper: Paper) -> Iterator[Finding]:
     yield from _prose(paper, table)
     yield from _sizes(paper)
     yield from _layers(paper)
+    yield from _not_shown(paper)
+
+
+def _predicted(table: Table) -> Window:
+    """Return how many predictions the classes have together: support x recall / precision, with rounding."""
+    low, high = 0, 0
+    for name in TEST:
+        support, recall, precision = (table[name, metric] for metric in ("support", "recall", "precision"))
+        low += support.value * recall.window().low / precision.window().high
+        high += support.value * recall.window().high / precision.window().low
+    return Window(low, high)
+
+
+def _predicted_as_printed(table: Table) -> dict[str, float]:
+    """Return the predictions of each class as the printed numbers stand."""
+    right = {name: table[name, "support"].value * table[name, "recall"].value for name in TEST}
+    return {name: float(right[name] / table[name, "precision"].value) for name in TEST}
+
+
+def _predictions(table: Table, place: Place) -> Finding:
+    """Every image is predicted once, so that the predictions of the classes add up to the images."""
+    images, window = sum(table[name, "support"].value for name in TEST), _predicted(table)
+    keys = [(name, metric) for name in TEST for metric in ("precision", "recall")]
+    changes = ((key, changed) for key in keys for changed in table[key].one_digit_changes() if changed.value)
+    slip = images not in window and any(images in _predicted({**table, k: new}) for k, new in changes)
+    counted = _predicted_as_printed(table)
+    listed = " + ".join(f"{name} {count:.0f}" for name, count in counted.items())
+    first = " x ".join(str(table["angry", metric]) for metric in ("support", "recall"))
+    return judged(
+        place.at("predictions"),
+        "predictions add up",
+        images in window,
+        printed=f"supports, recalls and precisions, which give {sum(counted.values()):,.0f} predictions",
+        expected=f"{int(images):,}",
+        certainty="likely" if slip else "certain",
+        explanation="A class is predicted support x recall / precision times, angry "
+        f"{first} / {table['angry', 'precision']} = {counted['angry']:.0f}: {listed} = "
+        f"{sum(counted.values()):,.0f}, with rounding {float(window.low):,.0f} to {float(window.high):,.0f}. "
+        f"Each of the {int(images):,} images is predicted once. F1 plays no part here."
+        + (" One changed digit would mend it." if slip else ""),
+    )
 
 
 def _mended(table: Table, place: Place) -> Iterator[Finding]:
@@ -47,7 +89,8 @@ def _mended(table: Table, place: Place) -> Iterator[Finding]:
     shown = ", ".join(
         f"{name} {metric} {table[name, metric]} -> {new}" for (name, metric), new in changes.items()
     )
-    found = check_feasible({**table, **changes}, place=place)
+    mended = {**table, **changes}
+    found = check_feasible(mended, place=place)
     options = [
         sorted({f"{n} {m} {v}" for choice in mends for (n, m), v in choice.items() if n == name})
         for name, _ in best
@@ -61,8 +104,9 @@ def _mended(table: Table, place: Place) -> Iterator[Finding]:
         certainty="likely",
         explanation="All rows and averages hold with one of "
         f"{'; with one of '.join(', '.join(o) for o in options)}. The named changes fit best, and the prose "
-        f"prints the happy one. {found.explanation} Slips of a digit (8 for 0, 6 for 8) explain all of Table "
-        "2; no result has to be wrong.",
+        "prints the happy one. The predictions of the classes then add up to "
+        f"{sum(_predicted_as_printed(mended).values()):,.0f}. {found.explanation} Slips of a digit (8 for 0, "
+        "6 for 8) explain all of Table 2; no result has to be wrong.",
     )
 
 
@@ -127,21 +171,22 @@ def _sizes(paper: Paper) -> Iterator[Finding]:
             printed=of("Section 2.2", cell),
             expected=f"{counted:,}",
             certainty="likely",
-            explanation=f"FER-2013's {('Training', 'PublicTest', 'PrivateTest')[part]} without disgust; "
-            f"PublicTest, on which to choose, has {fer2013_total(1, without=['disgust']):,} and is not used.",
+            explanation=f"FER-2013's {('Training', 'PublicTest', 'PrivateTest')[part]} without disgust, "
+            f"which the text does not say; PublicTest, on which to choose, has "
+            f"{fer2013_total(1, without=['disgust']):,} and is not used.",
         )
     sexes = [of("Table 1", "male"), of("Table 1", "female")]
     yield check_parts(sexes, of("Table 1", "images"), place=Place(paper.key, "Table 1"))
-    yield _validation_share(of)
+    yield _validation_share(paper.key, of)
 
 
-def _validation_share(of) -> Finding:
+def _validation_share(key: str, of: Callable[[str, str], Printed]) -> Finding:
     section2 = [of("Section 2.2", f"{part} images").value for part in ("training", "validation")]
     section5 = [of("Section 5", f"{part} images").value for part in ("training", "validation")]
     shares = [float(100 * part[1] / sum(part)) for part in (section2, section5)]
     printed = of("Section 4", "validation share")
     return judged(
-        Place("kumar2021", "Sections 2.2, 4 and 5: split"),
+        Place(key, "Sections 2.2, 4 and 5: split"),
         "split sizes of one study",
         all(abs(share - float(100 * printed.value)) < 1 for share in shares),
         printed=f"28,273 / 3,534; 75 % / {printed}; 27000 / 3000",
@@ -173,9 +218,10 @@ def _layers(paper: Paper) -> Iterator[Finding]:
         printed=f"{little} layers",
         expected=f"{layers} layers (Section 2.4)",
         certainty="possible",
-        explanation="Sections 2.4 and 4 name two depths for the model; Section 4 may count other kinds of "
-        "layers.",
+        explanation="Sections 2.4 and 4 name two depths for the model, and Section 2.5 five convolutions, as "
+        "Section 2.4. Section 4 may count other kinds of layers.",
     )
+    yield _sides(paper, convolutions)
     for cell in ("convolution stride", "pooling stride"):
         stride = paper.cell("Section 2.5", cell)
         yield judged(
@@ -185,5 +231,58 @@ def _layers(paper: Paper) -> Iterator[Finding]:
             printed=stride.printed,
             expected="1 or more",
             certainty="likely",
-            explanation="A window that moves by 0 never ends; one changed digit (1, 2) would mend it.",
+            explanation="A window that moves by 0 never ends; one changed digit would mend it (1 for the "
+            "convolutions, which preserve the size; 2 is usual for 2x2 pools).",
         )
+
+
+def _sides(paper: Paper, convolutions: int) -> Finding:
+    side = int(paper.cell("Section 2.2", "image size").value)
+    sides = [side // 2**pools for pools in range(convolutions + 1)]
+    return judged(
+        Place(paper.key, "Sections 2.4 and 2.5: sizes of the layers"),
+        "sizes of the layers",
+        sides[-1] > 0,
+        printed=f"{convolutions} times a 3x3 convolution that preserves the size, and a 2x2 pool",
+        expected="a side of 1 or more after each layer",
+        certainty="likely",
+        explanation=f"With pools that halve the side (a stride of 2): {' -> '.join(map(str, sides))}. Such a "
+        "network exists; how wide its layers are is not printed.",
+    )
+
+
+def _not_shown(paper: Paper) -> Iterator[Finding]:
+    """Claims in words of which too little is printed, or that a definition excludes."""
+    yield finding(
+        Place(paper.key, "Section 5: the other diagonal of Fig. 6"),
+        "prose against definition",
+        printed="the diagonal from top right to bottom left holds the images that the classifier ignored",
+        expected="no image is ignored",
+        verdict="inconsistent",
+        certainty="likely",
+        explanation="A confusion matrix counts every image once, in the row of its class and the column of "
+        "its answer. With the classes in the order of Table 2 the other diagonal holds angry taken for "
+        "surprise, fear for sad, happy for neutral and the reverse: errors like any others off the main "
+        "diagonal, and other pairs if the classes stood in another order.",
+    )
+    yield not_checkable(
+        Place(paper.key, "Fig. 6: confusion matrix"),
+        "figures of the confusion matrix",
+        printed="a picture",
+        why="Its cells are not in the text of the document. Read from the picture, they would decide which "
+        "digits of Table 2 are slips.",
+    )
+    yield not_checkable(
+        Place(paper.key, "Table 1: men, women and ages"),
+        "labels of the data set",
+        printed="17,000 male, 13,000 female, age difference 60 yrs",
+        why="FER-2013 has a class, the pixels and a part for each image, no sex and no age. How whole "
+        "thousands were counted, and of which images, is not said.",
+    )
+    yield not_checkable(
+        Place(paper.key, "Abstract: competitive classification"),
+        "prose against table",
+        printed="competitive",
+        why="No other result is quoted. For comparison: the winner of the challenge had 71.2 % on "
+        "PrivateTest in 2013, in seven classes (Y. Tang, arXiv:1306.0239); Table 2 has 0.54 in six.",
+    )

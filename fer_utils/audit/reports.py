@@ -3,6 +3,10 @@
 A printed table is a dict ``(class, metric) -> Printed``; the class is ``""`` for figures of the whole table.
 Metrics are called as in ``data/published``: precision, recall, f1, support; for the whole table accuracy,
 macro_precision, weighted_f1 and so on, and support (the total).
+
+A true table may have been worked out in more ways than one, and none is blamed: F1 from the printed precision
+and recall, averages from the printed rows, an averaged F1 from the averaged precision and recall, and 0 or 1
+for a figure that is 0/0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +15,8 @@ from itertools import product
 from math import ceil, floor
 
 from fer_utils.audit.findings import Finding, Place, judged
-from fer_utils.audit.rounding import Printed, Window, counts_within
+from fer_utils.audit.rounding import Printed, Window, counts_within, nearest_rates
+from fer_utils.audit.sizes import check_parts
 from fer_utils.papers import Paper
 
 Table = Mapping[tuple[str, str], Printed]
@@ -21,6 +26,8 @@ METRICS = ("precision", "recall", "f1")
 MOST_BROKEN = 3
 """In a table with more wrong rows than this, no slips of the pen are looked for."""
 
+_MANY = 10**9
+"""More predictions than any table has: an upper end where the printed figures give none."""
 _ONE = Window(Fraction(0), Fraction(1))
 
 
@@ -37,9 +44,10 @@ def classes_of(table: Table) -> list[str]:
 def check_report(table: Table, *, place: Place) -> Iterator[Finding]:
     """Yield a finding for each row, average, accuracy and total that the table allows to check."""
     rows = rows_of(table)
-    for name in rows:
-        if {(name, "precision"), (name, "recall"), (name, "f1")} <= table.keys():
-            yield _row_finding(table, name, place=place)
+    for name, figures in rows.items():
+        printed = {metric for metric in (*METRICS, "support") if (name, metric) in table}
+        if printed >= set(METRICS) or ("support" in printed and len(printed) > 2):
+            yield _row_finding(table, name, figures is not None, place=place)
     for key in table:
         if key[0] == "" and (window := average_window(table, key[1], rows)) is not None:
             yield _average_finding(table, key[1], window, rows, place=place)
@@ -58,22 +66,46 @@ def figure_windows(table: Table, name: str) -> Figures | None:
     With a support, whole numbers of true positives and of predictions are tried; without one, F1 is only
     compared with the range that precision and recall allow. None where nothing is possible.
     """
-    printed = {m: table[name, m].window() if (name, m) in table else _ONE for m in METRICS}
     if (name, "support") not in table:
+        printed = windows_of(table, name)
         return printed if _f1_range(printed["precision"], printed["recall"]).overlaps(printed["f1"]) else None
+    if not (ends := predictions_of(table, name)):
+        return None
     support = int(table[name, "support"].value)
     found = [
-        (
-            Fraction(right, end) if end else Fraction(0),
-            Fraction(right, max(support, 1)),
-            _f1(right, end, support),
-        )
-        for right in counts_within(printed["recall"], support)
-        for end in _ends(_predictions(right, support, printed))
+        (Fraction(right, max(end, 1)), Fraction(right, max(support, 1)), _f1(right, end, support))
+        for right, both in ends.items()
+        for end in both
     ]
-    if not found:
-        return None
     return {m: Window(min(v), max(v)) for m, v in zip(METRICS, zip(*found, strict=True), strict=True)}
+
+
+def windows_of(table: Table, name: str) -> Figures:
+    """Return what the printed precision, recall and F1 of a class stand for; what is not printed: anything.
+
+    An F1 that the *printed* precision and recall give may have been worked out from those; it then stands
+    for no less than they allow.
+    """
+    printed = {m: table[name, m].window() if (name, m) in table else _ONE for m in METRICS}
+    if all((name, m) in table for m in METRICS) and _exact_f1(table, name) in printed["f1"]:
+        allowed = _f1_range(printed["precision"], printed["recall"])
+        printed["f1"] = printed["f1"].joined(allowed)
+    return printed
+
+
+def predictions_of(table: Table, name: str) -> dict[int, tuple[int, int]]:
+    """Return the numbers of hits that a printed row allows, each with the fewest and most predictions.
+
+    Raises
+    ------
+    KeyError
+        If the table lacks the class's support.
+    """
+    printed, support = windows_of(table, name), int(table[name, "support"].value)
+    found = {
+        right: _predictions(right, support, printed) for right in counts_within(printed["recall"], support)
+    }
+    return {right: ends for right, ends in found.items() if ends is not None}
 
 
 def rows_of(table: Table) -> dict[str, Figures | None]:
@@ -84,14 +116,16 @@ def rows_of(table: Table) -> dict[str, Figures | None]:
 def average_window(table: Table, metric: str, rows: Mapping[str, Figures | None]) -> Window | None:
     """Return the range of a macro or weighted average or the accuracy, as the rows allow it.
 
-    Rows that do not hold enter as printed. None where the metric is no average, or the table lacks what it
-    is made of.
+    A row enters with what it may be and as printed; one that does not hold, as printed only. None where the
+    metric is no average, or the table lacks what it is made of. A micro-averaged recall is the weighted one;
+    micro-averaged precision and F1 need the predictions, and are left to a printed matrix.
     """
-    kind, _, figure = ("weighted", "", "recall") if metric == "accuracy" else metric.partition("_")
+    weighted_recall = metric in ("accuracy", "micro_recall")
+    kind, _, figure = ("weighted", "", "recall") if weighted_recall else metric.partition("_")
     needed = [(name, m) for name in rows for m in ([figure, "support"] if kind == "weighted" else [figure])]
     if kind not in ("macro", "weighted") or any(key not in table for key in needed):
         return None
-    windows = [(found or {figure: table[name, figure].window()})[figure] for name, found in rows.items()]
+    windows = [_in_average(table[name, figure], found and found[figure]) for name, found in rows.items()]
     weights = [table[name, "support"].value if kind == "weighted" else Fraction(1) for name in rows]
     if not (total := sum(weights)):
         return None
@@ -108,8 +142,8 @@ def report_holds(table: Table, rows: Mapping[str, Figures | None]) -> bool:
 
 
 def row_mends(table: Table, name: str) -> list[tuple[tuple[str, str], Printed]]:
-    """Return the changes of one digit in a row's precision, recall or F1 after which the row holds."""
-    keys = [(name, metric) for metric in METRICS if (name, metric) in table]
+    """Return the changes of one digit in a row's figures or its support after which the row holds."""
+    keys = [(name, metric) for metric in (*METRICS, "support") if (name, metric) in table]
     changes = [(key, changed) for key in keys for changed in table[key].one_digit_changes()]
     return [(key, changed) for key, changed in changes if row_holds({**table, key: changed}, name)]
 
@@ -117,7 +151,7 @@ def row_mends(table: Table, name: str) -> list[tuple[tuple[str, str], Printed]]:
 def report_mends(table: Table) -> list[dict[tuple[str, str], Printed]]:
     """Return the changes of one digit in each row that does not hold, after which the whole table holds.
 
-    Where every row holds by itself, one digit is changed in any one rate of the table instead.
+    Where every row holds by itself, one digit is changed in any one cell of the table instead.
     """
     rows = rows_of(table)
     broken = [name for name, found in rows.items() if found is None]
@@ -125,8 +159,7 @@ def report_mends(table: Table) -> list[dict[tuple[str, str], Printed]]:
         return []
     choices = [dict(choice) for choice in product(*(row_mends(table, name) for name in broken))]
     if not broken:
-        rates = [key for key, number in table.items() if number.unit != "count"]
-        choices = [{key: changed} for key in rates for changed in table[key].one_digit_changes()]
+        choices = [{key: new} for key, number in table.items() for new in number.one_digit_changes()]
     return [choice for choice in choices if _mended(table, rows, choice)]
 
 
@@ -163,21 +196,24 @@ def _f1(right: int, predicted: int, support: int) -> Fraction:
 
 
 def _predictions(right: int, support: int, printed: Mapping[str, Window]) -> tuple[int, int] | None:
-    """Return the fewest and the most predictions of a class; None where the printed figures exclude all."""
+    """Return the fewest and the most predictions of a class; None where the printed figures exclude all.
+
+    Without a hit, precision and F1 are 0; those that are 0/0 may be printed as 1.
+    """
     precision, f1 = printed["precision"], printed["f1"]
-    if right == 0:  # precision and F1 are 0 then, also where the class was never predicted
-        return (0, 0) if 0 in precision and 0 in f1 else None
+    if right == 0:
+        return (0, 0) if (0 in precision or 1 in precision) and (0 in f1 or not support) else None
     if not precision.high or not f1.high:
         return None
     low = max(right, ceil(right / precision.high), ceil(2 * right / f1.high) - support)
     highs = [floor(right / precision.low)] if precision.low else []
     highs += [floor(2 * right / f1.low) - support] if f1.low else []
-    high = min(highs, default=max(low, right + support * 1000))
+    high = min(highs, default=_MANY)
     return (low, high) if low <= high else None
 
 
-def _ends(ends: tuple[int, int] | None) -> tuple[int, ...]:
-    return () if ends is None else ends
+def _in_average(printed: Printed, found: Window | None) -> Window:
+    return found.joined(Window(printed.value, printed.value)) if found else printed.window()
 
 
 def _f1_range(precision: Window, recall: Window) -> Window:
@@ -186,23 +222,43 @@ def _f1_range(precision: Window, recall: Window) -> Window:
     return Window(*(2 * p * r / (p + r) if p + r else Fraction(0) for p, r in ends))
 
 
-def _row_finding(table: Table, name: str, *, place: Place) -> Finding:
-    p, r, f1 = (table[name, metric] for metric in METRICS)
-    holds, exact = row_holds(table, name), float(_exact_f1(table, name))
-    why = f"2 x {p} x {r} / ({p} + {r}) = {exact:.4f}; with rounding {_f1_range(p.window(), r.window())}."
+def _row_finding(table: Table, name: str, holds: bool, *, place: Place) -> Finding:
+    complete = all((name, metric) in table for metric in METRICS)
+    labels = {"precision": "P", "recall": "R", "f1": "F1"} | ({} if complete else {"support": "support"})
+    shown = [f"{label} {table[name, m]}" for m, label in labels.items() if (name, m) in table]
     mended = [] if holds else row_mends(table, name)
+    why = _f1_by_hand(table, name, holds) if complete else _counts_by_hand(table, name)
     if mended:
         listed = ", ".join(f"{metric} {changed}" for (_, metric), changed in mended)
         why += f" One changed digit mends the row: {listed}."
     return judged(
         place.at(name.capitalize()),
-        "F1 from precision and recall",
+        "F1 from precision and recall" if complete else "whole numbers behind a row",
         holds,
-        printed=f"P {p}, R {r}, F1 {f1}",
-        expected=f"F1 {exact:.4f}",
+        printed=", ".join(shown),
+        expected=f"F1 {float(_exact_f1(table, name)):.4f}" if complete else "whole hits and predictions",
         explanation=why,
         certainty="likely" if mended else "certain",
     )
+
+
+def _f1_by_hand(table: Table, name: str, holds: bool) -> str:
+    p, r, f1 = (table[name, metric] for metric in METRICS)
+    allowed = _f1_range(p.window(), r.window())
+    why = f"2 x {p} x {r} / ({p} + {r}) = {float(_exact_f1(table, name)):.4f}; with rounding {allowed}."
+    return why if holds or not allowed.overlaps(f1.window()) else f"{why} {_counts_by_hand(table, name)}"
+
+
+def _counts_by_hand(table: Table, name: str) -> str:
+    n, ends = int(table[name, "support"].value), predictions_of(table, name)
+    if ends:
+        right, (low, high) = next(iter(ends.items()))
+        most = f"to {high}" if high < _MANY else "or more"
+        return f"For example {right} of {n} samples are hits, of {low} {most} predictions."
+    hits = counts_within(windows_of(table, name)["recall"], n)
+    if not hits:
+        return f"{nearest_rates(table[name, 'recall'], n)}: none prints as {table[name, 'recall']}."
+    return f"{hits[0]} to {hits[-1]} of {n} samples may be hits; no number of predictions gives the rest."
 
 
 def _average_finding(
@@ -210,13 +266,16 @@ def _average_finding(
 ) -> Finding:
     printed, broken = table["", metric], [name for name, found in rows.items() if found is None]
     usual, holds = printed.window().overlaps(window), _average_holds(table, metric, window, rows)
+    own = [new for new in printed.one_digit_changes() if not holds and new.window().overlaps(window)]
     how = "the supports as weights" if metric.startswith(("weighted", "accuracy")) else "equal weights"
     why = f"Mean of the rows with {how}: {window}; {printed} stands for {printed.window()}."
     if holds and not usual:
         why += " It is the F1 of the averaged precision and recall instead."
     if broken:
         why += f" The rows {', '.join(broken)} do not hold themselves and enter as printed."
-    mended = [] if holds else report_mends(table)
+    if own:
+        why += f" One changed digit mends it: {', '.join(map(str, own))}."
+    mended = [] if holds or (own and not broken) else report_mends(table)
     if mended:
         shown = [
             "; ".join(f"{n or 'average'} {m} {v}" for (n, m), v in choice.items()) for choice in mended[:3]
@@ -230,24 +289,10 @@ def _average_finding(
         printed=printed,
         expected=window,
         explanation=why,
-        certainty="possible" if holds and not usual else "likely" if mended else "certain",
+        certainty="possible" if holds and not usual else "likely" if own or mended else "certain",
     )
 
 
 def _total_finding(table: Table, *, place: Place) -> Finding:
     supports = [table[name, "support"] for name in classes_of(table)]
-    total, printed = sum(int(s.value) for s in supports), table["", "support"]
-    slip = any(
-        int(c.value) == printed.value - total + s.value for s in supports for c in s.one_digit_changes()
-    )
-    holds = total == printed.value
-    return judged(
-        place.at("support"),
-        "sum of the supports",
-        holds,
-        printed=printed,
-        expected=total,
-        explanation=f"{' + '.join(map(str, supports))} = {total}, printed {printed}."
-        + (" One changed digit in a support would mend it." if slip and not holds else ""),
-        certainty="likely" if slip and not holds else "certain",
-    )
+    return check_parts(supports, table["", "support"], place=place.at("support"), rule="sum of the supports")

@@ -29,6 +29,10 @@ class Window:
         """Return whether some value lies in both windows."""
         return self.low <= other.high and other.low <= self.high
 
+    def joined(self, other: "Window") -> "Window":
+        """Return the smallest window that holds both."""
+        return Window(min(self.low, other.low), max(self.high, other.high))
+
     def __str__(self) -> str:
         return f"{float(self.low):.4f} to {float(self.high):.4f}"
 
@@ -130,4 +134,4 @@ def nearest_rates(printed: Printed, n: int) -> str:
 
 def mends(printed: Printed, n: int) -> list[Printed]:
     """Return the rates that one changed digit makes of this one and that fit `n` samples."""
-    return [changed for changed in printed.one_digit_changes() if fits(changed, n, "rounded")]
+    return [changed for changed in printed.one_digit_changes() if fits(changed, n)]

@@ -1,9 +1,11 @@
 """Numbers of samples: from batches, from splits, from data sets, and by chance."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import comb
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -26,6 +28,9 @@ Source: I. J. Goodfellow et al., *Challenges in representation learning*, ICONIP
 competition's file.
 """
 
+FER2013_BLACK = 12
+"""Pictures in FER-2013 that are one black square: 11 in Training, 1 in PublicTest; counted there."""
+
 RAF_DB = {"all": 29_672, "basic": 15_339, "basic training": 12_271, "basic test": 3_068}
 """Images of RAF-DB, of its single-label part and of that part's split.
 
@@ -33,8 +38,18 @@ Source: S. Li, W. Deng, J. Du, *Reliable crowdsourcing and deep locality-preserv
 recognition in the wild*, CVPR 2017.
 """
 
+RAF_DB_HAPPY = 5_957
+"""Images of the largest class, happiness, of the 15,339: 4,772 of them train. Source: as `RAF_DB`."""
+
 EXPW = 91_793
 """Images of ExpW. Source: Z. Zhang, P. Luo, C. C. Loy, X. Tang, IJCV 126, 2018."""
+
+SFEW = 1_766
+"""Images of SFEW 2.0, the stills of EmotiW: 958, 436 and 372.
+
+Source: A. Dhall, O. V. Ramana Murthy, R. Goecke, J. Joshi, T. Gedeon, *Video and image based emotion
+recognition challenges in the wild: EmotiW 2015*, ICMI 2015.
+"""
 
 SMIC_HS = {"negative": 70, "positive": 51, "surprise": 43}
 """Clips of SMIC-HS. Source: X. Li et al., *A spontaneous micro-expression database*, FG 2013."""
@@ -68,16 +83,59 @@ def training_sizes(
     return {batch: ((steps - 1) * batch + 1, steps * batch) for batch in batch_sizes}
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A way in which a data set makes so many steps: the share of its batches, or of its images, that trains.
+
+    `whole` is how many batches or images there are, `part` how many train; `drop_last`: only full batches.
+    """
+
+    data: str
+    images: int
+    batch: int
+    share: Fraction
+    of: Literal["batches", "images"]
+    whole: int
+    part: int
+    drop_last: bool
+
+    def __str__(self) -> str:
+        shown = f"{self.data} ({self.images:,}) in batches of {self.batch}"
+        if self.share < 1:
+            shown += f", {self.share} of {self.whole:,} {self.of}"
+        return shown + (", full batches only" if self.drop_last else "")
+
+
 def explained_steps(
     steps: int, *, images: Mapping[str, int], batch_sizes: Iterable[int], shares: Iterable[Fraction]
-) -> list[tuple[str, int, Fraction]]:
-    """Return the (data set, batch size, share) whose batches, cut by `take`, are so many steps.
+) -> list[Cut]:
+    """Return every way in which one of the data sets makes so many steps an epoch.
 
-    The images are batched first, and the share of the batches is rounded down, as
-    ``dataset.take(int(share * len(dataset)))`` does. A share of 1 is the data set as it is.
+    A share is one of the batches (batched first; rounded down, as ``dataset.take(int(share * len(dataset)))``
+    does) or of the images (split first, then batched). A last batch that is not full is kept, or dropped
+    where only that makes the steps. A share of 1 is the data set as it is.
     """
-    tried = product(images.items(), batch_sizes, shares)
-    return [(name, batch, share) for (name, n), batch, share in tried if int(share * -(-n // batch)) == steps]
+    found = (
+        next(cuts, None)
+        for (name, n), batch, share in product(images.items(), batch_sizes, shares)
+        for of in (("batches", "images") if share < 1 else ("images",))
+        if (cuts := (c for c in _cuts(name, n, batch, share, of) if _steps(c) == steps))
+    )
+    return [cut for cut in found if cut]
+
+
+def _cuts(name: str, n: int, batch: int, share: Fraction, of: str) -> Iterator[Cut]:
+    for drop_last in (False, True):
+        whole = n if of == "images" else _batches(n, batch, drop_last)
+        yield Cut(name, n, batch, share, of, whole, int(share * whole), drop_last)
+
+
+def _steps(cut: Cut) -> int:
+    return cut.part if cut.of == "batches" else _batches(cut.part, cut.batch, cut.drop_last)
+
+
+def _batches(n: int, batch: int, drop_last: bool) -> int:
+    return n // batch if drop_last else -(-n // batch)
 
 
 def composition_probability(drawn: Sequence[int], population: Sequence[int]) -> float:
@@ -112,16 +170,23 @@ def composition_probability(drawn: Sequence[int], population: Sequence[int]) -> 
     return float(stats.chi2.sf(statistic, len(drawn) - 1))
 
 
-def check_parts(parts: Sequence[Printed], total: Printed, *, place: Place) -> Finding:
+def check_parts(
+    parts: Sequence[Printed], total: Printed, *, place: Place, rule: str = "parts and total"
+) -> Finding:
     """Return whether printed parts add up to a printed total."""
     added = sum(part.value for part in parts)
+    missing = total.value - added
+    slip = any(new.value == part.value + missing for part in parts for new in part.one_digit_changes())
+    slip = missing != 0 and (slip or any(new.value == added for new in total.one_digit_changes()))
     return judged(
         place,
-        "parts and total",
-        added == total.value,
+        rule,
+        missing == 0,
         printed=total,
         expected=int(added),
-        explanation=f"{' + '.join(map(str, parts))} = {int(added):,}; printed {total}.",
+        explanation=f"{' + '.join(map(str, parts))} = {int(added):,}; printed {total}."
+        + (" One changed digit would mend it." if slip else ""),
+        certainty="likely" if slip else "certain",
     )
 
 

@@ -163,6 +163,26 @@ def seen_in_training(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("images of")
 
 
+def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the held-out images that also stand in another part, exactly or nearly so.
+
+    Returns
+    -------
+    DataFrame, one row per such image, in the order of `faces`
+        Columns sample_id, part, `exact` (an equal picture is in another part), `near` (a near duplicate is).
+    """
+    exact, near = np.zeros(len(faces), bool), np.zeros(len(faces), bool)
+    for name in np.unique(faces.split):
+        part = faces.split == name
+        exact[part] = shared_with(faces.take(part), faces.take(~part))
+    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+    across = faces.split[first] != faces.split[second]
+    near[first[across]] = near[second[across]] = True
+    shown = (faces.split != "train") & (exact | near)
+    columns = {"sample_id": faces.sample_id, "part": faces.split, "exact": exact, "near": near}
+    return pd.DataFrame({name: column[shown] for name, column in columns.items()})
+
+
 def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[float]) -> pd.DataFrame:
     """Return the counts that describe the near duplicates at each threshold (rows).
 

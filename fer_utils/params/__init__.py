@@ -16,7 +16,7 @@ from fer_utils.params.notebooks import (
     yaml_runs,
 )
 from fer_utils.params.stills import BaselineCNN, DataPrep, FaceParameters, HybridHogCNN, Training
-from fer_utils.params.summary import Summary
+from fer_utils.params.summary import ProtocolEffects, Summary
 from fer_utils.params.transfer import FastaiTransfer, KerasTransfer
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "LiveDemo",
     "PaperAudit",
     "Parameters",
+    "ProtocolEffects",
     "Summary",
     "Training",
     "notebook_defaults",

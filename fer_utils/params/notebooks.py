@@ -11,7 +11,7 @@ from fer_utils.params.base import Parameters, assignments, nearest
 from fer_utils.params.clips import Cnn3dSmic
 from fer_utils.params.live import LiveDemo
 from fer_utils.params.stills import BaselineCNN, DataPrep, HybridHogCNN
-from fer_utils.params.summary import Summary
+from fer_utils.params.summary import ProtocolEffects, Summary
 from fer_utils.params.transfer import FastaiTransfer, KerasTransfer
 
 NOTEBOOKS: dict[str, type[Parameters]] = {
@@ -23,6 +23,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "41_keras_transfer": KerasTransfer,
     "50_live_demo": LiveDemo,
     "60_paper_audit": PaperAudit,
+    "61_protocol_effects": ProtocolEffects,
     "90_summary": Summary,
 }
 

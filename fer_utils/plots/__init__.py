@@ -23,6 +23,7 @@ from fer_utils.plots.data import (
     nearest_similarity,
     sample_grid,
 )
+from fer_utils.plots.effects import arms, chosen_epochs, effect_sizes, printed_luck, validation_arms
 from fer_utils.plots.explain import activation_sheets, filter_sheet, side_by_side
 from fer_utils.plots.features import hog_glyphs
 from fer_utils.plots.live import events, latency, probability_timeline, reliability, watched
@@ -41,15 +42,18 @@ __all__ = [
     "WIDTH",
     "action_unit_faces",
     "activation_sheets",
+    "arms",
     "band_shares",
     "batch",
     "browse",
     "by_subject",
     "cam_examples",
+    "chosen_epochs",
     "class_split_counts",
     "clip_strip",
     "confusion_matrix",
     "duplicate_groups",
+    "effect_sizes",
     "epoch_choice",
     "events",
     "expression_strengths",
@@ -70,6 +74,7 @@ __all__ = [
     "per_class_f1",
     "perturbation_curves",
     "prediction_grid",
+    "printed_luck",
     "probability_timeline",
     "protocols",
     "randomised_similarity",
@@ -81,6 +86,7 @@ __all__ = [
     "show",
     "side_by_side",
     "time_to_accuracy",
+    "validation_arms",
     "verdicts",
     "watched",
 ]

@@ -3,6 +3,7 @@
 from fer_utils.splits.frames import frame_leak, seen_in_training, split_frames
 from fer_utils.splits.parts import (
     CLIPS_SHARED,
+    OVERLAPPING,
     RANDOM_SHARED,
     RESHUFFLED,
     SUBJECTS_SHARED,
@@ -18,10 +19,11 @@ from fer_utils.splits.stills import (
     split_stills,
     stills_leak,
 )
-from fer_utils.splits.take_skip import reshuffled_split, take_skip_split
+from fer_utils.splits.take_skip import cached_split, reshuffled_split, take_skip_split
 
 __all__ = [
     "CLIPS_SHARED",
+    "OVERLAPPING",
     "RANDOM_SHARED",
     "RESHUFFLED",
     "STILL_SPLITS",
@@ -29,6 +31,7 @@ __all__ = [
     "VALIDATION_SHARE",
     "Redrawn",
     "Split",
+    "cached_split",
     "frame_leak",
     "official_split",
     "random_split",

@@ -10,6 +10,7 @@ from fer_utils.data import FaceSet
 from fer_utils.data.combine import separate
 from fer_utils.files import ConfigError
 from fer_utils.splits.parts import (
+    OVERLAPPING,
     RANDOM_SHARED,
     RESHUFFLED,
     SUBJECTS_SHARED,
@@ -19,7 +20,7 @@ from fer_utils.splits.parts import (
     stratified_holdout,
     subjects_disjoint,
 )
-from fer_utils.splits.take_skip import reshuffled_split, take_skip_split
+from fer_utils.splits.take_skip import cached_split, reshuffled_split, take_skip_split
 
 
 def split_stills(faces: FaceSet, *, by: str = "official", seed: int = 0) -> Split:
@@ -28,9 +29,9 @@ def split_stills(faces: FaceSet, *, by: str = "official", seed: int = 0) -> Spli
     Parameters
     ----------
     faces : FaceSet
-    by : {"official", "random_80_20", "random_80_10_10", "reshuffled_80_10_10"}
-        A key of `STILL_SPLITS`: `official_split`, `random_split` with a fifth reported, `take_skip_split` or
-        `reshuffled_split`.
+    by : {"official", "random_80_20", "random_80_10_10", "cached_80_10_10", "reshuffled_80_10_10"}
+        A key of `STILL_SPLITS`: `official_split`, `random_split` with a fifth reported, `take_skip_split`,
+        `cached_split` or `reshuffled_split`.
     seed : int
 
     Raises
@@ -38,7 +39,7 @@ def split_stills(faces: FaceSet, *, by: str = "official", seed: int = 0) -> Spli
     ConfigError
         For another name.
     ValueError
-        As the four.
+        As the five.
     """
     if by not in STILL_SPLITS:
         raise ConfigError(f"split_by={by!r}: still faces are split by {', '.join(STILL_SPLITS)}")
@@ -61,6 +62,8 @@ def stills_leak(split: Split, *, by: str) -> str:
     """
     if split.redrawn is not None:
         return RESHUFFLED
+    if by == "cached_80_10_10":
+        return OVERLAPPING
     if by != "official":
         return RANDOM_SHARED
     leaks = {_leak_of_one(*parts) for parts in _by_set(split.train, split.validation, split.test)}
@@ -143,6 +146,7 @@ STILL_SPLITS = MappingProxyType(
         "official": official_split,
         "random_80_20": random_split,
         "random_80_10_10": take_skip_split,
+        "cached_80_10_10": cached_split,
         "reshuffled_80_10_10": reshuffled_split,
     }
 )
