@@ -68,5 +68,5 @@ lock: env ## resolve the dependencies again into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --quiet --output-file requirements.lock
 
-clean: ## delete trainings in progress, prepared data and reports other than the committed ones
-	@rm -rf checkpoints data/prepared .snakemake reports/smoke reports/paper reports/by_hand reports/.staging reports/.locks
+clean: ## delete trainings in progress, prepared data, and the reports of smoke runs and runs by hand
+	@rm -rf checkpoints data/prepared .snakemake reports/smoke reports/by_hand reports/.staging reports/.locks

@@ -150,19 +150,16 @@ def _settings(result: dict) -> str:
 
 def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     first, names = runs[0], [run["run"] for run in runs]
-    predictions = [Predictions.load(Path(folder) / name / "predictions.npz") for name in names]
-    metrics = _means([run["metrics"] for run in runs])
-    # Where the seed also draws what is reported, the seeds are splits.
-    over = over_seeds if len({frozenset(run.sample_id) for run in predictions}) == 1 else over_splits
-    for name in ("accuracy", "macro_f1"):
-        metrics[name]["ci95"] = over(predictions, metric=name)["ci95"]
+    folders = [Path(folder) / name for name in names]
+    metrics = _means([run["metrics"] for run in runs], [path / "predictions.npz" for path in folders])
     shared = set.intersection(*(set(run.get("other_metrics", {})) for run in runs))
     others = {name: [run["other_metrics"][name] for run in runs] for name in shared}
+    kept = {name: [path / f"predictions_{name}.npz" for path in folders] for name in shared}
     return first | {
         "run": method_of(first["run"]),
         "variant": method_of(first["variant"]),
         "metrics": metrics,
-        "other_metrics": {name: _means(records) for name, records in others.items()},
+        "other_metrics": {name: _means(records, kept[name]) for name, records in others.items()},
         "members": {
             "runs": names,
             "metrics": _spread([run["metrics"] for run in runs]),
@@ -180,13 +177,26 @@ def _over_all(protocols: Sequence[dict]) -> dict[str, object]:
     return {"seed": [protocol["seed"] for protocol in protocols], "selection": selection}
 
 
-def _means(records: Sequence[dict[str, dict]]) -> dict[str, dict]:
+def _means(records: Sequence[dict[str, dict]], predictions: Sequence[Path]) -> dict[str, dict]:
+    intervals = _intervals(predictions)
     shared = [name for name in records[0] if all(name in record for record in records)]
     return {
         name: records[0][name]
-        | {"value": float(np.mean([record[name]["value"] for record in records])), "ci95": None}
+        | {
+            "value": float(np.mean([record[name]["value"] for record in records])),
+            "ci95": intervals.get(name),
+        }
         for name in shared
     }
+
+
+def _intervals(paths: Sequence[Path]) -> dict[str, tuple[float, float] | None]:
+    if not all(path.is_file() for path in paths):
+        return {}  # of what is computed from a part of the samples no predictions are kept
+    runs = [Predictions.load(path) for path in paths]
+    # Where the seed also draws what is reported, the seeds are splits.
+    over = over_seeds if len({frozenset(run.sample_id) for run in runs}) == 1 else over_splits
+    return {name: over(runs, metric=name)["ci95"] for name in ("accuracy", "macro_f1")}
 
 
 def _spread(records: Sequence[dict[str, dict]]) -> dict[str, dict[str, object]]:

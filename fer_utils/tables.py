@@ -206,6 +206,23 @@ def with_interval(record: dict, *, percent: bool = False) -> str:
     return number(record["value"]) + (" %" if percent else "") + interval
 
 
+def over_seeds(result: dict, metric: str, *, of: str = "", percent: bool = False) -> str:
+    """Return a metric as `with_interval`, of several seeds with their sd; "" where the run has none such.
+
+    `of` is a name in `other_metrics`; "" takes the reported metrics.
+    """
+    own, members = result.get("metrics", {}), result.get("members", {})
+    record = (result.get("other_metrics", {}).get(of, {}) if of else own).get(metric)
+    if record is None:
+        return ""
+    text = with_interval(record, percent=percent)
+    several = (members.get("other_metrics", {}).get(of, {}) if of else members.get("metrics", {})).get(metric)
+    if several is None:
+        return text
+    sd = f"{100 * several['sd']:.1f}" if percent else f"{several['sd']:.3f}"
+    return f"{text}, sd {sd}"
+
+
 def protocol(result: dict) -> str | None:
     """Return a run's protocol as one line, or None where it states none."""
     if not (stated := result.get("protocol")):

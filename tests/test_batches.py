@@ -70,6 +70,26 @@ def test_a_batch_has_windows_by_seed_and_epoch_and_without_one_changes_nothing_e
     assert not np.array_equal(first(8), first(8, epoch=1))
 
 
+def test_repeats_are_the_same_pictures_each_changed_anew(batches):
+    def first(repeats: int, how: tuple = (0, 0, False, 0, 0)) -> tuple:
+        changes = batches.Augmentation(*how, repeats)
+        loader = batches.Batches(numbered(5), batch_size=2, device="cpu", seed=1, augmentation=changes)
+        assert (
+            loader.seen == 5 * repeats and len(loader) == 2
+        )  # the last single picture joins the batch before
+        return next(iter(loader))
+
+    once, labels = first(1)
+    thrice, their_labels = first(3)
+    assert np.array_equal(thrice, once.repeat_interleave(3, dim=0))
+    assert np.array_equal(their_labels, labels.repeat_interleave(3))
+    windows, _ = first(3, (0, 0, False, 0, 6))
+    assert windows.shape == (6, 1, 6, 6)
+    assert len({window.numpy().tobytes() for window in windows}) > 2
+    with pytest.raises(ConfigError, match="repeats=0: use how often an image is in its batch"):
+        batches.Augmentation(repeats=0)
+
+
 def test_a_window_larger_than_the_images_is_refused(batches):
     how = batches.Augmentation(0, 0, False, window=13)
     loader = batches.Batches(numbered(4), batch_size=4, device="cpu", seed=0, augmentation=how)

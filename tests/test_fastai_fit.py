@@ -599,6 +599,16 @@ def test_a_training_that_was_stopped_adds_up_its_parts_and_says_so(fastai_fit, t
     assert list(found.kept) == [1, 2, 3, 4] and all(path.is_file() for path in found.kept.values())
 
 
+def test_a_checkpoint_every_few_epochs_costs_a_stop_only_those_since(fastai_fit, tmp_path, uninterrupted):
+    with pytest.raises(Killed):
+        fit(network(), tmp_path, checkpoint_every=2, log=kill_after(3))
+    model = network()
+    found = fit(model, tmp_path, checkpoint_every=3)  # another pace of writing is the same training
+    assert found.resumed_from == 2
+    assert same(weights(model), weights(uninterrupted[2]))
+    assert fit(network(), tmp_path).resumed_from == len(found.history)  # the last epoch is always written
+
+
 # --- errors ---------------------------------------------------------------------------------------------
 
 

@@ -60,8 +60,10 @@ class FastaiTransfer(Transfer):
     crop: float = Field(ge=0, le=0.5)
     flip: bool
     cutout: Rate
+    repeats: Count
     compiled: bool
     keep_every: int = Field(ge=0)
+    checkpoint_every: Count
     ten_crop: bool
     flip_views: bool
 

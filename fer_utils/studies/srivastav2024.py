@@ -6,7 +6,7 @@ the record's.
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,9 @@ def build(params: FastaiTransfer, faces: FaceSet) -> nn.Sequential:
 
 def augmentation(params: FastaiTransfer) -> Augmentation | None:
     """Return what happens to training images, or None where all of it is switched off."""
-    changes = Augmentation(params.rotation, params.crop, params.flip, params.cutout, params.window)
-    return changes if changes != Augmentation(0, 0, False, 0, 0) else None
+    none = Augmentation(0, 0, False, 0, 0, 1)
+    changes = Augmentation(**{name: getattr(params, name) for name in asdict(none)})
+    return changes if changes != none else None
 
 
 def first_batch(
@@ -148,6 +149,7 @@ def train(
         compiled=params.compiled,
         weight_averaging=params.weight_averaging,
         keep_every=0 if frozen else params.keep_every,
+        checkpoint_every=params.checkpoint_every,
         checkpoint_dir=params.checkpoints,
         choose="last" if frozen else "best",
         log=log,

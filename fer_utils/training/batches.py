@@ -44,11 +44,14 @@ class Augmentation:
     window : int
         Side in pixels of a square that is cut out anywhere in the image, after turning and scaling and before
         `cutout`, and is not scaled again: the batch has images of this size. 0 keeps the whole image.
+    repeats : int
+        How often an image is in its batch, changed anew each time: Hoffer et al., *Augment your batch*
+        (CVPR 2020). A batch has so many times more images.
 
     Raises
     ------
     ConfigError
-        For a rotation outside 0-180, a crop or cutout outside 0 to below 1, or a window below 0.
+        For a rotation outside 0-180, a crop or cutout outside 0 to below 1, a window below 0, or no repeat.
     """
 
     rotation: float = 10.0
@@ -56,6 +59,7 @@ class Augmentation:
     flip: bool = True
     cutout: float = 0.0
     window: int = 0
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.rotation <= 180:
@@ -65,6 +69,8 @@ class Augmentation:
                 raise ConfigError(f"{name}={share}: use a share of the image's side, 0 to below 1")
         if self.window < 0:
             raise ConfigError(f"window={self.window}: use pixels, or 0 for the whole image")
+        if self.repeats < 1:
+            raise ConfigError(f"repeats={self.repeats}: use how often an image is in its batch, 1 or more")
 
     def draw(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
         """Draw a map for each of n images of `size` (height, width).
@@ -169,6 +175,7 @@ class Batches:
     ----------
     samples : Samples
     batch_size : int
+        Different images in a batch; with `repeats` it has so many times more.
     device : str
         As torch names it.
     seed : int or None
@@ -191,6 +198,7 @@ class Batches:
     ) -> None:
         self.dataset, self.batch_size = samples, batch_size
         self.seed, self.augmentation, self.epoch = seed, augmentation, 0
+        self._repeats = augmentation.repeats if augmentation else 1
         self.images = torch.tensor(np.ascontiguousarray(samples.pixels)).unsqueeze(1)
         self.labels = torch.tensor(np.ascontiguousarray(samples.labels))
         self.to(device)
@@ -204,14 +212,19 @@ class Batches:
         self.images, self.labels = self.images.to(device), self.labels.to(device)
         return self
 
+    @property
+    def seen(self) -> int:
+        """Number of images in a pass, repeats included."""
+        return len(self.images) * self._repeats
+
     def __len__(self) -> int:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order, changes = self._order(), self._changes()
+        order, changes = self._order().repeat_interleave(self._repeats), self._changes()
         for start, end in self._bounds:
-            chosen = order[start:end]
-            drawn = {name: values[start:end] for name, values in changes.items()}
+            these = slice(start * self._repeats, end * self._repeats)
+            chosen, drawn = order[these], {name: values[these] for name, values in changes.items()}
             yield self._changed(self.images[chosen].float(), drawn), self.labels[chosen]
 
     def _changed(self, images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
@@ -235,7 +248,7 @@ class Batches:
             return {}
         # A stream of its own, on the CPU: the same images whatever the network draws and wherever it is.
         how, random = self.augmentation, np.random.default_rng((self.seed, self.epoch, 1))
-        n, size = len(self.images), (self.images.shape[-2], self.images.shape[-1])
+        n, size = self.seen, (self.images.shape[-2], self.images.shape[-1])
         drawn = {"maps": how.draw(n, size=size, random=random)}
         if how.cutout:
             drawn["centres"] = how.draw_centres(n, random=random)

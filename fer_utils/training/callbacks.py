@@ -117,7 +117,7 @@ class Progress(Callback):
         self._record.end_epoch(
             self._trained,
             validated,
-            images=len(self.dls.train.dataset),
+            images=self.dls.train.seen,
             model=state.model,
             optimizer=state.optimizer,
             times=times,
@@ -169,7 +169,8 @@ class Averaging(Callback):
         self.aside = {name: value.clone() for name, value in self._network.state_dict().items()}
         for mean, parameter in zip(self._mean, self._network.parameters(), strict=True):
             parameter.copy_(mean)
-        some = islice(self.dls.train, -(-STATISTICS_IMAGES // self.dls.train.batch_size))
+        train = self.dls.train
+        some = islice(train, -(-STATISTICS_IMAGES * len(train) // train.seen))
         with torch.compiler.set_stance("force_eager"):  # a few batches are not worth a graph of their own
             update_bn(some, self._network)
 

@@ -116,7 +116,7 @@ class State:
 
 
 class Record:
-    """The epochs of one training, on disk after each of them and told to `log`.
+    """The epochs of one training, on disk as it goes on and told to `log`.
 
     Parameters
     ----------
@@ -128,13 +128,17 @@ class Record:
         How many it shall have.
     log : callable
         Gets one line per epoch, those of an earlier start included.
+    every : int
+        After how many epochs it is written; after the last in any case. What came after it is lost in a stop.
     """
 
-    def __init__(self, path: Path, first: State, *, epochs: int, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, first: State, *, epochs: int, log: Callable[[str], None], every: int = 1
+    ) -> None:
         if not path.exists():
             # The first weights too: the same network fitted again, after a stop in epoch 1, starts anew.
             first.save(path)
-        self.path, self.epochs, self.log = path, epochs, log
+        self.path, self.epochs, self.log, self.every = path, epochs, log, every
         self.state = State.load(path)
         self.resumed_from = len(self.state.rows)
         if self.resumed_from == epochs:
@@ -184,7 +188,8 @@ class Record:
         self.state = State(model, optimizer, state.best, so_far, rows)
         if self.best_epoch == epoch:
             self.state.best = model
-        self.state.save(self.path)
+        if epoch % self.every == 0 or epoch == self.epochs:
+            self.state.save(self.path)
         self.log(epoch_line(row, self.epochs))
 
     def fit(self, choose: Choice = "best") -> Fit:

@@ -169,14 +169,14 @@ def fit(
     compiled: bool = False,
     weight_averaging: float = 0.0,
     keep_every: int = 0,
+    checkpoint_every: int = 1,
     choose: Choice = "best",
     log: Callable[[str], None] = print,
 ) -> Fit:
     """Train a classifier and leave it, on `device`, with the weights of one epoch: the best on validation.
 
-    Every epoch ends in a checkpoint with all state, named by everything that determines the training, the
-    weights it starts from included: the same call finds it again after a kill and continues to the same
-    result; any other setting, data, version or code never does. The network changes only when all is done, so
+    A checkpoint with all state is named by everything that determines the training, the weights it starts
+    from included: the same call finds it again after a kill and continues to the same result; any other setting, data, version or code never does. The network changes only when all is done, so
     that a stopped cell can simply be run again; a finished training is found again by the network that it
     started from.
 
@@ -233,6 +233,9 @@ def fit(
     keep_every : int
         Keep the weights of every so many epochs, and of the last, as files beside the checkpoint; 0 keeps
         none.
+    checkpoint_every : int
+        After how many epochs the checkpoint is written: writing takes seconds where a network is large, and a
+        stop costs the epochs since. It changes no number.
     choose : {"best", "last"}
         Which epoch's weights stay: that of the highest accuracy on `validation`, the earliest of equals, or
         the last, on which `validation` has no influence. It is one training either way: after one call the
@@ -302,7 +305,7 @@ def fit(
             learn.add_cb(Averaging(network, decay=weight_averaging))
         if mixup:
             learn.add_cb(MixUp(mixup))
-        record = Record(path, torch_state.state(learn), epochs=epochs, log=log)
+        record = Record(path, torch_state.state(learn), epochs=epochs, log=log, every=checkpoint_every)
         if record.resumed_from < epochs:
             seconds = _compile(learn) if compiled else 0.0
             clock = Clock(begun, record.state.rows, compile_seconds=seconds)
