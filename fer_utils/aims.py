@@ -77,11 +77,9 @@ def aims_table(folder: Path) -> pd.DataFrame:
     ]
     pace = Path(folder) / FAST / "time_to_accuracy.json"
     looks = read_json(pace)["looks"] if FAST in done and pace.is_file() else {}
-    for name, what in (("one look", "one look"), ("flip_views", "the picture and its mirror image")):
-        reached = _seconds_until(FAST_ACCURACY, looks.get(name, ()))
-        rows.append(
-            (FAST, f"seconds to {100 * FAST_ACCURACY:.1f} %, {what}", f"{FAST_SECONDS} s", "", reached)
-        )
+    for look, what in (("one look", "one look"), ("flip_views", "the picture and its mirror image")):
+        what = f"seconds to {100 * FAST_ACCURACY:.1f} %, {what}"
+        rows.append((FAST, what, f"{FAST_SECONDS} s", "", _seconds_until(FAST_ACCURACY, looks.get(look, ()))))
     return pd.DataFrame(rows, columns=_COLUMNS).set_index("recipe")
 
 

@@ -180,13 +180,9 @@ def _over_all(protocols: Sequence[dict]) -> dict[str, object]:
 def _means(records: Sequence[dict[str, dict]], predictions: Sequence[Path]) -> dict[str, dict]:
     intervals = _intervals(predictions)
     shared = [name for name in records[0] if all(name in record for record in records)]
+    means = {name: float(np.mean([record[name]["value"] for record in records])) for name in shared}
     return {
-        name: records[0][name]
-        | {
-            "value": float(np.mean([record[name]["value"] for record in records])),
-            "ci95": intervals.get(name),
-        }
-        for name in shared
+        name: records[0][name] | {"value": mean, "ci95": intervals.get(name)} for name, mean in means.items()
     }
 
 

@@ -176,9 +176,9 @@ def fit(
     """Train a classifier and leave it, on `device`, with the weights of one epoch: the best on validation.
 
     A checkpoint with all state is named by everything that determines the training, the weights it starts
-    from included: the same call finds it again after a kill and continues to the same result; any other setting, data, version or code never does. The network changes only when all is done, so
-    that a stopped cell can simply be run again; a finished training is found again by the network that it
-    started from.
+    from included: the same call finds it again after a kill and continues to the same result; any other
+    setting, data, version or code never does. The network changes only when all is done, so that a stopped
+    cell can simply be run again; a finished training is found again by the network that it started from.
 
     Parameters
     ----------
