@@ -8,6 +8,7 @@
 # Snakemake deletes what a rule declares as output before the job and after a failure. So a run declares only the
 # marker `.made` inside its folder: the folder itself is replaced by the runner, as a whole, when it is finished.
 import json
+import shutil
 from pathlib import Path
 
 import yaml
@@ -17,7 +18,7 @@ RUNS = sorted(path.stem for path in Path("params", PROFILE).glob("*.yaml"))
 STUDIES = [run for run in RUNS if not run.startswith(("61_", "90_"))]
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in {".py", ".json", ".j2"})
 TRAININGS = ("10_", "20_", "30_", "40_", "41_")
-GPU = int(config.get("gpu", Path("/proc/driver/nvidia").exists()))
+GPU = int(config.get("gpu", shutil.which("nvidia-smi") is not None))
 PYTHON = ".venv/bin/python"
 
 

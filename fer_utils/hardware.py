@@ -8,8 +8,14 @@ import sys
 from ctypes.util import find_library
 from pathlib import Path
 
+from fer_utils.files import ConfigError
+
 _ASK_TORCH = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
 _MIB = 1024**2
+
+
+class MissingGPU(ConfigError):
+    """`device: cuda` where there is none: the run is `not_run`, as where data or weights are missing."""
 
 
 def processor_name() -> str:

@@ -17,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from fer_utils.data import MissingData
 from fer_utils.files import project_path, read_json
+from fer_utils.hardware import MissingGPU
 from fer_utils.params import notebook_path, read_yaml
 from fer_utils.report import export_report
 from fer_utils.run import environment, heading, write_results
@@ -27,6 +28,8 @@ CELL_TIMEOUT = None
 KERNEL_OPTIONS = ("--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR")
 """What frameworks say below Python goes to the log: in the notebook it would differ between machines, and the
 last words of a dying kernel would be lost on the way there."""
+
+_MISSING = {MissingData.__name__, MissingGPU.__name__}
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it has to say is in the run folder
 
@@ -47,7 +50,7 @@ def run_yaml(path: Path, *, reports: Path | None = None) -> str:
     Returns
     -------
     {"done", "not_run", "failed"}
-        "not_run": the data or weights are not on this machine.
+        "not_run": the data, the weights or the GPU that it asks for are not on this machine.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def _outcome(failure: Exception | None, *, log: Path) -> tuple[str, str | None]:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         said = [f"; last line of {log.name}: {line.strip()}" for line in lines if line.strip()][-1:]
         return "failed", _in_project("".join([f"{type(failure).__name__}: {failure}", *said]))
-    if failure.ename == MissingData.__name__ and failure.evalue:
+    if failure.ename in _MISSING and failure.evalue:
         return "not_run", _in_project(failure.evalue)
     return "failed", _in_project(f"{failure.ename}: {failure.evalue}")
 

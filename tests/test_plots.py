@@ -208,7 +208,7 @@ EVERY_FIGURE = {
     "rate_finder": lambda: plots.rate_finder(
         *FINDER, suggestions={"steep": 1e-4, "valley": 1e-3}, chosen=1e-3
     ),
-    "time_to_accuracy": lambda: plots.time_to_accuracy({"one look": pace()}, chosen_epoch=2),
+    "time_to_accuracy": lambda: plots.time_to_accuracy({"one view": pace()}, chosen_epoch=2),
     "schedule": lambda: plots.schedule(plan(1e-4, 1e-3, 1e-2)),
     "one rate for all": lambda: plots.schedule(plan(1e-3, 1e-3)),
     "class_split_counts": lambda: plots.class_split_counts(faces()),

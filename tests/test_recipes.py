@@ -15,6 +15,7 @@ from fer_utils.predictions import Predictions
 from fer_utils.splits import Split, official_split
 
 RECORD = [f"40_fastai_transfer--record{seed}" for seed in ("", "-seed1", "-seed2", "-seed3", "-seed4")]
+FAST = "40_fastai_transfer--fast"
 SMALL = {"epochs": 2, "batch_size": 14, "width": 0.05, "keep_every": 1, "dataset": "synthetic"}
 
 
@@ -57,6 +58,18 @@ def test_the_seeds_of_the_record_differ_in_nothing_but_the_seed():
     assert all(one == settings[0] for one in settings)
 
 
+def test_without_a_gpu_the_recipes_are_not_run(study, monkeypatch):
+    import torch
+
+    from fer_utils.hardware import MissingGPU
+    from fer_utils.training import fastai_fit
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for run in (*RECORD, FAST):
+        with pytest.raises(MissingGPU, match="device=cuda: the torch backend sees no GPU"):
+            fastai_fit.prepare(threads=1, device=recipe(run).device)
+
+
 def test_the_recipes_options_reach_the_training(study, trained, split):
     p, _, stages = trained
     images, _ = study.first_batch(p, split)
@@ -81,8 +94,8 @@ def test_accuracy_stands_beside_the_seconds_when_it_was_reached(study, trained, 
     said = study.predict(model, split.test)
     assert chosen["accuracy"] == pytest.approx((said.probabilities.argmax(1) == said.truth).mean())
     assert all(np.array_equal(array, before[name]) for name, array in study.arrays(model).items())
-    record = study.pace_record(stages, {"one look": table}, reading=100.0)
-    assert json.loads(json.dumps(record))["looks"]["one look"][1]["epoch"] == 2
+    record = study.pace_record(stages, {"one view": table}, reading=100.0)
+    assert json.loads(json.dumps(record))["views"]["one view"][1]["epoch"] == 2
     assert (record["starts"], record["compile_seconds"]) == (1, 0.0)
 
 

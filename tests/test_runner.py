@@ -163,9 +163,10 @@ def test_a_parameter_misspelt_for_papermill_fails_and_names_the_right_one(tmp_pa
 # --- however an execution ends -----------------------------------------------------------------------
 
 
-def test_missing_data_is_not_run_which_is_no_failure(tiny, stopped_by, capfd):
+@pytest.mark.parametrize("missing", ["MissingData", "MissingGPU"])
+def test_what_is_missing_here_is_not_run_which_is_no_failure(missing, tiny, stopped_by, capfd):
     tiny.write()
-    stopped_by(cell_error("MissingData", f"{MISSING} or {tiny.folder}/data/raw"))
+    stopped_by(cell_error(missing, f"{MISSING} or {tiny.folder}/data/raw"))
     assert main(["run", str(tiny.yaml)]) == 0
     content = tiny.results(tiny.target)
     assert (content["status"], content["reason"]) == ("not_run", f"{MISSING} or data/raw")

@@ -160,7 +160,7 @@ def train(
 
 
 def predict(model: nn.Module, faces: FaceSet, *, views: Tensor | None = None) -> Predictions:
-    """Return class probabilities for `faces`, from one look or as the mean of several views."""
+    """Return class probabilities for `faces`, from one view or as the mean of several views."""
     said = fastai_fit.predict_probabilities(model, faces.images, views=views)
     return Predictions(faces.sample_id, faces.labels, said, faces.class_names, group=faces.subject)
 
@@ -259,7 +259,7 @@ def pace_record(
         "compile_seconds": compile_seconds(stages),
         "starts": int(history["start"].iloc[-1]),
         "chosen_epoch": stages["unfrozen"].fit.best_epoch,
-        "looks": {
+        "views": {
             name: table.astype(object).where(table.notna(), None).to_dict("records")
             for name, table in pace.items()
         },
@@ -334,11 +334,11 @@ def beside_tables(params: FastaiTransfer, stages: Mapping[str, Stage]) -> pd.Dat
     """Return the printed accuracies and losses on validation beside those of the stages that were trained.
 
     Columns printed and measured. The printed ones are of a split and a network that the paper does not name.
-    Under label smoothing losses have another floor: then there is nothing to set beside the printed ones.
+    Under label smoothing and mixup losses have another floor: then there is nothing to set beside those.
     """
     printed = load_paper("srivastav2024").cell
     frozen, whole = stages.get("frozen"), stages.get("unfrozen")
-    smoothed = params.label_smoothing > 0
+    smoothed = params.label_smoothing > 0 or params.mixup > 0
     best = np.nan if whole is None else float(whole.fit.history["val_accuracy"].max())
     rows = {
         "Table 1: frozen, last epoch, error_rate": (

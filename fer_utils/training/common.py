@@ -14,7 +14,7 @@ import pandas as pd
 
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError, atomic_write, digest
-from fer_utils.hardware import processor_name, reset_peak_gpu_memory
+from fer_utils.hardware import MissingGPU, processor_name, reset_peak_gpu_memory
 
 VALIDATION_BATCH = 256
 """Images at once where nothing is learned: only memory and speed depend on it."""
@@ -268,11 +268,11 @@ def hardware(gpu_name: str | None, *, backend: str, device: Literal["auto", "cpu
 
     Raises
     ------
-    ConfigError
+    MissingGPU
         When "cuda" is asked for and the backend sees no GPU.
     """
     if device == "cuda" and gpu_name is None:
-        raise ConfigError(
+        raise MissingGPU(
             f"device=cuda: the {backend} backend sees no GPU here; use device=auto or device=cpu"
         )
     if gpu_name is not None:

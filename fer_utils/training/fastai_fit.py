@@ -78,7 +78,7 @@ def prepare(*, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto") ->
 
     Raises
     ------
-    ConfigError
+    MissingGPU
         When "cuda" is asked for and torch sees no GPU.
     """
     torch.set_num_threads(threads)

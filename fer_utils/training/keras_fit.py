@@ -42,7 +42,7 @@ def prepare(
 
     Raises
     ------
-    ConfigError
+    MissingGPU
         When "cuda" is asked for and the backend sees no GPU.
     """
     backend = keras.backend.backend()
