@@ -71,7 +71,9 @@ def aims_table(folder: Path) -> pd.DataFrame:
         (RECORD, one.what, one.aim, one.elsewhere, _measured(done.get(RECORD), one.other)) for one in AIMS
     ]
     file = Path(folder) / FAST / "time_to_accuracy.json"
-    pace = read_json(file) if FAST in done and file.is_file() else {}
+    pace = {}
+    if FAST in done and file.is_file():
+        pace = read_json(file) | {"device_name": done[FAST]["compute"]["device_name"]}
     for name, what in (("one view", "one view"), ("flip_views", "the picture and its mirror image")):
         rows.append((FAST, what, FAST_AIM, "", _in_time(pace, name)))
     return pd.DataFrame(rows, columns=_COLUMNS).set_index("recipe")
@@ -91,7 +93,10 @@ def _measured(result: dict | None, other: str) -> str:
 
 def _in_time(pace: dict, view: str) -> str:
     # Of the epoch that validation chose: the first that reaches a mark would be chosen on PrivateTest.
-    for epoch in pace.get("views", {}).get(view, ()):
-        if epoch["epoch"] == pace["chosen_epoch"]:
-            return f"{100 * epoch['accuracy']:.1f} % after {epoch['seconds']:.0f} s (epoch {epoch['epoch']})"
+    for row in pace.get("views", {}).get(view, ()):
+        if row["epoch"] == pace["chosen_epoch"]:
+            reached = f"{100 * row['accuracy']:.1f} % after {row['seconds']:.0f} s (epoch {row['epoch']})"
+            apart = f"compiling {pace['compile_seconds']:.0f} s more" if pace["compile_seconds"] else ""
+            starts = f"in {pace['starts']} starts" if pace["starts"] > 1 else ""
+            return ", ".join(part for part in (reached, apart, starts, pace["device_name"]) if part)
     return "not run"

@@ -14,6 +14,10 @@ _ASK_TORCH = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is
 _MIB = 1024**2
 
 
+VALIDATION_BATCH = 256
+"""Images at once where nothing is learned: only memory and speed depend on it, no training's key."""
+
+
 class MissingGPU(ConfigError):
     """`device: cuda` where there is none: the run is `not_run`, as where data or weights are missing."""
 

@@ -152,7 +152,7 @@ def export_keras(
     import keras
 
     card = _card(class_names, image_size, n_frames, description, half=half)
-    # A GPU rounds what it multiplies to 10 bits, which is not what the file is to be compared with.
+    # On the CPU, as the file will be used: a GPU sums in another order.
     with keras.device("cpu"):
         network = keras.models.clone_model(model)
         network.set_weights(model.get_weights())

@@ -161,11 +161,13 @@ def body_and_head(model) -> list[list]:
 
 @pytest.fixture
 def compiled_in_python(monkeypatch):
-    """Trace the network as `compiled` does, but leave out the compiler, which takes long."""
+    """Trace the network as `compiled` does, but leave out the compiler, which takes long; count graphs."""
     import torch
+    from torch._dynamo.testing import CompileCounter
 
-    traced = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: traced(self, backend="eager", **how))
+    counter, compiled = CompileCounter(), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda forward, **how: compiled(forward, backend=counter, **how))
+    return counter
 
 
 def augmentation(**changed):
@@ -325,6 +327,21 @@ def test_normalisation_is_learned_anew_under_the_mean_of_the_weights(fastai_fit,
     with torch.no_grad():
         entering = model[:4](torch.tensor(TRAIN.images[:, None]).float())
     np.testing.assert_allclose(stored, entering.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixed_precision", [False, True])
+@pytest.mark.parametrize("architecture", ["small_resnet", "vgg8"])
+def test_a_whole_network_is_compiled_once_for_every_size_of_batch(
+    fastai_fit, tmp_path, compiled_in_python, architecture, mixed_precision
+):
+    """With 32 images in batches of 12 the last one is smaller; validation has one batch."""
+    from fer_utils.models import transfer
+
+    model = transfer.build(architecture, n_classes=len(CLASSES), seed=0, image_size=SIZE, width=0.05)
+    fit(model, tmp_path, compiled=True, epochs=2, batch_size=12, mixed_precision=mixed_precision)
+    layers = [part for part in model.modules() if not list(part.children())]
+    assert compiled_in_python.frame_count == 3
+    assert compiled_in_python.op_count >= 3 * len(layers)
 
 
 @pytest.mark.parametrize("how", [{}, {"mixed_precision": True, "weight_averaging": 0.9, "batch_size": 12}])
@@ -645,6 +662,15 @@ def test_a_batch_too_large_for_the_gpu_names_the_parameter(fastai_fit, tmp_path)
         rates.find_rates(learn, steps=20)
     with pytest.raises(ConfigError, match=r"^batch_size=2: .*memory; try batch_size=1"):
         fastai_fit.predict_probabilities(model, VALIDATION.images, batch_size=2)
+
+
+def test_views_go_where_the_network_is(fastai_fit, batches):
+    class Views:
+        def to(self, device):
+            return batches.flip_views().to(device)
+
+    said = fastai_fit.predict_probabilities(network(), VALIDATION.images, views=Views())
+    assert said.shape == (len(VALIDATION), len(CLASSES))
 
 
 def test_no_room_where_nothing_is_learned_names_another_setting(fastai_fit, tmp_path):

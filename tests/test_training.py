@@ -416,8 +416,8 @@ def test_a_gpu_without_bfloat16_trains_in_float16_with_a_scaled_loss(keras_fit, 
     ("part", "message"),
     [
         ("fit", "batch_size=16: too much for the GPU's memory; try batch_size=8"),
-        ("evaluate", "common.VALIDATION_BATCH=256: too much .*; try .*VALIDATION_BATCH=128"),
-        ("predict_on_batch", "common.VALIDATION_BATCH=256: too much .*; try .*VALIDATION_BATCH=128"),
+        ("evaluate", "hardware.VALIDATION_BATCH=256: too much .*; try .*VALIDATION_BATCH=128"),
+        ("predict_on_batch", "hardware.VALIDATION_BATCH=256: too much .*; try .*VALIDATION_BATCH=128"),
     ],
 )
 def test_too_little_memory_on_the_gpu_names_the_size_to_try(keras_fit, tmp_path, part, message):

@@ -13,7 +13,7 @@ from fer_utils.files import ConfigError, project_path
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 DEFAULTS_CELL = "# Defaults"
 """How the first line of every notebook's own parameters cell begins."""

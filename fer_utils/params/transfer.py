@@ -54,7 +54,7 @@ class FastaiTransfer(Transfer):
     optimizer: Literal["adam", "rmsprop", "sgd", "nesterov"]
     momentum: Rate
     label_smoothing: Rate
-    mixup: float = Field(ge=0)
+    mixup: float = Field(ge=0, allow_inf_nan=False)
     weight_averaging: Rate
     rotation: float = Field(ge=0, le=180)
     crop: float = Field(ge=0, le=0.5)

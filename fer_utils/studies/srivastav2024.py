@@ -232,8 +232,8 @@ def time_to_accuracy(
     -------
     DataFrame, one row per kept epoch
         epoch; seconds since first touching the prepared file: reading, both stages with all validation and
-        checkpoints, but no figure, no rate finder (a timed recipe fixes its rate) and no compiling; accuracy,
-        low, high (95 %) and n.
+        checkpoints, but no figure, no building of the network, no rate finder (a timed recipe fixes its
+        rate) and no compiling, which is one step with each size of batch; accuracy, low, high (95 %), n.
     """
     fit, network = stages["unfrozen"].fit, deepcopy(model)
     elapsed = fit.history.set_index("epoch")["elapsed"] + reading

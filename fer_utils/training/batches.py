@@ -3,7 +3,7 @@
 No image goes through Python by itself: a batch is indexed, resampled and masked as one tensor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -221,8 +221,15 @@ class Batches:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._batches(self._bounds)
+
+    def of_each_size(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield one batch of every size that a pass has."""
+        return self._batches({end - start: (start, end) for start, end in self._bounds}.values())
+
+    def _batches(self, bounds: Iterable[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
         order, changes = self._order().repeat_interleave(self._repeats), self._changes()
-        for start, end in self._bounds:
+        for start, end in bounds:
             these = slice(start * self._repeats, end * self._repeats)
             chosen, drawn = order[these], {name: values[these] for name, values in changes.items()}
             yield self._changed(self.images[chosen].float(), drawn), self.labels[chosen]

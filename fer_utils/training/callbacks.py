@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     from fastai.learner import Recorder
 
 STATISTICS_IMAGES = 5000
-"""Training images from which batch normalisation learns its means and variances under mean weights."""
+"""Training images, repeats included, for batch normalisation's means and variances under mean weights."""
 
 
 class Reseed(Callback):

@@ -16,9 +16,6 @@ from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError, atomic_write, digest
 from fer_utils.hardware import MissingGPU, processor_name, reset_peak_gpu_memory
 
-VALIDATION_BATCH = 256
-"""Images at once where nothing is learned: only memory and speed depend on it."""
-
 _PARTS = ("model", "optimizer", "best", "answers")
 
 Arrays = dict[str, np.ndarray]

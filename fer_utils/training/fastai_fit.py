@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_utils import hardware
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
 from fer_utils.training import batches, callbacks, common, rates, torch_state
@@ -34,7 +35,7 @@ with warnings.catch_warnings():
     from fastai.learner import Learner, Recorder
     from fastai.optimizer import SGD, Adam, Optimizer, RMSProp, average_grad, l2_reg
 
-VALIDATION_SETTING = f"{common.__name__}.VALIDATION_BATCH"
+VALIDATION_SETTING = f"{hardware.__name__}.VALIDATION_BATCH"
 """What to make smaller where the GPU has no room for a batch that nothing is learned from."""
 
 
@@ -84,6 +85,7 @@ def prepare(*, threads: int, device: Literal["auto", "cpu", "cuda"] = "auto") ->
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # which keeps 10 bits of what is called float32
     gpu_name = torch.cuda.get_device_name(0) if device != "cpu" and torch.cuda.is_available() else None
     return common.hardware(gpu_name, backend="torch", device=device)
 
@@ -120,14 +122,16 @@ def learner(
     constants = {} if momentum is None else {"mom": momentum}
     on_device, loss = partial(Batches, device=device), partial(_loss, label_smoothing=label_smoothing)
     loss.y_int = True  # tells MixUp to mix the losses of two truths, not their numbers
-    loaders = DataLoaders(
-        on_device(train, batch_size=batch_size, seed=seed, augmentation=augmentation),
-        on_device(validation, batch_size=common.VALIDATION_BATCH),
-        device=torch.device(device),
-    )
+    with memory_errors(setting="batch_size", size=batch_size):
+        loaders = DataLoaders(
+            on_device(train, batch_size=batch_size, seed=seed, augmentation=augmentation),
+            on_device(validation, batch_size=hardware.VALIDATION_BATCH),
+            device=torch.device(device),
+        )
+        _place(model, device)
     learn = Learner(
         loaders,
-        _place(model, device),
+        model,
         loss_func=loss,
         splitter=groups,
         opt_func=partial(OPTIMIZERS[optimizer], decouple_wd=False, **constants),
@@ -295,11 +299,14 @@ def fit(
     path = common.checkpoint_path(checkpoint_dir, key)
     kept = _kept(path, epochs, keep_every)
     network = deepcopy(model)
+    if compiled:
+        torch.compiler.reset()  # it keeps a few graphs only, those of an earlier training included
+        network.forward = torch.compile(network.forward, dynamic=False)
     if mixed_precision:
         # Around the forward pass alone: left open, it would keep copies of weights that a step has changed.
+        # And around what is compiled: of a forward pass that is no method any more torch compiles fragments.
         network.forward = _autocast(device)(network.forward)
-    with memory_errors(setting="batch_size", size=batch_size):
-        learn = learner(network, train, validation, augmentation=augmentation, groups=groups, **settings)
+    learn = learner(network, train, validation, augmentation=augmentation, groups=groups, **settings)
     with _memory_errors(learn):
         if weight_averaging:
             learn.add_cb(Averaging(network, decay=weight_averaging))
@@ -307,7 +314,7 @@ def fit(
             learn.add_cb(MixUp(mixup))
         record = Record(path, torch_state.state(learn), epochs=epochs, log=log, every=checkpoint_every)
         if record.resumed_from < epochs:
-            seconds = _compile(learn) if compiled else 0.0
+            seconds = _warm_up(learn) if compiled else 0.0
             clock = Clock(begun, record.state.rows, compile_seconds=seconds)
             _train(learn, record, schedule, lowest_rate, clock=clock, kept=kept)
     if gone := [file for file in kept.values() if not file.is_file()]:
@@ -329,7 +336,7 @@ def predict_probabilities(
     model : nn.Module
     images : ndarray of uint8
     batch_size : int, optional
-        Images at once, `common.VALIDATION_BATCH` by default.
+        Images at once, `hardware.VALIDATION_BATCH` by default.
     views : Tensor of float32, shape (V, 2, 3), or None
         Of each image the mean of the probabilities over these views, such as `batches.ten_crop()`; images
         alone. None looks once, at the whole image.
@@ -340,7 +347,9 @@ def predict_probabilities(
         For a batch too large for the GPU, with the size to try.
     """
     device, was_training = next(model.parameters()).device, model.training
-    setting, size = "batch_size" if batch_size else VALIDATION_SETTING, batch_size or common.VALIDATION_BATCH
+    views = None if views is None else views.to(device)
+    setting = "batch_size" if batch_size else VALIDATION_SETTING
+    size = batch_size or hardware.VALIDATION_BATCH
     model.eval()
     parts = []
     with torch.inference_mode(), memory_errors(setting=setting, size=size):
@@ -386,18 +395,13 @@ def _train(
         raise progress.diverged
 
 
-def _compile(learn: Learner) -> float:
-    # Every size of batch has a graph of its own, and all are made here, where they can be timed.
+def _warm_up(learn: Learner) -> float:
+    # Every size of batch has a graph of its own, and all are compiled here, where it can be timed.
     begun, model = time.perf_counter(), learn.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    model.compile(dynamic=False)
     for loader, training in ((learn.dls.train, True), (learn.dls.valid, False)):
         model.train(training)
-        sizes: set[int] = set()
-        for images, labels in loader:
-            if len(images) in sizes:
-                continue
-            sizes.add(len(images))
+        for images, labels in loader.of_each_size():
             with torch.set_grad_enabled(training):
                 loss = learn.loss_func(model(images), labels)
             if training:

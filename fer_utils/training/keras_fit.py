@@ -11,14 +11,14 @@ from typing import Literal
 import keras
 import numpy as np
 
+from fer_utils import hardware
 from fer_utils.data import FaceSet
 from fer_utils.files import ConfigError
-from fer_utils.hardware import torch_gpu_name
 from fer_utils.training import common
 from fer_utils.training.common import Arrays, Fit, Measured, Record, State, TrainingDiverged
 
 _DEVICE = ExitStack()  # never closed: what `prepare` chose holds for the whole process
-_VALIDATION_SETTING = f"{common.__name__}.VALIDATION_BATCH"
+_VALIDATION_SETTING = f"{hardware.__name__}.VALIDATION_BATCH"
 
 
 def prepare(
@@ -53,7 +53,8 @@ def prepare(
         gpu_name = set_up[backend](threads, device)
     except RuntimeError as error:  # TensorFlow fixes both with its first tensor
         raise ConfigError(f"threads={threads}, device={device}: {error}; restart the kernel") from error
-    if backend == "tensorflow" and gpu_name is None and device != "cpu" and (unused := torch_gpu_name()):
+    overlooked = backend == "tensorflow" and gpu_name is None and device != "cpu"
+    if overlooked and (unused := hardware.torch_gpu_name()):
         note = f"device={device}: TensorFlow sees no GPU here, but PyTorch sees {unused}; "
         note += "start again with KERAS_BACKEND=torch in the environment to train on it"
         if device == "cuda":
@@ -168,7 +169,7 @@ def predict_probabilities(
     model : keras.Model
     images : ndarray of uint8
     batch_size : int, optional
-        Images at once, `common.VALIDATION_BATCH` by default.
+        Images at once, `hardware.VALIDATION_BATCH` by default.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def predict_probabilities(
         For batches too large for the GPU, with the size to try.
     """
     setting = "batch_size" if batch_size else _VALIDATION_SETTING
-    size = batch_size or common.VALIDATION_BATCH
+    size = batch_size or hardware.VALIDATION_BATCH
     batches = range(0, len(images), size)
     # predict_on_batch keeps one batch in memory, also when `images` is a memory-mapped file.
     with _memory_errors(setting, size):
@@ -200,7 +201,7 @@ def _train(model: keras.Model, train: FaceSet, *, epoch: int, batch_size: int, s
 
 
 def _validate(model: keras.Model, validation: FaceSet) -> Measured:
-    size, start = common.VALIDATION_BATCH, time.perf_counter()
+    size, start = hardware.VALIDATION_BATCH, time.perf_counter()
     with _memory_errors(_VALIDATION_SETTING, size):
         logs = model.evaluate(
             _batch(validation.images), validation.labels, batch_size=size, verbose=0, return_dict=True
@@ -321,6 +322,7 @@ def _prepare_tensorflow(threads: int, device: str) -> str | None:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # 10 bits of what is called float32
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.get_visible_devices("GPU")
@@ -334,6 +336,7 @@ def _prepare_torch(threads: int, device: str) -> str | None:
 
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False  # which keeps 10 bits of what is called float32
     use_gpu = device != "cpu" and torch.cuda.is_available()
     _DEVICE.enter_context(keras.device("cuda" if use_gpu else "cpu"))  # Keras chose one as it was imported
     return torch.cuda.get_device_name(0) if use_gpu else None
