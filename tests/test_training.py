@@ -448,7 +448,7 @@ def test_predicting_names_its_own_batch_size(keras_fit):
 
 def test_where_torch_alone_sees_a_gpu_the_way_to_it_is_named(keras_fit, monkeypatch):
     _without_gpu()
-    monkeypatch.setattr(keras_fit, "torch_gpu_name", lambda: "Tesla T4")
+    monkeypatch.setattr(keras_fit.hardware, "torch_gpu_name", lambda: "Tesla T4")
     lines: list[str] = []
     assert keras_fit.prepare(threads=2, log=lines.append)["device"] == "cpu"
     assert len(lines) == 1 and "PyTorch sees Tesla T4" in lines[0] and "KERAS_BACKEND=torch" in lines[0]
@@ -467,7 +467,7 @@ def _without_gpu() -> None:
 
 def test_a_gpu_that_is_not_there_is_a_configuration_error(keras_fit, monkeypatch):
     _without_gpu()
-    monkeypatch.setattr(keras_fit, "torch_gpu_name", lambda: None)
+    monkeypatch.setattr(keras_fit.hardware, "torch_gpu_name", lambda: None)
     with pytest.raises(ConfigError, match="device=cuda: the tensorflow backend sees no GPU"):
         keras_fit.prepare(threads=2, device="cuda")
 
