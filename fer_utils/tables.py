@@ -192,6 +192,8 @@ def _shown(cell: PublishedCell, result: dict, record: dict | None, *, key: str |
     if members := result.get("members", {}).get("metrics", {}).get(key):
         sd = with_interval({"value": members["sd"]}, percent=cell.unit == "percent")
         text += f", mean of {members['n']} seeds (sd {sd})"
+    if (leak := result.get("protocol", {}).get("leakage", "none")) != "none":
+        text += f"; leaks: {leak}"
     distinct = result.get("other_metrics", {}).get("without_duplicates", {}).get(key)
     if distinct is None or distinct["n"] == record["n"]:
         return text

@@ -454,6 +454,8 @@ def test_the_readme_lists_every_method_on_real_data_with_its_seeds():
 def test_the_readme_keeps_what_leaks_out_of_its_results_and_methods():
     leaky = study("10_baseline_cnn--leaky")
     leaky["protocol"] = leaky["protocol"] | {"leakage": "random images"}
+    shown = comparison_table([leaky], [KUMAR])["shown"]
+    assert shown.str.endswith("; leaks: random images").any(), "in the table of all runs it says so itself"
     assert "leaky" not in readme_methods([leaky]) and "leaky" not in readme_table([leaky], papers=[KUMAR])
 
 
