@@ -58,7 +58,7 @@ check-params: env ## validate the parameter files (all, or PROFILE's)
 refresh-outputs: env ## execute the stored notebooks and keep their outputs
 	@$(BIN)/python -m fer_utils.cli refresh-outputs
 
-readme: env ## renew README's results table from reports/reference
+readme: env ## renew README's tables from reports/reference and reports/paper
 	@$(BIN)/python -m fer_utils.cli readme
 
 bench: env ## print the figures of readers and generators, as ratios measured in one run

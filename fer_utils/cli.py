@@ -181,7 +181,7 @@ def _readme(options: argparse.Namespace) -> None:
     aims = readme_aims(aims_table(project_path("reports/paper")))
     text = replace_between_markers(text, "aims", aims)
     write_text(readme, text)
-    print("README.md: tables renewed from reports/reference")
+    print("README.md: tables renewed from reports/reference and reports/paper")
 
 
 def _networks(_: argparse.Namespace) -> None:

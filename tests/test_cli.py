@@ -103,12 +103,12 @@ def test_data_says_what_is_missing_and_what_to_put_where(project, capsys):
 
 def test_readme_renews_its_tables_and_nothing_else(project, capsys):
     readme = project.folder / "README.md"
-    names = ("results", "methods", "clips", "effects")
+    names = ("results", "methods", "clips", "effects", "aims")
     marked = "".join(f"<!-- {name}:start -->\nold\n<!-- {name}:end -->\n" for name in names)
     readme.write_text(f"before\n{marked}after\n", encoding="utf-8")
     assert main(["readme"]) == 0
     text = readme.read_text("utf-8")
-    assert "old" not in text and "| study |" in text and "| run |" in text
+    assert "old" not in text and "| study |" in text and "| run |" in text and "| recipe |" in text
     assert text.startswith("before\n") and text.endswith("after\n")
 
 

@@ -298,14 +298,7 @@ def fit(
     ]
     path = common.checkpoint_path(checkpoint_dir, key)
     kept = _kept(path, epochs, keep_every)
-    network = deepcopy(model)
-    if compiled:
-        torch.compiler.reset()  # it keeps a few graphs only, those of an earlier training included
-        network.forward = torch.compile(network.forward, dynamic=False)
-    if mixed_precision:
-        # Around the forward pass alone: left open, it would keep copies of weights that a step has changed.
-        # And around what is compiled: of a forward pass that is no method any more torch compiles fragments.
-        network.forward = _autocast(device)(network.forward)
+    network = _twin(model, device, compiled=compiled, mixed_precision=mixed_precision)
     learn = learner(network, train, validation, augmentation=augmentation, groups=groups, **settings)
     with _memory_errors(learn):
         if weight_averaging:
@@ -366,6 +359,18 @@ def predict_probabilities(
 
 
 _CODE = [__file__, *(part.__file__ for part in (batches, callbacks, rates, torch_state))]
+
+
+def _twin(model: nn.Module, device: str, *, compiled: bool, mixed_precision: bool) -> nn.Module:
+    network = deepcopy(model)
+    if compiled:
+        torch.compiler.reset()  # it keeps a few graphs only, those of an earlier training included
+        network.forward = torch.compile(network.forward, dynamic=False)
+    if mixed_precision:
+        # Around the forward pass alone: left open, it would keep copies of weights that a step has changed.
+        # And around what is compiled: of a forward pass that is no method any more torch compiles fragments.
+        network.forward = _autocast(device)(network.forward)
+    return network
 
 
 def _kept(checkpoint: Path, epochs: int, every: int) -> dict[int, Path]:
