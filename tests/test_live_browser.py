@@ -225,6 +225,13 @@ def start(panel, source: str) -> None:
     button(panel, "Start").click()
 
 
+def wait_until_it_can_start(panel) -> None:
+    """Wait until Start can be pressed; after a stop the kernel says so, which takes a moment."""
+    from playwright.sync_api import expect
+
+    expect(button(panel, "Start")).to_be_enabled()
+
+
 def wait_for_message(panel, text: str) -> None:
     panel.locator(".fer-messages li", has_text=text).wait_for()
 
@@ -304,7 +311,7 @@ def test_a_camera_that_is_lost_midway_is_told(panel, opened):
     wait_for_label(panel)
     opened.evaluate("window.streams.at(-1).getTracks()[0].dispatchEvent(new Event('ended'))")
     wait_for_message(panel, "The camera was disconnected")
-    assert button(panel, "Start").is_enabled()
+    wait_until_it_can_start(panel)
     assert opened.evaluate(OPEN_TRACKS) == 0
 
 
@@ -321,7 +328,7 @@ def test_a_camera_that_does_not_start_has_a_message(panel, opened, name, says):
     try:
         start(panel, "camera")
         wait_for_message(panel, says)
-        assert button(panel, "Start").is_enabled()
+        wait_until_it_can_start(panel)
     finally:
         opened.evaluate("() => { window.failing = null; }")
 
@@ -391,7 +398,7 @@ def test_a_denied_camera_has_its_message(launch, lab):
     panel = page.locator(".fer-panel")
     start(panel, "camera")
     wait_for_message(panel, "The browser may not use the camera")
-    assert button(panel, "Start").is_enabled()
+    wait_until_it_can_start(panel)
     page.close()
 
 
@@ -490,7 +497,7 @@ def test_the_page_works_by_keyboard_and_has_a_name_for_everything(visited):
     wait_for_label(panel)
     button(panel, "Stop").focus()
     page.keyboard.press("Space")
-    assert button(panel, "Start").is_enabled()
+    wait_until_it_can_start(panel)
     unnamed = "(all) => all.filter((one) => !one.labels?.length && !one.textContent).length"
     assert panel.locator("button, input, select").evaluate_all(unnamed) == 0
 
