@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_utils.files import read_json
-from fer_utils.tables import load_methods, over_seeds
+from fer_utils.tables import load_methods, with_spread
 
 RECORD, FAST = "40_fastai_transfer--record", "40_fastai_transfer--fast"
 FAST_AIM = "70.2 % within 60 s"
@@ -87,7 +87,7 @@ def _measured(result: dict | None, other: str) -> str:
     if result is None:
         return "not run"
     seeds = len(result.get("members", {}).get("runs", [RECORD]))
-    text = over_seeds(result, "accuracy", of=other, percent=True)
+    text = with_spread(result, "accuracy", of=other, percent=True)
     return f"{text}; {seeds} seed{'s' if seeds > 1 else ''}" if text else "not measured"
 
 

@@ -16,6 +16,8 @@ _MIB = 1024**2
 
 VALIDATION_BATCH = 256
 """Images at once where nothing is learned: only memory and speed depend on it, no training's key."""
+VALIDATION_SETTING = f"{__name__}.VALIDATION_BATCH"
+"""What to make smaller where a GPU has no room for such a batch."""
 
 
 class MissingGPU(ConfigError):

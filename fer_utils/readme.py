@@ -6,7 +6,7 @@ import pandas as pd
 
 from fer_utils.effects import Effect, effects_table
 from fer_utils.papers import PAPERS, Paper, load_paper
-from fer_utils.tables import comparison_table, duration, over_seeds, with_interval
+from fer_utils.tables import comparison_table, duration, with_interval, with_spread
 
 
 def readme_table(results: Sequence[dict], *, papers: Iterable[Paper] | None = None) -> str:
@@ -39,10 +39,10 @@ def readme_methods(results: Sequence[dict]) -> str:
             continue
         metrics, members = result["metrics"], result.get("members", {})
         cells = (
-            f"`{result['run']}`", over_seeds(result, "accuracy"),
-            over_seeds(result, "accuracy", of="without_duplicates"),
-            over_seeds(result, "accuracy", of="ten_crop"),
-            over_seeds(result, "macro_f1"),
+            f"`{result['run']}`", with_spread(result, "accuracy"),
+            with_spread(result, "accuracy", of="without_duplicates"),
+            with_spread(result, "accuracy", of="ten_crop"),
+            with_spread(result, "macro_f1"),
             str(len(members.get("runs", [result["run"]]))), f"{metrics['accuracy']['n']:,}",
             duration(result["compute"]["seconds"]),
         )  # fmt: skip

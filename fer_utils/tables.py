@@ -208,7 +208,7 @@ def with_interval(record: dict, *, percent: bool = False) -> str:
     return number(record["value"]) + (" %" if percent else "") + interval
 
 
-def over_seeds(result: dict, metric: str, *, of: str = "", percent: bool = False) -> str:
+def with_spread(result: dict, metric: str, *, of: str = "", percent: bool = False) -> str:
     """Return a metric as `with_interval`, of several seeds with their sd; "" where the run has none such.
 
     `of` is a name in `other_metrics`; "" takes the reported metrics.

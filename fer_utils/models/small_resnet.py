@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer_utils.models.layers import Scale, he
+from fer_utils.models.layers import Scale, channels, he
 
 STEM = 32
 WIDTHS = (64, 128, 256, 384)
@@ -60,7 +60,7 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0
         logits, shape (N, `n_classes`). The map is halved four times: 48 pixels end in 3x3. On the CPU, in
         training mode.
     """
-    stem, *widths = (_channels(channels, width) for channels in (STEM, *WIDTHS))
+    stem, *widths = (channels(count, width=width) for count in (STEM, *WIDTHS))
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         body: OrderedDict[str, nn.Module] = OrderedDict(
@@ -78,10 +78,6 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0
         )
         parts = OrderedDict(pictures=Scale(), body=nn.Sequential(body), head=nn.Sequential(head))
         return nn.Sequential(parts)
-
-
-def _channels(channels: int, width: float) -> int:
-    return max(8, 8 * round(channels * width / 8))
 
 
 def _convolution(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from fer_utils.models.layers import Scale, he
+from fer_utils.models.layers import Scale, channels, he
 
 CHANNELS = (64, 128, 256, 512)
 """Of the stages; each ends in a map half as large."""
@@ -42,15 +42,15 @@ def build(
         `pictures`, `body` and `head`. Gray images of 0 to 255, uint8 or float, shape (N, 1, S, S), to logits,
         shape (N, `n_classes`). On the CPU, in training mode.
     """
-    *channels, dense = (max(8, 8 * round(count * width / 8)) for count in (*CHANNELS, DENSE))
-    side = image_size // 2 ** len(channels)
+    *widths, dense = (channels(count, width=width) for count in (*CHANNELS, DENSE))
+    side = image_size // 2 ** len(widths)
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
-        pairs = zip((1, *channels[:-1]), channels, strict=True)
+        pairs = zip((1, *widths[:-1]), widths, strict=True)
         body = OrderedDict((f"stage{i}", _stage(*pair)) for i, pair in enumerate(pairs, start=1))
         head = OrderedDict(
             flatten=nn.Flatten(),
-            dense1=he(nn.Linear(channels[-1] * side**2, dense)),
+            dense1=he(nn.Linear(widths[-1] * side**2, dense)),
             relu1=nn.ReLU(),
             dropout1=nn.Dropout(dropout),
             dense2=he(nn.Linear(dense, dense)),
@@ -64,8 +64,8 @@ def build(
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, channels in ((1, inputs), (2, outputs)):
-        layers[f"conv{number}"] = he(nn.Conv2d(channels, outputs, 3, padding=1, bias=False))
+    for number, before in ((1, inputs), (2, outputs)):
+        layers[f"conv{number}"] = he(nn.Conv2d(before, outputs, 3, padding=1, bias=False))
         layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
         layers[f"relu{number}"] = nn.ReLU()
     layers["pool"] = nn.MaxPool2d(2)

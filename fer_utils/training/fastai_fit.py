@@ -35,9 +35,6 @@ with warnings.catch_warnings():
     from fastai.learner import Learner, Recorder
     from fastai.optimizer import SGD, Adam, Optimizer, RMSProp, average_grad, l2_reg
 
-VALIDATION_SETTING = f"{hardware.__name__}.VALIDATION_BATCH"
-"""What to make smaller where the GPU has no room for a batch that nothing is learned from."""
-
 
 def _nesterov(
     params: list[list[nn.Parameter]],
@@ -341,7 +338,7 @@ def predict_probabilities(
     """
     device, was_training = next(model.parameters()).device, model.training
     views = None if views is None else views.to(device)
-    setting = "batch_size" if batch_size else VALIDATION_SETTING
+    setting = "batch_size" if batch_size else hardware.VALIDATION_SETTING
     size = batch_size or hardware.VALIDATION_BATCH
     model.eval()
     parts = []
@@ -444,7 +441,7 @@ def _memory_errors(learn: Learner) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         validating = learn.model is not None and not learn.model.training
-        setting = VALIDATION_SETTING if validating else "batch_size"
+        setting = hardware.VALIDATION_SETTING if validating else "batch_size"
         size = (learn.dls.valid if validating else learn.dls.train).batch_size
         with memory_errors(setting=setting, size=size):
             raise

@@ -18,7 +18,6 @@ from fer_utils.training import common
 from fer_utils.training.common import Arrays, Fit, Measured, Record, State, TrainingDiverged
 
 _DEVICE = ExitStack()  # never closed: what `prepare` chose holds for the whole process
-_VALIDATION_SETTING = f"{hardware.__name__}.VALIDATION_BATCH"
 
 
 def prepare(
@@ -176,7 +175,7 @@ def predict_probabilities(
     ConfigError
         For batches too large for the GPU, with the size to try.
     """
-    setting = "batch_size" if batch_size else _VALIDATION_SETTING
+    setting = "batch_size" if batch_size else hardware.VALIDATION_SETTING
     size = batch_size or hardware.VALIDATION_BATCH
     batches = range(0, len(images), size)
     # predict_on_batch keeps one batch in memory, also when `images` is a memory-mapped file.
@@ -202,7 +201,7 @@ def _train(model: keras.Model, train: FaceSet, *, epoch: int, batch_size: int, s
 
 def _validate(model: keras.Model, validation: FaceSet) -> Measured:
     size, start = hardware.VALIDATION_BATCH, time.perf_counter()
-    with _memory_errors(_VALIDATION_SETTING, size):
+    with _memory_errors(hardware.VALIDATION_SETTING, size):
         logs = model.evaluate(
             _batch(validation.images), validation.labels, batch_size=size, verbose=0, return_dict=True
         )
