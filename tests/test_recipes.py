@@ -115,8 +115,9 @@ def test_maps_are_placed_where_the_window_is(study, trained, split):
     found = study.activation_maps(p, model, explain.grad_cam, layer=layer)(images, labels)
     assert found.maps.shape == images.shape
     inner = explain.grad_cam(model, images[:, 4:44, 4:44], layer=layer, classes=labels)
-    np.testing.assert_array_equal(found.maps[:, 4:44, 4:44], inner.maps)
-    assert found.maps.sum() == inner.maps.sum()
+    np.testing.assert_allclose(found.maps[:, 4:44, 4:44], inner.maps, atol=1e-5)
+    outside = np.pad(np.zeros((3, 40, 40), bool), ((0, 0), (4, 4), (4, 4)), constant_values=True)
+    assert not found.maps[outside].any()
 
 
 @pytest.mark.parametrize(
