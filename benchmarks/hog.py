@@ -15,9 +15,9 @@ import torch
 from joblib import Parallel, delayed
 from skimage.feature import hog as skimage_hog
 
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import hog_features
+from fer_utils.synthetic import synthetic_faces
 
 ROUNDS = 5
 NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")

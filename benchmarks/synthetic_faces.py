@@ -5,7 +5,7 @@ import time
 
 import cv2
 
-from fer_utils.data.synthetic import synthetic_faces
+from fer_utils.synthetic import synthetic_faces
 
 SUBJECTS = 20
 

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from fer_utils.data import FaceSet
-from fer_utils.data.synthetic import random_face, synthetic_faces
 from fer_utils.models.baseline import build
+from fer_utils.synthetic import random_face, synthetic_faces
 from fer_utils.training.keras_fit import compile_classifier, fit, predict_probabilities, prepare
 
 DETECTOR_SIZE = 256

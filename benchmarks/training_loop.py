@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from fer_utils.data import FaceSet
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.features.hog import HOG
 from fer_utils.models import kishor2022, small_resnet
 from fer_utils.models.layers import Scale
+from fer_utils.synthetic import synthetic_faces
 from fer_utils.training import fastai_fit
 from fer_utils.training.batches import Augmentation, Batches
 

@@ -101,7 +101,7 @@ def _data(options: argparse.Namespace) -> int:
         print(f"  from    {source.obtained_from}\n  terms   {source.terms}")
     for name in catalogue.unknown_entries(options.path):
         print(f"{options.path}/{name}: not known; pictures of your own in <class>/ folders: dataset=folder")
-    print("synthetic: always there (drawn by fer_utils.data.synthetic; MIT, as this repository)")
+    print("synthetic: always there (drawn by fer_utils.synthetic; MIT, as this repository)")
     return int(unusable > 0)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from IPython.display import display
 
 from fer_utils.data.faceset import SPLITS, FaceSet
-from fer_utils.data.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, Showing
 from fer_utils.plots.data import face_sheet
 from fer_utils.plots.notebook import in_jupyterlab, png
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, Showing
 
 PAGE = 40
 """Faces on a page of the browser."""

@@ -67,6 +67,12 @@ class Run:
         """Where the run's pictures go."""
         return self.folder / "figures"
 
+    def show(self, figure: Any, *, alt: str, name: str) -> None:
+        """Show a matplotlib figure with its alt text and keep it as `figures/<name>.png`."""
+        from fer_utils import plots
+
+        plots.show(figure, alt=alt, name=name, folder=self.figures)
+
     def finish(self, *, paper: str | None = None, **blocks: Any) -> Path:
         """Write `results.json` with the given blocks, validated against the schema.
 

@@ -13,8 +13,8 @@ from checkout import copy_project, environment
 
 from fer_utils.data import load_faces
 from fer_utils.data.store import prepared
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import read_json, write_json
+from fer_utils.synthetic import synthetic_faces
 
 PIXELS = " ".join(["7"] * 2304)
 RUN = "00_data_prep--copy"

@@ -24,8 +24,8 @@ from fer_utils.data.clips.clipset import NO_APEX
 from fer_utils.data.clips.samm import SAMM8, read_samm
 from fer_utils.data.clips.smic import HS_CLIPS, HS_SUBJECTS, SMIC3, read_smic
 from fer_utils.data.clips.table import read_clip_table
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import ConfigError
+from fer_utils.synthetic import synthetic_faces
 
 
 def levels(clips, clip_id):

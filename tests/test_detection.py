@@ -6,11 +6,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_utils.data.synthetic import Identity, render_face
-from fer_utils.data.synthetic.paint import REACH
-from fer_utils.data.synthetic.shapes import EYE_Y
 from fer_utils.detection import Box, Haar, YuNet, detector, reduced
 from fer_utils.files import ConfigError
+from fer_utils.synthetic import Identity, render_face
+from fer_utils.synthetic.paint import REACH
+from fer_utils.synthetic.shapes import EYE_Y
 
 PERSON = Identity()
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fer_utils import explore
 from fer_utils.data import FaceSet
-from fer_utils.data.synthetic import ACTION_UNITS, PROTOTYPES
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES
 
 NAMES = ("angry", "happy", "sad")
 N = 100

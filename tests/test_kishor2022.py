@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.features.hog import HOG
 from fer_utils.files import ConfigError
+from fer_utils.synthetic import synthetic_faces
 
 SETTINGS = HOG(cells_per_block=2)
 NETWORKS = list(itertools.product(("raw", "hybrid"), ("shallow", "deep")))

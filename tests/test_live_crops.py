@@ -14,12 +14,12 @@ from PIL import Image
 from fer_utils.data import load_faces
 from fer_utils.data.clips.reading import Clip, face_box, to_clipset
 from fer_utils.data.decoding import PictureDecoder
-from fer_utils.data.synthetic import random_face
-from fer_utils.data.synthetic.clips import synthetic_clip
 from fer_utils.detection import Box, Haar
 from fer_utils.files import ConfigError
 from fer_utils.live.crops import CLIPS, STILLS, Framing, face_image, square
 from fer_utils.live.light import BRIGHT, brightened
+from fer_utils.synthetic import random_face
+from fer_utils.synthetic.clips import synthetic_clip
 
 BARE = Framing(1.0, 0.0, "lanczos")
 BARE_AREA = Framing(1.0, 0.0, "area")

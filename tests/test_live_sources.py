@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from raw_copies import encoded
 
-from fer_utils.data.synthetic.motion import Performance
 from fer_utils.files import ConfigError
 from fer_utils.live import sources
 from fer_utils.live.seen import Frame, Problem
 from fer_utils.live.sources import decoded, synthetic
+from fer_utils.synthetic.motion import Performance
 
 SMOOTH = np.dstack([np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))] * 3)
 SMOOTH[:, :, 2] = 255 - SMOOTH[:, :, 2]

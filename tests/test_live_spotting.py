@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_utils.data.clips.reading import resample
-from fer_utils.data.synthetic.motion import Performance, Sway
-from fer_utils.data.synthetic.video import synthetic_video
 from fer_utils.detection import Box, Haar
 from fer_utils.live.crops import CLIPS, STILLS, Framing, face_image
 from fer_utils.live.event_scores import match_events
 from fer_utils.live.spotting import GAP, KEPT, Spotted, Spotter, kind_of, too_slow, window
+from fer_utils.synthetic.motion import Performance, Sway
+from fer_utils.synthetic.video import synthetic_video
 
 RATE = 60.0
 GRAY = np.full((32, 32), 90, np.uint8)

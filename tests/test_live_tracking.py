@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_utils.data.synthetic import Identity, render_face
 from fer_utils.detection import Box, Haar
 from fer_utils.live.tracking import Tracker
+from fer_utils.synthetic import Identity, render_face
 
 RATE = 25.0
 HEAD, OTHER = (render_face(Identity.sample(seed), {}, size=240) for seed in (3, 8))

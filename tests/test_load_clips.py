@@ -30,8 +30,8 @@ from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.clips.samm import read_samm
 from fer_utils.data.clips.smic import SMIC3, read_smic
 from fer_utils.data.clips.table import read_clip_table
-from fer_utils.data.synthetic import clips as generator
 from fer_utils.files import ConfigError
+from fer_utils.synthetic import clips as generator
 
 REAL = [name for name in CLIP_DATASETS if name != "synthetic"]
 DRAWN = {

@@ -547,9 +547,9 @@ def test_a_file_is_used_without_any_framework(written):
 def test_the_kept_3d_network_is_trained_on_everybody_as_a_fold_is(
     fastai_fit, tmp_path, monkeypatch, rule, choice
 ):
-    from fer_utils.data.synthetic.clips import synthetic_clips
     from fer_utils.params import Cnn3dSmic, notebook_defaults
     from fer_utils.studies import dubey2020 as study
+    from fer_utils.synthetic.clips import synthetic_clips
 
     drawn = synthetic_clips(n_subjects=3, clips_per_subject=5, size=16, seed=0)
     changes = {"epochs": 1, "epoch_choice": rule, "inner_share": 0.4, "checkpoint_dir": str(tmp_path)}

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet, quality
-from fer_utils.data.synthetic import random_face
 from fer_utils.labels import FER7
+from fer_utils.synthetic import random_face
 
 SIDE = 48
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import ConfigError
 from fer_utils.splits import official_split
+from fer_utils.synthetic import synthetic_faces
 
 
 @pytest.fixture(scope="module")

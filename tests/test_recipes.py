@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fer_utils.comparison import merge_seeds
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.evaluation import evaluate
 from fer_utils.files import ConfigError, project_path
 from fer_utils.params import FastaiTransfer, notebook_defaults, read_yaml
 from fer_utils.predictions import Predictions
 from fer_utils.splits import Split, official_split
+from fer_utils.synthetic import synthetic_faces
 
 RECORD = [f"40_fastai_transfer--record{seed}" for seed in ("", "-seed1", "-seed2", "-seed3", "-seed4")]
 FAST = "40_fastai_transfer--fast"

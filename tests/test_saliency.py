@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from fer_utils import saliency
-from fer_utils.data.synthetic import (
+from fer_utils.files import ConfigError
+from fer_utils.synthetic import (
     Identity,
     action_unit_mask,
     synthetic_changes,
     synthetic_faces,
     synthetic_masks,
 )
-from fer_utils.files import ConfigError
 
 SIDE = 16
 
@@ -470,7 +470,7 @@ def faces():
 
 
 def test_masks_are_the_union_of_what_each_picture_was_drawn_from(faces):
-    from fer_utils.data.synthetic import synthetic_sample
+    from fer_utils.synthetic import synthetic_sample
 
     masks = synthetic_masks(faces, seed=5)
     assert (masks.shape, masks.dtype) == (faces.images.shape, bool)
@@ -506,7 +506,7 @@ def test_pictures_differ_from_neutral_only_where_their_units_can_act(faces):
 
 
 def test_a_face_without_action_units_does_not_change(faces):
-    from fer_utils.data.synthetic import synthetic_sample
+    from fer_utils.synthetic import synthetic_sample
 
     units = [
         synthetic_sample(one, faces.class_names[label], seed=5).action_units

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.data.synthetic.clips import synthetic_clips
 from fer_utils.params import Cnn3dSmic, notebook_defaults
+from fer_utils.synthetic.clips import synthetic_clips
 
 SMALL = {
     "epochs": 2,

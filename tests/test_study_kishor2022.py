@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from fer_utils.data.synthetic import synthetic_faces
-from fer_utils.data.synthetic.clips import synthetic_clips
 from fer_utils.experiments import sweep, vary
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
 from fer_utils.splits import Split, official_split, split_frames
+from fer_utils.synthetic import synthetic_faces
+from fer_utils.synthetic.clips import synthetic_clips
 
 
 @pytest.fixture(scope="module")

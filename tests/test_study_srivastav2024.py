@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fer_utils.data import MissingData
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import ConfigError, sha256_of
 from fer_utils.params import FastaiTransfer, notebook_defaults
 from fer_utils.splits import Split, official_split
+from fer_utils.synthetic import synthetic_faces
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data.synthetic import (
+from fer_utils.files import PROJECT
+from fer_utils.labels import FER7
+from fer_utils.synthetic import (
     ACTION_UNITS,
     HAIR_STYLES,
     PROTOTYPES,
@@ -22,8 +24,6 @@ from fer_utils.data.synthetic import (
     synthetic_faces,
     synthetic_sample,
 )
-from fer_utils.files import PROJECT
-from fer_utils.labels import FER7
 
 SMALL = {"n_subjects": 6, "images_per_subject": 14}
 

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data.synthetic.clips import (
+from fer_utils.labels import SMIC3
+from fer_utils.synthetic.clips import (
     EXPRESSIONS,
     Movement,
     synthetic_clip,
     synthetic_clips,
 )
-from fer_utils.data.synthetic.motion import MICRO_PEAK, MICRO_SECONDS
-from fer_utils.data.synthetic.video import synthetic_video
-from fer_utils.labels import SMIC3
+from fer_utils.synthetic.motion import MICRO_PEAK, MICRO_SECONDS
+from fer_utils.synthetic.video import synthetic_video
 
 SMALL = {"n_subjects": 4, "size": 32, "frame_rate": 25.0}
 TINY = {"size": 16, "n_frames": 2, "frame_rate": 10.0}

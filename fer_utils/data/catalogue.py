@@ -15,9 +15,9 @@ from fer_utils.data.fer2013_csv import SIZE
 from fer_utils.data.places import FACE_DATA, face_sources, find_faces, is_face_entry
 from fer_utils.data.scaling import check_image_size, scaled
 from fer_utils.data.store import prepared
-from fer_utils.data.synthetic import synthetic_faces
 from fer_utils.files import ConfigError, project_path, sha256_of
 from fer_utils.labels import FER7
+from fer_utils.synthetic import synthetic_faces
 
 __all__ = [
     "CLIP_DATASETS",

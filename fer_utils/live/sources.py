@@ -27,14 +27,14 @@ from fer_utils.data.bad_rows import printable
 from fer_utils.data.clips.frames import natural_order
 from fer_utils.data.decoding import FORMATS, check_size, to_gray
 from fer_utils.data.pictures import IMAGE_SUFFIXES
-from fer_utils.data.synthetic.identity import SMALLEST_SIZE, Scene
-from fer_utils.data.synthetic.motion import EXPRESSIONS, Movement
-from fer_utils.data.synthetic.paint import REACH
-from fer_utils.data.synthetic.video import SyntheticVideo, synthetic_video
 from fer_utils.detection import Box
 from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
 from fer_utils.live.seen import Frame, Problem
+from fer_utils.synthetic.identity import SMALLEST_SIZE, Scene
+from fer_utils.synthetic.motion import EXPRESSIONS, Movement
+from fer_utils.synthetic.paint import REACH
+from fer_utils.synthetic.video import SyntheticVideo, synthetic_video
 
 MOST_BYTES = 20_000_000
 """Of a picture file."""

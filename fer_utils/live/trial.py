@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.data.synthetic.motion import Movement
 from fer_utils.labels import SMIC3
 from fer_utils.live import sources
 from fer_utils.live.event_scores import match_events
@@ -18,6 +17,7 @@ from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.seen import Event, Frame, Problem, Seen
 from fer_utils.live.spotting import kind_of
 from fer_utils.statistics import wilson_interval
+from fer_utils.synthetic.motion import Movement
 
 
 @dataclass

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from fer_utils.data.synthetic import (
+from fer_utils.plots.style import COLORS, face, heading, panels, styled
+from fer_utils.synthetic import (
     ACTION_UNITS,
     PROTOTYPES,
     Identity,
     action_unit_mask,
     render_face,
 )
-from fer_utils.plots.style import COLORS, face, heading, panels, styled
 
 
 @styled

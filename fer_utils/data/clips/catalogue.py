@@ -16,9 +16,9 @@ from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.clips.places import CLIP_DATA, check_name, find_clips
 from fer_utils.data.clips.reading import Sampling
 from fer_utils.data.store import kept, prepared
-from fer_utils.data.synthetic import clips as generator
 from fer_utils.files import ConfigError, digest, project_path, sha256_of
 from fer_utils.labels import SMIC3, SMIC3_OF
+from fer_utils.synthetic import clips as generator
 
 ClipLabels = Literal["own", "smic3"]
 """`own`: the data set's classes. `smic3`: merged into SMIC's three, see `fer_utils.labels.SMIC3_OF`."""

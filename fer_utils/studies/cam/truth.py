@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.data.synthetic import PROTOTYPES, synthetic_changes
 from fer_utils.saliency import GradCAM, energy_inside, mean_intervals, pointing_game, random_maps
 from fer_utils.studies.cam.choice import of_another_class, people
+from fer_utils.synthetic import PROTOTYPES, synthetic_changes
 
 CHANGED = 10
 """Gray levels by which a pixel must differ from the same person's neutral face to count as expression."""

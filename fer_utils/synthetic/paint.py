@@ -6,8 +6,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from fer_utils.data.synthetic.identity import Identity, Scene
-from fer_utils.data.synthetic.shapes import EYE_Y, SIDES, Shapes, points
+from fer_utils.synthetic.identity import Identity, Scene
+from fer_utils.synthetic.shapes import EYE_Y, SIDES, Shapes, points
 
 REACH = 1.3
 """A canvas shows face units from -REACH to REACH."""

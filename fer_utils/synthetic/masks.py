@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.synthetic.faces import Showing, synthetic_sample
+from fer_utils.synthetic.faces import Showing, synthetic_sample
 
 _LEVELS = 2
 """Gray levels by which a picture drawn on another kind of processor may differ."""

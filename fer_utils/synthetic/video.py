@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fer_utils.data.synthetic.identity import Identity, check_size
-from fer_utils.data.synthetic.motion import (
+from fer_utils.labels import SMIC3
+from fer_utils.synthetic.identity import Identity, check_size
+from fer_utils.synthetic.motion import (
     MICRO_PEAK,
     MICRO_SECONDS,
     Movement,
@@ -18,7 +19,6 @@ from fer_utils.data.synthetic.motion import (
     draw_setting,
     draw_usual_face,
 )
-from fer_utils.labels import SMIC3
 
 MACRO_SECONDS = (0.7, 2.0)
 MACRO_PEAK = (0.5, 1.0)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fer_utils.data.synthetic.identity import Identity
+from fer_utils.synthetic.identity import Identity
 
 EYE_Y = -0.08
 SIDES = ((0, -1.0), (1, 1.0))  # index into left/right intensities, sign of x

@@ -1,6 +1,6 @@
 """Drawn faces and clips with known action units: the data that the study can always run on."""
 
-from fer_utils.data.synthetic.faces import (
+from fer_utils.synthetic.faces import (
     PROTOTYPES,
     Showing,
     expression_units,
@@ -8,9 +8,9 @@ from fer_utils.data.synthetic.faces import (
     synthetic_faces,
     synthetic_sample,
 )
-from fer_utils.data.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene
-from fer_utils.data.synthetic.masks import synthetic_changes, synthetic_masks
-from fer_utils.data.synthetic.render import action_unit_mask, render_face
+from fer_utils.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene
+from fer_utils.synthetic.masks import synthetic_changes, synthetic_masks
+from fer_utils.synthetic.render import action_unit_mask, render_face
 
 __all__ = [
     "ACTION_UNITS",

@@ -12,8 +12,9 @@ import numpy as np
 
 from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.clips.reading import resample
-from fer_utils.data.synthetic.identity import Identity, check_size
-from fer_utils.data.synthetic.motion import (
+from fer_utils.labels import SMIC3
+from fer_utils.synthetic.identity import Identity, check_size
+from fer_utils.synthetic.motion import (
     EXPRESSIONS,
     MICRO_PEAK,
     MICRO_SECONDS,
@@ -27,7 +28,6 @@ from fer_utils.data.synthetic.motion import (
     draw_setting,
     draw_usual_face,
 )
-from fer_utils.labels import SMIC3
 
 __all__ = ["EXPRESSIONS", "Movement", "Performance", "synthetic_clip", "synthetic_clips"]
 

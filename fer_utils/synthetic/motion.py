@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fer_utils.data.synthetic.faces import PROTOTYPES, expression_units
-from fer_utils.data.synthetic.identity import Identity, Scene, Seed
-from fer_utils.data.synthetic.render import action_unit_mask, render_face
+from fer_utils.synthetic.faces import PROTOTYPES, expression_units
+from fer_utils.synthetic.identity import Identity, Scene, Seed
+from fer_utils.synthetic.render import action_unit_mask, render_face
 
 EXPRESSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import numpy as np
 
 from fer_utils.data.faceset import FaceSet
-from fer_utils.data.synthetic.identity import ACTION_UNITS, Identity, Scene, Seed, check_size
-from fer_utils.data.synthetic.render import action_unit_mask, render_face
 from fer_utils.labels import FER7
+from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene, Seed, check_size
+from fer_utils.synthetic.render import action_unit_mask, render_face
 
 PROTOTYPES: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {

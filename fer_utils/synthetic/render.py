@@ -7,9 +7,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from fer_utils.data.synthetic.identity import Identity, Scene, check_action_units, check_size
-from fer_utils.data.synthetic.paint import REACH, Canvas, draw_glasses, paint, soften
-from fer_utils.data.synthetic.shapes import Shapes, action_unit_region
+from fer_utils.synthetic.identity import Identity, Scene, check_action_units, check_size
+from fer_utils.synthetic.paint import REACH, Canvas, draw_glasses, paint, soften
+from fer_utils.synthetic.shapes import Shapes, action_unit_region
 
 
 def render_face(
