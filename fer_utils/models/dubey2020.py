@@ -45,12 +45,14 @@ class Scale(nn.Module):
         self.view = view
 
     def forward(self, clips: Tensor) -> Tensor:
+        """Return scaled clips of shape (N, 1, T, H, W)."""
         if self.view == "pixels":
             return clips / 127.5 - 1
         clips = clips.float()
         return (clips - clips[:, :, :1]) / CHANGE_UNIT
 
     def extra_repr(self) -> str:
+        """Return the view, for the repr of the network."""
         return self.view
 
 
@@ -110,14 +112,15 @@ class FlowNet(nn.Sequential):
 
 
 class ScaleFlow(nn.Module):
-    """Scale flow images to -1-1, where 0 is no movement; shape (N, 1, 3, H, W) to (N, 3, H, W)."""
+    """Scale flow images to -1-1, where 0 is no movement."""
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return images of shape (N, 3, H, W) for images of shape (N, 1, 3, H, W) or (N, 3, H, W)."""
         return (images.flatten(0, -4).float() - STILL) / 127
 
 
 def build(params: Cnn3dSmic, clips: ClipSet, *, method: str = "cnn3d") -> nn.Sequential:
-    """Build the network of a method for the clips and classes of `clips`: `FlowNet` for "flow", else the 3D-CNN.
+    """Build the network for the clips and classes of `clips`: `FlowNet` for "flow", else the 3D-CNN.
 
     The same seed gives the same weights, whatever was built before.
 
@@ -132,10 +135,8 @@ def build(params: Cnn3dSmic, clips: ClipSet, *, method: str = "cnn3d") -> nn.Seq
         raise ConfigError(f"image_size must be at least {flow_size} for the network on flow, got {size}")
     frames, pixels = KERNEL[0] + POOL - 1, KERNEL[1] + POOL - 1
     if method != "flow" and (n_frames < frames or size < pixels):
-        raise ConfigError(
-            f"dubey2020 needs at least {frames} frames of {pixels} pixels a side, got n_frames={n_frames} and "
-            f"image_size={size}"
-        )
+        needed = f"dubey2020 needs at least {frames} frames of {pixels} pixels a side"
+        raise ConfigError(f"{needed}, got n_frames={n_frames} and image_size={size}")
     n_classes = len(clips.class_names)
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(params.seed)

@@ -81,6 +81,7 @@ class Kishor2022(nn.Module):
         self.head = nn.Sequential(head)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits."""
         features = self.pixels(images)
         if self.hog is not None:
             features = torch.cat([features, self.hog(images)], dim=1)
