@@ -19,7 +19,7 @@ from fer_utils.data.quality import (
 )
 from fer_utils.files import ConfigError
 from fer_utils.papers import load_paper
-from fer_utils.params.stills import FixedSplit, StillSplit
+from fer_utils.params import FaceSplit, FixedSplit
 from fer_utils.splits import (
     CLIPS_SHARED,
     OVERLAPPING,
@@ -381,7 +381,7 @@ def test_a_class_that_a_random_draw_misses_is_named():
 
 def test_the_parameter_split_by_names_the_split_and_unknown_names_are_refused():
     whole = faces(["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
-    assert set(get_args(StillSplit)) == set(STILL_SPLITS)
+    assert set(get_args(FaceSplit)) == set(STILL_SPLITS)
     assert {by for by in STILL_SPLITS if split_stills(whole, by=by).redrawn is None} == {
         *get_args(FixedSplit)
     }
