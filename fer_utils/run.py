@@ -94,12 +94,10 @@ class Run:
             When a block does not have the form of `results.Results`; nothing is written then.
         """
         content: dict[str, Any] = heading(self.params.run, self.params.profile, status="done", paper=paper)
-        data = data if split is None else getattr(split, "data", None) or split.test
         if data is not None:
             content["dataset"] = describe(data)
-            if hasattr(split, "train"):
-                content["dataset"]["samples"] = len(split.train) + len(split.validation) + len(split.test)
         if split is not None:
+            content["dataset"] = describe(split.test) | {"samples": split.n_samples}
             content["protocol"] = {
                 "split": split.description,
                 "selection": selection,
