@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+from fer_utils.onnx_model import OnnxModel
 
 from fer_utils.data import load_faces
 from fer_utils.files import PROJECT, ConfigError, read_json
@@ -12,7 +13,6 @@ from fer_utils.labels import FER7, SMIC3
 from fer_utils.live import card, demo, sources, trial
 from fer_utils.live.pipeline import DRAWINGS
 from fer_utils.live.seen import Event, Frame, Problem, Seen, SeenFace
-from fer_utils.onnx_model import OnnxModel
 from fer_utils.params import LiveDemo, notebook_defaults
 from fer_utils.predictions import Predictions
 

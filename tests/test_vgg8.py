@@ -59,9 +59,10 @@ def test_its_groups_have_every_parameter_once_the_head_last(transfer):
 
 
 def test_an_exported_network_takes_whole_images_too(transfer, tmp_path):
+    from fer_utils.onnx_model import OnnxModel
+
     from fer_utils import onnx_export
     from fer_utils.evaluation import evaluate
-    from fer_utils.onnx_model import OnnxModel
     from fer_utils.predictions import Predictions
     from fer_utils.synthetic import synthetic_faces
 

@@ -3,7 +3,7 @@
 A plain comparator in the spirit of S.-T. Liong et al., *Shallow triple stream three-dimensional CNN (STSTNet)
 for micro-expression recognition*, FG 2019: two displacements and the strain in, three classes out, and few
 weights, because there are few clips. Theirs has three parallel streams on 28x28 pixels; this is one stream on
-the pictures of `features.flow.as_pictures`, which it scales inside.
+the pictures of `features.flow.as_images`, which it scales inside.
 
 Turned or mirrored pictures would be wrong: a mirrored face moves to the other side, so the gray levels of the
 horizontal displacement would have to change too.

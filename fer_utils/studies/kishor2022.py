@@ -11,9 +11,7 @@ import pandas as pd
 
 from fer_utils import predictions
 from fer_utils.data import FaceSet
-from fer_utils.features.hog import HOG
-from fer_utils.features.hog_torch import cached_hog
-from fer_utils.files import project_path
+from fer_utils.features.hog import HOG, hog_features
 from fer_utils.models import kishor2022
 from fer_utils.papers import load_paper
 from fer_utils.params import HybridHogCNN
@@ -129,9 +127,8 @@ def hog_of(params: HybridHogCNN) -> HOG:
     """Return the HOG that the parameters describe."""
     return HOG(
         orientations=params.hog_orientations,
-        pixels_per_cell=(params.hog_cell, params.hog_cell),
-        cells_per_block=(params.hog_block, params.hog_block),
-        block_norm=params.hog_norm,
+        pixels_per_cell=params.hog_cell,
+        cells_per_block=params.hog_block,
     )
 
 
@@ -222,4 +219,4 @@ def _predict(params: HybridHogCNN, model: Any, faces: FaceSet) -> Predictions:
 
 
 def _hog(params: HybridHogCNN, faces: FaceSet) -> np.ndarray:
-    return cached_hog(faces, hog_of(params), folder=project_path("data/prepared"))
+    return hog_features(faces.images, hog_of(params))
