@@ -67,10 +67,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils import explain_keras, onnx_export
+from fer_utils import explain_keras, onnx
 from fer_utils.data import load_faces
 from fer_utils.evaluation import evaluate
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 from fer_utils.params import KerasTransfer, notebook_defaults
 from fer_utils.splits import official_split
 from fer_utils.studies import bamb2023 as study
@@ -78,7 +78,7 @@ from fer_utils.training import keras_fit
 
 folder = Path(sys.argv[1])
 own = {"checkpoint_dir": str(folder), "image_size": 32, "epochs": 1, "mixed_precision": True}
-params = KerasTransfer.checked(notebook_defaults("41_keras_transfer") | own, where="test")
+params = KerasTransfer.from_values(notebook_defaults("41_keras_transfer") | own, where="test")
 keras_fit.prepare(threads=2, device="auto")
 split = official_split(load_faces("synthetic", synthetic_subjects=4, synthetic_per_subject=14, seed=0))
 model = study.build(params, split.train)
@@ -87,8 +87,8 @@ said = study.predict(model, split.test)
 look = {"layer": study.cam_layer(model), "classes": split.test.labels}
 maps = explain_keras.grad_cam_plus_plus(model, split.test.images, **look).maps
 forgot = explain_keras.randomised(model, from_layer="Conv_1", seed=0)
-about = onnx_export.about(evaluate(said, n_boot=0), split.test, run="41_keras_transfer", split="official")
-onnx_export.export_keras(model, folder / "model.onnx", **about)
+about = onnx.about(evaluate(said, n_boot=0), split.test, run="41_keras_transfer", split="official")
+onnx.export(model, folder / "model.onnx", about)
 written = OnnxModel.read(folder / "model.onnx").predict(split.test.images)
 found = {
     "validated": [stage.fit.best["val_accuracy"], float(stage.validation.correct.mean())],
