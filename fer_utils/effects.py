@@ -133,8 +133,8 @@ class Seeds:
 
 
 @cache
-def settings() -> dict[str, Any]:
-    """Return the content of `data/effects.yaml`."""
+def definitions() -> dict[str, Any]:
+    """Return the content of `data/effects.yaml`: experiments, arms and printed pairs."""
     return yaml.safe_load((PROJECT / "data" / "effects.yaml").read_text(encoding="utf-8"))
 
 
@@ -173,7 +173,7 @@ def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
         Name of an experiment -> the missing run.
     """
     effects, missing = [], {}
-    for key in settings()["experiments"]:
+    for key in definitions()["experiments"]:
         try:
             effects.append(measure(key, reports))
         except MissingData as error:
@@ -189,7 +189,7 @@ def measure(key: str, reports: Path) -> Effect:
     MissingData
         When one of its runs is missing.
     """
-    experiment = settings()["experiments"][key]
+    experiment = definitions()["experiments"][key]
     reports = Path(reports)
     runs = [load_seeds(reports, experiment[arm]) for arm in ("honest", "leaky") if arm in experiment]
     honest, leaky, interval, by_seed = _KINDS[experiment["kind"]](experiment, reports, *runs)
@@ -417,7 +417,7 @@ def validation_curves(reports: Path) -> pd.DataFrame:
             named = {"arm": arm, "seed": result["protocol"]["seed"], "epoch": history["epoch"]}
             parts.append(pd.DataFrame(named | columns))
     if not parts:
-        raise MissingData(f"no finished runs of {', '.join(settings()['validation_sets'].values())}")
+        raise MissingData(f"no finished runs of {', '.join(definitions()['validation_sets'].values())}")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -438,7 +438,7 @@ def last_epochs(reports: Path) -> pd.DataFrame:
         ends = pd.DataFrame([history.iloc[epoch - 1] for history in seeds.history]).mean()
         rows[arm] = (epoch, ends["accuracy"], ends["val_accuracy"], ends["validation_seen"])
     paper = load_paper("bamb2023")
-    for slide in settings()["slides"]:
+    for slide in definitions()["slides"]:
         printed = [paper.cell(slide, f"epoch 50 / {name}").value for name in ("accuracy", "val_accuracy")]
         rows[slide] = (50, *printed, nan)
     columns = ["epoch", "training", "validation", "seen"]
@@ -461,7 +461,7 @@ def epoch_curves(seeds: Seeds) -> pd.DataFrame:
 
 def _validation_sets(reports: Path) -> dict[str, Seeds]:
     found = {}
-    for arm, method in settings()["validation_sets"].items():
+    for arm, method in definitions()["validation_sets"].items():
         try:
             found[arm] = load_seeds(reports, method)
         except MissingData:
@@ -486,7 +486,7 @@ def seed_spread(reports: Path) -> pd.DataFrame:
         When no method has two seeds.
     """
     rows = {}
-    for method in settings()["seed_methods"]:
+    for method in definitions()["seed_methods"]:
         try:
             results = load_seeds(reports, method).results
         except MissingData:
@@ -495,7 +495,7 @@ def seed_spread(reports: Path) -> pd.DataFrame:
         if len(values) > 1:
             rows[method] = (len(values), values.mean(), values.std(ddof=1), values.min(), values.max())
     if not rows:
-        raise MissingData(f"no method with two seeds among {', '.join(settings()['seed_methods'])}")
+        raise MissingData(f"no method with two seeds among {', '.join(definitions()['seed_methods'])}")
     columns = ["seeds", "mean", "sd", "lowest", "highest"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("method")
 
@@ -522,7 +522,7 @@ def printed_differences() -> pd.DataFrame:
         classifiers tested on the same samples that is too wide.
     """
     rows = []
-    for pair in settings()["printed_pairs"]:
+    for pair in definitions()["printed_pairs"]:
         paper = load_paper(pair["paper"])
         first, second = (paper.cell(*cell).value for cell in pair["cells"])
         mean, n = (first + second) / 2, pair["n"] or nan

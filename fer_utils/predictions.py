@@ -114,6 +114,11 @@ class Predictions:
         """Return the same samples sorted by their names."""
         return self.subset(np.argsort(self.sample_id, kind="stable"))
 
+    def mistakes(self, k: int) -> np.ndarray:
+        """Return the rows of up to `k` misclassified samples, the most confident first."""
+        wrong = np.flatnonzero(~self.correct)
+        return wrong[np.lexsort((self.sample_id[wrong], -self.confidence[wrong]))[:k]]
+
     def save(self, path: str | Path) -> None:
         """Write everything to a compressed ``.npz``, atomically; equal predictions give equal bytes."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
@@ -140,13 +145,6 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
     columns = ("sample_id", "truth", "probabilities", "fold", "group")
     joined = {key: np.concatenate([getattr(part, key) for part in parts]) for key in columns}
     return Predictions(**joined, class_names=parts[0].class_names)
-
-
-def most_confident_mistakes(predictions: Predictions, k: int) -> np.ndarray:
-    """Return the row numbers of up to `k` wrongly classified samples, the most confident first."""
-    wrong = np.flatnonzero(~predictions.correct)
-    order = np.lexsort((predictions.sample_id[wrong], -predictions.confidence[wrong]))
-    return wrong[order[:k]]
 
 
 def aligned(runs: Sequence[Predictions]) -> list[Predictions]:

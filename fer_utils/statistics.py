@@ -15,7 +15,7 @@ Z = float(ndtri(0.975))
 """The normal quantile that leaves 2.5 % above it."""
 
 WEIGHTS_AT_ONCE = 2**19
-"""Bootstrap weights drawn at a time: 2 MiB of float32, so that work on them stays in the processor's cache."""
+"""Bootstrap weights drawn at a time: 2 MiB of float32 stay in the processor's cache."""
 
 
 def wilson_interval(successes: int, n: int) -> Interval:
