@@ -7,6 +7,7 @@ weightings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -193,7 +194,7 @@ def reliability(predictions: Predictions, *, edges: Sequence[float] = CONFIDENCE
     edges = np.asarray(edges, dtype=float)
     if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or (np.diff(edges) <= 0).any():
         raise ValueError(f"edges must rise from 0 to 1, got {edges.tolist()}")
-    names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(edges)]
     columns = {"confidence": predictions.confidence, "correct": predictions.correct}
     edges[-1] = np.inf
     groups = pd.DataFrame(columns).groupby(

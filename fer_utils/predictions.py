@@ -38,7 +38,7 @@ class Predictions:
     Raises
     ------
     ValueError
-        When the arrays do not fit together or contain impossible values; the message names the first such row.
+        When the arrays do not fit together or a value is impossible; the message names the first such row.
     """
 
     sample_id: np.ndarray

@@ -104,7 +104,8 @@ def test_an_arm_that_leaks_names_the_leak_and_reports_a_tenth_of_all_images(run)
 @pytest.mark.parametrize("run", KEPT_EPOCHS)
 def test_the_answers_after_every_epoch_are_those_of_the_run(run):
     folder = REFERENCE / run
-    test, validation = (EpochPredictions.load(folder / f"epochs_{name}.npz") for name in ("test", "validation"))
+    sets = ("test", "validation")
+    test, validation = (EpochPredictions.load(folder / f"epochs_{name}.npz") for name in sets)
     history = pd.read_csv(folder / "history.csv")
     assert len(test.predicted) == len(history) == read_json(folder / "results.json")["params"]["epochs"]
     assert validation.accuracy == pytest.approx(history["val_accuracy"].to_numpy(), abs=1e-3)

@@ -78,8 +78,7 @@ def grid_metrics(grid: Grid) -> dict[str, dict[str, dict]]:
     for cell, trained in grid.items():
         by_cell.setdefault(_name(ACTIVATIONS[cell.params.activation], cell.split), []).append(trained)
     return {
-        name: mean_metrics([one.held_out for one in runs], names=METRICS)
-        for name, runs in by_cell.items()
+        name: mean_metrics([one.held_out for one in runs], names=METRICS) for name, runs in by_cell.items()
     }
 
 
