@@ -118,10 +118,12 @@ def test_layers_are_named_and_the_one_for_grad_cam_has_a_map_of_at_least_six_by_
     kishor2022, explain, features, depth
 ):
     model = build(kishor2022, features, depth)
-    table = explain.describe_layers(model)
+    table = explain.TorchNetwork(model).layers()
     for name in ("pixels.conv1_1", "pixels.relu3_2", "pixels.pool3", "head.dense1", "head.logits"):
         assert name in table.index
-    found = explain.grad_cam(model, noise(2)[:, 0].numpy(), layer=kishor2022.CAM_LAYER[depth], classes=[0, 6])
+    found = explain.TorchNetwork(model).maps(
+        noise(2)[:, 0].numpy(), [0, 6], layer=kishor2022.CAM_LAYER[depth]
+    )
     assert found.native_size == (12, 12)
     assert found.maps.shape == (2, 48, 48)
     assert table.loc["total", "parameters"] == sum(p.numel() for p in model.parameters())
@@ -135,7 +137,7 @@ def test_a_deeper_network_costs_at_most_twice_as_much(kishor2022, explain):
 def multiply_adds(model, explain) -> int:
     import torch
 
-    outputs = explain.describe_layers(model)["output"]
+    outputs = explain.TorchNetwork(model).layers()["output"]
     total = 0
     for name, layer in model.named_modules():
         if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
