@@ -6,7 +6,7 @@ import pytest
 from fer_utils.experiments import sweep, vary
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
-from fer_utils.splits import Split, official_split, split_frames
+from fer_utils.splits import Split, official_split, random_folds
 from fer_utils.synthetic import synthetic_faces
 from fer_utils.synthetic.clips import synthetic_clips
 
@@ -29,7 +29,7 @@ def split() -> Split:
 @pytest.fixture
 def params(tmp_path) -> HybridHogCNN:
     own = {"epochs": 1, "batch_size": 16, "checkpoint_dir": str(tmp_path)}
-    return HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
+    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
 
 
 @pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
@@ -53,7 +53,7 @@ def test_weights_are_stored_as_numbers_that_give_the_same_answers(study, split, 
 
     arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
     arm.save_weights(tmp_path / "model.safetensors")
-    fresh = study.build(params.varied(seed=9), split.train)
+    fresh = study.kishor2022.build(params.varied(seed=9), split.train)
     load_model(fresh, tmp_path / "model.safetensors")
     again = study.Arm(params, fresh, arm.validation, arm.fit, 0.0)
     same = again.predict(split.test).probabilities == arm.predict(split.test).probabilities
@@ -63,7 +63,8 @@ def test_weights_are_stored_as_numbers_that_give_the_same_answers(study, split, 
 def test_the_hybrid_has_more_to_learn_than_the_raw_network(study, split, params):
     def count(**changes):
         return sum(
-            weights.numel() for weights in study.build(params.varied(**changes), split.train).parameters()
+            weights.numel()
+            for weights in study.kishor2022.build(params.varied(**changes), split.train).parameters()
         )
 
     assert count(features="raw") < count(features="hybrid")
@@ -85,7 +86,7 @@ def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
 
     for depth in ("shallow", "deep"):
         cell = params.varied(depth=depth)
-        network = explain.TorchNetwork(study.build(cell, split.train))
+        network = explain.TorchNetwork(study.kishor2022.build(cell, split.train))
         maps = network.activations(split.test.images[0], study.shown_layers(cell))
         assert min(maps[study.shown_layers(cell)[-1]].shape[1:]) >= 6
 
@@ -99,7 +100,7 @@ def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
 )
 def test_hog_that_does_not_fit_the_image_is_refused_before_training(study, split, params, changes, message):
     with pytest.raises(ConfigError, match=message):
-        study.build(params.varied(features="hybrid", **changes), split.train)
+        study.kishor2022.build(params.varied(features="hybrid", **changes), split.train)
 
 
 # --- frames of clips ------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ def of_frames(params) -> HybridHogCNN:
 
 @pytest.mark.parametrize("features", ["raw", "hog"])
 def test_frames_are_pooled_over_the_folds_with_their_subjects_as_groups(study, frames, of_frames, features):
-    parts = split_frames(frames, by="subject", n_folds=3, seed=0)
+    parts = random_folds(frames, by="subject", n_folds=3, seed=0, validation=True).splits
     quiet = {"device": "cpu", "log": lambda line: None}
     cell = of_frames.varied(features=features)
     arms = [study.train(cell, part.train, part.validation, **quiet) for part in parts]
