@@ -37,7 +37,7 @@ def kishor2022(torch):
 def build(kishor2022):
     def build(features="raw", depth="shallow", faces: FaceSet = FACES, **settings):
         changes = {"features": features, "depth": depth, "dropout": 0.0, "batch_norm": False} | settings
-        params = HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | changes, where="test")
+        params = HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | changes, where="test")
         return kishor2022.build(params, faces)
 
     return build
@@ -86,7 +86,7 @@ def test_hog_of_the_same_image_joins_before_the_first_dense_layer(torch, kishor2
     assert raw.hog is None and kinds(hybrid.hog) == ["HOGLayer", "BatchNorm1d", "Linear", "ReLU"]
     for name, weights in raw.pixels.state_dict().items():
         assert torch.equal(weights, hybrid.pixels.state_dict()[name])
-    params = HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn"), where="test")
+    params = HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn"), where="test")
     expected = hog_features(images()[:, 0].numpy(), kishor2022.hog_settings(params))
     np.testing.assert_allclose(hybrid.hog.histograms(images()), expected, atol=1e-6)
     with torch.no_grad():
