@@ -123,13 +123,13 @@ def input_of(method: Method, clips: ClipSet) -> ClipSet:
     """Return the clips as a method takes them.
 
     "still" repeats the frame of the apex, so that there is no movement; for "flow" the three channels of
-    `flow.as_pictures` replace the frames.
+    `flow.as_images` replace the frames.
     """
     if method == "still":
         apex = clips.clips[np.arange(len(clips)), flow.apex_frames(clips)]
         return replace(clips, clips=np.repeat(apex[:, None], clips.clips.shape[1], axis=1))
     if method == "flow":
-        return replace(clips, clips=flow.as_pictures(flow.onset_to_apex(clips)))
+        return replace(clips, clips=flow.as_images(flow.onset_to_apex(clips)))
     return clips
 
 

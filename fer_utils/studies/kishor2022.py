@@ -12,7 +12,7 @@ import pandas as pd
 
 from fer_utils import predictions, splits
 from fer_utils.data import FaceSet, load_clips, load_faces
-from fer_utils.features.hog_torch import hog_features
+from fer_utils.features.hog import hog_features
 from fer_utils.labels import classes_of
 from fer_utils.models import kishor2022
 from fer_utils.params import HybridHogCNN
