@@ -4,7 +4,8 @@ A protocol says which clips are held out and which epoch's weights predict them.
 the best epoch on the held-out clips and the last epoch are two epochs of one training.
 """
 
-import inspect
+import contextlib
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +21,7 @@ from fer_utils import evaluation, predictions
 from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.features import flow
 from fer_utils.models import dubey2020
+from fer_utils.papers import load_paper
 from fer_utils.params import Cnn3dSmic
 from fer_utils.predictions import Predictions
 from fer_utils.splits import (
@@ -56,9 +58,6 @@ EPOCH_LEAK = "epoch chosen on test"
 ACTIVATIONS = {"relu": "ReLU", "swish": "Swish"}
 INNER_SHARE = 0.2
 """Share of the training clips, by whole subjects, on which the rule "inner" selects the epoch."""
-MOMENTUM = 0.9
-FLOW_LEARNING_RATE = 0.001
-"""Of Adam, for the network on optical flow."""
 
 
 class Protocol(NamedTuple):
@@ -137,13 +136,13 @@ def learner(
     params: Cnn3dSmic, method: Method, training: ClipSet, validation: ClipSet, folder: Path
 ) -> Learner:
     """Return the Learner that trains the network of a method, with its files in `folder`."""
-    sgd, adam = partial(OPTIMIZERS["sgd"], mom=MOMENTUM), OPTIMIZERS["adam"]
+    sgd, adam = partial(OPTIMIZERS["sgd"], mom=dubey2020.MOMENTUM), OPTIMIZERS["adam"]
     return Learner(
         dataloaders(training, validation, params),
         dubey2020.build(params, training, method=method),
         loss_func=CrossEntropyLossFlat(),
         opt_func=adam if method == "flow" else sgd,
-        lr=FLOW_LEARNING_RATE if method == "flow" else params.learning_rate,
+        lr=dubey2020.FLOW_LEARNING_RATE if method == "flow" else params.learning_rate,
         wd=0.0,
         metrics=accuracy,
         cbs=ReseedEachEpoch(params.seed),
@@ -162,11 +161,11 @@ def training_sets(params: Cnn3dSmic, split: Split[ClipSet], rule: EpochRule) -> 
 def train(params: Cnn3dSmic, method: Method, split: Split[ClipSet], rule: EpochRule = "fixed") -> Trained:
     """Train on one split without output, or load the training where it is finished."""
     training, validation = training_sets(params, split, rule)
-    folder = checkpoint_folder(params, training, validation, stage=method, network=inspect.getsource(learner))
+    folder = checkpoint_folder(params, training, validation, stage=method)
     learn, resume = learner(params, method, training, validation, folder), ResumeTraining(folder)
     callbacks = [SaveModelCallback(monitor="accuracy", fname="best"), resume, StopOnNaN()]
     epochs = params.flow_epochs if method == "flow" else params.epochs
-    with learn.no_bar(), learn.no_logging():
+    with learn.no_bar(), learn.no_logging(), contextlib.redirect_stdout(io.StringIO()):
         learn.fit(epochs, start_epoch=resume.start_epoch, cbs=callbacks)
     if rule == "fixed":  # SaveModelCallback has loaded the best epoch
         learn.model.load_state_dict(ResumeTraining(folder).state["model"])
@@ -263,6 +262,13 @@ def grid_table(grid: Grid) -> pd.DataFrame:
     ]
     columns = ["activation", "split", "seed", "training", "accuracy", "best epoch", "n"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def printed_grid() -> pd.DataFrame:
+    """Return the validation accuracies of Table 2 as fractions: columns activation, split, accuracy."""
+    cells = load_paper("dubey2020").find(table="Table 2", metric="validation_accuracy")
+    rows = [(*cell.cell.partition(" / ")[2].split(" "), cell.value) for cell in cells]
+    return pd.DataFrame(rows, columns=["activation", "split", "accuracy"])
 
 
 def protocols_table(protocols: Mapping[str, Protocol], results: Mapping[str, Result]) -> pd.DataFrame:

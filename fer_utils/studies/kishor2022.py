@@ -1,5 +1,7 @@
 """The study of kishor2022: still faces or frames of clips, and the training of its arms."""
 
+import contextlib
+import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +33,7 @@ from fer_utils.training.fastai_training import (
 
 # After fastai_training, which silences the warnings of fastai's imports.
 from fastai.callback.channelslast import ChannelsLast  # isort: skip
+from fastai.callback import schedule  # isort: skip  # noqa: F401 (gives Learner its fit_one_cycle)
 from fastai.callback.tracker import SaveModelCallback  # isort: skip
 from fastai.learner import Learner  # isort: skip
 from fastai.losses import CrossEntropyLossFlat  # isort: skip
@@ -136,7 +139,7 @@ def train(params: HybridHogCNN, training: FaceSet, validation: FaceSet) -> Arm:
     learn = learner(params, kishor2022.build(params, training), training, validation, folder)
     resume = ResumeTraining(folder)
     callbacks = [SaveModelCallback(monitor="accuracy", fname="best"), resume, StopOnNaN()]
-    with learn.no_bar(), learn.no_logging():
+    with learn.no_bar(), learn.no_logging(), contextlib.redirect_stdout(io.StringIO()):
         learn.fit_one_cycle(
             params.epochs, params.learning_rate, start_epoch=resume.start_epoch, cbs=callbacks
         )
