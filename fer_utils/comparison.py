@@ -14,13 +14,12 @@ import pandas as pd
 from fer_utils.evaluation import Predictions, aggregate, mcnemar_exact, paired_bootstrap
 from fer_utils.files import digest
 from fer_utils.metrics import measure, once_each
+from fer_utils.params import method_of
 from fer_utils.predictions import aligned
 from fer_utils.statistics import bootstrap_weights, percentile_interval
 
 Methods = Mapping[str, Sequence[Predictions]]
 """Name of a method -> the predictions of its seeds, all about the same samples."""
-
-_SEED = re.compile(r"--?seed\d+$")
 
 
 def over_seeds(
@@ -115,11 +114,6 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
         p_values = ", ".join(f"{test.p_value:.2g}" for test in tests) or None
         rows.append((f"{first} − {second}", between.difference, low, high, p_values, between.n))
     return pd.DataFrame(rows, columns=columns).set_index("method − other")
-
-
-def method_of(run: str) -> str:
-    """Return the name of a run without its seed: ``x--raw--seed2`` is the method ``x--raw``."""
-    return _SEED.sub("", run)
 
 
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.comparison import method_of
 from fer_utils.data import MissingData
 from fer_utils.epochs import EpochAnswers
 from fer_utils.files import read_json
+from fer_utils.params import method_of
 from fer_utils.statistics import Interval, mean_interval, wilson_interval
 
 
