@@ -434,7 +434,6 @@ def readme_comparison(results: Sequence[Record]) -> str:
     table = comparison_table(honest, [load_paper(key) for key in PAPERS])
     rows = table[table["run"].notna() & (table["source"] != "synthetic")]
     rows = rows.astype(object).where(rows.notna(), "")
-    notes = [f" ({note})" if note else "" for note in rows["note"]]
     columns = {
         "study": rows["paper"] + ", " + rows["table"] + ": " + rows["cell"],
         "printed": rows["printed"],
@@ -442,7 +441,7 @@ def readme_comparison(results: Sequence[Record]) -> str:
         "n": [f"{n:,}" if n else "" for n in rows["n"]],
         "protocol": rows["protocol"],
         "hardware; training time": rows["hardware"],
-        "commit": [f"{commit}{note}" for commit, note in zip(rows["commit"], notes, strict=True)],
+        "commit": [note or commit for commit, note in zip(rows["commit"], rows["note"], strict=True)],
         "command": [f"`{command}`" for command in rows["command"]],
     }
     text = markdown(pd.DataFrame(columns).set_index("study")) if len(rows) else ""
