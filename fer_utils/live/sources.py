@@ -32,9 +32,8 @@ from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
 from fer_utils.live.seen import Frame, Problem
 from fer_utils.synthetic.identity import SMALLEST_SIZE, Scene
-from fer_utils.synthetic.motion import EXPRESSIONS, Movement
+from fer_utils.synthetic.motion import EXPRESSIONS, Movement, SyntheticVideo, synthetic_video
 from fer_utils.synthetic.paint import REACH
-from fer_utils.synthetic.video import SyntheticVideo, synthetic_video
 
 MOST_BYTES = 20_000_000
 """Of a picture file."""
@@ -538,7 +537,7 @@ class SyntheticSource:
         video = self.videos[person]
         scene = replace(video.performance.scene, noise=0.0)  # it comes when the picture has its full size
         performance = replace(video.performance, scene=scene)
-        return performance.picture(index / self.frame_rate, size=video.size)
+        return performance.frame(index / self.frame_rate, size=video.size)
 
     def _in_turn(self, event: Movement, turn: int) -> Movement:
         """Return an event at the times that it has when the videos are shown for the turn-th time."""
