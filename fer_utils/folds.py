@@ -6,8 +6,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from fer_utils.data import FaceSet
-from fer_utils.data.samples import Samples
+from fer_utils.data import FaceSet, Samples
 
 S = TypeVar("S", bound=Samples)
 

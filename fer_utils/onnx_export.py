@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.evaluation import Evaluation
 from fer_utils.files import ConfigError, atomic_write
 from fer_utils.onnx_model import INPUT, METADATA, OUTPUT, Card, OnnxModel

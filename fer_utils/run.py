@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.evaluation import Evaluation
 from fer_utils.files import PROJECT, write_json, write_text
 from fer_utils.hardware import peak_gpu_memory_mb, peak_memory_mb, processor_name

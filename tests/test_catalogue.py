@@ -4,14 +4,9 @@ import hashlib
 
 import numpy as np
 import pytest
-from PIL import Image
-from raw_copies import PICTURES, encoded, unzipped, zipped
-
-from fer_utils.cli import main
-from fer_utils.data import MissingData, find_faces, load_faces
 from fer_utils.data.catalogue import (
     DATASETS,
-    FACE_DATA,
+    FACES,
     JOINED,
     PUBLISHED_COPIES,
     published_as,
@@ -19,6 +14,11 @@ from fer_utils.data.catalogue import (
     sources,
     unknown_entries,
 )
+from PIL import Image
+from raw_copies import PICTURES, encoded, unzipped, zipped
+
+from fer_utils.cli import main
+from fer_utils.data import MissingData, find_faces, load_faces
 from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
 
@@ -60,7 +60,7 @@ def test_the_challenges_folder_is_one_set_without_labels_for_its_test_part(tmp_p
 def test_what_is_not_there_is_named_with_every_place(tmp_path):
     with pytest.raises(MissingData) as caught:
         find_faces("fer2013", tmp_path)
-    assert all(str(tmp_path / name) in str(caught.value) for name in FACE_DATA["fer2013"].places)
+    assert all(str(tmp_path / name) in str(caught.value) for name in FACES["fer2013"].places)
     with pytest.raises(MissingData, match="data_path names a folder"):
         load_faces("folder", data_path=tmp_path / "absent")
 
@@ -113,7 +113,7 @@ def test_what_a_copy_lacks_is_counted(tmp_path, monkeypatch):
     faces = load_faces("fer2013", data_path=whole(tmp_path / "fer2013.csv"), prepared_dir=tmp_path / "p")
     assert shortfall(faces) == "it has 7 of 28,709 train, 7 of 3,589 validation, 7 of 3,589 test images"
     for part in ("train", "validation", "test"):
-        monkeypatch.setitem(FACE_DATA["fer2013"].counts, part, 7)
+        monkeypatch.setitem(FACES["fer2013"].counts, part, 7)
     assert shortfall(faces) == ""
 
 
@@ -197,7 +197,7 @@ def test_sets_lie_beside_each_other_without_being_mixed(tmp_path):
 def test_a_set_that_is_not_there_is_named_with_every_place(tmp_path, dataset):
     with pytest.raises(MissingData) as caught:
         load_faces(dataset, data_path=tmp_path)
-    assert all(str(tmp_path / place) in str(caught.value) for place in FACE_DATA[dataset].places)
+    assert all(str(tmp_path / place) in str(caught.value) for place in FACES[dataset].places)
 
 
 def test_images_have_the_size_that_is_asked_for(tmp_path):
@@ -233,7 +233,7 @@ def test_an_image_size_out_of_range_is_refused_before_anything_is_read(tmp_path,
         load_faces(dataset, data_path=tmp_path / "absent", image_size=size)
 
 
-@pytest.mark.parametrize("dataset", [name for name, known in FACE_DATA.items() if known.any_size])
+@pytest.mark.parametrize("dataset", [name for name, known in FACES.items() if known.any_size])
 @pytest.mark.parametrize("size", [7, 1025])
 def test_each_reader_of_pictures_refuses_an_image_size_out_of_range_in_the_same_words(
     tmp_path, dataset, size
@@ -241,12 +241,12 @@ def test_each_reader_of_pictures_refuses_an_image_size_out_of_range_in_the_same_
     contents = {"rafdb": RAFDB, "ckplus": CKPLUS, "jaffe": JAFFE, "folder": {"happy/1.png": PNG}}
     path = unzipped(tmp_path / "raw", contents[dataset])
     with pytest.raises(ConfigError, match=f"image_size={size}: use 8 to 1024 pixels"):
-        FACE_DATA[dataset].read(path, image_size=size, on_bad_rows="error")
+        FACES[dataset].read(path, image_size=size, on_bad_rows="error")
 
 
 def test_every_dataset_but_the_synthetic_one_has_its_reader_and_unknown_ones_are_refused():
-    assert set(DATASETS) == {"synthetic", *FACE_DATA, *JOINED}
-    assert all(set(names) <= set(FACE_DATA) and name == "+".join(names) for name, names in JOINED.items())
+    assert set(DATASETS) == {"synthetic", *FACES, *JOINED}
+    assert all(set(names) <= set(FACES) and name == "+".join(names) for name, names in JOINED.items())
     with pytest.raises(ConfigError, match="dataset='raf': known are fer2013, rafdb"):
         find_faces("raf")
 

@@ -1,9 +1,9 @@
 """CK+48 is read with people known, so that no person is on two sides of a split."""
 
 import pytest
+from fer_utils.data.ckplus import holds_ckplus, read_ckplus
 from raw_copies import PICTURES, encoded, unzipped, zipped
 
-from fer_utils.data.ckplus import holds_ckplus, read_ckplus
 from fer_utils.labels import CKPLUS7
 from fer_utils.splits import official_split
 

@@ -16,12 +16,12 @@ from clip_trees import (
     write_table,
     write_video,
 )
-from PIL import Image
-
-from fer_utils.data.clips.reading import Clip, Skipped, to_clipset
 from fer_utils.data.clips.samm import read_samm
 from fer_utils.data.clips.smic import read_smic
 from fer_utils.data.clips.table import read_clip_table
+from PIL import Image
+
+from fer_utils.data.clip_files import Clip, Skipped, to_clipset
 from fer_utils.files import ConfigError
 
 

@@ -17,13 +17,13 @@ from clip_trees import (
     write_table,
     write_video,
 )
-from PIL import Image
-
 from fer_utils.data.clips.casme2 import read_casme2
-from fer_utils.data.clips.clipset import NO_APEX
 from fer_utils.data.clips.samm import SAMM8, read_samm
 from fer_utils.data.clips.smic import HS_CLIPS, HS_SUBJECTS, SMIC3, read_smic
 from fer_utils.data.clips.table import read_clip_table
+from PIL import Image
+
+from fer_utils.data import NO_APEX
 from fer_utils.files import ConfigError
 from fer_utils.synthetic import synthetic_faces
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_utils.data.clips.reading import resample
+from fer_utils.data.clip_files import resample
 
 LENGTHS = st.integers(2, 40)
 FRAMES = LENGTHS.flatmap(lambda length: arrays(np.uint8, (length, 2, 3)))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet, clip_of
+from fer_utils.data import NO_APEX, ClipSet, clip_of
 
 
 def clips(**changes) -> ClipSet:

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet, combine
-from fer_utils.data.combine import separate
+from fer_utils.data import FaceSet, combine, separate
 from fer_utils.labels import CKPLUS7, FER7
 
 

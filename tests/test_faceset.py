@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_utils.data import FaceSet
-from fer_utils.data.faceset import UNLABELLED
+from fer_utils.data import UNLABELLED, FaceSet
 
 
 def faces(**changes) -> FaceSet:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.feature import hog as skimage_hog
 
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import HOGLayer, cached_hog, hog_features, hog_histograms
 from fer_utils.files import ConfigError

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_utils.data.fer2013_csv import parse_pixels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from raw_copies import LABELS, NAMES, PICTURES, csv, encoded, files, lines, pixels, unzipped, zipped
 
 from fer_utils.data import FaceSet
+from fer_utils.data.duplicates import duplicate_groups
 from fer_utils.data.fer2013 import read_fer2013
-from fer_utils.data.fer2013_csv import parse_pixels
-from fer_utils.data.quality import duplicate_groups
 from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet
+from fer_utils.data import NO_APEX, ClipSet
 from fer_utils.features.flow import STILL, apex_by_strain, apex_frames, as_pictures, onset_to_apex
 from fer_utils.files import ConfigError
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from fer_utils.data.folder import read_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_copies import PICTURES, encoded, unzipped, zipped
 
-from fer_utils.data.folder import read_folder
 from fer_utils.files import ConfigError
 
 PNG = encoded(PICTURES[0])

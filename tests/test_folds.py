@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.evaluation import evaluate
 from fer_utils.folds import inner_holdout, leave_one_subject_out, random_folds, random_holdout
 from fer_utils.predictions import Predictions, pooled

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from fer_utils.data.jaffe import holds_jaffe, read_jaffe
 from raw_copies import encoded, unzipped, zipped
 
-from fer_utils.data.jaffe import holds_jaffe, read_jaffe
 from fer_utils.labels import FER7
 from fer_utils.splits import official_split
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from fer_utils.data.clips.casme2 import CASME2_7
+from fer_utils.data.clips.samm import SAMM8
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.data.clips.casme2 import CASME2_7
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.clips.samm import SAMM8
+from fer_utils.data import ClipSet
 from fer_utils.labels import (
     CKPLUS7,
     FER6,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_utils.data import load_faces
-from fer_utils.data.clips.reading import Clip, face_box, to_clipset
-from fer_utils.data.decoding import PictureDecoder
+from fer_utils.data.clip_files import Clip, face_box, to_clipset
+from fer_utils.data.images import ImageDecoder
 from fer_utils.detection import Box, Haar
 from fer_utils.files import ConfigError
 from fer_utils.live.crops import CLIPS, STILLS, Framing, face_image, square
@@ -52,7 +52,7 @@ def test_a_crop_is_byte_for_byte_what_a_reader_makes_of_a_file_with_its_pixels(p
     file = png(around(picture, x, y, side))
     crop = face_image(picture, Box(x, y, side, side), size=size, framing=BARE)
     assert crop.dtype == np.uint8
-    np.testing.assert_array_equal(crop, PictureDecoder(size).decode(file))
+    np.testing.assert_array_equal(crop, ImageDecoder(size).decode(file))
 
 
 @given(pictures, places, places, sides, st.integers(8, 80))

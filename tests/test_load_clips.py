@@ -20,16 +20,15 @@ from clip_trees import (
     write_table,
     write_video,
 )
-
-from fer_utils.cli import main
-from fer_utils.data import MissingData, find_clips, load_clips, sources
 from fer_utils.data.catalogue import CLIP_DATASETS, clip_shortfall, unknown_entries
 from fer_utils.data.clips import reading
 from fer_utils.data.clips.casme2 import read_casme2
-from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.data.clips.samm import read_samm
 from fer_utils.data.clips.smic import SMIC3, read_smic
 from fer_utils.data.clips.table import read_clip_table
+
+from fer_utils.cli import main
+from fer_utils.data import ClipSet, MissingData, find_clips, load_clips, sources
 from fer_utils.files import ConfigError
 from fer_utils.synthetic import clips as generator
 

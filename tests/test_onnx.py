@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_utils import onnx_export, onnx_model
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import ClipSet, FaceSet
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.features.hog import HOG
 from fer_utils.files import ConfigError

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_utils.data.bad_rows import BadRows
+from fer_utils.data.pictures import open_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from raw_copies import PICTURES, encoded, unzipped, zipped
 
 from fer_utils.data import pictures
-from fer_utils.data.bad_rows import BadRows
-from fer_utils.data.decoding import PictureDecoder
-from fer_utils.data.pictures import open_pictures
+from fer_utils.data.images import ImageDecoder
 
 GRAY = Image.fromarray(PICTURES[0])
 PNG = encoded(GRAY)
@@ -34,7 +34,7 @@ def listed(path: Path, policy: str = "error") -> tuple[dict[str, bytes], BadRows
 
 
 def decoded(content: bytes, size: int = 48) -> np.ndarray:
-    return PictureDecoder(size).decode(content)
+    return ImageDecoder(size).decode(content)
 
 
 # --- finding -----------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def test_what_is_transparent_is_white():
 def test_a_picture_is_turned_as_its_exif_data_say(orientation, turned):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoder = PictureDecoder(48)
+    decoder = ImageDecoder(48)
     image = decoder.decode(encoded(GRAY, exif=exif))
     np.testing.assert_array_equal(image, np.rot90(PICTURES[0], turned))
     said = ("1 of 1 pictures were converted to 48x48 gray: 1 turned as EXIF says",)

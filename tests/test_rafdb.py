@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from fer_utils.data.rafdb import LIST, read_rafdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_copies import PICTURES, encoded, unzipped, zipped
 
 from fer_utils.data import load_faces
-from fer_utils.data.rafdb import LIST, read_rafdb
 from fer_utils.files import ConfigError
 from fer_utils.labels import FER7, RAFDB7
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_utils.data.bad_rows import BadRows
+from fer_utils.data.folder import read_folder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from raw_copies import LABELS, PICTURES, USAGES, encoded, unzipped
 
 from fer_utils.data import FaceSet
-from fer_utils.data.bad_rows import BadRows
-from fer_utils.data.decoding import PictureDecoder
 from fer_utils.data.fer2013 import read_fer2013
-from fer_utils.data.folder import read_folder
+from fer_utils.data.images import ImageDecoder
 from fer_utils.data.store import prepared
 
 READERS = {"fer2013": read_fer2013, "folder": read_folder}
@@ -212,7 +212,7 @@ def test_a_table_gives_the_same_rows_under_both_policies_or_fewer(folder, name, 
 
 def decoded(content: bytes, *, policy: str) -> FaceSet:
     bad = BadRows(Path("mine.zip"), policy, unit="pictures")
-    decoder = PictureDecoder(48)
+    decoder = ImageDecoder(48)
     images = []
     with bad.at("happy/1.png"):
         images.append(decoder.decode(content))

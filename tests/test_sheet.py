@@ -2,7 +2,6 @@
 
 import pytest
 from clip_trees import write_workbook
-
 from fer_utils.data.clips.sheet import read_sheet
 
 TABLE = [["Subject", "Filename", None, "Onset"], ["006", "006_1_2", None, 5562], ["007", None, "x", 7.5]]

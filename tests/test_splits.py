@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet, combine
-from fer_utils.data.clips.clipset import clip_of
-from fer_utils.data.quality import (
+from fer_utils.data import FaceSet, clip_of, combine
+from fer_utils.data.duplicates import (
     blank_images,
     duplicate_groups,
     duplicate_summary,

@@ -21,7 +21,6 @@ from fer_utils.data.raw_files import BadRows, OnBadRows, open_images, printable
 from fer_utils.data.samples import RESERVED_NAMES, FaceSet
 from fer_utils.labels import CKPLUS7, FER7, RAFDB7, canonical
 
-
 RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 """The authors' list, as they spell it; its lines are like `train_00001.jpg 5`."""
 

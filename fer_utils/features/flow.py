@@ -10,7 +10,7 @@ The three pictures of a clip are those of S.-T. Liong et al., *Shallow triple st
 import cv2
 import numpy as np
 
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet
+from fer_utils.data import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 
 CHANNELS = ("horizontal", "vertical", "strain")

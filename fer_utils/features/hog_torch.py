@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import FaceSet
 from fer_utils.features.hog import HOG, BlockNorm
 from fer_utils.files import atomic_write, digest, read_json, sha256_of, write_json
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import FaceSet
 from fer_utils.plots.style import (
     BLUE,
     GREEN,

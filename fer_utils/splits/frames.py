@@ -5,8 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from fer_utils.data import FaceSet
-from fer_utils.data.clips.clipset import clip_of
+from fer_utils.data import FaceSet, clip_of
 from fer_utils.splits.parts import CLIPS_SHARED, SUBJECTS_SHARED, Split, subjects_disjoint
 
 

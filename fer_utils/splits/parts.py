@@ -7,8 +7,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from fer_utils.data import FaceSet
-from fer_utils.data.samples import Samples
+from fer_utils.data import FaceSet, Samples
 
 S = TypeVar("S", bound=Samples)
 

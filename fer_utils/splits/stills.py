@@ -6,8 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fer_utils.data import FaceSet
-from fer_utils.data.combine import separate
+from fer_utils.data import FaceSet, separate
 from fer_utils.files import ConfigError
 from fer_utils.splits.parts import (
     OVERLAPPING,
@@ -51,7 +50,7 @@ def stills_leak(split: Split, *, by: str) -> str:
 
     Images drawn at random have it whatever the set, and so have those of sets without parts whose people are
     not known: nobody knows who is on both sides, and near duplicates cross the parts. Exact ones are counted
-    (`quality.shared_with`), for every split. Of sets joined by `combine` each is judged by itself, and the
+    (`duplicates.shared_with`), for every split. Of sets joined by `combine` each is judged by itself, and the
     worst leak is that of the split.
 
     Parameters

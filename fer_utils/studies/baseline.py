@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from fer_utils.data import FaceSet, load_faces
-from fer_utils.data.catalogue import FACE_DATA
+from fer_utils.data.registry import FACES
 from fer_utils.labels import classes_of
 from fer_utils.papers import Paper, load_paper
 from fer_utils.params import BaselineCNN
@@ -89,7 +89,7 @@ def _is_as_printed(params: BaselineCNN) -> bool:
 
 
 def _label(dataset: str, image_size: int) -> str:
-    titles = [FACE_DATA[name].title for name in dataset.split("+")]
+    titles = [FACES[name].title for name in dataset.split("+")]
     return f"{' + '.join(titles)}, {image_size} px"
 
 
