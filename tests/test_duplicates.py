@@ -132,7 +132,7 @@ def test_it_equals_the_comparison_of_every_pair_shift_by_shift(monkeypatch):
     """Blocks, thumbnails and OpenCV are only faster."""
     images = [random_face(seed, expression=mood, size=SIDE) for seed in range(4) for mood in FER7[:4]]
     drawn = faces(np.stack([*images, images[0][:, ::-1], images[5][:, ::-1]]))
-    monkeypatch.setattr(quality, "_BLOCK", 5)
+    monkeypatch.setattr(duplicates, "_BLOCK", 5)
     pairs = duplicates.near_duplicates(drawn, threshold=duplicates.CANDIDATE)
     found = {(pair.first, pair.second): pair.similarity for pair in pairs.itertuples()}
     expected = {}
@@ -208,7 +208,7 @@ def test_held_out_images_that_stand_in_another_part_are_listed_with_how():
     images[:, 0, 0] = [1, 2, 3, 1, 4, 4]  # the fourth is the first; the last two share a part
     six = faces(images, split=split)
     table = duplicates.copies_elsewhere(six, pairs_table((1, 3, 0.9), (2, 4, 0.9), (3, 5, 0.9), (0, 1, 0.9)))
-    assert table.columns.tolist() == ["sample_id", "part", "exact", "near"]
+    assert table.columns.tolist() == ["sample_id", "split", "exact", "near"]
     assert table["sample_id"].tolist() == six.sample_id[[2, 3, 4]].tolist()
     assert table["exact"].tolist() == [False, True, False]
     assert table["near"].tolist() == [True, True, True]
