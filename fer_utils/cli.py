@@ -4,8 +4,12 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_utils.files import ConfigError, project_path
+
+if TYPE_CHECKING:
+    from fer_utils.data.datasets import DataSet
 
 RAW = "data/raw"
 """Where data sets are looked for; a fresh checkout has no such folder yet."""
@@ -25,25 +29,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from fer_utils.params import read_runs
     from fer_utils.runner import run_yaml
 
-    return int(run_yaml(options.yaml) == "failed")
+    runs = [options.run] if options.run else list(read_runs(options.yaml))
+    return int("failed" in [run_yaml(options.yaml, run=run) for run in runs])
 
 
 def _train(options: argparse.Namespace) -> None:
     from fer_utils.data import MissingData, load_clips
-    from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_yaml
+    from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_runs
     from fer_utils.studies import dubey2020
     from fer_utils.training import fastai_fit
 
-    given = notebook_defaults(options.yaml.stem) | read_yaml(options.yaml)
+    given = notebook_defaults(options.yaml.stem) | read_runs(options.yaml)[options.run or options.yaml.stem]
     if notebook_of(options.yaml.stem) != "30_cnn3d_smic":
         raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic have folds to train ahead")
-    params = Cnn3dSmic.checked(given, where=str(options.yaml))
+    params = Cnn3dSmic.from_values(given, where=str(options.yaml))
     if not 0 <= options.job < params.fold_jobs:
         raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
     try:
-        clips = load_clips(**params.data())
+        clips = load_clips(params)
     except MissingData as error:
         print(f"nothing to train: {error}")
         return
@@ -52,100 +58,93 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check_params(options: argparse.Namespace) -> int:
-    from fer_utils.params import read_yaml, yaml_runs
+    from fer_utils.params import find_runs, read_runs
 
     folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
     profiles = {folder.name: folder for folder in folders if options.profile in (None, folder.name)}
     if not profiles:
         known = ", ".join(folder.name for folder in folders)
         raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
-    runs = [folder / f"{run}.yaml" for folder in profiles.values() for run in yaml_runs(folder)]
+    files = [path for folder in profiles.values() for path in sorted(folder.glob("*.yaml"))]
     if options.run:
-        runs = [folder / f"{options.run}.yaml" for folder in profiles.values()]
+        files = [
+            *{*(path for folder in profiles.values() for path in find_runs(folder, options.run).values())}
+        ]
     problems = []
-    for path in runs:
+    for path in files:
         try:
-            read_yaml(path)
+            read_runs(path)
         except ConfigError as error:
             problems.append(str(error).replace(f"{project_path('')}/", ""))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not problems:
-        print(f"{len(runs)} parameter file{'s are' if len(runs) != 1 else ' is'} valid")
+        print(f"{len(files)} parameter file{'s are' if len(files) != 1 else ' is'} valid")
     return 2 if problems else 0
 
 
 def _index(options: argparse.Namespace) -> None:
-    from fer_utils.params import yaml_runs
+    from fer_utils.params import profile_runs
     from fer_utils.report import write_index
 
-    expected = yaml_runs(project_path("params") / options.profile)
+    expected = list(profile_runs(project_path("params") / options.profile))
     reports = project_path("reports")
     index = write_index(reports / options.profile, reference_dir=reports / "reference", expected=expected)
     print(f"report: {index.relative_to(project_path(''))}")
 
 
 def _data(options: argparse.Namespace) -> int:
-    from fer_utils.data import catalogue
+    from fer_utils.data import registry
 
     if not project_path(options.path).exists() and options.path != RAW:
-        raise ConfigError(f"{options.path}: there is no such file or folder to look through")
+        raise ConfigError(f"{options.path}: no such file or folder")
     unusable = 0
-    for source in catalogue.sources(options.path):
-        print(f"{source.name}: {'missing' if source.path is None else f'found {source.path}'}")
+    for source in registry.sources(options.path):
+        dataset = source.dataset
+        print(f"{dataset.name}: {'missing' if source.path is None else f'found {source.path}'}")
         if source.path is None:
             print(f"  put     {source.expected} there; see data/README.md")
         else:
-            describe = _describe_clips if source.name in catalogue.CLIP_DATASETS else _describe_copy
-            unusable += not describe(source.name, source.path)
-        print(f"  from    {source.obtained_from}\n  terms   {source.terms}")
-    for name in catalogue.unknown_entries(options.path):
-        print(f"{options.path}/{name}: not known; pictures of your own in <class>/ folders: dataset=folder")
+            try:
+                _describe(dataset, source.path)
+            except (ValueError, OSError) as error:
+                print(f"  damaged {error}")
+                unusable += 1
+        print(f"  from    {dataset.obtained_from}\n  terms   {dataset.terms}")
+    for name, advice in registry.unknown_entries(options.path).items():
+        print(f"{options.path}/{name}: not known; {advice}")
     print("synthetic: always there (drawn by fer_utils.synthetic; MIT, as this repository)")
     return int(unusable > 0)
 
 
-def _describe_copy(dataset: str, path: Path) -> bool:
-    from fer_utils.data import catalogue
+def _describe(dataset: "DataSet", path: Path) -> None:
+    """Print what a copy of a data set holds and lacks."""
+    from fer_utils.data import ClipSet, load_clips, load_faces, registry
+    from fer_utils.params import ClipParameters, FaceParameters
 
-    try:
-        faces = catalogue.load_faces(dataset, data_path=path)
-    except (ValueError, OSError) as error:
-        print(f"  damaged {error}")
-        return False
-    published, lacking = catalogue.published_as(faces.origin), catalogue.shortfall(faces)
-    print(f"  copy    {f'{published} as published' if published else 'an unverified copy'}", end="; ")
-    print(f"SHA-256 {faces.origin['sha256']}; fingerprint {faces.fingerprint[:16]}")
+    if dataset.name in registry.CLIPS:
+        samples = load_clips(ClipParameters(dataset=dataset.name, data_path=str(path)))
+        copy = samples.name
+    else:
+        samples = load_faces(FaceParameters(dataset=dataset.name, data_path=str(path)))
+        published = registry.published_as(samples.origin)
+        copy = f"{published} as published" if published else "an unverified copy"
+    lacking, counts = dataset.missing_from(samples), samples.counts()
+    print(f"  copy    {copy}; {samples.origin['form']}", end="; ")
+    print(f"SHA-256 {samples.origin['sha256']}; fingerprint {samples.fingerprint[:16]}")
     print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
-    for note in faces.notes:
+    if isinstance(samples, ClipSet):
+        subjects = counts.loc["total"].drop("total")
+        most = f"{subjects.max()} of them of {subjects.idxmax()}"
+        print(f"  clips   {len(samples)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
+        counts = counts[["total"]]
+        for skipped in samples.skipped[:MOST_SKIPPED]:
+            print(f"  skipped {skipped}")
+        if more := len(samples.skipped[MOST_SKIPPED:]):
+            print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
+    for note in samples.notes:
         print(f"  note    {note}")
-    print(textwrap.indent(faces.counts().to_string(), "  "))
-    return True
-
-
-def _describe_clips(dataset: str, path: Path) -> bool:
-    from fer_utils.data import catalogue
-
-    try:
-        clips = catalogue.load_clips(dataset, data_path=path)
-    except (ValueError, OSError) as error:
-        print(f"  damaged {error}")
-        return False
-    lacking = catalogue.clip_shortfall(clips)
-    print(f"  copy    {clips.name}; SHA-256 {clips.origin['sha256']}; fingerprint {clips.fingerprint[:16]}")
-    print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
-    counts = clips.counts()
-    subjects = counts.loc["total"].drop("total")
-    most = f"{subjects.max()} of them of {subjects.idxmax()}"
-    print(f"  clips   {len(clips)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
-    for note in clips.notes:
-        print(f"  note    {note}")
-    for skipped in clips.skipped[:MOST_SKIPPED]:
-        print(f"  skipped {skipped}")
-    if more := len(clips.skipped[MOST_SKIPPED:]):
-        print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
-    print(textwrap.indent(counts["total"].to_string(), "  "))
-    return True
+    print(textwrap.indent(counts.to_string(), "  "))
 
 
 def _refresh(options: argparse.Namespace) -> None:
@@ -208,9 +207,11 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     run = command("run", _run, "execute one run and put its folder in place")
-    run.add_argument("yaml", type=Path, help="params/<profile>/<run>.yaml")
+    run.add_argument("yaml", type=Path, help="params/<profile>/<file>.yaml")
+    run.add_argument("--run", help="one run of the file's grid; all of them by default")
     train = command("train", _train, "train a share of a run's folds and seeds ahead of it")
     train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
+    train.add_argument("--run", help="one run of the file's grid")
     train.add_argument("--job", type=int, required=True, help="which share, from 0")
     check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
     check.add_argument("--profile")

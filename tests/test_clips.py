@@ -1,7 +1,6 @@
 """Clips are read from the layouts of SMIC, SAMM, CASME II and tables; what cannot be used is listed."""
 
 import os
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -183,7 +182,11 @@ def test_casme2_is_read_with_a_slash_for_an_apex(tmp_path, prefix):
     assert clips.sample_id.tolist() == ["sub01/EP02_01f", "sub02/EP02_01f"]
     assert clips.subject.tolist() == ["sub01", "sub02"]
     assert [clips.class_names[label] for label in clips.labels] == ["happy", "others"]
-    assert (clips.onset.tolist(), clips.offset.tolist(), clips.apex.tolist()) == ([46, 3], [86, 11], [59, NO_APEX])
+    assert (clips.onset.tolist(), clips.offset.tolist(), clips.apex.tolist()) == (
+        [46, 3],
+        [86, 11],
+        [59, NO_APEX],
+    )
     assert levels(clips, "sub02/EP02_01f") == [102, 104, 106, 108, 110]
     assert clips.origin["form"] == ("raw" if prefix == "img" else "cropped")
 
@@ -191,7 +194,9 @@ def test_casme2_is_read_with_a_slash_for_an_apex(tmp_path, prefix):
 def test_an_annotation_beside_the_frames_is_part_of_what_is_prepared(tmp_path):
     table, root = "CASME2-coding-20140508.xlsx", tmp_path / "CASME2"
     for emotion in ("others", "surprise"):
-        write_casme2(root / "Cropped", prefix="reg_img", rows=[CASME2_ROWS[0], [*CASME2_ROWS[1][:8], emotion]])
+        write_casme2(
+            root / "Cropped", prefix="reg_img", rows=[CASME2_ROWS[0], [*CASME2_ROWS[1][:8], emotion]]
+        )
         (root / "Cropped" / table).rename(root / table)
         clips = load(tmp_path, "casme2", tmp_path)
         assert clips.class_names[clips.labels[1]] == emotion
@@ -203,7 +208,14 @@ def test_an_annotation_beside_the_frames_is_part_of_what_is_prepared(tmp_path):
 
 def test_a_sheet_keeps_row_numbers_and_texts(tmp_path):
     path = tmp_path / "a.xlsx"
-    rows = [["preamble"], [None], ["x", "name", "frame"], [1, "006", 7.0], [None, None, None], [2, "n/a", "/"]]
+    rows = [
+        ["preamble"],
+        [None],
+        ["x", "name", "frame"],
+        [1, "006", 7.0],
+        [None, None, None],
+        [2, "n/a", "/"],
+    ]
     write_workbook(path, {"first": rows, "second": [["other"]]})
     assert read_sheet(path, columns=("frame", "name")) == [(4, ["7", "006"]), (6, ["/", "n/a"])]
     with pytest.raises(ValueError, match=r"a\.xlsx: no sheet 'third'"):
@@ -365,6 +377,7 @@ def test_named_clips_are_left_out_and_a_wrong_name_gets_the_nearest(tmp_path, da
     write_smic(tmp_path / "raw")
     write_samm(tmp_path / "raw" / "SAMM")
     options = {"data_path": tmp_path / "raw", "synthetic_subjects": 2, "synthetic_clips_per_subject": 3.0}
+    options |= {"image_size": 24}
     rest = load(tmp_path, dataset, leave_out=[left], **options)
     assert set(load(tmp_path, dataset, **options).sample_id) - set(rest.sample_id) == {left}
     assert f"left out on request: {left}" in rest.notes

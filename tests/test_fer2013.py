@@ -128,7 +128,8 @@ def test_split_folders_that_are_links_are_named_in_the_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [tuple(f"{Path(name).parent}/im{i}" for i, name in enumerate(NAMES)), (*NAMES[:4], "test/surprise/im8")]
+    "names",
+    [tuple(f"{Path(name).parent}/im{i}" for i, name in enumerate(NAMES)), (*NAMES[:4], "test/surprise/im8")],
 )
 def test_renamed_test_files_are_one_pooled_test_set(tmp_path, names):
     faces = read(zipped(tmp_path / "fer2013.zip", files(names)))
@@ -212,7 +213,9 @@ WRONG = st.one_of(
     st.integers(256, 2**80).map(str),
     st.integers(-300, -1).map(str),
     st.floats().map(repr),
-    st.text(st.characters(codec="utf-8"), max_size=5).filter(lambda t: not (t.isascii() and t.strip().isdigit())),
+    st.text(st.characters(codec="utf-8"), max_size=5).filter(
+        lambda t: not (t.isascii() and t.strip().isdigit())
+    ),
 ).map(str.encode)
 
 

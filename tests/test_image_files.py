@@ -101,7 +101,9 @@ def declaring(path: Path, size: int) -> Path:
     return edited(path, {(LOCAL, 22): struct.pack("<I", size), (CENTRAL, 24): struct.pack("<I", size)})
 
 
-@pytest.mark.parametrize("name", ["../a.png", "a/../../a.png", "/a.png", "..\\a.png", "C:\\a.png", "a/../x.sh"])
+@pytest.mark.parametrize(
+    "name", ["../a.png", "a/../../a.png", "/a.png", "..\\a.png", "C:\\a.png", "a/../x.sh"]
+)
 def test_an_entry_outside_the_archive_is_an_error(tmp_path, name):
     path = zipped(tmp_path / "bad.zip", {"a/1.png": b"", name: b""})
     with pytest.raises(ValueError, match=r"bad\.zip: .* unsafe path"):
@@ -170,7 +172,11 @@ def test_a_gray_image_is_the_same_however_it_is_stored(kind, mode):
 
 def test_colour_depth_and_transparency_are_converted():
     red = Image.new("RGB", (48, 48), (255, 0, 0))
-    assert np.unique(decoded(encoded(red))).tolist() == np.unique(decoded(encoded(red.quantize(4)))).tolist() == [76]
+    assert (
+        np.unique(decoded(encoded(red))).tolist()
+        == np.unique(decoded(encoded(red.quantize(4)))).tolist()
+        == [76]
+    )
     np.testing.assert_array_equal(decoded(encoded(PICTURES[0].astype(np.uint16) * 257)), PICTURES[0])
     twelve = bytearray(encoded(np.full((48, 48), 0xFFFF, np.uint16), "tiff"))
     bits = twelve.index(struct.pack("<HHI", 258, 3, 1)) + 8
@@ -213,7 +219,9 @@ def test_metadata_that_is_not_needed_does_not_matter():
 
 def test_the_middle_square_is_taken_and_conversions_are_noted():
     decoder = ImageDecoder(100)
-    wide = Image.fromarray(np.hstack([np.zeros((96, 60)), np.full((96, 96), 200), np.zeros((96, 60))]).astype("u1"))
+    wide = Image.fromarray(
+        np.hstack([np.zeros((96, 60)), np.full((96, 96), 200), np.zeros((96, 60))]).astype("u1")
+    )
     assert (decoder.decode(encoded(wide))[:, 5:-5] == 200).all()
     decoder.decode(encoded(Image.new("RGB", (100, 100))))
     (note,) = decoder.notes()

@@ -1,4 +1,4 @@
-"""Data sets by name: found where their sources put them, prepared once, combined, and reported by `make data`."""
+"""Data sets by name: found where their sources put them, prepared once, combined, reported by `make data`."""
 
 import hashlib
 from types import MappingProxyType
@@ -64,7 +64,7 @@ def test_a_set_of_faces_is_found_where_its_source_unpacks_to(tmp_path, dataset, 
     assert find(dataset, tmp_path / "raw") == find(dataset, folder) == folder
     assert found_in(tmp_path / "raw") == {dataset: folder}
     assert [one.dataset.name for one in sources(folder)] == [dataset]
-    assert unknown_entries(tmp_path / "raw") == unknown_entries(folder) == []
+    assert unknown_entries(tmp_path / "raw") == unknown_entries(folder) == {}
     faces = load(tmp_path, dataset, tmp_path / "raw")
     assert faces.name == dataset and len(faces) == 2
 
@@ -114,12 +114,12 @@ def test_sets_beside_each_other_are_not_mixed(raw):
         "casme2": raw / "CASME2" / "Cropped",
         "table": raw / "MEVIEW" / "meview.csv",
     }
-    assert unknown_entries(raw) == []
+    assert unknown_entries(raw) == {}
     for name in ("holiday", ".DS_Store"):
         (raw / name).mkdir()
-    assert unknown_entries(raw) == ["holiday"]
+    assert list(unknown_entries(raw)) == ["holiday"]
     for path in ("SMIC_all_cropped/VIS", "SAMM", "CASME2/Cropped", "MEVIEW/meview.csv"):
-        assert len(sources(raw / path)) == 1 and unknown_entries(raw / path) == []
+        assert len(sources(raw / path)) == 1 and unknown_entries(raw / path) == {}
 
 
 def test_of_two_forms_of_smic_the_cropped_one_is_taken(raw, tmp_path):
@@ -233,7 +233,9 @@ def test_published_files_and_incomplete_copies_are_recognised(tmp_path, monkeypa
     monkeypatch.setitem(PUBLISHED_COPIES, hashlib.md5(path.read_bytes()).hexdigest(), "fer2013.csv")
     assert published_as(faces.origin) == "fer2013.csv"
     assert FACES["fer2013"].missing_from(faces).startswith("it has 7 of 28,709 train, 7 of 3,589 validation")
-    monkeypatch.setattr(Fer2013, "counts", MappingProxyType(dict.fromkeys(("train", "validation", "test"), 7)))
+    monkeypatch.setattr(
+        Fer2013, "counts", MappingProxyType(dict.fromkeys(("train", "validation", "test"), 7))
+    )
     assert FACES["fer2013"].missing_from(faces) == ""
 
 

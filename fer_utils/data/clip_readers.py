@@ -1,8 +1,8 @@
 """The data sets of clips: SMIC, SAMM, CASME II, and a table of clips of any origin, such as MEVIEW.
 
-Sources: X. Li et al., *A spontaneous micro-expression database*, FG 2013 (SMIC). A. K. Davison et al., *SAMM: a
-spontaneous micro-facial movement dataset*, IEEE Transactions on Affective Computing 9(1), 2018. W.-J. Yan et al.,
-*CASME II: an improved spontaneous micro-expression database*, PLoS ONE 9(1): e86041, 2014.
+Sources: X. Li et al., *A spontaneous micro-expression database*, FG 2013 (SMIC). A. K. Davison et al.,
+*SAMM: a spontaneous micro-facial movement dataset*, IEEE Transactions on Affective Computing 9(1), 2018.
+W.-J. Yan et al., *CASME II: an improved spontaneous micro-expression database*, PLoS ONE 9(1): e86041, 2014.
 """
 
 import csv
@@ -99,8 +99,8 @@ class Smic(ClipReader):
     """One part of SMIC in whichever of its three forms is there.
 
     `SMIC_all_cropped/` and `SMIC_all_raw/` have `<part>/s1/micro/<class>/s1_ne_01/`; SMIC-E has
-    `<part>_long/SMIC-<part>-E/<part>/s01/s1_ne_01/` and an annotation. A second movement in a recording of SMIC-E
-    is a clip of its own whose id ends in `_2`.
+    `<part>_long/SMIC-<part>-E/<part>/s01/s1_ne_01/` and an annotation. A second movement in a recording of
+    SMIC-E is a clip of its own whose id ends in `_2`.
     """
 
     PLACES = (

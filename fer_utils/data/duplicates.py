@@ -82,9 +82,9 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     """Return the pairs of images that are most likely the same photograph, though not equal.
 
     The similarity is the largest normalised cross-correlation of one image's inner part with the other image
-    over shifts of up to a twelfth of the side, as it is and mirrored. Coarse shading is removed first, so light,
-    brightness and contrast matter little. Only pairs whose thumbnails correlate by at least `CANDIDATE` are
-    compared, which misses about half of the copies shifted by two pixels.
+    over shifts of up to a twelfth of the side, as it is and mirrored. Coarse shading is removed first, so
+    light, brightness and contrast matter little. Only pairs whose thumbnails correlate by at least
+    `CANDIDATE` are compared, which misses about half of the copies shifted by two pixels.
 
     The default threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above and 48
     of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It is for

@@ -78,8 +78,9 @@ class Fer2013(FaceData):
     def find(self, folder: Path) -> Path:
         """Return the table, zip or folder of FER-2013 in a folder, or that folder itself."""
         both = all((folder / name).is_file() for name in TABLES[-1])
-        pictures = (folder / "train").is_dir() and not (folder / "train" / "1").is_dir()  # RAF-DB has numbers
-        return folder if both or pictures else super().find(folder)
+        numbered = any(path.name.isdigit() for path in (folder / "train").glob("*"))  # RAF-DB
+        images = (folder / "train").is_dir() and not numbered
+        return folder if both or images else super().find(folder)
 
     def holds(self, path: Path) -> bool:
         """Return whether there is a folder of that name; what is in it, the reader finds out."""

@@ -220,23 +220,27 @@ def sources(data_path: str | Path = "data/raw") -> list[Source]:
     return [source for source in listed if source.path == path] or listed
 
 
-def unknown_entries(data_path: str | Path = "data/raw") -> list[str]:
-    """Return the names in a folder that belong to no data set that is looked for."""
+def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
+    """Return the names in a folder that belong to no known data set -> what to do about each."""
     folder = project_path(data_path)
     found = [source.path for source in sources(folder) if source.path]
     in_set = folder in found or any(path.parent == folder and CLIPS["table"].holds(path) for path in found)
     if not folder.is_dir() or in_set:  # everything in the folder of a data set belongs to it
-        return []
+        return {}
     places = [place for dataset in (*FACES.values(), *CLIPS.values()) for place in dataset.places]
     known = {place.partition("/")[0] for place in places} | {*RAFDB_TABLES.values()}
-    annotated = [one.annotation_name for one in CLIPS.values() if one.annotation_name]
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.name not in known
-        and not path.name.startswith(".")
-        and not any(re.fullmatch(name, path.name) for name in annotated)
-    )
+    annotations = [one.annotation_name for one in CLIPS.values() if one.annotation_name]
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    unknown = [
+        name
+        for name in names
+        if name not in known and not any(re.fullmatch(pattern, name) for pattern in annotations)
+    ]
+    packed = "unpack it, or name it as data/README.md says"
+    images = "own images in <class>/ folders are read with dataset: folder and this path as data_path"
+    return {
+        name: packed if name.endswith((".zip", ".gz", ".tgz", ".tar", ".rar")) else images for name in unknown
+    }
 
 
 def published_as(origin: Mapping[str, str | int]) -> str | None:

@@ -201,13 +201,8 @@ class FaceSet(Samples):
     def counts(self) -> pd.DataFrame:
         """Return the number of images per class (rows) and split (columns), with totals."""
         unlabelled = ("unlabelled",) if (self.labels == UNLABELLED).any() else ()
-        codes = np.where(self.labels == UNLABELLED, len(self.class_names), self.labels)
-        table = pd.crosstab(
-            pd.Categorical.from_codes(codes, (*self.class_names, *unlabelled)),
-            pd.Categorical(self.split, [name for name in SPLITS if name in self.split]),
-            dropna=False,
-        )
-        return _with_totals(table.rename_axis(index="class", columns="split"))
+        splits = [name for name in SPLITS if name in self.split]
+        return _counts(self.labels, (*self.class_names, *unlabelled), self.split, splits, name="split")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -260,9 +255,7 @@ class ClipSet(Samples):
 
     def counts(self) -> pd.DataFrame:
         """Return the number of clips per class (rows) and subject (columns), with totals."""
-        classes = pd.Categorical.from_codes(self.labels, self.class_names)
-        table = pd.crosstab(classes, pd.Categorical(self.subject), dropna=False)
-        return _with_totals(table.rename_axis(index="class", columns="subject"))
+        return _counts(self.labels, self.class_names, self.subject, np.unique(self.subject), name="subject")
 
     @property
     def apex_position(self) -> np.ndarray:
@@ -380,7 +373,12 @@ def separate(faces: FaceSet) -> tuple[FaceSet, ...]:
     return tuple(replace(faces.take(owner == name), name=name) for name in names)
 
 
-def _with_totals(table: pd.DataFrame) -> pd.DataFrame:
-    table.index, table.columns = table.index.astype(object), table.columns.astype(object)
+def _counts(
+    labels: np.ndarray, rows: Sequence[str], column: np.ndarray, columns: Sequence[str], *, name: str
+) -> pd.DataFrame:
+    """Cross-tabulate labels, of which -1 is the last row, with totals."""
+    table = pd.crosstab(np.array(rows, dtype=object)[labels], column.astype(object))
+    table = table.reindex(index=list(rows), columns=list(columns), fill_value=0).astype(int)
+    table.index.name, table.columns.name = "class", name
     table.loc["total"] = table.sum()
     return table.assign(total=table.sum(axis=1))

@@ -1,7 +1,7 @@
 """Prepared data sets: read and checked once, then memory-mapped.
 
 A prepared set is a folder `<name>-<hash>/`, named by the content of its source and the settings of its
-reader, with `pixels.npy`, `samples.npz` (labels, ids, subjects, ...) and `sidecar.json` (the other fields, hashes).
+reader, with `pixels.npy`, `samples.npz` (labels, ids, ...) and `sidecar.json` (the other fields, hashes).
 Nothing in it is ever unpickled; a set whose files do not fit their hashes is made again.
 """
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from fer_utils import splits
 from fer_utils.data import FaceSet, load_clips, load_faces
-from fer_utils.labels import classes_of
 from fer_utils.params import HybridHogCNN
 from fer_utils.splits import Split
 
@@ -25,9 +24,8 @@ def load(params: HybridHogCNN) -> FaceSet:
         When a real data set is not there.
     """
     if not params.frames_of:
-        faces = load_faces(**params.data())
-        return faces.with_classes(classes_of(params.label_set, own=faces.class_names))
-    clips = load_clips(**params.clips())
+        return load_faces(params)
+    clips = load_clips(params.clips())
     return replace(clips.frames(), name=f"frames of {clips.name} clips")
 
 
@@ -37,11 +35,12 @@ def split(params: HybridHogCNN, faces: FaceSet) -> tuple[Split, ...]:
     Raises
     ------
     ValueError
-        As `splits.official_split` and `splits.split_frames`.
+        As `splits.official_split` and `splits.random_folds`.
     """
     if not params.frames_of:
         return (splits.official_split(faces, seed=params.seed),)
-    return splits.split_frames(faces, by=params.split_by, n_folds=params.frame_folds, seed=params.seed)
+    how = {"n_folds": params.frame_folds, "seed": params.seed, "validation": True}
+    return splits.random_folds(faces, by=params.split_by, **how).splits
 
 
 def reported(parts: Sequence[Split], faces: FaceSet) -> Split:
@@ -75,6 +74,6 @@ def frame_splits_table(
         accuracy, seen = measured["accuracy"], splits.seen_in_training(parts[by])
         low, high = accuracy["ci95"] or (None, None)
         row = {"label": FRAME_SPLITS[by], "value": accuracy["value"], "low": low, "high": high}
-        row |= {"n": accuracy["n"], "leak": splits.frame_leak(parts[by])}
+        row |= {"n": accuracy["n"], "leak": parts[by][0].leakage}
         rows.append(row | {f"{who} trained on": share for who, share in seen.items()})
     return pd.DataFrame(rows)
