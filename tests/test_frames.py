@@ -102,7 +102,7 @@ def test_stills_are_loaded_and_split_as_ever():
 
 
 def test_frames_that_are_not_here_are_missing_data(tmp_path):
-    with pytest.raises(MissingData, match="samm is not here"):
+    with pytest.raises(MissingData, match="SAMM is not here"):
         data.load(checked(**FRAMES | {"frames_of": "samm", "data_path": str(tmp_path)}))
 
 
