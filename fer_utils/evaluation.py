@@ -19,6 +19,7 @@ from fer_utils.metrics import (
     roc_curves,
 )
 from fer_utils.predictions import Predictions, aligned, most_confident_mistakes, without
+from fer_utils.splits import Folds, Split
 from fer_utils.statistics import (
     aggregate,
     bootstrap_weights,
@@ -43,6 +44,7 @@ __all__ = [
     "mcnemar_exact",
     "most_confident_mistakes",
     "paired_bootstrap",
+    "reference_points",
     "roc_curves",
     "wilson_interval",
     "without",
@@ -133,6 +135,33 @@ def baselines(
             name: {"value": float(chance[name][0]), "ci95": None, "n": len(predictions)} for name in majority
         },
     }
+
+
+def reference_points(
+    predictions: Predictions, split: Split | Folds, *, n_boot: int = 2000, seed: int = 0
+) -> dict[str, dict[str, dict]]:
+    """Return the metrics that stand beside a result: two baselines, and the result without duplicates.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of the test set of `split`.
+    split : Split or Folds
+        Gives the majority class and the test samples with exact duplicates in training or validation.
+
+    Returns
+    -------
+    dict
+        As `baselines`; ``without_duplicates`` is left out where every sample is a duplicate, and for folds
+        where none is.
+    """
+    majority = split.majority_class
+    found = baselines(predictions, majority_class=majority, n_boot=n_boot, seed=seed)
+    repeated = np.isin(predictions.sample_id, split.test.sample_id[split.repeated])
+    if not repeated.all() and (isinstance(split, Split) or repeated.any()):
+        distinct = evaluate(predictions.subset(~repeated), n_boot=n_boot, seed=seed)
+        found["without_duplicates"] = distinct.metrics
+    return found
 
 
 @dataclass(frozen=True)

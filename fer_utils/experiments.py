@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.folds import stratified_folds
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
+from fer_utils.splits import random_folds
 from fer_utils.statistics import wilson_interval
 
 Cell = HybridHogCNN
@@ -77,10 +77,11 @@ def cross_validate(
     ValueError
         When a class has fewer images than there are folds.
     """
-    folds = stratified_folds(faces, n_folds=params.cv_folds, seed=params.seed)
+    by = "subject" if (faces.subject != "").all() else "sample"
+    folds = random_folds(faces, n_folds=params.cv_folds, seed=params.seed, by=by)
     cells, rows = vary(params, params.cv_grid), []
     for cell in cells:
-        trained = [train(cell, *fold) for fold in folds]
+        trained = [train(cell, fold.train, fold.test) for fold in folds]
         by_fold = np.array([fold.validation.correct.mean() for fold in trained])
         correct = np.concatenate([fold.validation.correct for fold in trained])
         spread = {"mean": by_fold.mean(), "sd": by_fold.std(ddof=1)}

@@ -14,7 +14,7 @@ from IPython.display import display
 from fer_utils.data.faceset import SPLITS, FaceSet
 from fer_utils.plots.data import face_sheet
 from fer_utils.plots.notebook import in_jupyterlab, png
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, Showing
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, FaceSpec, Identity, Scene
 
 PAGE = 40
 """Faces on a page of the browser."""
@@ -155,12 +155,12 @@ class ActionUnits:
         self.box = ipywidgets.HBox([shown, ipywidgets.VBox(list(self.units.values()))])
         self._draw()
 
-    def showing(self) -> Showing:
+    def showing(self) -> FaceSpec:
         """Return what is drawn: the person, the intensities and the scene."""
         angles = {"yaw": self.yaw.value, "pitch": self.pitch.value, "roll": self.roll.value}
         scene = replace(Scene(), **angles, light_azimuth=self.light.value)
         units = {number: slider.value for number, slider in self.units.items()}
-        return Showing(Identity.sample(self.person.value), units, scene)
+        return FaceSpec(Identity.sample(self.person.value), units, scene)
 
     def _preset(self, _: Any) -> None:
         if self.expression.value == _OWN_MIX:

@@ -8,7 +8,6 @@ import pytest
 from fer_utils.data import FaceSet
 from fer_utils.experiments import ablate, cross_validate, sweep, vary
 from fer_utils.files import ConfigError
-from fer_utils.folds import stratified_folds
 from fer_utils.params import HybridHogCNN, notebook_defaults
 from fer_utils.predictions import Predictions
 
@@ -126,24 +125,3 @@ def test_cross_validation_holds_every_image_out_once_and_lists_every_cell(params
     assert table["mean"].tolist() == pytest.approx([0.6, 0.2])
     assert table["n"].tolist() == [40, 40] and table["seconds"].tolist() == [8.0, 8.0]
     assert sorted(name for held_out in seen[:4] for name in held_out) == train.sample_id.tolist()
-
-
-def test_folds_keep_the_class_mix_and_known_subjects_apart():
-    for part, held_out in stratified_folds(faces([0] * 20 + [1] * 10), n_folds=5, seed=0):
-        assert np.bincount(held_out.labels).tolist() == [4, 2]
-        assert len(part) + len(held_out) == 30
-    people = [f"s{number % 6}" for number in range(30)]
-    for part, held_out in stratified_folds(faces([0, 1] * 15, subject=people), n_folds=3, seed=0):
-        assert not set(part.subject) & set(held_out.subject)
-
-
-@pytest.mark.parametrize(
-    ("labels", "subject", "message"),
-    [
-        ([0] * 10 + [1] * 2, None, "2 images of sad cannot be in 3 folds"),
-        ([0, 1] * 6, ["a", "b"] * 6, "2 subjects cannot be kept apart in 3 folds"),
-    ],
-)
-def test_too_few_images_or_subjects_for_the_folds_are_named(labels, subject, message):
-    with pytest.raises(ValueError, match=message):
-        stratified_folds(faces(labels, subject=subject), n_folds=3, seed=0)

@@ -96,7 +96,7 @@ def measured(images: np.ndarray) -> np.ndarray:
 
 def test_clips_are_framed_as_the_drawn_clips_are():
     clips = [synthetic_clip(f"synthetic-clip-s{person:03d}-0000", "positive", seed=3) for person in range(32)]
-    side, shift = measured([clip.picture(0.0, size=64) for clip in clips])
+    side, shift = measured([clip.frame(0.0, size=64) for clip in clips])
     assert side == pytest.approx(CLIPS.scale, abs=0.06)
     assert shift == pytest.approx(CLIPS.shift, abs=0.04)
 

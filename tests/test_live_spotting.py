@@ -13,8 +13,7 @@ from fer_utils.detection import Box, Haar
 from fer_utils.live.crops import CLIPS, STILLS, Framing, face_image
 from fer_utils.live.event_scores import match_events
 from fer_utils.live.spotting import GAP, KEPT, Spotted, Spotter, kind_of, too_slow, window
-from fer_utils.synthetic.motion import Performance, Sway
-from fer_utils.synthetic.video import synthetic_video
+from fer_utils.synthetic.motion import Performance, Sway, synthetic_video
 
 RATE = 60.0
 GRAY = np.full((32, 32), 90, np.uint8)
@@ -194,7 +193,7 @@ def test_the_window_of_an_event_is_what_was_filmed_then(filmed, crops):
             frames = spotter.window(event, n_frames=7)
             assert (frames.shape, frames.dtype) == ((7, 64, 64), np.uint8)
             for frame, at in zip(frames, np.linspace(event.onset, event.offset, 7), strict=True):
-                true = filmed.performance.picture(at, size=128)
+                true = filmed.performance.frame(at, size=128)
                 true = face_image(true, filmed.box, size=64, framing=CLIPS)
                 assert np.abs(frame - true.astype(float)).mean() < 2  # noise
     with pytest.raises(ValueError, match="does not lie within the pictures"):

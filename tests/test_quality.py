@@ -237,3 +237,31 @@ def test_an_image_without_a_label_contradicts_nothing():
 def test_the_nearest_image_is_the_most_similar_of_either_end():
     nearest = quality.nearest_similarity(faces(np.zeros((4, 4, 4))), pairs_table((0, 1, 0.99), (1, 2, 0.95)))
     np.testing.assert_array_equal(nearest, [0.99, 0.99, 0.95, np.nan])
+
+
+def test_exact_duplicates_across_splits_are_counted():
+    images = np.random.default_rng(2).integers(256, size=(6, 4, 4), dtype=np.uint8)
+    images[1], images[4], images[5] = images[0], images[0], images[3]
+    images[2] = 7
+    faces = FaceSet(
+        name="fer2013",
+        source="real",
+        images=images,
+        labels=np.arange(6) % 2,
+        class_names=("happy", "sad"),
+        split=np.repeat(["train", "test"], 3),
+        sample_id=np.array([f"i{number}" for number in range(6)]),
+    )
+    groups = quality.duplicate_groups(faces)
+    assert [group.tolist() for group in groups] == [[0, 1, 4], [3, 5]]
+    assert quality.blank_images(faces).tolist() == [2]
+    assert quality.overlap_table(faces).to_numpy().tolist() == [[1, 2], [1, 1]]
+    assert quality.duplicate_summary(faces, groups) == {
+        "images": 6,
+        "groups of identical images": 2,
+        "images that repeat another": 3,
+        "groups that cross splits": 1,
+        "groups with contradicting labels": 1,
+        "blank images": 1,
+    }
+    assert quality.duplicate_groups(faces.take(np.zeros(6, bool))) == []

@@ -87,8 +87,8 @@ def test_every_clip_is_judged_once_by_a_network_that_never_saw_its_subject(judge
         subject = dict(zip(clips.sample_id, clips.subject, strict=True))
         assert [subject[sample] for sample in said.sample_id] == said.group.tolist()
         assert len(np.unique(said.fold)) == 4
-        for fold in protocols[name].folds.folds:
-            assert not set(fold.held_out.subject) & set(fold.train.subject)
+        for fold in protocols[name].folds:
+            assert not set(fold.test.subject) & set(fold.train.subject)
 
 
 def test_the_best_epoch_is_never_worse_than_the_last_of_the_same_trainings(judged):
@@ -129,9 +129,9 @@ def test_epochs_chosen_on_inner_subjects_look_at_nobody_who_is_held_out(study, p
     inner = params.varied(epoch_choice="inner", comparisons=False, inner_share=0.4)
     protocol = study.protocols(inner, clips)["pixels_loso"]
     study.judge(protocol, device="cpu", log=str)
-    for fold, (train, chose, choice) in zip(protocol.folds.folds, looked_at, strict=True):
+    for subject, (train, chose, choice) in zip(protocol.folds.names, looked_at, strict=True):
         assert choice == "best"
-        assert not train & chose and fold.name not in train | chose
+        assert not train & chose and subject not in train | chose
 
 
 def test_the_grid_has_both_activations_on_the_same_random_splits(study, params, clips, grid):
@@ -143,7 +143,7 @@ def test_the_grid_has_both_activations_on_the_same_random_splits(study, params, 
     ]
     cells = list(grid)
     relu, swish = cells[0], cells[4]
-    assert relu.fold.held_out.sample_id.tolist() == swish.fold.held_out.sample_id.tolist()
+    assert relu.fold.test.sample_id.tolist() == swish.fold.test.sample_id.tolist()
     assert study.grid(params.varied(grid_shares=[], grid_seeds=[]), clips) == []
 
 

@@ -6,7 +6,7 @@ import pytest
 from fer_utils.experiments import sweep, vary
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
-from fer_utils.splits import Split, official_split, split_frames
+from fer_utils.splits import Split, official_split, random_folds
 from fer_utils.synthetic import synthetic_faces
 from fer_utils.synthetic.clips import synthetic_clips
 
@@ -118,7 +118,7 @@ def of_frames(params) -> HybridHogCNN:
 
 @pytest.mark.parametrize("features", ["raw", "hog"])
 def test_frames_are_pooled_over_the_folds_with_their_subjects_as_groups(study, frames, of_frames, features):
-    parts = split_frames(frames, by="subject", n_folds=3, seed=0)
+    parts = random_folds(frames, by="subject", n_folds=3, seed=0, validation=True).splits
     quiet = {"device": "cpu", "log": lambda line: None}
     cell = of_frames.varied(features=features)
     arms = [study.train(cell, part.train, part.validation, **quiet) for part in parts]

@@ -1,18 +1,22 @@
+"""Synthetic faces, clips and videos."""
+
 import itertools
-import re
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
 
-from fer_utils.files import PROJECT
-from fer_utils.labels import FER7
+from fer_utils.labels import FER7, SMIC3
 from fer_utils.synthetic import (
     ACTION_UNITS,
+    EXPRESSIONS,
     HAIR_STYLES,
     PROTOTYPES,
     Identity,
@@ -21,11 +25,20 @@ from fer_utils.synthetic import (
     expression_units,
     random_face,
     render_face,
+    synthetic_changes,
+    synthetic_clip,
+    synthetic_clips,
     synthetic_faces,
+    synthetic_masks,
     synthetic_sample,
+    synthetic_video,
 )
+from fer_utils.synthetic.motion import MICRO_PEAK, MICRO_SECONDS, Movement
 
-SMALL = {"n_subjects": 6, "images_per_subject": 14}
+FACES = {"n_subjects": 6, "images_per_subject": 14}
+CLIPS = {"n_subjects": 4, "size": 32, "frame_rate": 25.0}
+TINY_CLIPS = {"size": 16, "n_frames": 2, "frame_rate": 10.0}
+CASCADE = cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
 
 intensities = st.dictionaries(st.sampled_from(sorted(ACTION_UNITS)), st.floats(0, 1), max_size=6)
 seeds = st.integers(0, 2**31)
@@ -35,25 +48,19 @@ def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.abs(first.astype(int) - second.astype(int))
 
 
-# --- one face -------------------------------------------------------------------------------------
+# Faces
 
 
-@pytest.mark.parametrize("size", [16, 48, 49, 100, 256])
-def test_a_face_has_the_size_asked_for(size):
-    face = render_face(Identity(), {12: 1.0}, size=size)
-    assert face.shape == (size, size) and face.dtype == np.uint8
-    assert face.std() > 15
-
-
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(person=seeds, scene=seeds, units=intensities, asymmetry=st.floats(-1, 1))
-def test_the_same_arguments_give_the_same_picture(person, scene, units, asymmetry):
-    def draw():
+def test_the_same_arguments_give_the_same_image(person, scene, units, asymmetry):
+    def render():
         return render_face(Identity.sample(person), units, scene=Scene.sample(scene), asymmetry=asymmetry)
 
-    first = draw()
-    render_face(Identity.sample(person + 1), {26: 1.0}, size=64)  # nothing is carried over
-    assert np.array_equal(first, draw())
+    first = render()
+    render_face(Identity.sample(person + 1), {26: 1.0}, size=64)  # no state is kept between calls
+    assert first.shape == (48, 48) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, render())
 
 
 @settings(max_examples=25, deadline=None)
@@ -65,213 +72,231 @@ def test_the_same_arguments_give_the_same_picture(person, scene, units, asymmetr
     asymmetry=st.floats(-0.4, 0.4),
 )
 def test_an_action_unit_changes_pixels_only_inside_its_mask(person, scene, units, unit, asymmetry):
-    who, where = Identity.sample(person), Scene.sample(scene)
+    identity, scene = Identity.sample(person), Scene.sample(scene)
     off, on = (
-        render_face(who, {**units, unit: value}, size=96, scene=where, asymmetry=asymmetry)
+        render_face(identity, {**units, unit: value}, size=96, scene=scene, asymmetry=asymmetry)
         for value in (0.0, 1.0)
     )
-    outside = difference(off, on)[~action_unit_mask(who, unit, size=96, scene=where)]
-    assert outside.max() <= 3
-    assert outside.mean() < 0.01
+    mask = action_unit_mask(identity, unit, size=96, scene=scene)
+    assert 0 < mask.mean() < 0.5
+    outside = difference(off, on)[~mask]
+    assert outside.max() <= 3 and outside.mean() < 0.01
 
 
 @pytest.mark.parametrize("unit", ACTION_UNITS)
-def test_a_mask_is_a_region_and_not_the_whole_face(unit):
-    for person in range(5):
-        mask = action_unit_mask(Identity.sample(person), unit, size=96)
-        assert mask.dtype == bool
-        assert 0.02 < mask.mean() < 0.33
+def test_more_intensity_changes_a_face_more(unit):
+    identity = Identity.sample(unit)
+    rest = render_face(identity, {}, size=128)
+    change = [difference(rest, render_face(identity, {unit: i / 4}, size=128)).mean() for i in range(5)]
+    assert change[0] == 0 and change[4] > 0.02
+    assert all(later >= earlier for earlier, later in itertools.pairwise(change))
 
 
-def test_masks_follow_the_pose():
-    scene = Scene(shift=(0.15, -0.1), roll=10.0)
-    centre = [np.argwhere(action_unit_mask(Identity(), 12, scene=s)).mean(axis=0) for s in (Scene(), scene)]
-    moved = centre[1] - centre[0]
-    assert moved[1] > 4  # to the right by some pixels of 48, less what the roll takes back
-    assert moved[0] < -2
-
-
-@pytest.mark.parametrize("unit", ACTION_UNITS)
-def test_more_intensity_moves_a_face_further_from_rest(unit):
-    for person in range(3):
-        who = Identity.sample(person)
-        rest = render_face(who, {}, size=128)
-        change = [difference(rest, render_face(who, {unit: i / 4}, size=128)).mean() for i in range(5)]
-        assert change[0] == 0
-        assert all(later >= earlier for earlier, later in itertools.pairwise(change))
-        assert change[4] > 0.02
-
-
-def test_the_neutral_face_is_the_same_whether_units_are_zero_or_left_out():
-    rest = render_face(Identity(), {})
-    assert np.array_equal(rest, render_face(Identity(), dict.fromkeys(ACTION_UNITS, 0.0)))
-
-
-def test_asymmetry_weakens_one_half_of_the_picture():
-    rest, both = render_face(Identity(), {2: 1.0}, size=64), render_face(Identity(), {}, size=64)
+def test_asymmetry_weakens_one_half_of_the_image():
+    rest, both = (render_face(Identity(), {2: value}, size=64) for value in (0.0, 1.0))
     weak_left = render_face(Identity(), {2: 1.0}, size=64, asymmetry=1.0)
-    assert np.array_equal(weak_left[:, :32], both[:, :32])
-    assert np.array_equal(weak_left[:, 32:], rest[:, 32:])
+    np.testing.assert_array_equal(weak_left[:, :32], rest[:, :32])
+    np.testing.assert_array_equal(weak_left[:, 32:], both[:, 32:])
 
 
-def test_people_differ_and_keep_their_looks():
+def test_persons_differ_and_every_hair_style_occurs():
     assert Identity.sample(3) == Identity.sample(3) != Identity.sample(4)
     assert {Identity.sample(seed).hair_style for seed in range(200)} == set(HAIR_STYLES)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: render_face(Identity(), {3: 0.5}), "unknown action unit 3; the renderer knows 1, 2, 4"),
-        (lambda: render_face(Identity(), {12: 1.2}), r"action unit 12: intensity 1.2 is outside \[0, 1\]"),
-        (lambda: render_face(Identity(), {12: -0.1}), r"action unit 12: intensity -0.1 is outside \[0, 1\]"),
-        (lambda: render_face(Identity(), {12: float("nan")}), "action unit 12: intensity nan"),
-        (lambda: render_face(Identity(), {}, size=8), "size 8 is too small for a face; use at least 16"),
-        (lambda: render_face(Identity(), {}, asymmetry=2.0), r"asymmetry 2.0 is outside \[-1, 1\]"),
-        (lambda: action_unit_mask(Identity(), 99), "unknown action unit 99"),
-        (lambda: action_unit_mask(Identity(), 12, size=3), "size 3 is too small"),
-        (lambda: Identity(hair_style="mohawk"), "unknown hair_style 'mohawk'; known are bald"),
-        (lambda: Scene(scale=0.0), "scale must be positive"),
-        (lambda: expression_units("bored", np.random.default_rng(0)), "no prototype for 'bored'; known are"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused_by_name(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-# --- expressions ----------------------------------------------------------------------------------
-
-
-def test_every_fer_class_has_a_prototype_of_known_units():
-    assert set(PROTOTYPES) == set(FER7)
-    assert all(unit in ACTION_UNITS for units in PROTOTYPES.values() for unit in units)
-
-
 @pytest.mark.parametrize("expression", FER7)
-def test_showings_vary_around_the_prototype(expression):
+def test_expressions_vary_around_their_prototype(expression):
     rng = np.random.default_rng(0)
-    shown = [expression_units(expression, rng) for _ in range(300)]
+    samples = [expression_units(expression, rng) for _ in range(300)]
     prototype = PROTOTYPES[expression]
-    assert all(0 <= value <= 1 for units in shown for value in units.values())
-    assert all(sum(unit not in units for unit in prototype) <= 1 for units in shown)
-    if prototype:
-        strengths = [units[prototype[-1]] for units in shown if prototype[-1] in units]
-        assert min(strengths) < 0.45 and max(strengths) > 0.9
-    else:
-        assert max((value for units in shown for value in units.values()), default=0) <= 0.25
-
-
-def test_another_expression_keeps_person_and_scene():
-    happy, sad = (random_face(7, expression=name, size=96) for name in ("happy", "sad"))
-    assert np.array_equal(happy[:4], sad[:4])
-    assert not np.array_equal(happy, sad)
-
-
-# --- the data set ---------------------------------------------------------------------------------
-
-
-def test_the_set_is_a_labelled_balanced_face_set():
-    faces = synthetic_faces(**SMALL)
-    assert faces.source == "synthetic"
-    assert faces.class_names == FER7
-    assert faces.images.shape == (84, 48, 48)
-    assert set(np.bincount(faces.labels)) == {12}
-    assert list(faces.sample_id[[0, 15]]) == ["synthetic-s000-0000", "synthetic-s001-0001"]
-    assert len(np.unique(faces.digests)) == 84
+    assert all(0 <= value <= 1 for units in samples for value in units.values())
+    assert all(sum(unit not in units for unit in prototype) <= 1 for units in samples)
+    values = [units[prototype[-1]] for units in samples if prototype and prototype[-1] in units]
+    assert not prototype or (min(values) < 0.45 and max(values) > 0.9)
 
 
 @settings(max_examples=10, deadline=None)
-@given(
-    people=st.integers(3, 8),
-    pictures=st.integers(1, 9),
-    n_classes=st.integers(1, 7),
-    share=st.floats(0.1, 0.8),
-)
-def test_splits_share_no_person_and_classes_take_turns(people, pictures, n_classes, share):
-    rest = (1 - share) / 2
-    faces = synthetic_faces(
-        n_subjects=people,
-        images_per_subject=pictures,
-        class_names=FER7[:n_classes],
-        size=16,
-        fractions=(share, rest, rest),
-    )
-    owners = [set(faces.only(split).subject) for split in ("train", "validation", "test")]
-    assert all(owners)
-    assert sum(map(len, owners)) == len(set.union(*owners)) == people
-    for split in ("train", "validation", "test"):
-        counts = np.bincount(faces.only(split).labels, minlength=n_classes)
-        assert np.ptp(counts) <= 1
+@given(n_subjects=st.integers(3, 8), per_subject=st.integers(1, 9), n_classes=st.integers(1, 7), seed=seeds)
+def test_splits_share_no_person_and_classes_are_balanced(n_subjects, per_subject, n_classes, seed):
+    size = {"n_subjects": n_subjects, "images_per_subject": per_subject, "size": 16}
+    faces = synthetic_faces(**size, class_names=FER7[:n_classes], seed=seed)
+    parts = [faces.only(split) for split in ("train", "validation", "test")]
+    subjects = [set(part.subject) for part in parts]
+    assert all(subjects) and sum(map(len, subjects)) == len(set.union(*subjects)) == n_subjects
+    assert all(np.ptp(np.bincount(part.labels, minlength=n_classes)) <= 1 for part in parts)
 
 
-def test_a_split_without_a_share_is_left_out():
-    faces = synthetic_faces(n_subjects=4, images_per_subject=2, fractions=(0.5, 0.0, 0.5))
-    assert faces.counts().loc["total"].to_dict() == {"train": 4, "test": 4, "total": 8}
-
-
-def test_the_same_seed_gives_the_same_set_and_another_one_other_people():
-    first, again, other = (synthetic_faces(**SMALL, seed=seed) for seed in (5, 5, 6))
-    assert first.fingerprint == again.fingerprint != other.fingerprint
-
-
-def test_a_picture_does_not_depend_on_how_many_others_are_drawn():
+def test_an_image_depends_on_its_own_seed_subject_and_number_alone():
     few, many = (synthetic_faces(n_subjects=n, images_per_subject=7) for n in (3, 5))
-    assert np.array_equal(few.images, many.images[:21])
+    np.testing.assert_array_equal(few.images, many.images[:21])
+    assert few.fingerprint != synthetic_faces(n_subjects=3, images_per_subject=7, seed=1).fingerprint
+    happy, sad = (random_face(7, expression=name, size=96) for name in ("happy", "sad"))
+    np.testing.assert_array_equal(happy[:4], sad[:4])
+    assert not np.array_equal(happy, sad)
 
 
-def test_a_picture_can_be_traced_to_its_action_units():
-    faces = synthetic_faces(**SMALL, seed=2)
+def test_masks_and_changes_follow_from_the_action_units_of_each_image():
+    faces = synthetic_faces(**FACES, seed=2)
+    masks, changes = synthetic_masks(faces, seed=2), synthetic_changes(faces, seed=2)
     for row in (0, 33, 83):
-        expression = faces.class_names[faces.labels[row]]
-        showing = synthetic_sample(faces.sample_id[row], expression, seed=2)
-        assert np.array_equal(showing.image(size=48), faces.images[row])
-        strong = any(value > 0.25 for value in showing.action_units.values())
-        assert showing.mask(size=48).any() == strong
+        spec = synthetic_sample(faces.sample_id[row], faces.class_names[faces.labels[row]], seed=2)
+        np.testing.assert_array_equal(spec.image(size=48), faces.images[row])
+        assert masks[row].any() == any(value > 0.25 for value in spec.action_units.values())
+    assert (
+        changes[faces.labels == FER7.index("surprise")].mean()
+        > 3 * changes[faces.labels == FER7.index("neutral")].mean()
+    )
+    with pytest.raises(ValueError, match="seed 3"):
+        synthetic_masks(faces, seed=3)
+
+
+def test_a_face_detector_finds_the_faces():
+    detector = cv2.CascadeClassifier(CASCADE)
+    found = [len(detector.detectMultiScale(random_face(seed), 1.1, 5)) for seed in range(60)]
+    assert found.count(1) >= 57
+
+
+# Clips
+
+
+def test_the_default_clips_have_the_proportions_of_smic():
+    clips = synthetic_clips(**TINY_CLIPS)
+    assert clips.source == "synthetic" and clips.class_names == SMIC3
+    assert np.bincount(clips.labels).tolist() == [70, 51, 43]
+    _, per_subject = np.unique(clips.subject, return_counts=True)
+    assert (len(per_subject), per_subject.max()) == (16, 39)
+
+
+@settings(max_examples=8, deadline=None)
+@given(n_subjects=st.integers(2, 6), clips_per_subject=st.floats(3, 12), seed=seeds)
+def test_every_class_has_clips_of_two_subjects_and_every_subject_a_clip(n_subjects, clips_per_subject, seed):
+    clips = synthetic_clips(
+        n_subjects=n_subjects, clips_per_subject=clips_per_subject, seed=seed, **TINY_CLIPS
+    )
+    assert len(clips) == round(n_subjects * clips_per_subject)
+    assert len(np.unique(clips.subject)) == n_subjects
+    assert all(len(np.unique(clips.subject[clips.labels == label])) >= 2 for label in range(3))
+
+
+@pytest.mark.parametrize("frame_rate", [25.0, 200.0])
+def test_clips_run_from_onset_to_offset_and_can_be_rendered_from_their_ids(frame_rate):
+    clips = synthetic_clips(n_subjects=2, clips_per_subject=5, size=16, frame_rate=frame_rate, seed=2)
+    assert clips.clips.shape == (10, 18, 16, 16)
+    assert (clips.onset == 0).all() and (clips.apex > 0).all() and (clips.apex < clips.offset).all()
+    for row in (0, 9):
+        performance = synthetic_clip(clips.sample_id[row], clips.class_names[clips.labels[row]], seed=2)
+        assert clips.apex[row] == round(frame_rate * performance.movements[0].apex)
+        ends = [performance.frame(clips.offset[row] * share / frame_rate, size=16) for share in (0, 1)]
+        np.testing.assert_array_equal(ends, clips.clips[row, [0, -1]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(subject=st.integers(0, 99), number=st.integers(0, 99), label=st.sampled_from(sorted(EXPRESSIONS)))
+def test_action_units_rise_to_a_low_peak_and_return_to_rest(subject, number, label):
+    performance = synthetic_clip(f"synthetic-clip-s{subject:03d}-{number:04d}", label)
+    (movement,) = performance.movements
+    assert MICRO_SECONDS[0] <= movement.seconds <= MICRO_SECONDS[1]
+    assert MICRO_PEAK[0] <= movement.peak <= MICRO_PEAK[1]
+    assert performance.units(movement.onset) == performance.units(movement.offset) == performance.rest
+    times = np.linspace(movement.onset, movement.offset, 13)
+    for unit in movement.units:
+        course = np.array([performance.units(time).get(unit, 0.0) for time in times])
+        rising = times[1:] <= movement.apex
+        falling = times[:-1] >= movement.apex
+        assert (np.diff(course)[rising] >= 0).all() and (np.diff(course)[falling] <= 0).all()
+
+
+def test_the_mask_covers_what_moves_and_is_empty_at_the_onset():
+    performance = synthetic_clip("synthetic-clip-s000-0001", "surprise")
+    (movement,) = performance.movements
+    assert not performance.mask(movement.onset, size=64).any()
+    mask = performance.mask(movement.apex, size=64, above=0.0)
+    at_rest, at_apex = (
+        type(performance)(performance.identity, units, (), performance.scene, performance.sway).frame(
+            movement.apex, size=64
+        )
+        for units in (performance.rest, performance.units(movement.apex))
+    )
+    assert 0.02 < mask.mean() < 0.6 and difference(at_rest, at_apex)[~mask].max() <= 3
+
+
+def test_the_change_predicts_the_label_and_a_single_frame_hardly_does():
+    subjects, labels = np.repeat(np.arange(24), 18), np.tile([0, 1, 2], 24 * 6)
+    performances = [
+        synthetic_clip(f"synthetic-clip-s{subject:03d}-{number:04d}", SMIC3[label])
+        for number, (subject, label) in enumerate(zip(subjects, labels, strict=True))
+    ]
+    onset, apex = (
+        np.stack([p.frame(getattr(p.movements[0], when), size=48) for p in performances]).astype(np.float32)
+        for when in ("onset", "apex")
+    )
+
+    def accuracy(images: np.ndarray) -> float:
+        model = make_pipeline(
+            PCA(50, whiten=True, random_state=0), LogisticRegression(C=0.05, class_weight="balanced")
+        )
+        flat = images.reshape(len(images), -1)
+        predicted = cross_val_predict(model, flat, labels, groups=subjects, cv=GroupKFold(3))
+        return balanced_accuracy_score(labels, predicted)
+
+    assert accuracy(apex - onset) > 1 / 3 + 0.3
+    assert max(accuracy(onset), accuracy(apex)) < 1 / 3 + 0.12
+
+
+# Videos
+
+
+@settings(max_examples=20, deadline=None)
+@given(n_micro=st.integers(0, 5), n_macro=st.integers(0, 3), seconds=st.floats(15, 60), seed=seeds)
+def test_a_video_is_mostly_neutral_with_expressions_apart(n_micro, n_macro, seconds, seed):
+    video = synthetic_video(seconds=seconds, n_micro=n_micro, n_macro=n_macro, seed=seed)
+    durations = np.array([event.seconds for event in video.events])
+    assert ((durations <= 0.5).sum(), (durations > 0.5).sum()) == (n_micro, n_macro)
+    bounds = [0.0, *(time for event in video.events for time in (event.onset, event.offset)), seconds]
+    assert all(stop - start > 0.49 for start, stop in zip(bounds[::2], bounds[1::2], strict=True))
+    assert video.blinks and not video.performance.mask(0.0, size=32).any()
+
+
+def test_video_frames_are_rendered_one_by_one_and_a_distant_face_is_smaller():
+    video = synthetic_video(seconds=4.0, frame_rate=25.0, size=32, n_micro=1, n_macro=0, seed=3)
+    frames = list(video.frames())
+    assert len(frames) == len(video) == 100
+    np.testing.assert_array_equal(frames[77], next(itertools.islice(video.frames(), 77, None)))
+    detector = cv2.CascadeClassifier(CASCADE)
+    near, far = (
+        detector.detectMultiScale(next(synthetic_video(size=320, face_scale=scale).frames()), 1.1, 5)
+        for scale in (1.0, 0.5)
+    )
+    assert far[0][2] < 0.7 * near[0][2]
+
+
+# Errors
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("call", "culprit"),
     [
-        ({"n_subjects": 2}, "n_subjects=2 is too small for 3 splits that share no person; use at least 3"),
-        ({"class_names": ("happy", "bored")}, "no prototype for 'bored'; known are angry, disgust"),
-        ({"class_names": ("happy", "happy")}, "class_names must be distinct"),
-        ({"class_names": ()}, "at least one"),
-        ({"images_per_subject": 0}, "images_per_subject must be at least 1, got 0"),
-        ({"size": 10}, "size 10 is too small"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
-        ({"fractions": (0.5, 0.5, 0.5)}, "add up to 1"),
-        ({"fractions": (0.5, 0.5)}, "three shares"),
+        (lambda: render_face(Identity(), {3: 0.5}), "action unit 3"),
+        (lambda: render_face(Identity(), {12: float("nan")}), "action unit 12.*nan"),
+        (lambda: render_face(Identity(), {}, size=8), "size 8"),
+        (lambda: render_face(Identity(), {}, asymmetry=2.0), "asymmetry 2.0"),
+        (lambda: Identity(hair_style="mohawk"), "mohawk"),
+        (lambda: Scene(scale=0.0), "scale"),
+        (lambda: expression_units("bored", np.random.default_rng(0)), "bored"),
+        (lambda: synthetic_faces(n_subjects=2), "n_subjects.*at least 3"),
+        (lambda: synthetic_faces(class_names=("happy", "happy")), "class_names"),
+        (lambda: synthetic_faces(images_per_subject=0), "images_per_subject"),
+        (lambda: synthetic_faces(fractions=(0.5, 0.5, 0.5)), "fractions"),
+        (lambda: synthetic_sample("fer-s001-0001", "happy"), "fer-s001-0001"),
+        (lambda: synthetic_clips(class_names=("positive", "bored")), "bored"),
+        (lambda: synthetic_clips(n_subjects=1), "too few"),
+        (lambda: synthetic_clips(**CLIPS, n_frames=1), "n_frames=1"),
+        (lambda: synthetic_clip("synthetic-s001-0001", "positive"), "synthetic-s001-0001"),
+        (lambda: synthetic_video(frame_rate=5.0), "frame_rate.*5.0"),
+        (lambda: synthetic_video(seconds=4.0), "do not fit into 4.0 s"),
+        (lambda: Movement("happy", {12: 0.3}, 0.0, 0.5, 0.4), "happy.*apex 0.5, offset 0.4"),
     ],
 )
-def test_requests_that_cannot_be_met_say_why(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        synthetic_faces(**arguments)
-
-
-@pytest.mark.parametrize("sample_id", ["happy-1", "synthetic-s1", "synthetic-sx-1", "fer-s001-0001", ""])
-def test_ids_of_other_data_are_refused(sample_id):
-    with pytest.raises(ValueError, match="no id of a synthetic face"):
-        synthetic_sample(sample_id, "happy")
-
-
-# --- what the faces are for -----------------------------------------------------------------------
-
-
-def test_a_face_detector_finds_them():
-    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    found = [len(detector.detectMultiScale(random_face(seed), 1.1, 5)) for seed in range(200)]
-    assert found.count(1) >= 190
-
-
-def test_they_are_a_recognition_problem_and_not_a_give_away():
-    # One of the three data sets that the benchmark measures, in a process of its own for TensorFlow.
-    command = [sys.executable, "benchmarks/synthetic_problem.py", "--faces", "1", "--seeds", "1"]
-    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900)
-    assert ran.returncode == 0, ran.stderr
-    linear, network = (
-        float(re.search(rf"seed 0: .*{name}[^0-9]* (0\.[0-9]+)", ran.stdout)[1])
-        for name in ("logistic regression", r"epochs\)")
-    )
-    assert network > linear + 0.1
-    assert network > 3 / len(FER7)
+def test_invalid_requests_name_the_culprit(call, culprit):
+    with pytest.raises(ValueError, match=culprit):
+        call()

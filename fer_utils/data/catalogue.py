@@ -17,7 +17,6 @@ from fer_utils.data.scaling import check_image_size, scaled
 from fer_utils.data.store import prepared
 from fer_utils.files import ConfigError, project_path, sha256_of
 from fer_utils.labels import FER7
-from fer_utils.synthetic import synthetic_faces
 
 __all__ = [
     "CLIP_DATASETS",
@@ -97,6 +96,8 @@ def load_faces(
         raise ConfigError(f"dataset={dataset!r}: known are {', '.join(DATASETS)}")
     check_image_size(image_size)
     if dataset == "synthetic":
+        from fer_utils.synthetic import synthetic_faces  # it imports this package
+
         plan = {"n_subjects": synthetic_subjects, "images_per_subject": synthetic_per_subject}
         return synthetic_faces(**plan, size=image_size, seed=seed)
     given = {"data_path": data_path, "on_bad_rows": on_bad_rows, "image_size": image_size}

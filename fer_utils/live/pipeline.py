@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_utils.live.faces import CLIPS, Light, Track, Tracker, brighten, crop_face
 from fer_utils.live.frames import Analysis, Event, Face, Frame
-from fer_utils.live.spotting import Movement, Spotter
+from fer_utils.live.spotting import SpottedMovement, Spotter
 from fer_utils.onnx_model import OnnxModel
 
 STEPS = ("light", "detect", "track", "crop", "classify", "spot")
@@ -211,7 +211,7 @@ class Pipeline:
         with _measure(seconds, "classify"):
             return self.stills.predict(crops)
 
-    def _classify_movement(self, spotter: Spotter, movement: Movement, face: int) -> Event:
+    def _classify_movement(self, spotter: Spotter, movement: SpottedMovement, face: int) -> Event:
         clip = spotter.clip(movement, n_frames=self.clips.n_frames)
         size = (self.clips.image_size,) * 2
         frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])

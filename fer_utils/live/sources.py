@@ -26,8 +26,7 @@ from fer_utils.data.decoding import FORMATS, check_size, to_gray
 from fer_utils.data.pictures import IMAGE_SUFFIXES
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
-from fer_utils.synthetic.motion import EXPRESSIONS, Movement
-from fer_utils.synthetic.video import SyntheticVideo, synthetic_video
+from fer_utils.synthetic.motion import EXPRESSIONS, Movement, SyntheticVideo, synthetic_video
 
 MAX_BYTES = 20_000_000
 """Largest image file."""
@@ -382,7 +381,7 @@ class SyntheticSource:
         video = self.videos[person]
         scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
         performance = replace(video.performance, scene=scene)
-        return performance.picture(index / self.frame_rate, size=video.size)
+        return performance.frame(index / self.frame_rate, size=video.size)
 
 
 def _side(people: int, size: tuple[int, int]) -> int:

@@ -62,8 +62,8 @@ _JITTER = 3.0  # times the spread of that share at rest, if this is more
 
 
 @dataclass(frozen=True)
-class Movement:
-    """Movement with onset and offset.
+class SpottedMovement:
+    """SpottedMovement with onset and offset.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class Spotter:
             return None
         return f"{rate:.0f} frames per second: micro-expressions need {MIN_FRAME_RATE:.0f}"
 
-    def add(self, crop: np.ndarray, time: float) -> Movement | None:
+    def add(self, crop: np.ndarray, time: float) -> SpottedMovement | None:
         """Process the next crop and return the movement that ended a moment ago, if any.
 
         Parameters
@@ -157,7 +157,7 @@ class Spotter:
 
         Returns
         -------
-        Movement or None
+        SpottedMovement or None
             At a low frame rate, only movements that certainly are longer than half a second.
         """
         if crop.dtype != np.uint8 or crop.ndim != 2 or not crop.shape[0] == crop.shape[1] >= _MIN_SIDE:
@@ -179,7 +179,7 @@ class Spotter:
             return None
         return self._wait_for_onset(displacement) if self._open is None else self._follow(displacement)
 
-    def clip(self, movement: Movement, *, n_frames: int = 18) -> np.ndarray:
+    def clip(self, movement: SpottedMovement, *, n_frames: int = 18) -> np.ndarray:
         """Return crops at even times from onset to offset, linearly interpolated: uint8, (n_frames, S, S)."""
         times = self.times
         if not (len(times) and times[0] <= movement.onset < movement.offset <= times[-1]):
@@ -224,7 +224,7 @@ class Spotter:
             self._open = _OpenMovement(now, spread, displacement - level)
             self._pending.clear()
 
-    def _follow(self, displacement: np.ndarray) -> Movement | None:
+    def _follow(self, displacement: np.ndarray) -> SpottedMovement | None:
         """Wait until a face that moved has returned and is still."""
         now, event, level = self._moments[-1].time, self._open, self._noise()[0]
         event.peak = np.maximum(event.peak, displacement - level)
@@ -263,7 +263,7 @@ class Spotter:
         self._updated = self._moments[-1].time
         self._open = None
 
-    def _measure(self, event: "_OpenMovement", level: np.ndarray) -> Movement | None:
+    def _measure(self, event: "_OpenMovement", level: np.ndarray) -> SpottedMovement | None:
         """Return onset, apex and offset of a movement that is over, if it was one."""
         times, baseline = self.times, self._baseline
         first = event.since - _DELAY
@@ -291,7 +291,7 @@ class Spotter:
         else:
             n_inside = ((times > onset) & (times < offset)).sum()
             certain = offset - onset >= _SHORTEST and n_inside >= 2
-        return Movement(onset, float(times[top]), offset, float(strength.max())) if certain else None
+        return SpottedMovement(onset, float(times[top]), offset, float(strength.max())) if certain else None
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ class _Moment:
 
 @dataclass
 class _OpenMovement:
-    """Movement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
+    """SpottedMovement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
 
     since: float
     spread: np.ndarray

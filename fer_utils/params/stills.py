@@ -10,7 +10,7 @@ from fer_utils.labels import LABEL_SETS
 from fer_utils.params.base import Count, Parameters, Positive, Rate, unknown
 
 FixedSplit = Literal["official", "random_80_20", "random_80_10_10", "cached_80_10_10"]
-"""How still faces are split once: a key of `fer_utils.splits.STILL_SPLITS`."""
+"""How still faces are split once: a key of `fer_utils.splits.FACE_SPLITS`."""
 
 StillSplit = Literal[FixedSplit, "reshuffled_80_10_10"]
 """The same, or again for every epoch."""

@@ -27,7 +27,7 @@ from fer_utils.plots.effects import arms, chosen_epochs, effect_sizes, printed_l
 from fer_utils.plots.explain import activation_sheets, filter_sheet, side_by_side
 from fer_utils.plots.features import hog_glyphs
 from fer_utils.plots.live import events, latency, probability_timeline, reliability, watched
-from fer_utils.plots.notebook import browse, show
+from fer_utils.plots.notebook import browse, show, show_source
 from fer_utils.plots.predictions import mistake, prediction_grid
 from fer_utils.plots.results import confusion_matrix, learning_curves, per_class_f1, roc_curves
 from fer_utils.plots.style import COLORS, PRINTED, STYLE, WIDTH
@@ -84,6 +84,7 @@ __all__ = [
     "sample_grid",
     "schedule",
     "show",
+    "show_source",
     "side_by_side",
     "time_to_accuracy",
     "validation_arms",

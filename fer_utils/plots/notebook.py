@@ -1,13 +1,15 @@
 """Figures as pictures: shown and stored from a notebook, leafed through in JupyterLab."""
 
 import base64
+import inspect
 import io
 import os
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from IPython.display import display
+from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -53,6 +55,14 @@ def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Pat
         with atomic_write(Path(folder) / f"{name}.png") as temporary:
             temporary.write_bytes(picture.png)
     display(picture)
+
+
+def show_source(*objects: Callable | type) -> None:
+    """Display the source of functions or classes, such as the one that builds a network, and its file."""
+    for thing in objects:
+        module = inspect.getmodule(thing).__name__.replace(".", "/")
+        source = textwrap.dedent(inspect.getsource(thing)).rstrip()
+        display(Markdown(f"`{module}.py`\n```python\n{source}\n```"))
 
 
 def in_jupyterlab() -> bool:

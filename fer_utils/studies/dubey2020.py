@@ -16,11 +16,18 @@ from torch import nn
 
 from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.features import flow
-from fer_utils.folds import Fold, Folds, inner_holdout, leave_one_subject_out, random_folds, random_holdout
 from fer_utils.models import dubey2020, flow_net
 from fer_utils.params import Cnn3dSmic
 from fer_utils.predictions import Predictions, pooled
-from fer_utils.splits import SUBJECTS_SHARED
+from fer_utils.splits import (
+    SUBJECTS_SHARED,
+    Folds,
+    Split,
+    inner_holdout,
+    leave_one_subject_out,
+    random_folds,
+    random_holdout,
+)
 from fer_utils.training import fastai_fit
 from fer_utils.training.common import Fit
 
@@ -154,7 +161,7 @@ def build(params: Cnn3dSmic, method: Method, clips: ClipSet) -> nn.Module:
 def train(
     params: Cnn3dSmic,
     method: Method,
-    fold: Fold[ClipSet],
+    fold: Split[ClipSet],
     *,
     rule: EpochRule,
     device: str,
@@ -170,10 +177,9 @@ def train(
     log : callable
         Gets one line per epoch.
     """
-    part, looks_on = fold.train, fold.held_out
+    part, looks_on = fold.train, fold.test
     if rule == "inner":
-        inner = inner_holdout(fold.train, share=params.inner_share, seed=params.seed)
-        part, looks_on = inner.train, inner.held_out
+        part, looks_on = inner_holdout(fold.train, share=params.inner_share, seed=params.seed)
     model = build(params, method, part)
     fit = fastai_fit.fit(
         model,
@@ -187,7 +193,7 @@ def train(
         log=log,
         **_recipe(params, method),
     )
-    clips = fold.held_out
+    clips = fold.test
     probabilities = fastai_fit.predict_probabilities(model, clips.clips)
     held_out = Predictions(
         clips.sample_id, clips.labels, probabilities, clips.class_names, number, clips.subject
@@ -201,21 +207,21 @@ def train_on_all(params: Cnn3dSmic, clips: ClipSet, *, device: str, log: Log = p
     As each fold of the reported protocol is trained: for the fixed number of epochs, or, where inner subjects
     choose the epoch, on all others. Found again when it is finished, as those are.
     """
-    everybody = Fold("everybody", clips, clips)
+    everybody = Split(clips, None, clips, "trained on all clips", False)
     return train(params, "cnn3d", everybody, rule=params.epoch_choice, device=device, log=log).model
 
 
 def judge(protocol: Protocol, *, device: str, log: Log = print) -> Judged:
     """Carry out a protocol, fold by fold; `log` gets one line per fold."""
     parts, histories, seconds = [], [], 0.0
-    for number, fold in enumerate(protocol.folds.folds):
+    for number, (name, fold) in enumerate(zip(protocol.folds.names, protocol.folds, strict=True)):
         how = {"rule": protocol.rule, "device": device, "number": number, "log": _silent}
         trained = train(protocol.params, protocol.method, fold, **how)
         parts.append(trained.held_out)
-        histories.append(trained.fit.history.assign(fold=fold.name, held_out=len(fold.held_out)))
+        histories.append(trained.fit.history.assign(fold=name, held_out=len(fold.test)))
         seconds += trained.fit.seconds
         right = int(trained.held_out.correct.sum())
-        log(f"{fold.name}: {right} of {len(trained.held_out)} right, {trained.fit.seconds:.0f} s")
+        log(f"{name}: {right} of {len(trained.held_out)} right, {trained.fit.seconds:.0f} s")
     parameters = sum(weights.numel() for weights in trained.model.parameters())
     return Judged(pooled(parts), pd.concat(histories, ignore_index=True), seconds, parameters)
 
@@ -226,7 +232,7 @@ class GridCell:
 
     params: Cnn3dSmic
     share: float
-    fold: Fold[ClipSet]
+    fold: Split[ClipSet]
 
     @property
     def split(self) -> str:
@@ -259,8 +265,8 @@ def train_share(params: Cnn3dSmic, clips: ClipSet, *, job: int, device: str, log
     trainings = {}
     for protocol in protocols(params, clips).values():
         rule = "inner" if protocol.rule == "inner" else "fixed"  # looking on does not change a training
-        for fold in protocol.folds.folds:
-            key = (protocol.params.view, protocol.method, fold.name, rule)
+        for name, fold in zip(protocol.folds.names, protocol.folds, strict=True):
+            key = (protocol.params.view, protocol.method, name, rule)
             task = partial(
                 train, protocol.params, protocol.method, fold, rule=rule, device=device, log=_silent
             )

@@ -37,11 +37,12 @@ def split(params: HybridHogCNN, faces: FaceSet) -> tuple[Split, ...]:
     Raises
     ------
     ValueError
-        As `splits.official_split` and `splits.split_frames`.
+        As `splits.official_split` and `splits.random_folds`.
     """
     if not params.frames_of:
         return (splits.official_split(faces, seed=params.seed),)
-    return splits.split_frames(faces, by=params.split_by, n_folds=params.frame_folds, seed=params.seed)
+    how = {"n_folds": params.frame_folds, "seed": params.seed, "validation": True}
+    return splits.random_folds(faces, by=params.split_by, **how).splits
 
 
 def reported(parts: Sequence[Split], faces: FaceSet) -> Split:
@@ -75,6 +76,6 @@ def frame_splits_table(
         accuracy, seen = measured["accuracy"], splits.seen_in_training(parts[by])
         low, high = accuracy["ci95"] or (None, None)
         row = {"label": FRAME_SPLITS[by], "value": accuracy["value"], "low": low, "high": high}
-        row |= {"n": accuracy["n"], "leak": splits.frame_leak(parts[by])}
+        row |= {"n": accuracy["n"], "leak": parts[by][0].leakage}
         rows.append(row | {f"{who} trained on": share for who, share in seen.items()})
     return pd.DataFrame(rows)

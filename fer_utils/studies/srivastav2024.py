@@ -25,7 +25,8 @@ from fer_utils.saliency import GradCAM
 from fer_utils.splits import Split
 from fer_utils.training import fastai_fit, torch_state
 from fer_utils.training.batches import Augmentation, Batches, flip_views, ten_crop
-from fer_utils.training.common import Fit, epoch_seed
+from fer_utils.training.checkpoints import epoch_seed
+from fer_utils.training.common import Fit
 from fer_utils.training.rates import RateFinder, find_rates, spread
 from fer_utils.weights import IMAGENET, NONE, read_weights
 

@@ -1,30 +1,37 @@
-"""Drawn faces and clips with known action units: the data that the study can always run on."""
+"""Synthetic faces, clips and videos with known action units: the embedded default data."""
 
+from fer_utils.synthetic.clips import synthetic_clip, synthetic_clips
 from fer_utils.synthetic.faces import (
     PROTOTYPES,
-    Showing,
+    FaceSpec,
     expression_units,
     random_face,
+    synthetic_changes,
     synthetic_faces,
+    synthetic_masks,
     synthetic_sample,
 )
 from fer_utils.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene
-from fer_utils.synthetic.masks import synthetic_changes, synthetic_masks
+from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
 from fer_utils.synthetic.render import action_unit_mask, render_face
 
 __all__ = [
     "ACTION_UNITS",
+    "EXPRESSIONS",
     "HAIR_STYLES",
     "PROTOTYPES",
+    "FaceSpec",
     "Identity",
     "Scene",
-    "Showing",
     "action_unit_mask",
     "expression_units",
     "random_face",
     "render_face",
     "synthetic_changes",
+    "synthetic_clip",
+    "synthetic_clips",
     "synthetic_faces",
     "synthetic_masks",
     "synthetic_sample",
+    "synthetic_video",
 ]

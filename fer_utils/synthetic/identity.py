@@ -1,54 +1,51 @@
 """What a synthetic face is made of: a person, a scene, and the action units that move the face.
 
-Lengths are in *face units*: the origin lies between nose bridge and nose tip, x points to the right of the
-picture, y down, and the head reaches from about -1 (crown) to +1 (chin).
+Lengths are in face units: the origin lies between nose bridge and nose tip, x points to the right of the
+image, y down, and the head reaches from about -1 (crown) to +1 (chin).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
-ACTION_UNITS: Mapping[int, str] = MappingProxyType(
-    {
-        1: "inner brow raiser",
-        2: "outer brow raiser",
-        4: "brow lowerer",
-        5: "upper lid raiser",
-        6: "cheek raiser",
-        7: "lid tightener",
-        9: "nose wrinkler",
-        10: "upper lip raiser",
-        12: "lip corner puller",
-        15: "lip corner depressor",
-        16: "lower lip depressor",
-        17: "chin raiser",
-        20: "lip stretcher",
-        23: "lip tightener",
-        24: "lip pressor",
-        25: "lips part",
-        26: "jaw drop",
-        43: "eyes closed",
-    }
-)
-"""The action units that the renderer knows, with their FACS names (Ekman & Friesen 1978)."""
+ACTION_UNITS = {
+    1: "inner brow raiser",
+    2: "outer brow raiser",
+    4: "brow lowerer",
+    5: "upper lid raiser",
+    6: "cheek raiser",
+    7: "lid tightener",
+    9: "nose wrinkler",
+    10: "upper lip raiser",
+    12: "lip corner puller",
+    15: "lip corner depressor",
+    16: "lower lip depressor",
+    17: "chin raiser",
+    20: "lip stretcher",
+    23: "lip tightener",
+    24: "lip pressor",
+    25: "lips part",
+    26: "jaw drop",
+    43: "eyes closed",
+}
+"""The action units that can be drawn, with their FACS names (Ekman & Friesen 1978)."""
 
 Seed = int | tuple[int, ...] | np.random.Generator
-"""What a drawing starts from; a generator is drawn from, and so moves on."""
+"""A seed, or a generator (which advances)."""
 
 HAIR_STYLES = ("bald", "receding", "short", "side", "fringe", "bob", "long", "curly")
 
 SMALLEST_SIZE = 16
-"""Pixels; below it a mouth is thinner than a pixel."""
+"""Smallest image side in pixels; below it a mouth is thinner than a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person: everything that stays the same from picture to picture.
+    """One person: everything that stays the same from image to image.
 
-    Lengths are in face units, tones are the reflected share of light in [0, 1]. Build one with
-    :meth:`sample`, or by hand; ``Identity()`` is an average face.
+    Lengths are in face units, tones are the reflected share of light in [0, 1]. ``Identity()`` is an average
+    face; `sample` draws a random one.
     """
 
     head_width: float = 0.70
@@ -82,11 +79,13 @@ class Identity:
 
     def __post_init__(self) -> None:
         if self.hair_style not in HAIR_STYLES:
-            raise ValueError(f"unknown hair_style {self.hair_style!r}; known are {', '.join(HAIR_STYLES)}")
+            raise ValueError(
+                f"unknown hair_style {self.hair_style!r}; choose one of {', '.join(HAIR_STYLES)}"
+            )
 
     @classmethod
     def sample(cls, seed: Seed) -> "Identity":
-        """Draw a person; the same seed always gives the same person."""
+        """Return a random person; the same seed gives the same person."""
         rng = np.random.default_rng(seed)
         normal = rng.standard_normal
         skin = float(rng.uniform(0.44, 0.86))
@@ -128,10 +127,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """How the picture was taken: pose, light, camera. ``Scene()`` is an even studio portrait.
+    """How the image was taken: pose, light, camera. ``Scene()`` is an evenly lit frontal portrait.
 
-    Angles are in degrees, shifts in shares of the picture, blur in shares of the picture's side, noise in
-    grey levels. ``gaze`` is the iris' offset in face units.
+    Angles are in degrees, shifts and blur in shares of the image's side, noise in gray levels; ``gaze`` is
+    the offset of the iris in face units.
     """
 
     roll: float = 0.0
@@ -157,7 +156,7 @@ class Scene:
 
     @classmethod
     def sample(cls, seed: Seed) -> "Scene":
-        """Draw the circumstances of one picture; the same seed always gives the same scene."""
+        """Return a random scene; the same seed gives the same scene."""
         rng = np.random.default_rng(seed)
         normal = rng.standard_normal
         return cls(
@@ -181,18 +180,11 @@ class Scene:
 
 
 def check_action_units(action_units: Mapping[int, float]) -> dict[int, float]:
-    """Return intensities for every known unit (0 where none was given).
-
-    Raises
-    ------
-    ValueError
-        An unknown unit, or an intensity outside [0, 1].
-    """
+    """Return intensities of all action units, 0 for those not given; raise `ValueError` for invalid ones."""
     full = dict.fromkeys(ACTION_UNITS, 0.0)
     for unit, intensity in action_units.items():
         if unit not in ACTION_UNITS:
-            known = ", ".join(map(str, ACTION_UNITS))
-            raise ValueError(f"unknown action unit {unit!r}; the renderer knows {known}")
+            raise ValueError(f"unknown action unit {unit!r}; choose from {', '.join(map(str, ACTION_UNITS))}")
         if not 0.0 <= intensity <= 1.0:  # also refuses NaN
             raise ValueError(f"action unit {unit}: intensity {intensity!r} is outside [0, 1]")
         full[unit] = float(intensity)
@@ -200,11 +192,11 @@ def check_action_units(action_units: Mapping[int, float]) -> dict[int, float]:
 
 
 def check_size(size: int) -> None:
-    """Refuse pictures too small to show a face."""
+    """Raise `ValueError` for images too small to show a face."""
     if size < SMALLEST_SIZE:
         raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
 
 
 def _bounded(value: float) -> float:
-    """Clip a normal deviate to two standard deviations, so that no face is a monster."""
+    """Clip a normal deviate to two standard deviations."""
     return float(min(max(value, -2.0), 2.0))

@@ -1,46 +1,48 @@
-"""Synthetic people who move: action units, head and camera noise as functions of time in seconds."""
+"""Synthetic persons who move: action units, head and camera noise as functions of time in seconds.
+
+A `Performance` is a face over time, from which any frame can be rendered. `synthetic_video` films one for
+spotting and the live demo; `synthetic_clips` films a data set of micro-expressions.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 
+from fer_utils.labels import SMIC3
 from fer_utils.synthetic.faces import PROTOTYPES, expression_units
-from fer_utils.synthetic.identity import Identity, Scene, Seed
+from fer_utils.synthetic.identity import Identity, Scene, check_size
 from fer_utils.synthetic.render import action_unit_mask, render_face
 
-EXPRESSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        **{name: (name,) for name, units in PROTOTYPES.items() if units},
-        "negative": ("disgust", "sad", "fear", "angry"),
-        "positive": ("happy",),
-    }
-)
-"""Which expressions a class has; SMIC puts four into one."""
+EXPRESSIONS = {
+    **{name: (name,) for name, units in PROTOTYPES.items() if units},
+    "negative": ("disgust", "sad", "fear", "angry"),
+    "positive": ("happy",),
+}
+"""Expressions of each class; SMIC's "negative" pools four."""
 
-MICRO_SECONDS = (0.2, 0.5)
-"""From onset to offset; what takes longer is no micro-expression (Yan et al., *How fast are the leaked facial
-expressions*, 2013)."""
-
-MICRO_PEAK = (0.15, 0.5)
-"""Strength of a micro-expression's strongest action unit at the apex."""
+MICRO_SECONDS, MICRO_PEAK = (0.2, 0.5), (0.15, 0.5)
+"""Duration (Yan et al., *How fast are the leaked facial expressions*, 2013) and intensity of the strongest
+action unit at the apex."""
+MACRO_SECONDS, MACRO_PEAK = (0.7, 2.0), (0.5, 1.0)
 
 _RESTING_UNITS = tuple(sorted({unit for units in PROTOTYPES.values() for unit in units}))
 _LOWEST_FRAME_RATE = 10.0
+_GAP = 0.5  # seconds between expressions of a video
+_VIDEO = 4  # last part of a seed; clips use 1 to 3
 
 
 @dataclass(frozen=True)
 class Movement:
-    """A facial movement: action units that rise from the onset to the apex and are gone at the offset.
+    """A facial movement: action units that rise from onset to apex and are gone at the offset.
 
     Attributes
     ----------
     label : str
         Its class, or "blink".
     units : mapping of int to float
-        What is added to the resting face at the apex.
+        Intensities added to the resting face at the apex.
     onset, apex, offset : float
         Seconds.
     """
@@ -54,16 +56,16 @@ class Movement:
     def __post_init__(self) -> None:
         if not self.onset < self.apex < self.offset:
             times = f"onset {self.onset}, apex {self.apex}, offset {self.offset}"
-            raise ValueError(f"{self.label}: {times} must follow each other")
+            raise ValueError(f"{self.label}: {times} must be in ascending order")
 
     @property
     def seconds(self) -> float:
-        """Time from onset to offset."""
+        """Duration from onset to offset."""
         return self.offset - self.onset
 
     @property
     def peak(self) -> float:
-        """Strength of the strongest unit at the apex."""
+        """Intensity of the strongest unit at the apex."""
         return max(self.units.values())
 
     def strength(self, time: float) -> float:
@@ -74,49 +76,39 @@ class Movement:
         return share * share * (3 - 2 * share)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sway:
-    """Slight movement of the head: each part an amplitude, a frequency in hertz and a phase in radians.
+    """Slight head movement: `waves` has (amplitude, hertz, phase) of yaw, pitch, roll, x and y.
 
-    Angles are in degrees, `x` and `y` in shares of the picture.
+    Angles are in degrees, x and y in shares of the image.
     """
 
-    yaw: tuple[float, float, float]
-    pitch: tuple[float, float, float]
-    roll: tuple[float, float, float]
-    x: tuple[float, float, float]
-    y: tuple[float, float, float]
+    waves: tuple[tuple[float, float, float], ...]
 
     @classmethod
-    def sample(cls, seed: Seed) -> "Sway":
-        """Draw how somebody who sits still moves all the same."""
-        rng = np.random.default_rng(seed)
+    def sample(cls, rng: np.random.Generator) -> "Sway":
+        """Return the movement of a person who sits still."""
         amplitudes = (1.5, 1.2, 0.8, 0.006, 0.006)
         return cls(
-            *(
+            tuple(
                 (amplitude * rng.uniform(0.3, 1.0), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * math.pi))
                 for amplitude in amplitudes
             )
         )
 
     def move(self, scene: Scene, time: float) -> Scene:
-        """Return the scene as it is at a time."""
+        """Return the scene at a time."""
         yaw, pitch, roll, x, y = (
-            amplitude * math.sin(2 * math.pi * hertz * time + phase)
-            for amplitude, hertz, phase in (self.yaw, self.pitch, self.roll, self.x, self.y)
+            amplitude * math.sin(2 * math.pi * hertz * time + phase) for amplitude, hertz, phase in self.waves
         )
-        return replace(
-            scene,
-            yaw=scene.yaw + yaw,
-            pitch=scene.pitch + pitch,
-            roll=scene.roll + roll,
-            shift=(scene.shift[0] + x, scene.shift[1] + y),
-        )
+        shift = (scene.shift[0] + x, scene.shift[1] + y)
+        angles = {"yaw": scene.yaw + yaw, "pitch": scene.pitch + pitch, "roll": scene.roll + roll}
+        return replace(scene, **angles, shift=shift)
 
 
 @dataclass(frozen=True)
 class Performance:
-    """What somebody's face does, from which a frame can be drawn for every instant.
+    """A person's face over time.
 
     Attributes
     ----------
@@ -126,7 +118,7 @@ class Performance:
     movements : tuple of Movement
         Added to the rest; together no unit exceeds 1.
     scene : Scene
-        Its clutter must be 0: one seed draws clutter and noise, and only the noise may flicker.
+        Without clutter: clutter and noise share a seed, and only the noise may change between frames.
     sway : Sway
     asymmetry : float
         As in `render_face`.
@@ -148,21 +140,18 @@ class Performance:
                     units[unit] = min(units.get(unit, 0.0) + strength * peak, 1.0)
         return units
 
-    def picture(self, time: float, *, size: int) -> np.ndarray:
-        """Draw one instant: uint8, (size, size). The same time gives the same noise."""
+    def frame(self, time: float, *, size: int) -> np.ndarray:
+        """Render one instant: uint8, (size, size). The same time gives the same noise."""
         scene = self.sway.move(self.scene, time)
         scene = replace(scene, seed=scene.seed + round(1e6 * time))
         return render_face(self.identity, self.units(time), size=size, scene=scene, asymmetry=self.asymmetry)
 
     def film(self, n_frames: int, *, frame_rate: float, size: int) -> Iterator[np.ndarray]:
-        """Draw the frames that a camera takes from time 0 on, one by one."""
-        return (self.picture(frame / frame_rate, size=size) for frame in range(n_frames))
+        """Render the frames that a camera takes from time 0 on, one by one."""
+        return (self.frame(number / frame_rate, size=size) for number in range(n_frames))
 
     def mask(self, time: float, *, size: int, above: float = 0.1) -> np.ndarray:
-        """Return where the face differs from its rest at a time: bool, (size, size).
-
-        Only units count that the movements have added more than `above` of.
-        """
+        """Return where units act that the movements have raised by more than `above`: bool, (size, size)."""
         scene = self.sway.move(self.scene, time)
         mask = np.zeros((size, size), bool)
         for unit, intensity in self.units(time).items():
@@ -171,31 +160,114 @@ class Performance:
         return mask
 
 
-def draw_setting(rng: np.random.Generator) -> Scene:
-    """Draw a laboratory: a face seen from the front, even background, a better camera than in stills."""
-    scene = Scene.sample(rng)
-    return replace(
-        scene,
-        roll=0.4 * scene.roll,
-        yaw=0.4 * scene.yaw,
-        pitch=0.4 * scene.pitch,
-        blur=0.5 * scene.blur,
-        noise=float(rng.uniform(1.0, 2.5)),
-        clutter=0.0,
+@dataclass(frozen=True)
+class SyntheticVideo:
+    """One person in front of a camera: mostly neutral, with blinks and expressions at known times."""
+
+    performance: Performance
+    n_frames: int
+    frame_rate: float
+    size: int
+
+    def __len__(self) -> int:
+        return self.n_frames
+
+    @property
+    def events(self) -> tuple[Movement, ...]:
+        """The expressions in the order of their onsets; micro-expressions last half a second at most."""
+        return tuple(movement for movement in self.performance.movements if movement.label != "blink")
+
+    @property
+    def blinks(self) -> tuple[Movement, ...]:
+        """Movements that a spotter must not report."""
+        return tuple(movement for movement in self.performance.movements if movement.label == "blink")
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Render the frames one by one, uint8 (size, size) each."""
+        return self.performance.film(self.n_frames, frame_rate=self.frame_rate, size=self.size)
+
+
+def synthetic_video(
+    *,
+    seconds: float = 20.0,
+    frame_rate: float = 100.0,
+    size: int = 128,
+    n_micro: int = 4,
+    n_macro: int = 2,
+    class_names: Sequence[str] = SMIC3,
+    face_scale: float = 1.0,
+    seed: int = 0,
+) -> SyntheticVideo:
+    """Film one person for spotting and the live demo.
+
+    Parameters
+    ----------
+    seconds, frame_rate : float
+        Duration, and frames per second.
+    size : int
+        Side of the frames in pixels.
+    n_micro, n_macro : int
+        Micro-expressions, and expressions of 0.7 to 2 seconds, in random order at least half a second apart.
+    class_names : sequence of str
+        Keys of `EXPRESSIONS` to choose from.
+    face_scale : float
+        1 for a head that fills three quarters of the frame's height, less for one further away.
+    seed : int
+        Non-negative.
+
+    Raises
+    ------
+    ValueError
+        For an unknown class, a frame rate below 10, more expressions than fit, or too small a size.
+    """
+    class_names = tuple(class_names)
+    check_request(class_names, frame_rate, seed)
+    check_size(size)
+    rng = np.random.default_rng((seed, 0, 0, _VIDEO))
+    scene = replace(sample_studio(rng), scale=face_scale)
+    micro = [(rng.uniform(*MICRO_SECONDS), rng.uniform(*MICRO_PEAK)) for _ in range(n_micro)]
+    macro = [(rng.uniform(*MACRO_SECONDS), rng.uniform(*MACRO_PEAK)) for _ in range(n_macro)]
+    durations, peaks = rng.permutation([*micro, *macro]).reshape(-1, 2).T
+    spare = seconds - durations.sum() - _GAP * (len(durations) + 1)
+    if spare < 0:
+        raise ValueError(
+            f"{len(durations)} expressions of {durations.sum():.1f} s do not fit into {seconds} s"
+        )
+    pauses = np.sort(rng.uniform(0, spare, len(durations))) + _GAP * np.arange(1, len(durations) + 1)
+    starts = pauses + np.cumsum(durations) - durations
+    events = [
+        sample_movement(str(rng.choice(class_names)), rng, start=start, seconds=length, peak=peak)
+        for start, length, peak in zip(starts, durations, peaks, strict=True)
+    ]
+    performance = Performance(
+        identity=Identity.sample((seed, 0, 1, _VIDEO)),
+        rest=sample_resting_units(rng, strongest=0.2),
+        movements=(*events, *_sample_blinks(seconds, rng)),
+        scene=scene,
+        sway=Sway.sample(rng),
+        asymmetry=sample_asymmetry(rng),
     )
+    return SyntheticVideo(performance, round(seconds * frame_rate), frame_rate, size)
 
 
-def draw_usual_face(rng: np.random.Generator, *, strongest: float) -> dict[int, float]:
-    """Draw an expression that means nothing from the units that movements are made of."""
-    shown = rng.random(len(_RESTING_UNITS)) < 0.6
-    intensities = shown * rng.uniform(0.0, strongest, len(_RESTING_UNITS))
+def sample_studio(rng: np.random.Generator) -> Scene:
+    """Sample a laboratory scene: frontal face, plain background, a better camera than for stills."""
+    scene = Scene.sample(rng)
+    angles = {name: 0.4 * getattr(scene, name) for name in ("roll", "yaw", "pitch")}
+    return replace(scene, **angles, blur=0.5 * scene.blur, noise=float(rng.uniform(1.0, 2.5)), clutter=0.0)
+
+
+def sample_resting_units(rng: np.random.Generator, *, strongest: float) -> dict[int, float]:
+    """Sample a resting expression, unrelated to any label, from the units that movements consist of."""
+    active = rng.random(len(_RESTING_UNITS)) < 0.6
+    intensities = active * rng.uniform(0.0, strongest, len(_RESTING_UNITS))
     return dict(zip(_RESTING_UNITS, intensities.tolist(), strict=True))
 
 
-def draw_movement(
+def sample_movement(
     label: str, rng: np.random.Generator, *, start: float, seconds: float, peak: float
 ) -> Movement:
-    """Draw a movement of a class in `EXPRESSIONS`, its strongest unit `peak`; times in seconds."""
+    """Sample a movement of a class in `EXPRESSIONS` whose strongest unit reaches `peak`."""
     units = expression_units(str(rng.choice(EXPRESSIONS[label])), rng)
     strongest = max(units.values())
     return Movement(
@@ -207,25 +279,25 @@ def draw_movement(
     )
 
 
-def draw_asymmetry(rng: np.random.Generator) -> float:
-    """Draw by how much one half of the face moves less, as `render_face` takes it."""
+def sample_asymmetry(rng: np.random.Generator) -> float:
+    """Sample the asymmetry of a face, as `render_face` takes it."""
     return float(np.clip(0.12 * rng.standard_normal(), -0.4, 0.4))
 
 
-def check_classes(class_names: Sequence[str]) -> None:
-    """Refuse classes without an expression."""
-    if unknown := [name for name in class_names if name not in EXPRESSIONS]:
-        raise ValueError(
-            f"no expression for class {', '.join(map(repr, unknown))}; known are {', '.join(EXPRESSIONS)}"
-        )
-
-
 def check_request(class_names: tuple[str, ...], frame_rate: float, seed: int) -> None:
-    """Refuse what neither clips nor videos can be made of."""
-    check_classes(class_names)
+    """Raise `ValueError` for classes, a frame rate or a seed that cannot be filmed."""
+    if unknown := [name for name in class_names if name not in EXPRESSIONS]:
+        raise ValueError(f"no expression for class {unknown[0]!r}; choose from {', '.join(EXPRESSIONS)}")
     if not class_names or len(class_names) != len(set(class_names)):
         raise ValueError(f"class_names must be distinct and at least one, got {class_names}")
-    if not frame_rate >= _LOWEST_FRAME_RATE:  # also refuses NaN
-        raise ValueError(f"frame_rate {frame_rate} is too low for movements of 0.2 s; use at least 10")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
+    if not frame_rate >= _LOWEST_FRAME_RATE or seed < 0:  # also refuses NaN
+        raise ValueError(f"frame_rate must be at least 10 and seed at least 0, got {frame_rate}, {seed}")
+
+
+def _sample_blinks(seconds: float, rng: np.random.Generator) -> list[Movement]:
+    blinks, start = [], rng.uniform(0.5, 4.0)
+    while start < seconds:
+        length = rng.uniform(0.15, 0.35)
+        blinks.append(Movement("blink", {43: 1.0}, start, start + 0.4 * length, start + length))
+        start += rng.uniform(2.0, 6.0)
+    return blinks

@@ -1,4 +1,4 @@
-"""Paints a face's unlit tones: skin, eyes, brows, lips, hair."""
+"""Paint the unlit tones of a face: skin, eyes, brows, lips, hair."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,7 +19,7 @@ _SHIFT = 4  # OpenCV takes sub-pixel positions as integers with this many binary
 
 
 class Canvas:
-    """A square uint8 picture that is drawn on in face units, with smooth edges."""
+    """A square uint8 image that is drawn on in face units, with anti-aliased edges."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         self.pixels = pixels
@@ -35,11 +35,8 @@ class Canvas:
         cv2.fillPoly(self.pixels, [self._fixed(shape)], tone, cv2.LINE_AA, _SHIFT)
 
     def band(self, upper: np.ndarray, lower: np.ndarray, tone: float) -> None:
-        """Fill between two curves, (points, 2), that share their x.
-
-        OpenCV's smooth edge lies outside the outline it is given, which would make brows and lips of small
-        pictures heavy; here it is taken off.
-        """
+        """Fill between two curves, (points, 2), that share their x."""
+        # OpenCV's anti-aliased edge lies outside the outline, which would thicken brows and lips.
         bleed = np.minimum(_BLEED / self.unit, 0.45 * (lower[:, 1] - upper[:, 1]))
         inset = bleed[:, None] * _DOWN
         self.fill(np.concatenate([upper + inset, (lower - inset)[::-1]]), tone)
@@ -61,10 +58,8 @@ class Canvas:
         under: float,
         closed: bool = False,
     ) -> None:
-        """Draw a curve (points, 2) or several (curves, points, 2), in one tone or one tone each.
-
-        A line thinner than a pixel is drawn a pixel wide, its tone mixed with the one `under` it.
-        """
+        """Draw a curve (points, 2) or several (curves, points, 2), in one tone or one tone each."""
+        # A line thinner than a pixel is drawn a pixel wide, its tone mixed with the one `under` it.
         pixels = width * self.unit
         mixed, thickness = under + (tones - under) * min(1.0, pixels), max(1, round(pixels))
         fixed = self._fixed(curves)
@@ -81,7 +76,7 @@ class Canvas:
 def paint(
     shapes: Shapes, scene: Scene, camera: np.random.Generator, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unlit picture and the head's cover in it, both uint8 (side, side)."""
+    """Return the unlit image and the head's coverage in it, both uint8 (side, side)."""
     p = shapes.person
     canvas, cover = Canvas(_background(scene, camera, side)), Canvas.blank(side)
     skin = 255 * p.skin
@@ -100,13 +95,13 @@ def paint(
 
 
 def soften(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur a little; the kernel is cut short, since this is drawing and not optics."""
+    """Blur a little, with a short kernel."""
     width = 2 * round(1.5 * sigma) + 1
     return cv2.GaussianBlur(pixels, (width, width), sigma)
 
 
 def draw_glasses(pixels: np.ndarray, p: Identity) -> None:
-    """Put on the person's glasses, if any; they lie over light and shade."""
+    """Draw the person's glasses, if any, after the light."""
     if not p.glasses:
         return
     canvas, tone = Canvas(pixels), 40
@@ -159,7 +154,7 @@ def _body_shapes(p: Identity) -> tuple[np.ndarray | None, np.ndarray, np.ndarray
 
 
 def _mirrored(right: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Close an outline whose right half is given from top to bottom."""
+    """Return a closed outline from its right half, given from top to bottom."""
     half = np.array(right)
     return np.concatenate([half, half[::-1] * (-1.0, 1.0)])
 
@@ -187,7 +182,7 @@ def _beard(canvas: Canvas, shapes: Shapes) -> None:
 
 
 def _blend(canvas: Canvas, shape: np.ndarray, tone: float, opacity: float) -> None:
-    """Lay a soft-edged tone over part of the canvas."""
+    """Blend a tone with soft edges into the canvas."""
     side = len(canvas.pixels)
     cover = Canvas.blank(side)
     cover.fill(shape, 255 * opacity)

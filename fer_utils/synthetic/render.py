@@ -1,4 +1,4 @@
-"""Renders a synthetic face: paint, then light by the skin's normals, then pose and camera."""
+"""Render a synthetic face: paint, light by surface normals, pose and camera."""
 
 import math
 from collections.abc import Mapping
@@ -20,32 +20,30 @@ def render_face(
     scene: Scene | None = None,
     asymmetry: float = 0.0,
 ) -> np.ndarray:
-    """Draw one face.
+    """Render one face.
 
     Parameters
     ----------
     identity : Identity
-        Who is shown.
     action_units : mapping of int to float
         Intensities in [0, 1] by FACS number; those left out are 0. See ``ACTION_UNITS``.
     size : int
-        Side of the picture in pixels.
+        Side in pixels.
     scene : Scene, optional
-        Pose, light and camera; an even studio portrait by default.
+        Pose, light and camera; an evenly lit frontal portrait by default.
     asymmetry : float
-        In [-1, 1]: positive weakens the expression on the picture's left half by this share, negative on
-        its right half.
+        In [-1, 1]: positive weakens the expression on the left half of the image by this share, negative on
+        the right half.
 
     Returns
     -------
     ndarray of uint8, shape (size, size)
-        The same arguments always give the same picture; on another kind of processor a pixel may differ by
-        a grey level.
+        Deterministic; on another kind of processor a pixel may differ by a gray level.
 
     Raises
     ------
     ValueError
-        An unknown action unit, an intensity or asymmetry out of range, or a size too small for a face.
+        For an unknown action unit, an intensity or asymmetry out of range, or too small a size.
     """
     check_size(size)
     scene = Scene() if scene is None else scene
@@ -63,18 +61,7 @@ def render_face(
 def action_unit_mask(
     identity: Identity, action_unit: int, *, size: int = 48, scene: Scene | None = None
 ) -> np.ndarray:
-    """Return where an action unit can change the picture, whatever the other units do.
-
-    Returns
-    -------
-    ndarray of bool, shape (size, size)
-        True where the unit moves or folds skin, in the scene's pose and blur.
-
-    Raises
-    ------
-    ValueError
-        An unknown action unit, or a size too small for a face.
-    """
+    """Return where an action unit can change the image, in the scene's pose and blur: bool, (size, size)."""
     check_size(size)
     check_action_units({action_unit: 0.0})
     scene = Scene() if scene is None else scene
@@ -97,14 +84,14 @@ def _shapes(identity: Identity, action_units: Mapping[int, float], asymmetry: fl
 
 
 def _canvas_side(size: int) -> int:
-    """Draw larger than asked for: averaging down smooths what is thinner than a pixel."""
+    """Render at twice the size: averaging smooths details thinner than a pixel."""
     return 2 * max(size, 48)
 
 
 def _light(albedo: np.ndarray, cover: np.ndarray, shapes: Shapes, scene: Scene) -> np.ndarray:
-    """Light the head by one distant lamp (Lambert's law) and the room, and press the folds in."""
+    """Light the head by one distant lamp (Lambert's law) and ambient light, and darken the folds."""
     side = len(albedo)
-    axis = _axis(side // 2)  # light changes slowly: half the resolution is enough
+    axis = _axis(side // 2)  # light varies slowly: half the resolution is enough
     slope_x, slope_y, gain = _relief(shapes, axis)
     azimuth, elevation = math.radians(scene.light_azimuth), math.radians(scene.light_elevation)
     lx, ly = math.sin(azimuth) * math.cos(elevation), -math.sin(elevation)
@@ -121,10 +108,8 @@ def _light(albedo: np.ndarray, cover: np.ndarray, shapes: Shapes, scene: Scene) 
 
 
 def _relief(shapes: Shapes, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the skin's slope along x and y, and the share of light gained, each (side, side).
-
-    Every bump is (1 - u²)²(1 - v²)², exactly zero beyond its radii: what a unit moves stays in its region.
-    """
+    """Return the skin's slope along x and y, and the share of light gained, each (side, side)."""
+    # Every bump is (1 - u²)²(1 - v²)², exactly zero beyond its radii: a unit changes only its own region.
     cx, cy, rx, ry, height, light = shapes.bumps().T[:, :, None]
     u, v = (axis - cx) / rx, (axis - cy) / ry
     fu, fv = np.maximum(1 - u * u, 0), np.maximum(1 - v * v, 0)
@@ -144,10 +129,8 @@ def _axis(side: int) -> np.ndarray:
 
 
 def _pose_map(p: Identity, scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where on the canvas each position of the picture is taken from.
-
-    Turning the head slides what stands out (nose, then cheeks and eyes) over the outline, which stays.
-    """
+    """Return the canvas position that each image position is sampled from."""
+    # Turning the head slides the nose, then cheeks and eyes, over the outline, which stays.
     axis = _axis(side // 2)  # the map is as smooth as the light
     roll = math.radians(scene.roll)
     cos, sin = math.cos(roll) / scene.scale, math.sin(roll) / scene.scale
@@ -162,7 +145,7 @@ def _pose_map(p: Identity, scene: Scene, side: int) -> tuple[np.ndarray, np.ndar
 
 
 def _photograph(image: np.ndarray, scene: Scene, camera: np.random.Generator) -> np.ndarray:
-    """Blur, contrast and sensor noise of the camera."""
+    """Apply the camera's blur, contrast and sensor noise."""
     picture = image.astype(np.float32)
     if scene.blur * len(image) > 0.1:
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur * len(image))

@@ -1,7 +1,6 @@
-"""The curves, bumps and folds of a face, as action units shape them.
+"""The curves, bumps and folds of a face, as action units shape them, in face units (see `identity`).
 
-All in face units (see `identity`); nothing is drawn here. The amounts were set by eye, after the
-descriptions of the units in Ekman & Friesen, *Facial Action Coding System* (1978).
+Amounts were set by eye, after the descriptions of the units in Ekman & Friesen, *FACS* (1978).
 """
 
 from dataclasses import dataclass
@@ -34,34 +33,24 @@ _QUADRATIC = np.hstack(
 
 @dataclass(frozen=True)
 class Shapes:
-    """One face with one expression.
-
-    Attributes
-    ----------
-    person : Identity
-        Who is shown.
-    left, right : dict
-        Intensity of every action unit on the picture's left and right half.
-    """
+    """One face with one expression: action-unit intensities on the left and right half of the image."""
 
     person: Identity
     left: dict[int, float]
     right: dict[int, float]
 
     def on(self, side: int) -> dict[int, float]:
-        """Return the intensities of the picture's left (0) or right (1) half."""
+        """Return the intensities of the left (0) or right (1) half."""
         return self.right if side else self.left
 
     @cached_property
     def mid(self) -> dict[int, float]:
-        """Mean intensity of both halves, for what lies on the middle line."""
+        """Mean intensity of both halves, for features on the midline."""
         return {unit: 0.5 * (self.left[unit] + self.right[unit]) for unit in self.left}
-
-    # --- upper face -------------------------------------------------------------------------------
 
     @cached_property
     def both(self) -> dict[int, np.ndarray]:
-        """Intensities of the left and the right half, (2, 1), for what is drawn twice."""
+        """Intensities of the left and right half, (2, 1), for paired features."""
         table = np.array([tuple(self.left.values()), tuple(self.right.values())])
         return dict(zip(self.left, table.T[:, :, None], strict=True))
 
@@ -94,8 +83,6 @@ class Shapes:
         top = EYE_Y + tilt - upper * hump ** (0.7 - 0.12 * au[5]) * (1 - 0.12 * _LID)
         bottom = np.maximum(EYE_Y + tilt + lower * hump * (1 + 0.15 * _LID), top)
         return points(x, top), points(x, bottom)
-
-    # --- lower face -------------------------------------------------------------------------------
 
     @cached_property
     def mouth(self) -> dict[str, np.ndarray]:
@@ -156,14 +143,9 @@ class Shapes:
         """How far the jaw's outline moves down at height y."""
         return 0.16 * self.mid[26] * np.clip((y - 0.30) / 0.65, 0, 1) ** 1.5
 
-    # --- relief and folds -------------------------------------------------------------------------
-
     def bumps(self) -> np.ndarray:
-        """Smooth hills of the skin, (bumps, 6): centre x, y, radius x, y, height, and light gained or lost.
-
-        Height turns the skin's normal; the light stands for what a lone surface does not know, such as the
-        brow's shadow on the eye.
-        """
+        """Smooth bumps of the skin, (bumps, 6): centre x, y, radius x, y, height, and light gained."""
+        # Height tilts the surface normal; the light models shadows that other parts cast.
         p, m = self.person, self.mid
         nose, wide, mouth = p.nose_length, p.nose_width, p.mouth_height
         drop, lift = 0.17 * m[26], self.nose_lift
@@ -238,7 +220,7 @@ class Shapes:
 
 
 def points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Put x and y side by side, (..., 2); several times faster than `np.stack`, and done often."""
+    """Return x and y as (..., 2); several times faster than `np.stack`, and called often."""
     pairs = np.empty((*y.shape, 2))
     pairs[..., 0], pairs[..., 1] = x, y
     return pairs

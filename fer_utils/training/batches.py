@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
-from fer_utils.training import common
+from fer_utils.training import checkpoints, common
 
 GRAY = 127.5
 """The middle of 0 to 255."""
@@ -247,7 +247,7 @@ class Batches:
     def _order(self) -> Tensor:
         if self.seed is None:
             return torch.arange(len(self.images), device=self.images.device)
-        order = common.epoch_order(len(self.images), seed=self.seed, epoch=self.epoch)
+        order = checkpoints.epoch_order(len(self.images), seed=self.seed, epoch=self.epoch)
         return torch.tensor(order, device=self.images.device)
 
     def _changes(self) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from fer_utils.training import common, torch_state
+from fer_utils.training import checkpoints, torch_state
 from fer_utils.training.common import Measured, Record, Row, TrainingDiverged
 from fer_utils.weights import write_weights
 
@@ -33,7 +33,7 @@ class Reseed(Callback):
     def before_epoch(self) -> None:
         """Hand the epoch to the batches and to torch."""
         self.dls.train.epoch = self.epoch
-        torch.manual_seed(common.epoch_seed(self._seed, self.epoch))
+        torch.manual_seed(checkpoints.epoch_seed(self._seed, self.epoch))
 
 
 class Clock:

@@ -216,16 +216,6 @@ def epoch_line(row: Row, epochs: int) -> str:
     )
 
 
-def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Return the order, shape (n,), in which an epoch sees the images: a resumed training sees the same."""
-    return np.random.default_rng((seed, epoch)).permutation(n)
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Return the seed with which an epoch starts, so that it does not depend on those before it."""
-    return int(np.random.default_rng((seed, epoch)).integers(2**31))
-
-
 def data_key(first: Samples, *others: Samples) -> list[str]:
     """Return what names the pictures and the labels, and the order of the first set, in a training's key."""
     fingerprints = [samples.fingerprint for samples in (first, *others)]

@@ -15,6 +15,7 @@ from fer_utils import hardware
 from fer_utils.data import FaceSet
 from fer_utils.files import ConfigError
 from fer_utils.training import common
+from fer_utils.training.checkpoints import epoch_order, epoch_seed
 from fer_utils.training.common import Arrays, Fit, Measured, Record, State, TrainingDiverged
 
 _DEVICE = ExitStack()  # never closed: what `prepare` chose holds for the whole process
@@ -185,7 +186,7 @@ def predict_probabilities(
 
 
 def _train(model: keras.Model, train: FaceSet, *, epoch: int, batch_size: int, seed: int) -> Measured:
-    order = common.epoch_order(len(train), seed=seed, epoch=epoch)
+    order = epoch_order(len(train), seed=seed, epoch=epoch)
     start = time.perf_counter()
     with _memory_errors("batch_size", batch_size):
         logs = model.fit(
@@ -194,7 +195,7 @@ def _train(model: keras.Model, train: FaceSet, *, epoch: int, batch_size: int, s
             batch_size=batch_size,
             shuffle=False,  # shuffled by (seed, epoch) already: a resumed training sees the same order
             verbose=0,
-            callbacks=[_StopOnNaN(epoch + 1, model), _Reseed(common.epoch_seed(seed, epoch))],
+            callbacks=[_StopOnNaN(epoch + 1, model), _Reseed(epoch_seed(seed, epoch))],
         ).history
     return Measured(logs["loss"][-1], logs["accuracy"][-1], time.perf_counter() - start)
 

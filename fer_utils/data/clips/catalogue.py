@@ -18,7 +18,6 @@ from fer_utils.data.clips.reading import Sampling
 from fer_utils.data.store import kept, prepared
 from fer_utils.files import ConfigError, digest, project_path, sha256_of
 from fer_utils.labels import SMIC3, SMIC3_OF
-from fer_utils.synthetic import clips as generator
 
 ClipLabels = Literal["own", "smic3"]
 """`own`: the data set's classes. `smic3`: merged into SMIC's three, see `fer_utils.labels.SMIC3_OF`."""
@@ -39,7 +38,7 @@ def load_clips(
     size: int = 64,
     frame_rate: float = 100.0,
     synthetic_subjects: int = 16,
-    synthetic_clips_per_subject: float = generator.CLIPS_PER_SUBJECT,
+    synthetic_clips_per_subject: float = 10.25,
     seed: int = 0,
     prepared_dir: str | Path = "data/prepared",
 ) -> ClipSet:
@@ -116,6 +115,8 @@ def _read(dataset: str, path: Path, folder: Path, options: dict[str, object]) ->
 
 
 def _drawn(folder: Path, **arguments: float) -> ClipSet:
+    from fer_utils.synthetic import clips as generator  # it imports this package
+
     code = _generator_code()
     origin = {"generator": generator.__name__.rpartition(".")[0], "sha256": code}
     return kept(
@@ -129,6 +130,8 @@ def _drawn(folder: Path, **arguments: float) -> ClipSet:
 
 @cache
 def _generator_code() -> str:
+    from fer_utils.synthetic import clips as generator  # it imports this package
+
     # The code as Python sees it: a comment changes no pixel, but another version of a library may.
     files = [*sorted(Path(generator.__file__).parent.glob("*.py")), Path(reading.__file__)]
     code = [ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in files]

@@ -1,0 +1,75 @@
+"""Checkpoint folders, and the order of images in an epoch: what makes a training resume to the same numbers."""
+
+import ast
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from fer_utils.data.samples import Samples
+from fer_utils.files import PROJECT, digest
+from fer_utils.params import Parameters
+
+PACKAGES = ("numpy", "keras", "tensorflow", "torch", "torchvision", "fastai")
+"""Packages whose version can change the numbers of a training."""
+CODE = ("models", "training", "features")
+"""Folders of `fer_utils` whose code can."""
+
+
+def checkpoint_folder(params: Parameters, *data: Samples, stage: str = "", network: str = "") -> Path:
+    """Return the folder, made if needed, in which a training keeps what it needs to resume.
+
+    Its name contains a hash of everything that determines the training, so an interrupted training finds its
+    checkpoint again, and a training with any other setting, data, package version or code never does. The
+    folder can be deleted whenever nothing is running.
+
+    Parameters
+    ----------
+    params : Parameters
+        All of them count except where files are written.
+    *data : FaceSet or ClipSet
+        Training set, validation set: their content and the order of their samples count.
+    stage : str
+        Tells the trainings of one run apart: "frozen", "fold03".
+    network : str
+        A description of network and optimizer, for settings that are not in `params`.
+
+    Returns
+    -------
+    Path
+        `checkpoints/<run>/<stage>-<hash>`.
+    """
+    found = digest(
+        [params.studied(), stage, network],
+        [[samples.fingerprint, digest(samples.sample_id.tolist())] for samples in data],
+        [_versions(), os.environ.get("KERAS_BACKEND", "")],
+        [ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in _code()],
+    )
+    folder = params.checkpoints / params.run / f"{stage or 'training'}-{found[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Return the order, shape (n,), in which an epoch sees the images: a resumed training sees the same."""
+    return np.random.default_rng((seed, epoch)).permutation(n)
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return the random seed for an epoch, which does not depend on the epochs before it."""
+    return int(np.random.default_rng((seed, epoch)).integers(2**31))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _code() -> list[Path]:
+    return sorted(path for folder in CODE for path in (PROJECT / "fer_utils" / folder).rglob("*.py"))
