@@ -553,7 +553,7 @@ def test_the_kept_3d_network_is_trained_on_everybody_as_a_fold_is(
 
     drawn = synthetic_clips(n_subjects=3, clips_per_subject=5, size=16, seed=0)
     changes = {"epochs": 1, "epoch_choice": rule, "inner_share": 0.4, "checkpoint_dir": str(tmp_path)}
-    params = Cnn3dSmic.checked(notebook_defaults("30_cnn3d_smic") | changes, where="test")
+    params = Cnn3dSmic.from_values(notebook_defaults("30_cnn3d_smic") | changes, where="test")
     seen, fit = [], fastai_fit.fit
 
     def noted(model, train, validation, **settings):

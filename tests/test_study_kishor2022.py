@@ -29,7 +29,7 @@ def split() -> Split:
 @pytest.fixture
 def params(tmp_path) -> HybridHogCNN:
     own = {"epochs": 1, "batch_size": 16, "checkpoint_dir": str(tmp_path)}
-    return HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
+    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
 
 
 @pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError
+from fer_utils.params import Parameters
 from fer_utils.training import checkpoints, common
 
 GRAY = 127.5
@@ -71,6 +72,13 @@ class Augmentation:
             raise ConfigError(f"window={self.window}: use pixels, or 0 for the whole image")
         if self.repeats < 1:
             raise ConfigError(f"repeats={self.repeats}: use how often an image is in its batch, 1 or more")
+
+    @classmethod
+    def of(cls, params: Parameters) -> "Augmentation | None":
+        """Return the augmentation of a notebook's parameters, or None where nothing is changed."""
+        off = {"rotation": 0.0, "crop": 0.0, "flip": False, "cutout": 0.0}
+        chosen = {name: getattr(params, name, value) for name, value in off.items()}
+        return cls(**chosen) if chosen != off else None
 
     def draw(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
         """Draw a map for each of n images of `size` (height, width).

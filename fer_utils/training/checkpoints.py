@@ -1,4 +1,4 @@
-"""Checkpoint folders, and the order of images in an epoch: what makes a training resume to the same numbers."""
+"""Checkpoint folders, and the order of images in an epoch, so that a training resumes to the same numbers."""
 
 import ast
 import os

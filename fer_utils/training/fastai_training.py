@@ -1,0 +1,379 @@
+"""What a notebook needs beside fastai's own `Learner`: batches, callbacks that resume, and predictions."""
+
+import time
+import warnings
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from fer_utils import hardware
+from fer_utils.data.samples import Samples
+from fer_utils.files import ConfigError, atomic_write
+from fer_utils.params import Parameters
+from fer_utils.predictions import Predictions
+from fer_utils.training import common
+from fer_utils.training.batches import Augmentation, Batches, warp
+from fer_utils.training.checkpoints import epoch_seed
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
+    from fastai.callback.core import Callback
+    from fastai.callback.fp16 import MixedPrecision
+    from fastai.callback.progress import CSVLogger, ProgressCallback  # noqa: F401 (a default callback)
+    from fastai.callback.tracker import SaveModelCallback, TrackerCallback
+    from fastai.data.core import DataLoaders
+    from fastai.learner import Recorder
+    from fastai.optimizer import SGD, Adam, RMSProp
+    from fastcore.foundation import L
+
+
+def prepare(params: Parameters) -> dict[str, str]:
+    """Set threads and deterministic algorithms, and choose the device.
+
+    Returns
+    -------
+    dict
+        `device` ("cpu" or "cuda"), `device_name` and `backend`, as results state them.
+
+    Raises
+    ------
+    MissingGPU
+        When `params.device` is "cuda" and torch sees no GPU.
+    """
+    torch.set_num_threads(params.threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # TF32 rounds the inputs of a convolution to 10 bits
+    gpu = torch.cuda.get_device_name(0) if device_of(params) == "cuda" else None
+    return common.hardware(gpu, backend="torch", device=params.device)
+
+
+def device_of(params: Parameters) -> str:
+    """Return "cuda" where torch sees a GPU and the parameters allow it, else "cpu"."""
+    return "cuda" if params.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def dataloaders(train: Samples, validation: Samples, params: Parameters) -> DataLoaders:
+    """Return fastai's `DataLoaders` of a training and a validation set that lie on the device.
+
+    Parameters
+    ----------
+    train, validation : FaceSet or ClipSet
+    params : Parameters
+        `batch_size`, `seed` and `device`; the augmentation is made of `rotation`, `crop`, `flip` and
+        `cutout`, where the notebook has them.
+
+    Raises
+    ------
+    ValueError
+        For samples without a label.
+    """
+    for samples in (train, validation):
+        if unlabelled := int((samples.labels < 0).sum()):
+            raise ValueError(f"{samples.name}: {unlabelled} samples have no label; use `.labelled()`")
+    device = device_of(params)
+    return DataLoaders(
+        Batches(
+            train,
+            batch_size=params.batch_size,
+            device=device,
+            seed=params.seed,
+            augmentation=Augmentation.of(params),
+        ),
+        Batches(validation, batch_size=hardware.VALIDATION_BATCH, device=device),
+        device=torch.device(device),
+    )
+
+
+OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
+"""fastai's optimizers by their names in the parameters."""
+
+
+class ReseedEachEpoch(Callback):
+    """Start the random numbers of every epoch from the seed and the epoch's number.
+
+    A resumed training then sees the same batches as an uninterrupted one. An epoch with frozen layers has
+    random numbers of its own: else the second stage would train on the batches of the first one again.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def before_epoch(self) -> None:
+        """Reseed torch and the training batches."""
+        seed = epoch_seed(self.seed, self.n_epoch) if self.opt.frozen_idx else self.seed
+        self.dls.train.seed, self.dls.train.epoch = seed, self.epoch
+        torch.manual_seed(epoch_seed(seed, self.epoch))
+
+
+class BFloat16(Callback):
+    """Compute the forward pass in bfloat16 where that is safe: fastai's MixedPrecision for CPUs, too.
+
+    Weights, gradients and loss stay float32. After training the network computes in float32 again.
+    """
+
+    order = MixedPrecision.order
+
+    def before_fit(self) -> None:
+        """Wrap the network's forward pass."""
+        device = self.dls.device.type
+        if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise ConfigError("mixed_precision: this GPU has no bfloat16; use mixed_precision: false")
+        vars(self.model).pop("forward", None)  # left from an interrupted training
+        # Around forward alone, so that an interrupt never leaves the process in this mode.
+        self.model.forward = torch.autocast(device, dtype=torch.bfloat16)(self.model.forward)
+
+    def after_pred(self) -> None:
+        """Compute the loss in float32."""
+        self.learn.pred = self.pred.float()
+
+    def after_fit(self) -> None:
+        """Unwrap the forward pass."""
+        vars(self.model).pop("forward", None)
+
+
+class StopOnNaN(Callback):
+    """Raise `FloatingPointError` at the first batch whose loss is NaN or infinite."""
+
+    order = Recorder.order + 1
+    run_valid = False
+
+    def after_batch(self) -> None:
+        """Check the loss that the Recorder has fetched from the device."""
+        if not hasattr(self.learn, "lr_finder") and not np.isfinite(float(self.smooth_loss)):
+            raise FloatingPointError(
+                f"loss is NaN or infinite in epoch {self.epoch}, batch {self.iter}; use a learning_rate "
+                f"below {self.opt.hypers[-1]['lr']:.2g}"
+            )
+
+
+class ResumeTraining(Callback):
+    """Save the state of a training after every epoch, and resume from it.
+
+    Pass it to `fit` or `fit_one_cycle` together with `start_epoch=resume.start_epoch`. A resumed training
+    prints the table of all epochs and gives the same weights as an uninterrupted one; the best value that
+    `SaveModelCallback` has seen is restored, too. A finished training is loaded. With `start_epoch=0` the
+    training starts again.
+
+    Parameters
+    ----------
+    folder : Path
+        See `checkpoints.checkpoint_folder`; the state is in `state.pth`.
+
+    Attributes
+    ----------
+    start_epoch : int
+        Number of epochs in the saved state.
+    history : DataFrame, one row per epoch
+        epoch (from 1), loss and accuracy on the training batches as they were seen, val_loss, val_accuracy,
+        seconds, images_per_second of the training pass.
+    """
+
+    order = TrackerCallback.order + 5  # after SaveModelCallback and WeightAverage
+
+    def __init__(self, folder: str | Path) -> None:
+        self.file = Path(folder) / "state.pth"
+        self.state = self._load() if self.file.is_file() else {"rows": []}
+
+    def _load(self) -> dict:
+        try:
+            return torch.load(self.file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{self.file}: not readable as a checkpoint ({error}); delete it") from error
+
+    @property
+    def start_epoch(self) -> int:
+        """Number of epochs in the saved state."""
+        return len(self.state["rows"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch."""
+        return pd.DataFrame(self.state["rows"]).drop(columns="log", errors="ignore")
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, with the highest accuracy on validation; the earliest of equals."""
+        return 1 + int(self.history["val_accuracy"].argmax())
+
+    def before_fit(self) -> None:
+        """Restore network, optimizer and callbacks."""
+        if not hasattr(self.learn, "skip_to_epoch"):
+            self.state = {"rows": []}
+            return
+        self.model.load_state_dict(self.state["model"])
+        for (parameter, *_), values in zip(self.opt.all_params(), self.state["optimizer"], strict=True):
+            on_device = {
+                name: value.to(parameter.device) if isinstance(value, Tensor) else value
+                for name, value in values.items()
+            }
+            self.opt.state[parameter].update(on_device)
+        for callback in self.learn.cbs:
+            if callback.name in self.state["best"]:
+                callback.best = self.state["best"][callback.name]
+        if hasattr(self.learn, "param_scheduler"):
+            self.learn.param_scheduler.hps = {
+                name: list(values) for name, values in self.state["hps"].items()
+            }
+        if "average" in self.state:
+            self.learn.weight_average.load(self.state["average"])
+
+    def after_cancel_epoch(self) -> None:
+        """Give the Recorder the row of an epoch that `start_epoch` skips."""
+        if self.epoch < self.start_epoch:
+            row = self.state["rows"][self.epoch]
+            self.recorder.log = L(row["log"])
+            self.recorder.start_epoch = time.time() - row["seconds"]
+
+    def before_train(self) -> None:
+        """Start counting."""
+        self._begin, self._images = time.perf_counter(), 0
+        self._sums = torch.zeros(2, device=self.dls.device)
+
+    def after_loss(self) -> None:
+        """Add a training batch to the epoch's loss and accuracy, on the device."""
+        if self.training:
+            correct = (self.pred.detach().argmax(dim=1) == self.y).sum()
+            self._sums += torch.stack([self.loss.detach() * len(self.y), correct])
+            self._images += len(self.y)
+
+    def after_train(self) -> None:
+        """Note the duration of the training pass."""
+        self._train_seconds = time.perf_counter() - self._begin
+
+    def after_epoch(self) -> None:
+        """Save the state."""
+        if self.epoch < self.start_epoch:
+            return
+        loss, accuracy = (self._sums / self._images).tolist()
+        names, log = list(self.recorder.metric_names), [float(value) for value in self.recorder.values[-1]]
+        measured = dict(zip(names[1:], log, strict=False))
+        row = {
+            "epoch": self.epoch + 1,
+            "loss": loss,
+            "accuracy": accuracy,
+            "val_loss": measured["valid_loss"],
+            "val_accuracy": measured.get("accuracy", float("nan")),
+            "seconds": time.perf_counter() - self._begin,
+            "images_per_second": self._images / self._train_seconds,
+            "log": [self.epoch, *log],
+        }
+        scheduler = getattr(self.learn, "param_scheduler", None)
+        self.state = {
+            "rows": [*self.state["rows"], row],
+            "model": self.model.state_dict(),
+            "optimizer": self.opt.state_dict()["state"],
+            "best": {cb.name: float(cb.best) for cb in self.learn.cbs if isinstance(cb, TrackerCallback)},
+            "hps": {name: [float(v) for v in values] for name, values in scheduler.hps.items()}
+            if scheduler
+            else {},
+        }
+        if hasattr(self.learn, "weight_average"):
+            self.state["average"] = self.learn.weight_average.state()
+        with atomic_write(self.file) as temporary:
+            torch.save(self.state, temporary)
+
+
+class WeightAverage(Callback):
+    """Validate, and keep, an exponential moving average of the weights.
+
+    After every step the average moves by 1 - d towards the weights, d being the smaller of `decay` and
+    (1 + steps) / (10 + steps), so that a short training does not remember its start: Polyak, Juditsky,
+    *Acceleration of stochastic approximation by averaging* (1992), as TensorFlow's
+    `ExponentialMovingAverage`. The statistics of batch normalisation are computed for the averaged weights,
+    from `n_images` training images.
+
+    Parameters
+    ----------
+    decay : float
+        0.999 averages over about the last thousand steps.
+    n_images : int
+    """
+
+    order = TrackerCallback.order + 2  # SaveModelCallback saves the average; then training continues
+
+    def __init__(self, decay: float, n_images: int = 5000) -> None:
+        self.decay, self.n_images = decay, n_images
+
+    def before_fit(self) -> None:
+        """Start from the network's weights."""
+        self.steps, self.averaged, self._trained = 0, {}, None
+        self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
+
+    def state(self) -> dict:
+        """Return what a resumed training needs."""
+        return {"steps": self.steps, "mean": self.mean, "averaged": self.averaged}
+
+    def load(self, state: dict) -> None:
+        """Restore what `state` returned."""
+        self.steps, self.averaged = state["steps"], state["averaged"]
+        for mean, saved in zip(self.mean, state["mean"], strict=True):
+            mean.copy_(saved)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the average."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
+            mean.lerp_(parameter, 1 - decay)
+
+    @torch.no_grad()
+    def before_validate(self) -> None:
+        """Put the average into the network."""
+        self._trained = {name: value.clone() for name, value in self.model.state_dict().items()}
+        for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
+            parameter.copy_(mean)
+        batches = -(-self.n_images // self.dls.train.batch_size)
+        update_bn(islice(self.dls.train, batches), self.model)
+        self.averaged = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def after_epoch(self) -> None:
+        """Continue with the trained weights."""
+        if self._trained is not None:
+            self.model.load_state_dict(self._trained)
+            self._trained = None
+
+    def after_fit(self) -> None:
+        """Leave the average in the network, unless `SaveModelCallback` has loaded that of the best epoch."""
+        if self.averaged and not any(isinstance(cb, SaveModelCallback) for cb in self.learn.cbs):
+            self.model.load_state_dict(self.averaged)
+
+
+def predict_probabilities(model: nn.Module, images: np.ndarray, *, views: Tensor | None = None) -> np.ndarray:
+    """Return class probabilities, shape (N, K) float32, for images (N, H, W) or clips (N, T, H, W), uint8.
+
+    Parameters
+    ----------
+    model : nn.Module
+        On any device and in any mode; its mode stays.
+    images : ndarray of uint8
+    views : Tensor of float32, shape (V, 2, 3), or None
+        Average over these views of an image, such as `batches.ten_crop()`.
+    """
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(images), hardware.VALIDATION_BATCH):
+            chunk = np.ascontiguousarray(images[start : start + hardware.VALIDATION_BATCH])
+            batch = torch.tensor(chunk, device=device).unsqueeze(1).float()
+            maps = [None] if views is None else views.to(device)
+            seen = [batch if map_ is None else warp(batch, map_.expand(len(batch), 2, 3)) for map_ in maps]
+            logits = torch.stack([model(view).float() for view in seen])
+            found.append(logits.softmax(dim=2).mean(dim=0).cpu().numpy())
+    model.train(was_training)
+    return np.concatenate(found)
+
+
+def predict(model: nn.Module, samples: Samples, *, views: Tensor | None = None) -> Predictions:
+    """Return the predictions for a FaceSet or ClipSet; see `predict_probabilities`."""
+    probabilities = predict_probabilities(model, samples.pixels, views=views)
+    return Predictions(
+        samples.sample_id, samples.labels, probabilities, samples.class_names, group=samples.subject
+    )
