@@ -1,9 +1,10 @@
 """Compare the demo with the usual loop of such demos. ``python benchmarks/live_demo.py [--write]``.
 
-Both process the same synthetic video of 640x480 pixels with the same network, bamb2023's CNN with random weights.
-The usual loop runs the Haar cascade on every whole frame and Keras' `predict` for each face; the demo runs without
-spotting. Rounds alternate; the medians over rounds are printed. Then memory is measured over 10,000 frames with
-the shipped networks. ``--write`` writes ``benchmarks/live_demo.json``, from which README takes its numbers.
+Both process the same synthetic video of 640x480 pixels with the same network, bamb2023's CNN with random
+weights. The usual loop runs the Haar cascade on every whole frame and Keras' `predict` for each face; the
+demo runs without spotting. Rounds alternate; the medians over rounds are printed. Then memory is measured
+over 10,000 frames with the shipped networks. ``--write`` writes ``benchmarks/live_demo.json``, the source of
+README's numbers.
 """
 
 import sys
@@ -99,7 +100,12 @@ def main() -> None:
     print(pd.DataFrame(rows).T.round(1))
     print(f"memory grew by {growth:.1f} MB from frame {MEMORY_AFTER:,} to {MEMORY_FRAMES:,}")
     if "--write" in sys.argv:
-        about = {"hardware": processor_name(), "threads": params.threads, "frames": N_FRAMES, "rounds": ROUNDS}
+        about = {
+            "hardware": processor_name(),
+            "threads": params.threads,
+            "frames": N_FRAMES,
+            "rounds": ROUNDS,
+        }
         content = about | {"loops": rows, "memory_growth_mb": growth}
         write_json(Path(__file__).with_suffix(".json"), content)
 

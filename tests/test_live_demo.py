@@ -4,7 +4,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from fer_utils.data import FaceParameters, load_faces
+from fer_utils.data import load_faces
 from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.live import demo, measurements
 from fer_utils.live.frames import Analysis, Face, Frame, Problem
@@ -76,7 +76,7 @@ def test_analysis_of_a_source_counts_messages_and_stops_in_time():
 
 
 def test_images_of_a_data_set_are_processed_in_frames():
-    faces = load_faces(FaceParameters(dataset="synthetic", synthetic_subjects=3, synthetic_per_subject=7))
+    faces = load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=7)
     pipeline = demo.build_pipeline(parameters(clip_model="none"))
     table = measurements.process_images(pipeline, faces.take(np.arange(12)))
     assert table["found"].mean() > 0.8 and (table["correct"] <= table["found"]).all()

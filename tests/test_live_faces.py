@@ -1,6 +1,7 @@
 """Dark frames are brightened, crops equal the training data, tracked faces keep their numbers."""
 
 import io
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -65,7 +66,7 @@ def test_clips_are_framed_as_the_synthetic_clips():
 
 def test_crop_moves_with_fractions_of_a_pixel():
     crops = [crop_face(IMAGE, Box(30 + x, 20, 50, 50), size=48).astype(int) for x in np.linspace(0, 1, 9)]
-    steps = [np.abs(b - a).mean() for a, b in zip(crops, crops[1:], strict=False)]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(crops)]
     assert max(steps) < 3 * min(steps)
 
 

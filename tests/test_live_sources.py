@@ -233,7 +233,10 @@ FORMS = {
     "rotated": (encode(IMAGE, "jpeg", quality=95, exif=EXIF), np.rot90(GRADIENT, -1)),
     "transparent": (encode(ALPHA), np.where(np.arange(64)[:, None] < 32, 255, GRADIENT)),
     "16 bits": (encode(SIXTEEN_BITS), GRADIENT[:, :, :1].repeat(3, 2)),
-    "animated": (encode(IMAGE.quantize(128), "gif", save_all=True, append_images=[IMAGE.quantize()]), GRADIENT),
+    "animated": (
+        encode(IMAGE.quantize(128), "gif", save_all=True, append_images=[IMAGE.quantize()]),
+        GRADIENT,
+    ),
 }
 
 

@@ -1,1 +1,1 @@
-"""Live demo: `sources` yield frames, `pipeline` finds and classifies faces, `session` logs, `panel` displays."""
+"""Live demo: `sources` yield frames, `pipeline` classifies faces, `session` logs, `panel` displays."""

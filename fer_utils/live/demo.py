@@ -56,8 +56,8 @@ FER2013_LIMITS = (
     "FER-2013 has duplicates across its splits, so that an accuracy on it is somewhat too high.",
 )
 PRIVACY = (
-    "To the machine on which this notebook runs and no further. They are processed and forgotten. A video is kept "
-    "only while “record” is ticked, until it is downloaded or cleared."
+    "To the machine on which this notebook runs and no further. They are processed and forgotten. A video is "
+    "kept only while “record” is ticked, until it is downloaded or cleared."
 )
 
 
@@ -103,9 +103,7 @@ def open_source(params: LiveDemo) -> Iterable[Frame | Problem]:
     return _file_source(params)
 
 
-def panel_sources(
-    params: LiveDemo, stills: OnnxModel
-) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
+def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
     """Return the sources of the panel on the side of the kernel."""
 
     def synthetic() -> Iterator[Frame | Problem]:

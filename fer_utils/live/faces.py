@@ -81,9 +81,9 @@ class Framing(NamedTuple):
 
 
 STILLS = Framing(1.03, 0.0, "lanczos")
-"""FER-2013. Median over 1,527 faces that Haar finds in 2,000 training images at 192 pixels (quartiles 0.98 and
-1.13). With it, `40_fastai_transfer--small_resnet` has accuracy 0.654 on 428 PublicTest images in frames of
-600x400 pixels, and 0.671 on the images themselves; 0.619 with a scale of 0.85, 0.598 with 1.2."""
+"""FER-2013: median over 1,527 faces that Haar finds in 2,000 training images (quartiles 0.98 and 1.13). With
+it, `40_fastai_transfer--small_resnet` has accuracy 0.654 on 428 PublicTest images in frames, and 0.671 on the
+images themselves; 0.619 with a scale of 0.85, 0.598 with 1.2."""
 
 CLIPS = Framing(1.36, -0.045, "area")
 """Synthetic clips, which show the whole head. Median over the first frames of clips of 300 people."""
@@ -95,21 +95,17 @@ def crop_face(image: np.ndarray, box: Box, *, size: int, framing: Framing = STIL
     """Crop a face as it would be in the data set on which the network was trained.
 
     For whole pixels the result equals that of the readers of training data. The crop moves with fractions of
-    pixels, so that a swaying face does not jump.
+    pixels, so that a swaying face does not jump. Beyond the edges of the image, its edge pixels are repeated.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W) or (H, W, 3)
-        Gray or RGB. Beyond its edges, the pixels at the edge are repeated.
+        Gray or RGB.
     box : Box
         Of a detector, in pixels of `image`.
     size : int
-        Height and width of the result.
+        Height and width of the result, uint8 (size, size).
     framing : Framing
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size)
     """
     side = max(framing.scale * (box.width + box.height) / 2, 1.0)
     x, y = box.centre
@@ -176,8 +172,8 @@ class Tracker:
     """Tracks the faces of a video: a detection every few frames, median flow in between.
 
     Median flow: Z. Kalal, K. Mikolajczyk and J. Matas, *Forward-backward error: automatic detection of
-    tracking failures*, ICPR 2010. It is steadier than any detector, so that detections correct a box only where
-    they disagree with it, and gradually.
+    tracking failures*, ICPR 2010. It is steadier than a detector, so that detections correct a box gradually,
+    and only where they disagree with it.
 
     Parameters
     ----------
@@ -216,16 +212,9 @@ class Tracker:
         return {face.number for face in self._faces}
 
     def update(self, image: np.ndarray, time: float) -> list[Track]:
-        """Return the faces in the next frame.
+        """Return the faces in the next frame, gray or RGB, at a time in seconds.
 
         A face that is covered for less than a second is left out and returns with its number.
-
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (H, W) or (H, W, 3)
-            Gray or RGB.
-        time : float
-            Seconds.
         """
         start = perf_counter()
         frame = _ReducedFrame(image)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ class SourceAnalysis:
     n_empty: int = 0
 
     def timeline(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return times (T,) and probabilities (T, K) of the face in most frames; None without a face in two."""
+        """Return times (T,) and probabilities (T, K) of the most frequent face, if it is in two frames."""
         counts = Counter(number for _, number, _ in self.probabilities).most_common(1)
         if not counts or counts[0][1] < 2:
             return None
@@ -86,14 +86,6 @@ def analyze_source(
 # --- spotting ------------------------------------------------------------------------------------
 
 
-class Interval(Protocol):
-    """Anything with onset, apex and offset in seconds."""
-
-    onset: float
-    apex: float
-    offset: float
-
-
 @dataclass(frozen=True)
 class SpottingTrial:
     """Movements of one synthetic video: those that were found, and the true ones."""
@@ -112,7 +104,7 @@ class SpottingTrial:
 def spotting_trials(
     pipeline: Pipeline, *, n_videos: int, seconds: float, frame_rate: float, seed: int
 ) -> list[SpottingTrial]:
-    """Spot movements in synthetic videos of one person each, other people than that of the demo's own video."""
+    """Spot movements in synthetic videos of one person each, others than in the demo's own video."""
     trials = []
     for number in range(1, n_videos + 1):
         source = SyntheticSource.create(
@@ -132,30 +124,20 @@ def true_events(source: SyntheticSource) -> tuple[Event, ...]:
     )
 
 
-def overlap(one: Interval, other: Interval) -> float:
+def overlap(one: Event, other: Event) -> float:
     """Return intersection over union of two intervals in time."""
     shared = min(one.offset, other.offset) - max(one.onset, other.onset)
     return max(shared, 0.0) / (max(one.offset, other.offset) - min(one.onset, other.onset))
 
 
 def match_events(
-    found: Sequence[Interval], truth: Sequence[Interval], *, iou: float = 0.5
+    found: Sequence[Event], truth: Sequence[Event], *, iou: float = 0.5
 ) -> list[tuple[int, int]]:
-    """Match found to true events one to one: as many as possible, then with the largest total overlap.
+    """Return positions in `found` and `truth` of events that match one to one, with an overlap of `iou`.
 
-    The rule of the spotting task of MEGC 2020 (Y. He et al., *Spotting macro- and micro-expression intervals in
-    long video sequences*, FG 2020).
-
-    Parameters
-    ----------
-    found, truth : sequence
-    iou : float
-        Overlap that a match needs.
-
-    Returns
-    -------
-    list of (int, int)
-        Positions in `found` and in `truth`.
+    As many as possible are matched, then those with the largest overlap. The rule of the spotting task of
+    MEGC 2020 (Y. He et al., *Spotting macro- and micro-expression intervals in long video sequences*, FG
+    2020).
     """
     if not 0 < iou <= 1:
         raise ValueError(f"iou must be above 0 and at most 1, got {iou}")
@@ -176,14 +158,15 @@ def spotting_scores(
 ) -> pd.DataFrame:
     """Return precision, recall and F1 for micro-expressions, macro-expressions and both.
 
-    Micro- and macro-expressions are matched separately: a true micro-expression found as a macro-expression is
-    one missed and one false. Counts are summed over the videos. The interval resamples videos.
+    Micro- and macro-expressions are matched separately: a true micro-expression found as a macro-expression
+    is one missed and one false. Counts are summed over the videos. The interval resamples videos.
 
     Returns
     -------
     DataFrame
-        Rows "micro", "macro", "all"; columns `n_videos`, `tp`, `fp`, `fn`, `precision`, `recall`, `f1`, `f1_low`,
-        `f1_high`, and the mean distances `onset_error`, `apex_error`, `offset_error` in seconds of the matches.
+        Rows "micro", "macro", "all"; columns `n_videos`, `tp`, `fp`, `fn`, `precision`, `recall`, `f1`,
+        `f1_low`, `f1_high`, and `onset_error`, `apex_error`, `offset_error`: mean errors of the matches in
+        seconds.
     """
     if not trials:
         raise ValueError("no videos to score")
@@ -266,8 +249,8 @@ def process_images(pipeline: Pipeline, faces: FaceSet, *, side: int = 200) -> pd
     Returns
     -------
     DataFrame
-        One row an image, all boolean: `found` (a face was detected), `correct` (the label in the frame is right;
-        False without a face), `direct` (the network is right for the image itself).
+        One row an image, all boolean: `found` (a face was detected), `correct` (the label in the frame is
+        right; False without a face), `direct` (the network is right for the image itself).
     """
     direct = pipeline.stills.predict(faces.images).argmax(axis=1) == faces.labels
     top, left = ((length - side) // 2 for length in (480, 640))

@@ -1,7 +1,7 @@
 """Panel of the demo in JupyterLab and on Voilà's page: an anywidget; its other half is `static/panel.js`.
 
-Images travel both ways as JPEG files in messages of the kernel. Neither side sends more than one or two before an
-answer, so that a slow kernel or tunnel drops frames instead of queueing them.
+Images travel both ways as JPEG files in messages of the kernel. Neither side sends more than one or two
+before an answer, so that a slow kernel or tunnel drops frames instead of queueing them.
 """
 
 import asyncio

@@ -37,8 +37,8 @@ _SPOT_SIZE = 64  # pixels of the crops for the spotter, as in the clips of dubey
 class ExpressionTracker:
     """Smooths the probabilities of one face and logs its expressions.
 
-    An expression starts when a class reaches `ONSET_AT` and holds for `MIN_SECONDS`; it ends when its probability
-    falls below `OFFSET_BELOW`, or when another class has held for as long.
+    An expression starts when a class reaches `ONSET_AT` and holds for `MIN_SECONDS`; it ends when its
+    probability falls below `OFFSET_BELOW`, or when another class has held for as long.
 
     Parameters
     ----------
@@ -79,10 +79,10 @@ class ExpressionTracker:
         if self._candidate is None and (best := float(self._smoothed.max())) >= ONSET_AT:
             label = self.class_names[int(self._smoothed.argmax())]
             self._candidate = Event("expression", self.face, label, time, time, time, best)
-        if (new := self._candidate) and new.seconds >= MIN_SECONDS:
-            if self.current is None or self.current.label != new.label:
-                ended = self._before_candidate(self.current) if self.current else ended
-                self.current = new
+        new, label = self._candidate, self.current.label if self.current else None
+        if new is not None and new.seconds >= MIN_SECONDS and new.label != label:
+            ended = self._before_candidate(self.current) if self.current else ended
+            self.current = new
         return self._smoothed, ended
 
     def end(self) -> Event | None:

@@ -50,7 +50,7 @@ def events_csv(events: Iterable[Event]) -> bytes:
 
 
 def log_line(event: Event) -> str:
-    """Return an event as a line of a log, as in Fig. 9 of kishor2022 ("Happy : 92 %"), with time and duration."""
+    """Return an event as a line of a log: as in Fig. 9 of kishor2022 ("Happy : 92 %"), with its time."""
     minutes, seconds = divmod(round(event.onset, 1), 60)
     label = event.label[:1].upper() + event.label[1:]
     kind = "" if event.kind == "expression" else f"{event.kind}-expression, "
@@ -62,8 +62,8 @@ def log_line(event: Event) -> str:
 class VideoRecorder:
     """Writes frames at irregular times to a WebM video (VP8) of a constant rate, in a thread.
 
-    Each frame is repeated until the next one. All have the size of the first; others are scaled to fit. The file is
-    in a temporary folder that is deleted with the recorder.
+    Each frame is repeated until the next one, and scaled to fit into the size of the first. The file is in a
+    temporary folder that is deleted with the recorder.
 
     Parameters
     ----------
@@ -76,9 +76,7 @@ class VideoRecorder:
         If OpenCV cannot write the video, on the first frame.
     """
 
-    def __init__(
-        self, *, max_bytes: float = MAX_VIDEO_BYTES, max_seconds: float = MAX_VIDEO_SECONDS
-    ) -> None:
+    def __init__(self, *, max_bytes: float = MAX_VIDEO_BYTES, max_seconds: float = MAX_VIDEO_SECONDS) -> None:
         self.message = ""
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
         self._folder = tempfile.TemporaryDirectory(prefix="fer-video-")

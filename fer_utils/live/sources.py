@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -86,7 +86,9 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
         known = ", ".join(sorted(path.name[5:] for path in devices.glob("video[0-9]*"))) or "none"
         missing = f"camera {index}: no {device} (cameras of this machine: {known}); {_BROWSER}"
-        denied = f"camera {index}: no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        denied = (
+            f"camera {index}: no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        )
         yield Problem(denied if device.exists() else missing)
         return
     # Left to choose, OpenCV tries every backend, files among them.
@@ -173,7 +175,9 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
         return
     capture = _open_capture(str(path), cv2.CAP_FFMPEG)
     try:
-        width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        width, height = (
+            int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
         if not capture.isOpened():
             yield Problem(f"{name}: not a readable video; convert it to MP4 with H.264, or to WebM")
             return

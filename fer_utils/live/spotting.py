@@ -1,15 +1,14 @@
-"""Spots expressions in a stream of face crops: movements against the baseline of the face, from which it returns.
+"""Spots movements of a face, from which it returns, against its own baseline.
 
-Each crop is registered to the face at rest, which removes head movement and lighting: S. Baker and I. Matthews,
-*Lucas-Kanade 20 years on: a unifying framework* (IJCV 2004), section 3.2, inverse compositional, with robust
-weights. The remaining difference at brows and mouth, divided by the image gradient, is how far they moved (B.
-Horn and B. Schunck, *Determining optical flow*, 1981). The eyes are left out, because they blink.
+Each crop is registered to the face at rest, which removes head movement and lighting: S. Baker and I.
+Matthews, *Lucas-Kanade 20 years on: a unifying framework* (IJCV 2004), section 3.2, with robust weights. The
+remaining difference at brows and mouth, divided by the image gradient, is how far they moved (B. Horn and B.
+Schunck, *Determining optical flow*, 1981). The eyes are left out, because they blink. The baseline, as in A.
+Davison et al., *Micro-facial movement detection using individualised baselines* (SMC 2015), follows the face
+while it rests.
 
-The baseline belongs to the face itself, as in A. Davison et al., *Micro-facial movement detection using
-individualised baselines and histogram-based descriptors* (SMC 2015), and follows it slowly while nothing happens.
-
-Constants without a source were chosen on `synthetic_video(seed=1000)` to 1009, at 30 and 100 frames per second,
-also with twice the sway and twice the noise.
+Constants without a source were chosen on `synthetic_video(seed=1000)` to 1009, at 30 and 100 frames per
+second, also with twice the sway and twice the noise.
 """
 
 import math
@@ -23,13 +22,11 @@ import numpy as np
 from fer_utils.live.faces import CLIPS, Framing
 
 LONGEST_MICRO = 0.5
-"""Seconds; longer ones are macro-expressions (W.-J. Yan et al., *How fast are the leaked facial expressions*, J.
-Nonverbal Behavior 2013)."""
+"""Seconds (W.-J. Yan et al., *How fast are the leaked facial expressions*, J. Nonverbal Behavior 2013)."""
 MIN_FRAME_RATE = 25.0
 """Frames per second for micro-expressions of 0.2 s; the rate of SMIC's slower cameras."""
 LONGEST = 4.0
-"""Seconds after which a face that has not returned has a new baseline (D. Matsumoto and H. S. Hwang, *Evidence
-for training the ability to read microexpressions of emotion*, 2011)."""
+"""Seconds after which a face that has not returned has a new baseline; macro-expressions last up to four."""
 MEMORY = LONGEST + 1.0
 """Seconds of crops in memory."""
 GAP = 1.0
@@ -63,7 +60,7 @@ _JITTER = 3.0  # times the spread of that share at rest, if this is more
 
 @dataclass(frozen=True)
 class SpottedMovement:
-    """SpottedMovement with onset and offset.
+    """Movement with onset and offset.
 
     Attributes
     ----------
@@ -93,7 +90,7 @@ def kind_of(onset: float, offset: float) -> Literal["micro", "macro"]:
 class Spotter:
     """Spots the movements of one face.
 
-    A movement is returned once the face has been back at rest for a moment. A face that does not return within
+    A movement is returned once the face has been back at rest for a moment. A face that does not return in
     `LONGEST` seconds gets a new baseline, and nothing is reported.
 
     Parameters
@@ -103,10 +100,9 @@ class Spotter:
 
     Notes
     -----
-    On `synthetic_video(seed=0)` to 9, of 20 seconds and 128 pixels, tracked with Haar and cropped to 64 pixels,
-    F1 at an overlap of one half is 0.97 [0.93, 1.00] of 60 events, at 30 as at 100 frames per second; 0.81 [0.67,
-    0.90] with twice the sway of the head, 0.92 [0.86, 0.97] with three times the noise. This does not hold for
-    real people, who also talk.
+    On `synthetic_video(seed=0)` to 9, of 20 seconds and 128 pixels, F1 at an overlap of one half is 0.97
+    [0.93, 1.00] of 60 events, at 30 as at 100 frames per second; 0.81 [0.67, 0.90] with twice the sway of the
+    head, 0.92 [0.86, 0.97] with three times the noise. This does not hold for real people, who also talk.
     """
 
     def __init__(self, *, framing: Framing = CLIPS) -> None:
@@ -303,7 +299,7 @@ class _Moment:
 
 @dataclass
 class _OpenMovement:
-    """SpottedMovement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
+    """Movement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
 
     since: float
     spread: np.ndarray
@@ -408,8 +404,8 @@ class _Baseline:
 def _share_of_apex(change: np.ndarray, top: int) -> np.ndarray:
     """Return the change at each time as a share of that at the apex: (T,).
 
-    Mean over the pixels that change clearly. Changes beyond `_CLEAR` gray levels count no more, because parting
-    lips would outweigh all that goes before.
+    Mean over the pixels that change clearly, at most by `_CLEAR` gray levels: parting lips would outweigh all
+    that goes before.
     """
     apex = change[top]
     clear = np.abs(apex) > min(_CLEAR / 2, np.abs(apex).max() / 2)
