@@ -190,20 +190,19 @@ def test_pictures_are_read_at_their_own_size_and_not_at_the_networks(tmp_path):
     ],
 )
 def test_the_maps_are_the_last_of_at_least_six_by_six(study, image_size, layer, side):
+    from fer_utils import explain
     from fer_utils.models import mobilenet
 
     model = mobilenet.build(seed=0, source_size=48, image_size=image_size, n_classes=7, alpha=0.35)
-    assert study.cam_layer(model) == layer
+    assert explain.KerasNetwork(model).cam_layer() == layer
     assert model.get_layer(layer).output.shape[1:3] == (side, side)
 
 
-@pytest.mark.parametrize("method", ["grad_cam", "grad_cam_plus_plus"])
-def test_grad_cam_looks_at_that_layer_though_it_is_frozen(study, trained, split, method):
-    from fer_utils import explain_keras
+@pytest.mark.parametrize("method", ["Grad-CAM", "Grad-CAM++"])
+def test_grad_cam_looks_at_that_layer_though_it_is_frozen(trained, split, method):
+    from fer_utils import explain
 
-    _, model, _, _ = trained
-    look = getattr(explain_keras, method)
-    found = look(model, split.test.images[:2], layer=study.cam_layer(model), classes=[0, 6])
+    found = explain.KerasNetwork(trained[1]).maps(split.test.images[:2], [0, 6], method=method)
     assert found.maps.shape == (2, 48, 48) and found.native_size == (8, 8)
     assert found.maps.max() == 1
 

@@ -27,8 +27,8 @@ HEAD = "probabilities"
 """The only layer with weights that is not MobileNetV2's."""
 ALL = "all"
 """For `train_from`: every layer."""
-CAM_LAYERS = ("out_relu", "block_13_expand_relu", "block_6_expand_relu", "block_3_expand_relu")
-"""The last activation at each resolution, coarsest first: maps of 1/32, 1/16, 1/8 and 1/4 of the side."""
+CASCADE = (HEAD, "Conv_1", "block_13_expand", "block_6_expand", "Conv1")
+"""Layers for `explain.KerasNetwork`: weights are randomised from each of them to the last."""
 
 
 def build(

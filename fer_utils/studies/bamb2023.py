@@ -17,16 +17,12 @@ from fer_utils.data import FaceSet
 from fer_utils.models import mobilenet
 from fer_utils.params import KerasTransfer
 from fer_utils.predictions import Predictions
-from fer_utils.saliency import SMALLEST_MAP
 from fer_utils.training import keras_fit
 from fer_utils.training.common import Fit
 from fer_utils.weights import NONE
 
 SEEN_FIRST = 256
 """Training images from which random weights get their statistics; see `mobilenet.measure_statistics`."""
-
-CASCADE = (mobilenet.HEAD, "Conv_1", "block_13_expand", "block_6_expand", "Conv1")
-"""Where weights are drawn anew from, for the randomisation check: from the head down."""
 
 StageName = Literal["frozen", "fine-tuned"]
 
@@ -138,12 +134,6 @@ def predict(model: keras.Model, faces: FaceSet) -> Predictions:
 def arrays(model: keras.Model) -> dict[str, np.ndarray]:
     """Return the network's weights by name; a run on other data can start from them."""
     return mobilenet.arrays(model)
-
-
-def cam_layer(model: keras.Model) -> str:
-    """Return the last activation whose map Grad-CAM accepts: 6x6 for images of 96 pixels, 7x7 for 224."""
-    sides = {name: min(model.get_layer(name).output.shape[1:3]) for name in mobilenet.CAM_LAYERS}
-    return next(name for name, side in sides.items() if side >= SMALLEST_MAP)
 
 
 def _checkpoints_from(folder: Path, model: keras.Model, *, measured: bool) -> Path:
