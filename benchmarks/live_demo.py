@@ -28,7 +28,7 @@ from fer_utils.live.frames import Analysis, Face, Frame, annotate
 from fer_utils.live.measurements import WARM_UP, measure_latency
 from fer_utils.live.pipeline import Pipeline
 from fer_utils.models import baseline
-from fer_utils.onnx_export import export_keras
+from fer_utils.onnx import Card, export
 from fer_utils.params import LiveDemo, notebook_defaults
 
 ROUNDS = 3
@@ -82,7 +82,7 @@ def main() -> None:
     model = baseline.build("bamb2023", seed=params.seed, source_size=48, image_size=48)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_keras(model, path, class_names=FER7, image_size=48, description=ABOUT_NETWORK)
+        export(model, path, Card(class_names=FER7, image_size=48, n_frames=None, description=ABOUT_NETWORK))
         pipeline = demo.build_pipeline(params.model_copy(update={"model": str(path)}), spot=False)
     seconds: dict[str, list[np.ndarray]] = {"this demo": [], "the usual loop": []}
     for _ in range(ROUNDS):

@@ -8,8 +8,8 @@ from fer_utils.data import load_faces
 from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.live import demo, measurements
 from fer_utils.live.frames import Analysis, Face, Frame, Problem
-from fer_utils.onnx_model import OnnxModel
-from fer_utils.params import LiveDemo, notebook_defaults, notebook_path
+from fer_utils.onnx import OnnxModel
+from fer_utils.params import FaceParameters, LiveDemo, notebook_defaults, notebook_path
 
 
 def parameters(**changed: object) -> LiveDemo:
@@ -22,9 +22,9 @@ def test_shipped_networks_are_small_and_describe_their_runs(name, run):
     assert file.stat().st_size < 1_000_000
     model = OnnxModel.read(file)
     results = read_json(demo.REFERENCE / run / "results.json")
-    assert model.description["run"] == run
+    assert model.description.run == run
     stored = results["metrics"]["accuracy"]
-    assert model.description["metrics"]["accuracy"]["value"] == pytest.approx(stored["value"])
+    assert model.description.metrics["accuracy"].value == pytest.approx(stored["value"])
 
 
 def test_wrong_parameters_say_what_is_needed():
@@ -76,7 +76,7 @@ def test_analysis_of_a_source_counts_messages_and_stops_in_time():
 
 
 def test_images_of_a_data_set_are_processed_in_frames():
-    faces = load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=7)
+    faces = load_faces(FaceParameters(synthetic_subjects=3, synthetic_per_subject=7))
     pipeline = demo.build_pipeline(parameters(clip_model="none"))
     table = measurements.process_images(pipeline, faces.take(np.arange(12)))
     assert table["found"].mean() > 0.8 and (table["correct"] <= table["found"]).all()
@@ -132,7 +132,7 @@ def test_readme_states_what_was_measured():
         as_percent(metrics["photographs"]["found"]),
         as_percent(metrics["photographs"]["accuracy"]),
         as_percent(metrics["photographs"]["accuracy_direct"]),
-        as_percent(metrics["answers_of_90_to_100"]["accuracy"]),
+        as_percent(metrics["confidence_90_to_100"]["accuracy"]),
         as_f1(metrics["spotting_micro"]["f1"]),
         as_f1(metrics["spotting_macro"]["f1"]),
         f"{total['median_ms']:.1f} ms",

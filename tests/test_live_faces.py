@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_utils.data.decoding import PictureDecoder
+from fer_utils.data.images import ImageDecoder
 from fer_utils.detection import Box, Haar
 from fer_utils.live.faces import CLIPS, Framing, Tracker, brighten, crop_face
 from fer_utils.synthetic import Identity, render_face
@@ -40,7 +40,7 @@ def test_crop_equals_the_reader_of_training_images_byte_for_byte(image, x, y, si
     file = io.BytesIO()
     Image.fromarray(region(image, x, y, side)).save(file, "PNG")
     crop = crop_face(image, Box(x, y, side, side), size=size, framing=Framing(1.0, 0.0, "lanczos"))
-    np.testing.assert_array_equal(crop, PictureDecoder(size).decode(file.getvalue()))
+    np.testing.assert_array_equal(crop, ImageDecoder(size).decode(file.getvalue()))
 
 
 @given(images, places, places, sides, st.integers(8, 80))

@@ -16,8 +16,8 @@ from fer_utils.live.faces import Tracker
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.session import Session
-from fer_utils.onnx_model import OnnxModel
-from fer_utils.params import LiveDemo
+from fer_utils.onnx import OnnxModel, export_half
+from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[],
     """Return the sources of the panel on the side of the kernel."""
 
     def synthetic() -> Iterator[Frame | Problem]:
-        if stills.description["source"] == "real":
+        if stills.description.source == "real":
             yield Problem(SYNTHETIC_NOTE)
         yield from synthetic_source(params, passes=PASSES)
 
@@ -139,7 +139,7 @@ def model_card(pipeline: Pipeline) -> dict[str, list[str]]:
     networks = [_describe("Expressions", pipeline.stills)]
     if pipeline.clips is not None:
         networks.append(_describe("Micro-expressions", pipeline.clips))
-    on_fer2013 = pipeline.stills.description["dataset"] == "fer2013"
+    on_fer2013 = pipeline.stills.description.dataset == "fer2013"
     return {
         "The networks": networks,
         "Limits": [*LIMITS, *(FER2013_LIMITS if on_fer2013 else ())],
@@ -166,15 +166,15 @@ def card_markdown(card: Mapping[str, Sequence[str]]) -> str:
 
 def _describe(task: str, model: OnnxModel) -> str:
     about = model.description
-    data = f"{task}: {', '.join(model.class_names)}. Trained on {about['dataset']}"
-    if about["source"] == "synthetic":
+    data = f"{task}: {', '.join(model.class_names)}. Trained on {about.dataset}"
+    if about.source == "synthetic":
         data += " (synthetic faces: its predictions for people mean nothing)"
-    accuracy = about["metrics"]["accuracy"]
-    value = f"{100 * accuracy['value']:.1f} %"
-    if accuracy["ci95"] is not None:
-        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy["ci95"]))
-    measured = f"Accuracy {value}, n {accuracy['n']:,}: {about['estimate']}; {about['split']}"
-    return f"{data}. {measured}. From run {about['run']}."
+    accuracy = about.metrics["accuracy"]
+    value = f"{100 * accuracy.value:.1f} %"
+    if accuracy.ci95 is not None:
+        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
+    measured = f"Accuracy {value}, n {accuracy.n:,}: {about.estimate}; {about.split}"
+    return f"{data}. {measured}. From run {about.run}."
 
 
 # --- the shipped networks ------------------------------------------------------------------------
@@ -188,7 +188,8 @@ def reference_predictions() -> Predictions:
 def private_test_images(params: LiveDemo) -> FaceSet:
     """Return `params.photographs` random images of FER-2013's PrivateTest in the size of the network."""
     network = load_network(params, "model", STILLS, kind="stills")
-    faces = load_faces("fer2013", data_path=params.data_path, image_size=network.image_size)
+    wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
+    faces = load_faces(wanted)
     faces = faces.with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")
     chosen = np.random.default_rng(params.seed).permutation(test)[: params.photographs]
@@ -197,8 +198,6 @@ def private_test_images(params: LiveDemo) -> FaceSet:
 
 def export_networks() -> list[Path]:
     """Write the networks in the package from their reference runs, whose `model.onnx` must be present."""
-    from fer_utils.onnx_export import export_half
-
     for name, run in RUNS.items():
         export_half(REFERENCE / run, NETWORKS / name)
     return [NETWORKS / name for name in RUNS]

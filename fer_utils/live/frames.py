@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from fer_utils.data.bad_rows import printable
+from fer_utils.data.raw_files import printable
 from fer_utils.detection import Box
 
 COLORS = (

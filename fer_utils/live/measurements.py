@@ -194,7 +194,7 @@ def spotting_scores(
         f1 = float(_f1(of_videos.sum(axis=0)))
         weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=seed)
         resampled = np.concatenate([_f1(of_videos.T @ some) for some in weights] or [np.empty(0)])
-        low, high = percentile_interval(resampled, value=f1) or (nan, nan)
+        low, high = percentile_interval([resampled], value=f1) or (nan, nan)
         mean_errors = errors[kind].mean(axis=0) if len(errors[kind]) else (nan,) * 3
         table[kind] = {
             "n_videos": len(trials),

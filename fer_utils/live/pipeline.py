@@ -11,7 +11,7 @@ import numpy as np
 from fer_utils.live.faces import CLIPS, Light, Track, Tracker, brighten, crop_face
 from fer_utils.live.frames import Analysis, Event, Face, Frame
 from fer_utils.live.spotting import SpottedMovement, Spotter
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 
 STEPS = ("light", "detect", "track", "crop", "classify", "spot")
 """Processing steps whose duration is measured."""
@@ -150,7 +150,7 @@ class Pipeline:
     @property
     def warning(self) -> str | None:
         """Message if the network for clips was trained on synthetic faces."""
-        return SYNTHETIC_CLIPS if self.clips and self.clips.description["source"] == "synthetic" else None
+        return SYNTHETIC_CLIPS if self.clips and self.clips.description.source == "synthetic" else None
 
     @property
     def current(self) -> list[Event]:

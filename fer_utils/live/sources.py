@@ -20,10 +20,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fer_utils.data.bad_rows import printable
-from fer_utils.data.clips.frames import natural_order
-from fer_utils.data.decoding import FORMATS, check_size, to_gray
-from fer_utils.data.pictures import IMAGE_SUFFIXES
+from fer_utils.data.images import FORMATS, check_size, to_gray
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.synthetic.motion import EXPRESSIONS, Movement, SyntheticVideo, synthetic_video
