@@ -4,6 +4,7 @@ import ast
 import difflib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -132,13 +133,11 @@ class FaceParameters(Settings):
     )
     data_path: str = "data/raw"
     on_bad_rows: Literal["error", "drop"] = "error"
+    label_set: Literal["own", *LABEL_SETS] = "own"
+    image_size: Count = 48
     synthetic_subjects: int = Field(ge=3, default=40)
     synthetic_per_subject: Count = 60
     seed: Seed = 0
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`."""
-        return self.model_dump(include=set(FaceParameters.model_fields))
 
 
 class ClipParameters(Settings):
@@ -156,11 +155,6 @@ class ClipParameters(Settings):
     synthetic_subjects: int = Field(ge=2, default=16)
     synthetic_clips_per_subject: Positive = 10.25
     synthetic_seed: Seed = 0
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_clips`."""
-        given = self.model_dump(include=set(ClipParameters.model_fields))
-        return given | {"size": given.pop("image_size"), "seed": given.pop("synthetic_seed")}
 
 
 class DataPrep(FaceParameters, Parameters):
@@ -200,10 +194,6 @@ class BaselineCNN(Training):
     l2: float = Field(ge=0)
     batch_norm: bool
 
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
-        return super().data() | {"image_size": self.image_size}
-
     @model_validator(mode="after")
     def _recorded_split_is_fixed(self) -> Self:
         if self.record_epochs and self.split_by == "reshuffled_80_10_10":
@@ -239,12 +229,19 @@ class HybridHogCNN(Training):
     cv_folds: int = Field(ge=0)
     cv_grid: dict[str, list]
 
-    def clips(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_clips` for the clips that the frames are of."""
-        same = {"data_path", "label_set", "synthetic_subjects", "synthetic_clips_per_subject", "seed"}
-        strict = self.on_bad_rows == "error"
-        form = {"n_frames": self.frames_per_clip, "size": FRAME_SIZE}
-        return self.model_dump(include=same) | form | {"dataset": self.frames_of, "strict": strict}
+    def clips(self) -> ClipParameters:
+        """Return the parameters of the clips that the frames are of."""
+        return ClipParameters(
+            dataset=self.frames_of,
+            data_path=self.data_path,
+            label_set=self.label_set,
+            strict=self.on_bad_rows == "error",
+            n_frames=self.frames_per_clip,
+            image_size=FRAME_SIZE,
+            synthetic_subjects=self.synthetic_subjects,
+            synthetic_clips_per_subject=self.synthetic_clips_per_subject,
+            synthetic_seed=self.seed,
+        )
 
     @model_validator(mode="after")
     def _frames_or_faces(self) -> Self:
@@ -343,10 +340,6 @@ class Transfer(Training):
     l2: float = Field(ge=0)
     frozen_learning_rate: Positive
     cam_images: Count
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
-        return super().data() | {"image_size": self.picture_size}
 
     @model_validator(mode="after")
     def _weights_exist(self) -> Self:
@@ -450,18 +443,13 @@ class LiveDemo(Parameters):
     people: int = Field(ge=1, le=4)
     detector: Literal["haar", "yunet"]
     detector_path: str
-    detect_every: Count
-    most_faces: Count
     low_light: Literal["off", "auto", "on"]
     smoothing_seconds: float = Field(ge=0)
     photographs: int = Field(ge=0)
     data_path: str
     spotting_videos: int = Field(ge=0)
     spotting_seconds: float = Field(ge=8)
-    spotting_frame_rate: float = Field(ge=25, le=240)
     latency_frames: int = Field(ge=20)
-    usual_loop: bool
-    memory_frames: int = Field(ge=0)
     seed: Seed
     threads: Count
 
@@ -472,8 +460,6 @@ class LiveDemo(Parameters):
             raise ValueError(f"source={self.source!r}, source_path={self.source_path!r}: the path {needed}")
         if self.detector == "haar" and self.detector_path:
             raise ValueError(f"detector_path={self.detector_path!r}: it is for yunet; leave it empty")
-        if 0 < self.memory_frames <= 1000:
-            raise ValueError(f"memory_frames={self.memory_frames}: write more than 1000, or 0 for none")
         return self
 
 
@@ -596,6 +582,11 @@ def find_runs(folder: Path, name: str) -> dict[str, Path]:
         known = {*runs, *(path.stem for path in runs.values())}
         raise ConfigError(f"{folder}: no run {name!r}{_nearest(name, known)}")
     return found
+
+
+def method_of(run: str) -> str:
+    """Return the name of a run without its seed: the method of ``x--raw--seed2`` is ``x--raw``."""
+    return re.sub(r"--?seed\d+$", "", run)
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, object], dict[str, list]]:

@@ -15,7 +15,6 @@ import pandas as pd
 from fer_utils import predictions, splits
 from fer_utils.data import FaceSet, load_clips, load_faces
 from fer_utils.features.hog import hog_features
-from fer_utils.labels import classes_of
 from fer_utils.models import kishor2022
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
@@ -52,9 +51,8 @@ def load(params: HybridHogCNN) -> FaceSet:
         When a real data set is not there.
     """
     if not params.frames_of:
-        faces = load_faces(**params.data())
-        return faces.with_classes(classes_of(params.label_set, own=faces.class_names))
-    clips = load_clips(**params.clips())
+        return load_faces(params)
+    clips = load_clips(params.clips())
     return replace(clips.frames(), name=f"frames of {clips.name} clips")
 
 
