@@ -116,7 +116,7 @@ def test_the_answers_after_every_epoch_are_those_of_the_run(run):
 
 def test_the_copies_across_parts_are_those_that_the_runs_count():
     copies = pd.read_csv(REFERENCE / "00_data_prep" / "copies.csv")
-    in_test = copies[copies["part"] == "test"]
+    in_test = copies[copies["split"] == "test"]
     bamb2023 = read_json(REFERENCE / "10_baseline_cnn--bamb2023" / "results.json")
     assert in_test["exact"].sum() == bamb2023["protocol"]["overlap"]["exact_duplicates"] == 314
     assert set(in_test["sample_id"]) <= set(
