@@ -22,8 +22,8 @@ FINE_SIDE = 1280
 
 _EYES_APART, _EYES_DOWN = 0.39, 0.386
 """Where the eyes are in a box of the Haar cascade, in shares of its side: how far from each other, and how
-far below its upper edge. Medians over 446 faces of FER-2013 (of 800 random ones of Training) in which OpenCV's
-cascades find a face and two eyes; quartiles 0.36 to 0.415 and 0.376 to 0.397."""
+far below its upper edge. Medians over 446 faces of FER-2013 (of 800 random ones of Training) in which
+OpenCV's cascades find a face and two eyes; quartiles 0.36 to 0.415 and 0.376 to 0.397."""
 
 
 class Box(NamedTuple):
@@ -58,7 +58,7 @@ class Detector(Protocol):
 
 
 class Haar:
-    """OpenCV's frontal Haar cascade (P. Viola and M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
+    """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ class YuNet:
     """A small network that also finds turned and partly covered faces; its file is not shipped.
 
     W. Wu, H. Peng and S. Yu, *YuNet: a tiny millisecond-level face detector*, Machine Intelligence Research
-    20, 2023. Its own boxes are tight and of any shape; here a box is put around the eyes and the mouth that it
-    finds, as the Haar cascade would put it.
+    20, 2023. Its own boxes are tight and of any shape; here a box is put around the eyes and the mouth that
+    it finds, as the Haar cascade would put it.
 
     Parameters
     ----------
