@@ -15,7 +15,7 @@ from fer_utils.data.faceset import FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import HOGLayer, cached_hog, hog_features, hog_histograms
 from fer_utils.files import ConfigError
-from fer_utils.plots.features import hog_glyphs
+from fer_utils.plots import hog_glyphs
 
 NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 RNG = np.random.default_rng(0)

@@ -241,7 +241,7 @@ def test_readme_says_what_the_reference_run_measured():
         _percent(measured["photographs"]["found"]),
         _percent(measured["photographs"]["accuracy"]),
         _percent(measured["photographs"]["accuracy_direct"]),
-        _percent(measured["answers_of_90_to_100"]["accuracy"]),
+        _percent(measured["confidence_90_to_100"]["accuracy"]),
         f"of the {measured['naming_micro']['accuracy']['n']} found",
         _f1(measured["spotting_micro"]["f1"]),
         _f1(measured["spotting_macro"]["f1"]),

@@ -97,22 +97,21 @@ def events(lanes: "Mapping[str, Sequence[Event]]", *, seconds: float) -> Figure:
 
 @styled
 def reliability(table: pd.DataFrame) -> Figure:
-    """Draw the accuracy of predictions over their probability.
+    """Draw the accuracy of predictions over their confidence.
 
     Parameters
     ----------
     table : DataFrame
-        Columns `said`, `right`, `low`, `high` and `n`, as `calibration.reliability` returns it.
+        `evaluation.reliability`: columns confidence, accuracy, low, high and n.
     """
     figure, (ax,) = panels(1, height=3.6)
     ax.plot([0, 1], [0, 1], color=GREY, ls="--", label="calibrated")
-    whiskers = [table["right"] - table["low"], table["high"] - table["right"]]
-    ax.errorbar(
-        table["said"], table["right"], whiskers, fmt="o", color=BLUE, capsize=3, label="measured, 95 %"
-    )
-    for said, low, n in zip(table["said"], table["low"], table["n"], strict=True):
-        ax.text(said, low - 0.02, f"n {n:,}", ha="center", va="top", fontsize=8)
-    ax.set(xlabel="predicted probability", ylabel="accuracy")
+    whiskers = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
+    look = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "measured, 95 % interval"}
+    ax.errorbar(table["confidence"], table["accuracy"], whiskers, **look)
+    for confidence, low, n in zip(table["confidence"], table["low"], table["n"], strict=True):
+        ax.text(confidence, low - 0.02, f"n {n:,}", ha="center", va="top", fontsize=8)
+    ax.set(xlabel="confidence: probability of the predicted class", ylabel="accuracy")
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure

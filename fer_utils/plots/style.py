@@ -1,6 +1,6 @@
 """The look that all figures share, and the parts they are put together from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib

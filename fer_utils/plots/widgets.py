@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from fer_utils.data.faceset import SPLITS, FaceSet
 from fer_utils.plots.data import face_sheet
 from fer_utils.plots.notebook import png
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, Showing
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, FaceSpec, Identity, Scene
 
 PAGE = 40
 """Faces on a page of `browse_faces`."""
@@ -168,12 +168,12 @@ class ActionUnitSliders:
         self.box = ipywidgets.HBox([ipywidgets.VBox(left), ipywidgets.VBox(list(self.units.values()))])
         self._draw()
 
-    def showing(self) -> Showing:
+    def spec(self) -> FaceSpec:
         """Return the person, the intensities and the scene that are drawn."""
         angles = {"yaw": self.yaw.value, "pitch": self.pitch.value, "roll": self.roll.value}
         scene = replace(Scene(), **angles, light_azimuth=self.light.value)
         units = {number: slider.value for number, slider in self.units.items()}
-        return Showing(Identity.sample(self.person.value), units, scene)
+        return FaceSpec(Identity.sample(self.person.value), units, scene)
 
     def _preset(self, _: Any) -> None:
         if self.expression.value == _CUSTOM:
@@ -189,10 +189,10 @@ class ActionUnitSliders:
         self._draw()
 
     def _draw(self, _: Any = None) -> None:
-        showing = self.showing()
-        picture = cv2.cvtColor(showing.image(size=SIZE), cv2.COLOR_GRAY2BGR)
+        spec = self.spec()
+        picture = cv2.cvtColor(spec.image(size=SIZE), cv2.COLOR_GRAY2BGR)
         if self.region.value:
-            region = showing.mask(size=SIZE, above=0.0).astype(np.uint8)
+            region = spec.mask(size=SIZE, above=0.0).astype(np.uint8)
             outlines, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(picture, outlines, -1, (5, 143, 222), 2)  # BGR of the figures' orange
         self.picture.value = cv2.imencode(".png", picture)[1].tobytes()
