@@ -67,10 +67,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils import explain, onnx_export
+from fer_utils import explain, onnx
 from fer_utils.data import load_faces
 from fer_utils.evaluation import evaluate
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 from fer_utils.params import KerasTransfer, notebook_defaults
 from fer_utils.splits import official_split
 from fer_utils.studies import bamb2023 as study
@@ -87,8 +87,8 @@ said = study.predict(model, split.test)
 network = explain.KerasNetwork(model)
 maps = network.maps(split.test.images, split.test.labels, method="Grad-CAM++").maps
 forgot = network.randomised("Conv_1", seed=0)
-about = onnx_export.about(evaluate(said, n_boot=0), split.test, run="41_keras_transfer", split="official")
-onnx_export.export_keras(model, folder / "model.onnx", **about)
+about = onnx.about(evaluate(said, n_boot=0), split.test, run="41_keras_transfer", split="official")
+onnx.export(model, folder / "model.onnx", about)
 written = OnnxModel.read(folder / "model.onnx").predict(split.test.images)
 found = {
     "validated": [stage.fit.best["val_accuracy"], float(stage.validation.correct.mean())],

@@ -12,7 +12,7 @@ from fer_utils.labels import FER7, SMIC3
 from fer_utils.live import card, demo, sources, trial
 from fer_utils.live.pipeline import DRAWINGS
 from fer_utils.live.seen import Event, Frame, Problem, Seen, SeenFace
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 from fer_utils.params import LiveDemo, notebook_defaults
 from fer_utils.predictions import Predictions
 
@@ -40,7 +40,7 @@ def clips() -> OnnxModel:
 def test_a_shipped_network_fits_into_a_megabyte_and_says_what_its_run_measured(name):
     path = demo.NETWORKS / name
     assert path.stat().st_size <= 1_000_000
-    told = OnnxModel.read(path).description
+    told = OnnxModel.read(path).description.model_dump()
     results = read_json(demo.REFERENCE / demo.RUNS[name] / "results.json")
     assert told["run"] == results["run"] and told["source"] == results["dataset"]["source"]
     assert told["metrics"]["accuracy"] == results["metrics"]["accuracy"]

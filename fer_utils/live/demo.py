@@ -15,7 +15,7 @@ from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.seen import Frame, Problem
 from fer_utils.live.session import Session
 from fer_utils.live.tracking import Tracker
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 from fer_utils.params import LiveDemo
 from fer_utils.predictions import Predictions
 
@@ -82,7 +82,7 @@ def source(params: LiveDemo) -> Iterable[Frame | Problem]:
 def offered(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
     """Return what the panel offers on this side of the browser: names, and what starts a source."""
     choices = _choices(params, passes=PASSES) | {"local camera": partial(sources.camera, params.camera_index)}
-    if stills.description["source"] == "real":
+    if stills.description.source == "real":
         choices["synthetic"] = partial(_after_a_word, DRAWN, choices["synthetic"])
     return choices
 
@@ -137,7 +137,7 @@ def ship() -> list[Path]:
     ConfigError
         Where such a run, with its `model.onnx`, is not on this machine.
     """
-    from fer_utils.onnx_export import export_half
+    from fer_utils.onnx import export_half
 
     for name, run in RUNS.items():
         export_half(REFERENCE / run, NETWORKS / name)

@@ -86,7 +86,7 @@ class Dubey2020(nn.Sequential):
 
 
 class FlowNet(nn.Sequential):
-    """A small network on the optical flow between onset and apex, images of `features.flow.as_pictures`.
+    """A small network on the optical flow between onset and apex, images of `features.flow.as_images`.
 
     Shape (N, 1, 3, H, W) (two displacements and the strain) to logits, shape (N, K): about 27,000 parameters
     for three classes, as there are few clips. In the spirit of S.-T. Liong et al., *Shallow triple stream
