@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from sklearn.pipeline import Pipeline
 
-    from fer_utils.data.samples import Samples
+    from fer_utils.data import Samples
     from fer_utils.evaluation import Evaluation
     from fer_utils.features.hog import HOG
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet, FaceSet
 from fer_utils.files import ConfigError
 from fer_utils.training import TrainingDiverged
 

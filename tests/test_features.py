@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.feature import hog as skimage_hog
 
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet
+from fer_utils.data import NO_APEX, ClipSet
 from fer_utils.features.flow import STILL, apex_by_strain, apex_frames, as_images, onset_to_apex
 from fer_utils.features.hog import HOG, HOGLayer, hog_features, hog_histograms
 from fer_utils.files import ConfigError

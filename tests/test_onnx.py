@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_utils import onnx
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import FaceSet
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.features.hog import HOG
 from fer_utils.files import ConfigError

@@ -9,7 +9,7 @@ al., FG 2019).
 import cv2
 import numpy as np
 
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet
+from fer_utils.data import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 
 CHANNELS = ("horizontal", "vertical", "strain")

@@ -16,7 +16,7 @@ from fer_utils.live.seen import Frame, Problem
 from fer_utils.live.session import Session
 from fer_utils.live.tracking import Tracker
 from fer_utils.onnx import OnnxModel
-from fer_utils.params import LiveDemo
+from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ def photographs(params: LiveDemo) -> FaceSet:
         Where FER-2013 is not on this machine.
     """
     network = stills_network(params)
-    faces = load_faces("fer2013", data_path=params.data_path, image_size=network.image_size)
+    wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
+    faces = load_faces(wanted)
     faces = faces.with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")
     chosen = np.random.default_rng(params.seed).permutation(test)[: params.photographs]

@@ -12,7 +12,7 @@ Both networks take pixel values from 0 to 255 and scale them inside.
 import torch
 from torch import Tensor, nn
 
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.features.flow import CHANNELS, STILL
 from fer_utils.files import ConfigError
 from fer_utils.models.layers import he

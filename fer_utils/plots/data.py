@@ -11,8 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.faceset import SPLITS, FaceSet
+from fer_utils.data import SPLITS, ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots.style import (
     COLORS,

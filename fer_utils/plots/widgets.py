@@ -13,7 +13,7 @@ import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from fer_utils.data.faceset import SPLITS, FaceSet
+from fer_utils.data import SPLITS, FaceSet
 from fer_utils.plots.data import face_sheet
 from fer_utils.plots.notebook import png
 from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, FaceSpec, Identity, Scene

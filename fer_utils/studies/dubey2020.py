@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.features import flow
 from fer_utils.models import dubey2020
 from fer_utils.params import Cnn3dSmic
