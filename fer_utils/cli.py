@@ -180,9 +180,9 @@ def _readme(options: argparse.Namespace) -> None:
 
 
 def _networks(_: argparse.Namespace) -> None:
-    from fer_utils.live.demo import ship
+    from fer_utils.live.demo import export_networks
 
-    for path in ship():
+    for path in export_networks():
         print(f"{path.relative_to(project_path(''))}: {path.stat().st_size:,} bytes")
 
 

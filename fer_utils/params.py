@@ -439,18 +439,13 @@ class LiveDemo(Parameters):
     people: int = Field(ge=1, le=4)
     detector: Literal["haar", "yunet"]
     detector_path: str
-    detect_every: Count
-    most_faces: Count
     low_light: Literal["off", "auto", "on"]
     smoothing_seconds: float = Field(ge=0)
     photographs: int = Field(ge=0)
     data_path: str
     spotting_videos: int = Field(ge=0)
     spotting_seconds: float = Field(ge=8)
-    spotting_frame_rate: float = Field(ge=25, le=240)
     latency_frames: int = Field(ge=20)
-    usual_loop: bool
-    memory_frames: int = Field(ge=0)
     seed: Seed
     threads: Count
 
@@ -461,8 +456,6 @@ class LiveDemo(Parameters):
             raise ValueError(f"source={self.source!r}, source_path={self.source_path!r}: the path {needed}")
         if self.detector == "haar" and self.detector_path:
             raise ValueError(f"detector_path={self.detector_path!r}: it is for yunet; leave it empty")
-        if 0 < self.memory_frames <= 1000:
-            raise ValueError(f"memory_frames={self.memory_frames}: write more than 1000, or 0 for none")
         return self
 
 
