@@ -4,6 +4,7 @@ import ast
 import difflib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -578,6 +579,11 @@ def find_runs(folder: Path, name: str) -> dict[str, Path]:
         known = {*runs, *(path.stem for path in runs.values())}
         raise ConfigError(f"{folder}: no run {name!r}{_nearest(name, known)}")
     return found
+
+
+def method_of(run: str) -> str:
+    """Return the name of a run without its seed: the method of ``x--raw--seed2`` is ``x--raw``."""
+    return re.sub(r"--?seed\d+$", "", run)
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, object], dict[str, list]]:
