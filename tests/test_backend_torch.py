@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from fer_utils.data import load_faces
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
 from fer_utils.models import baseline
 from fer_utils.training import keras_fit
 
 folder, killed_after, threads = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 mixed_precision = bool(int(sys.argv[4]))
 hardware = keras_fit.prepare(threads=threads, device="cpu")
-faces = load_faces("synthetic", synthetic_subjects=3, synthetic_per_subject=14, seed=0)
+faces = load_faces(FaceParameters(synthetic_subjects=3, synthetic_per_subject=14))
 train, validation, test = (faces.only(part) for part in ("train", "validation", "test"))
 model = baseline.build(
     "kumar2021", seed=0, source_size=48, image_size=32, n_classes=7, dropout=0.5, batch_norm=True
@@ -67,10 +70,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils import explain, onnx_export
+from fer_utils import explain, onnx
 from fer_utils.data import load_faces
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
 from fer_utils.evaluation import evaluate
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 from fer_utils.params import KerasTransfer, notebook_defaults
 from fer_utils.splits import official_split
 from fer_utils.studies import bamb2023 as study
@@ -80,15 +86,15 @@ folder = Path(sys.argv[1])
 own = {"checkpoint_dir": str(folder), "image_size": 32, "epochs": 1, "mixed_precision": True}
 params = KerasTransfer.from_values(notebook_defaults("41_keras_transfer") | own, where="test")
 keras_fit.prepare(threads=2, device="auto")
-split = official_split(load_faces("synthetic", synthetic_subjects=4, synthetic_per_subject=14, seed=0))
+split = official_split(load_faces(FaceParameters(synthetic_subjects=4, synthetic_per_subject=14)))
 model = study.build(params, split.train)
 stage = study.train(params, model, split.train, split.validation, stage="fine-tuned")
 said = study.predict(model, split.test)
 network = explain.KerasNetwork(model)
 maps = network.maps(split.test.images, split.test.labels, method="Grad-CAM++").maps
 forgot = network.randomised("Conv_1", seed=0)
-about = onnx_export.about(evaluate(said, n_boot=0), split.test, run="41_keras_transfer", split="official")
-onnx_export.export_keras(model, folder / "model.onnx", **about)
+about = onnx.about(evaluate(said, n_boot=0), split.test, run="41_keras_transfer", split="official")
+onnx.export(model, folder / "model.onnx", about)
 written = OnnxModel.read(folder / "model.onnx").predict(split.test.images)
 found = {
     "validated": [stage.fit.best["val_accuracy"], float(stage.validation.correct.mean())],

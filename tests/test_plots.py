@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fer_utils import evaluation, plots
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import NO_APEX, ClipSet, FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.labels import FER6, FER7
 from fer_utils.live.seen import Event

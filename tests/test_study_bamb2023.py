@@ -173,10 +173,6 @@ def test_parameters_out_of_range_are_named(changes, tmp_path):
         small(tmp_path, **changes)
 
 
-def test_pictures_are_read_at_their_own_size_and_not_at_the_networks(tmp_path):
-    assert small(tmp_path, picture_size=100).data()["image_size"] == 100
-
-
 # --- class-activation maps ------------------------------------------------------------------------
 
 

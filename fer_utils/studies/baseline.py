@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from fer_utils.data import FaceSet, load_faces
-from fer_utils.data.catalogue import FACE_DATA
-from fer_utils.labels import classes_of
+from fer_utils.data.registry import title_of
 from fer_utils.papers import Paper, load_paper
 from fer_utils.params import BaselineCNN
 
@@ -37,8 +36,7 @@ def load(params: BaselineCNN) -> FaceSet:
     MissingData
         When a real data set is not there.
     """
-    faces = load_faces(**params.data())
-    return faces.with_classes(classes_of(params.label_set, own=faces.class_names))
+    return load_faces(params)
 
 
 def printed_cells(params: BaselineCNN) -> dict[str, str]:
@@ -89,8 +87,7 @@ def _is_as_printed(params: BaselineCNN) -> bool:
 
 
 def _label(dataset: str, image_size: int) -> str:
-    titles = [FACE_DATA[name].title for name in dataset.split("+")]
-    return f"{' + '.join(titles)}, {image_size} px"
+    return f"{title_of(dataset)}, {image_size} px"
 
 
 def _printed(paper: Paper, log: str = "", test: str = "") -> dict[str, str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fer_utils import evaluation
 from fer_utils.comparison import mean_metrics
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.papers import load_paper
 from fer_utils.params import Cnn3dSmic
 from fer_utils.studies.dubey2020 import GridCell, Judged, Protocol, Trained

@@ -1,4 +1,4 @@
-"""What is wrong with a copy of a data set: repeated pictures, contradicting labels, blank images."""
+"""Exact and near duplicates in a data set, contradicting labels and blank images."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,19 +8,16 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fer_utils.data.faceset import SPLITS, FaceSet
+from fer_utils.data.samples import SPLITS, FaceSet
 
 NEAR = 0.90
-"""Similarity from which two pictures are near duplicates; `near_duplicates` says how it was chosen."""
+"""Similarity from which two images are near duplicates; `near_duplicates` says how it was chosen."""
 
-COMPARED = 0.75
-"""Least correlation of two thumbnails for their pictures to be compared at full size."""
+CANDIDATE = 0.75
+"""Least correlation of two thumbnails for their images to be compared at full size."""
 
 _THUMBNAIL = 12
 _BLOCK = 1024  # rows of thumbnails multiplied at a time: 150 MB for FER-2013
-
-
-# --- equal pictures -------------------------------------------------------------------------------
 
 
 def duplicate_groups(faces: FaceSet) -> list[np.ndarray]:
@@ -35,19 +32,17 @@ def duplicate_groups(faces: FaceSet) -> list[np.ndarray]:
 
 
 def shared_with(faces: FaceSet, *others: FaceSet) -> np.ndarray:
-    """Return a mask over `faces`, shape (N,): the picture is also, pixel for pixel, in one of `others`."""
+    """Return a mask over `faces`, shape (N,): the same pixels are also in one of `others`."""
     return np.isin(faces.digests, np.concatenate([other.digests for other in others]))
 
 
 def overlap_table(faces: FaceSet) -> pd.DataFrame:
-    """Return how many images of each split (rows) also stand in each split (columns).
+    """Return how many images of each split (rows) are also in each split (columns).
 
     On the diagonal are the images that repeat an earlier one of the same split.
     """
-    names = [name for name in SPLITS if name in faces.split]
-    parts = {name: faces.only(name) for name in names}
-    rows, columns = pd.Index(names, name="images of"), pd.Index(names, name="also in")
-    table = pd.DataFrame(0, index=rows, columns=columns)
+    parts = {name: faces.only(name) for name in SPLITS if name in faces.split}
+    table = pd.DataFrame(0, index=pd.Index(parts, name="images of"), columns=pd.Index(parts, name="also in"))
     for row, part in parts.items():
         for column, other in parts.items():
             repeated = len(part) - len(np.unique(part.digests))
@@ -56,7 +51,7 @@ def overlap_table(faces: FaceSet) -> pd.DataFrame:
 
 
 def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int]:
-    """Return the counts that describe `groups` of exact duplicates, and the blank images."""
+    """Return counts of the groups of exact duplicates, and of blank images."""
     return {
         "images": len(faces),
         "groups of identical images": len(groups),
@@ -83,26 +78,23 @@ def blank_images(faces: FaceSet) -> np.ndarray:
     return np.flatnonzero(faces.images.min(axis=(1, 2)) == faces.images.max(axis=(1, 2)))
 
 
-# --- pictures that are almost equal ---------------------------------------------------------------
-
-
 def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     """Return the pairs of images that are most likely the same photograph, though not equal.
 
-    The similarity is the largest normalised cross-correlation of one picture's inner part with the other
-    picture, over shifts of up to a twelfth of the side (4 of 48 pixels), as it is and mirrored. Coarse
-    shading is taken out first, so light, brightness and contrast matter little. Only pairs whose thumbnails
-    correlate by at least `COMPARED` get one, which misses about half of the copies shifted by two pixels.
+    The similarity is the largest normalised cross-correlation of one image's inner part with the other image
+    over shifts of up to a twelfth of the side, as it is and mirrored. Coarse shading is removed first, so
+    light, brightness and contrast matter little. Only pairs whose thumbnails correlate by at least
+    `CANDIDATE` are compared, which misses about half of the copies shifted by two pixels.
 
-    The threshold was chosen by eye on FER-2013: 64 pairs drawn from 0.90-0.93, 64 from above and 48 of the
-    mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It belongs to photographs:
-    drawn faces have the shapes of one generator in common and are alike without being copies.
+    The default threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above and 48
+    of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It is for
+    photographs: synthetic faces share the shapes of one generator and are alike without being copies.
 
     Parameters
     ----------
     faces : FaceSet
     threshold : float
-        The least similarity; with `COMPARED`, nearly all pairs that have one.
+        The least similarity; with `CANDIDATE`, nearly all pairs that have one.
 
     Returns
     -------
@@ -124,13 +116,7 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
 
 
 def near_groups(faces: FaceSet, pairs: pd.DataFrame) -> list[np.ndarray]:
-    """Return the groups of images that pairs of near duplicates link, directly or through others.
-
-    Returns
-    -------
-    list of ndarray of int
-        As `duplicate_groups` does.
-    """
+    """Return the groups of images that pairs link, directly or through others, as `duplicate_groups` does."""
     size = (len(faces), len(faces))
     links = coo_array((np.ones(len(pairs)), (pairs["first"], pairs["second"])), shape=size)
     return _groups(connected_components(links, directed=False)[1])
@@ -138,8 +124,7 @@ def near_groups(faces: FaceSet, pairs: pd.DataFrame) -> list[np.ndarray]:
 
 def near_overlap_table(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return how many images of each split (rows) have a near duplicate in each split (columns)."""
-    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
-    image, other = np.concatenate([first, second]), np.concatenate([second, first])
+    image, other = _both_ways(pairs)
     found = pd.DataFrame({"image": image, "images of": faces.split[image], "near in": faces.split[other]})
     found = found.drop_duplicates()
     names = [name for name in SPLITS if name in faces.split]
@@ -149,44 +134,38 @@ def near_overlap_table(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
 
 def seen_in_training(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return how many images of each other split (rows) have an exact or a near duplicate in training."""
-    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+    image, other = _both_ways(pairs)
     training = faces.split == "train"
-    near = np.zeros(len(faces), bool)
-    near[first[training[second]]] = True
-    near[second[training[first]]] = True
+    near = np.isin(np.arange(len(faces)), image[training[other]])
     exact = shared_with(faces, faces.take(training))
-    rows = {}
-    for name in (name for name in SPLITS if name != "train" and name in faces.split):
-        part = faces.split == name
-        counts = {"exact": exact, "near": near, "exact or near": exact | near}
-        rows[name] = {key: int((mask & part).sum()) for key, mask in counts.items()} | {"of": int(part.sum())}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("images of")
+    found = {"exact": exact, "near": near, "exact or near": exact | near, "of": np.ones(len(faces), bool)}
+    counts = pd.DataFrame(found).groupby(pd.Categorical(faces.split, SPLITS), observed=True).sum()
+    return counts.drop(index="train", errors="ignore").rename_axis("images of").astype(int)
 
 
 def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the held-out images that also stand in another part, exactly or nearly so.
+    """Return the held-out images that are also in another split.
 
     Returns
     -------
     DataFrame, one row per such image, in the order of `faces`
-        Columns sample_id, part, `exact` (an equal picture is in another part), `near` (a near duplicate is).
+        Columns sample_id, split, `exact` (an equal image is in another split), `near` (a near duplicate is).
     """
-    exact, near = np.zeros(len(faces), bool), np.zeros(len(faces), bool)
+    image, other = _both_ways(pairs)
+    near = np.isin(np.arange(len(faces)), image[faces.split[image] != faces.split[other]])
+    exact = np.zeros(len(faces), bool)
     for name in np.unique(faces.split):
         part = faces.split == name
         exact[part] = shared_with(faces.take(part), faces.take(~part))
-    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
-    across = faces.split[first] != faces.split[second]
-    near[first[across]] = near[second[across]] = True
-    shown = (faces.split != "train") & (exact | near)
-    columns = {"sample_id": faces.sample_id, "part": faces.split, "exact": exact, "near": near}
-    return pd.DataFrame({name: column[shown] for name, column in columns.items()})
+    columns = {"sample_id": faces.sample_id, "split": faces.split, "exact": exact, "near": near}
+    table = pd.DataFrame(columns)
+    return table[(faces.split != "train") & (exact | near)].reset_index(drop=True)
 
 
 def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[float]) -> pd.DataFrame:
-    """Return the counts that describe the near duplicates at each threshold (rows).
+    """Return counts of the near duplicates at each threshold (rows).
 
-    Groups are those of `near_groups`; the largest shows whether links have chained different pictures.
+    Groups are those of `near_groups`; a very large one shows that links have chained different images.
     """
     rows = {}
     for threshold in thresholds:
@@ -205,13 +184,14 @@ def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[fl
 
 def nearest_similarity(faces: FaceSet, pairs: pd.DataFrame) -> np.ndarray:
     """Return each image's similarity to the most similar other one, shape (N,); NaN where it has no pair."""
-    nearest = np.full(len(faces), -np.inf)
-    for end in ("first", "second"):
-        np.maximum.at(nearest, pairs[end].to_numpy(), pairs["similarity"].to_numpy())
-    return np.where(np.isfinite(nearest), nearest, np.nan)
+    image, _ = _both_ways(pairs)
+    similarity = np.tile(pairs["similarity"].to_numpy(), 2)
+    return pd.Series(similarity).groupby(image).max().reindex(range(len(faces))).to_numpy()
 
 
-# --- shared steps ---------------------------------------------------------------------------------
+def _both_ways(pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+    return np.concatenate([first, second]), np.concatenate([second, first])
 
 
 def _groups(key: np.ndarray) -> list[np.ndarray]:
@@ -222,18 +202,17 @@ def _groups(key: np.ndarray) -> list[np.ndarray]:
 
 
 def _details(images: np.ndarray) -> np.ndarray:
-    """Return the pictures without coarse shading and pixel noise: float32, (N, H, W)."""
+    """Return the images without coarse shading and pixel noise: float32, (N, H, W)."""
     side = min(images.shape[1:])
     details = np.empty(images.shape, np.float32)
-    for row, image in enumerate(images):
-        picture = image.astype(np.float32)
-        shading = cv2.GaussianBlur(picture, (0, 0), side / 8, borderType=cv2.BORDER_REFLECT)
-        details[row] = cv2.GaussianBlur(picture - shading, (0, 0), side / 48)
+    for row, image in enumerate(images.astype(np.float32)):
+        shading = cv2.GaussianBlur(image, (0, 0), side / 8, borderType=cv2.BORDER_REFLECT)
+        details[row] = cv2.GaussianBlur(image - shading, (0, 0), side / 48)
     return details
 
 
 def _candidates(faces: FaceSet, details: np.ndarray) -> Iterator[tuple[int, int, bool]]:
-    """Yield (first, second, mirrored) for pairs of unequal pictures whose thumbnails correlate."""
+    """Yield (first, second, mirrored) for pairs of unequal images whose thumbnails correlate."""
     usable = np.setdiff1d(np.arange(len(faces)), blank_images(faces))
     if not len(usable):
         return
@@ -244,22 +223,22 @@ def _candidates(faces: FaceSet, details: np.ndarray) -> Iterator[tuple[int, int,
     for start in range(0, len(usable), _BLOCK):
         block = slice(start, start + _BLOCK)
         for mirrored, others in ((False, straight), (True, turned)):
-            first, second = np.nonzero(straight[block] @ others[start:].T >= COMPARED)
+            first, second = np.nonzero(straight[block] @ others[start:].T >= CANDIDATE)
             first, second = first + start, second + start
             kept = (first < second) & (key[first] != key[second])
             for pair in zip(usable[first[kept]], usable[second[kept]], strict=True):
                 yield *map(int, pair), mirrored
 
 
-def _directions(pictures: np.ndarray) -> np.ndarray:
-    """Return pictures as mean-free vectors of length one, whose products are correlations."""
-    vectors = pictures.reshape(len(pictures), -1)
+def _directions(images: np.ndarray) -> np.ndarray:
+    """Return images as mean-free vectors of length one, whose products are correlations."""
+    vectors = images.reshape(len(images), -1)
     vectors = vectors - vectors.mean(axis=1, keepdims=True)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
 
 
 def _aligned_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest correlation of either picture's inner part with the other picture."""
+    """Return the largest correlation of either image's inner part with the other image."""
     margin = max(min(first.shape) // 12, 1)
     inner = slice(margin, -margin)
     both = ((first, second), (second, first))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet, quality
+from fer_utils.data import FaceSet, duplicates
 from fer_utils.labels import FER7
 from fer_utils.synthetic import random_face
 
@@ -74,14 +74,14 @@ def mixed() -> FaceSet:
 @given(seed=st.integers(0, 10_000))
 def test_a_changed_copy_is_found(change, seed):
     image = random_face(seed, size=SIDE)
-    (pair,) = quality.near_duplicates(faces(np.stack([image, change(image)]))).itertuples()
+    (pair,) = duplicates.near_duplicates(faces(np.stack([image, change(image)]))).itertuples()
     assert (pair.first, pair.second) == (0, 1)
-    assert quality.NEAR <= pair.similarity <= 1 + 1e-5
+    assert duplicates.NEAR <= pair.similarity <= 1 + 1e-5
 
 
 def test_a_mirrored_copy_is_called_so():
     image = random_face(3, size=SIDE)
-    pairs = quality.near_duplicates(faces(np.stack([image, image[:, ::-1], moved(image, x=1)])))
+    pairs = duplicates.near_duplicates(faces(np.stack([image, image[:, ::-1], moved(image, x=1)])))
     told = {(pair.first, pair.second): pair.mirrored for pair in pairs.itertuples()}
     assert told == {(0, 1): True, (0, 2): False, (1, 2): True}
 
@@ -90,16 +90,16 @@ def test_a_mirrored_copy_is_called_so():
 @given(seed=st.integers(0, 10_000))
 def test_pictures_that_have_nothing_in_common_are_no_pair(seed):
     noise = np.random.default_rng(seed).integers(256, size=(8, SIDE, SIDE), dtype=np.uint8)
-    assert quality.near_duplicates(faces(noise), threshold=quality.COMPARED).empty
+    assert duplicates.near_duplicates(faces(noise), threshold=duplicates.CANDIDATE).empty
 
 
 def test_few_drawn_people_are_taken_for_each_other():
     drawn = faces(np.stack([random_face(seed, size=SIDE) for seed in range(60)]))
-    assert len(quality.near_duplicates(drawn)) <= 0.005 * 60 * 59 / 2
+    assert len(duplicates.near_duplicates(drawn)) <= 0.005 * 60 * 59 / 2
 
 
 def test_equal_pictures_and_blank_ones_are_in_no_pair(mixed):
-    pairs = quality.near_duplicates(mixed, threshold=-1)
+    pairs = duplicates.near_duplicates(mixed, threshold=-1)
     assert np.isfinite(pairs["similarity"]).all()
     ends = pairs[["first", "second"]].to_numpy()
     assert not {13, 14} & set(ends.ravel()), "the blank ones"
@@ -110,9 +110,9 @@ def test_equal_pictures_and_blank_ones_are_in_no_pair(mixed):
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_blank_and_missing_pictures_give_an_empty_table(n):
-    nothing = quality.near_duplicates(faces(np.zeros((n, SIDE, SIDE))))
+    nothing = duplicates.near_duplicates(faces(np.zeros((n, SIDE, SIDE))))
     assert list(nothing.columns) == ["first", "second", "similarity", "mirrored"] and nothing.empty
-    assert quality.near_groups(faces(np.zeros((n, SIDE, SIDE))), nothing) == []
+    assert duplicates.near_groups(faces(np.zeros((n, SIDE, SIDE))), nothing) == []
 
 
 @settings(deadline=None, max_examples=8)
@@ -120,7 +120,7 @@ def test_blank_and_missing_pictures_give_an_empty_table(n):
 def test_the_order_of_the_images_does_not_matter(mixed, order):
     def named(some: FaceSet) -> dict[frozenset, float]:
         ids = some.sample_id
-        pairs = quality.near_duplicates(some)
+        pairs = duplicates.near_duplicates(some)
         return {frozenset((ids[a], ids[b])): s for a, b, s, _ in pairs.itertuples(index=False)}
 
     straight, shuffled = named(mixed), named(mixed.take(np.array(order)))
@@ -132,13 +132,13 @@ def test_it_equals_the_comparison_of_every_pair_shift_by_shift(monkeypatch):
     """Blocks, thumbnails and OpenCV are only faster."""
     images = [random_face(seed, expression=mood, size=SIDE) for seed in range(4) for mood in FER7[:4]]
     drawn = faces(np.stack([*images, images[0][:, ::-1], images[5][:, ::-1]]))
-    monkeypatch.setattr(quality, "_BLOCK", 5)
-    pairs = quality.near_duplicates(drawn, threshold=quality.COMPARED)
+    monkeypatch.setattr(duplicates, "_BLOCK", 5)
+    pairs = duplicates.near_duplicates(drawn, threshold=duplicates.CANDIDATE)
     found = {(pair.first, pair.second): pair.similarity for pair in pairs.itertuples()}
     expected = {}
     for first, second in itertools.combinations(range(len(drawn)), 2):
         value = brute_force(drawn.images[first], drawn.images[second])
-        if value is not None and value >= quality.COMPARED:
+        if value is not None and value >= duplicates.CANDIDATE:
             expected[first, second] = value
     assert len(expected) > 5
     assert found == pytest.approx(expected, abs=1e-3)
@@ -160,7 +160,7 @@ def brute_force(first: np.ndarray, second: np.ndarray) -> float | None:
 
     values = []
     for a, b in ((detail(first), detail(second)), (detail(first), detail(second)[:, ::-1])):
-        if correlation(thumbnail(a), thumbnail(b)) >= quality.COMPARED:
+        if correlation(thumbnail(a), thumbnail(b)) >= duplicates.CANDIDATE:
             for (y, x), (whole, part) in itertools.product(np.ndindex(9, 9), ((a, b), (b, a))):
                 values.append(correlation(whole[y : y + 40, x : x + 40], part[4:-4, 4:-4]))
     return max(values, default=None)
@@ -176,19 +176,19 @@ def pairs_table(*pairs: tuple[int, int, float]) -> pd.DataFrame:
 
 def test_groups_are_what_the_pairs_link():
     six = faces(np.zeros((6, 4, 4)))
-    groups = quality.near_groups(six, pairs_table((1, 4, 0.99), (0, 5, 0.95), (4, 5, 0.92)))
+    groups = duplicates.near_groups(six, pairs_table((1, 4, 0.99), (0, 5, 0.95), (4, 5, 0.92)))
     assert [group.tolist() for group in groups] == [[0, 1, 4, 5]]
-    apart = quality.near_groups(six, pairs_table((3, 4, 0.99), (0, 5, 0.95)))
+    apart = duplicates.near_groups(six, pairs_table((3, 4, 0.99), (0, 5, 0.95)))
     assert [group.tolist() for group in apart] == [[0, 5], [3, 4]]
 
 
 def test_an_image_counts_once_in_each_part_that_it_has_a_near_duplicate_in():
     split = ["train", "train", "train", "validation", "test", "test"]
     six = faces(np.zeros((6, 4, 4)), split=split)
-    table = quality.near_overlap_table(six, pairs_table((0, 4, 0.99), (1, 4, 0.95), (0, 1, 0.95)))
+    table = duplicates.near_overlap_table(six, pairs_table((0, 4, 0.99), (1, 4, 0.95), (0, 1, 0.95)))
     assert table.index.tolist() == table.columns.tolist() == ["train", "validation", "test"]
     assert table.to_numpy().tolist() == [[2, 0, 2], [0, 0, 0], [1, 0, 0]]
-    assert quality.near_overlap_table(six, pairs_table()).to_numpy().sum() == 0
+    assert duplicates.near_overlap_table(six, pairs_table()).to_numpy().sum() == 0
 
 
 def test_held_out_images_that_training_has_seen_are_counted_once():
@@ -196,7 +196,7 @@ def test_held_out_images_that_training_has_seen_are_counted_once():
     images = np.zeros((6, 4, 4))
     images[:, 0, 0] = [1, 2, 3, 1, 4, 5]  # the fourth is the first
     six = faces(images, split=split)
-    table = quality.seen_in_training(six, pairs_table((0, 3, 0.9), (1, 3, 0.9), (0, 4, 0.9), (2, 5, 0.9)))
+    table = duplicates.seen_in_training(six, pairs_table((0, 3, 0.9), (1, 3, 0.9), (0, 4, 0.9), (2, 5, 0.9)))
     assert table.loc["test"].to_dict() == {"exact": 1, "near": 2, "exact or near": 2, "of": 3}
     assert table.loc["validation"].to_dict() == {"exact": 0, "near": 0, "exact or near": 0, "of": 1}
     assert "train" not in table.index
@@ -207,18 +207,18 @@ def test_held_out_images_that_stand_in_another_part_are_listed_with_how():
     images = np.zeros((6, 4, 4))
     images[:, 0, 0] = [1, 2, 3, 1, 4, 4]  # the fourth is the first; the last two share a part
     six = faces(images, split=split)
-    table = quality.copies_elsewhere(six, pairs_table((1, 3, 0.9), (2, 4, 0.9), (3, 5, 0.9), (0, 1, 0.9)))
-    assert table.columns.tolist() == ["sample_id", "part", "exact", "near"]
+    table = duplicates.copies_elsewhere(six, pairs_table((1, 3, 0.9), (2, 4, 0.9), (3, 5, 0.9), (0, 1, 0.9)))
+    assert table.columns.tolist() == ["sample_id", "split", "exact", "near"]
     assert table["sample_id"].tolist() == six.sample_id[[2, 3, 4]].tolist()
     assert table["exact"].tolist() == [False, True, False]
     assert table["near"].tolist() == [True, True, True]
-    assert len(quality.copies_elsewhere(six, pairs_table())) == 1
+    assert len(duplicates.copies_elsewhere(six, pairs_table())) == 1
 
 
 def test_each_threshold_is_counted_for_itself():
     split, labels = ["train", "train", "test", "test"], [0, 1, 1, FaceSet.UNLABELLED]
     four = faces(np.zeros((4, 4, 4)), split=split, labels=labels)
-    table = quality.near_summary(
+    table = duplicates.near_summary(
         four, pairs_table((0, 1, 0.99), (1, 2, 0.95), (2, 3, 0.80)), thresholds=(0.8, 0.9, 0.97, 1.0)
     )
     assert table["pairs"].tolist() == [3, 2, 1, 0]
@@ -231,11 +231,13 @@ def test_each_threshold_is_counted_for_itself():
 def test_an_image_without_a_label_contradicts_nothing():
     three = faces(np.zeros((3, 4, 4)), labels=[0, FaceSet.UNLABELLED, 1])
     groups = [np.array([0, 1]), np.array([0, 2])]
-    assert [group.tolist() for group in quality.contradicting(three, groups)] == [[0, 2]]
+    assert [group.tolist() for group in duplicates.contradicting(three, groups)] == [[0, 2]]
 
 
 def test_the_nearest_image_is_the_most_similar_of_either_end():
-    nearest = quality.nearest_similarity(faces(np.zeros((4, 4, 4))), pairs_table((0, 1, 0.99), (1, 2, 0.95)))
+    nearest = duplicates.nearest_similarity(
+        faces(np.zeros((4, 4, 4))), pairs_table((0, 1, 0.99), (1, 2, 0.95))
+    )
     np.testing.assert_array_equal(nearest, [0.99, 0.99, 0.95, np.nan])
 
 
@@ -252,11 +254,11 @@ def test_exact_duplicates_across_splits_are_counted():
         split=np.repeat(["train", "test"], 3),
         sample_id=np.array([f"i{number}" for number in range(6)]),
     )
-    groups = quality.duplicate_groups(faces)
+    groups = duplicates.duplicate_groups(faces)
     assert [group.tolist() for group in groups] == [[0, 1, 4], [3, 5]]
-    assert quality.blank_images(faces).tolist() == [2]
-    assert quality.overlap_table(faces).to_numpy().tolist() == [[1, 2], [1, 1]]
-    assert quality.duplicate_summary(faces, groups) == {
+    assert duplicates.blank_images(faces).tolist() == [2]
+    assert duplicates.overlap_table(faces).to_numpy().tolist() == [[1, 2], [1, 1]]
+    assert duplicates.duplicate_summary(faces, groups) == {
         "images": 6,
         "groups of identical images": 2,
         "images that repeat another": 3,
@@ -264,4 +266,4 @@ def test_exact_duplicates_across_splits_are_counted():
         "groups with contradicting labels": 1,
         "blank images": 1,
     }
-    assert quality.duplicate_groups(faces.take(np.zeros(6, bool))) == []
+    assert duplicates.duplicate_groups(faces.take(np.zeros(6, bool))) == []
