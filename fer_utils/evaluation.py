@@ -214,9 +214,12 @@ def confusion(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     """Return the confusion matrices, shape (K, K, B); rows are the true classes."""
     n_classes = len(predictions.class_names)
     cell = predictions.truth * n_classes + predictions.predicted
-    in_cell = (np.arange(n_classes**2)[:, None] == cell).astype(np.float32)
+    order = np.argsort(cell, kind="stable")
+    present, start = np.unique(cell[order], return_index=True)
+    counts = np.zeros((n_classes**2, weights.shape[1]))
     # Whole numbers below 2**24: exact in float32, whatever the order of summation.
-    return (in_cell @ weights).astype(float).reshape(n_classes, n_classes, -1)
+    counts[present] = np.add.reduceat(weights[order], start, axis=0)
+    return counts.reshape(n_classes, n_classes, -1)
 
 
 def _of_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:

@@ -366,7 +366,7 @@ def random_folds(
     fold = _fold_numbers(samples, n_folds, seed, by)
     n_subjects = len(np.unique(samples.subject))
     description = (
-        f"{len(samples):,} {samples.UNIT} of {n_subjects} subjects in {n_folds} random folds by {by}, "
+        f"{len(samples):,} {samples.PIXELS} of {n_subjects} subjects in {n_folds} random folds by {by}, "
         f"stratified by class (seed {seed}){'; the next fold is the validation set' if validation else ''}"
     )
     splits = []
@@ -396,7 +396,7 @@ def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
         raise ValueError(
             f"{samples.name}, share={share:g}, seed={seed}: {problem}; use another share or seed"
         )
-    description = f"{share:.0%} of the {samples.UNIT} held out at random (seed {seed})"
+    description = f"{share:.0%} of the {samples.PIXELS} held out at random (seed {seed})"
     return _split_of(train, None, test, description, leakage=SUBJECTS_SHARED)
 
 
@@ -505,7 +505,7 @@ def _fold_numbers(samples: Samples, n_folds: int, seed: int, by: str) -> np.ndar
     name, single = samples.name, by in ("sample", "frame")
     counts = np.bincount(samples.labels, minlength=len(samples.class_names))
     if single and counts.min() < n_folds:
-        rarest = f"{counts.min()} {samples.UNIT} of {samples.class_names[counts.argmin()]}"
+        rarest = f"{counts.min()} {samples.PIXELS} of {samples.class_names[counts.argmin()]}"
         raise ValueError(f"{name}: {rarest} cannot be in {n_folds} folds; use fewer or leave the class out")
     groups = samples.sample_id if single else _GROUPS[by](samples)
     if (n_groups := len(np.unique(groups))) < n_folds:
