@@ -19,6 +19,7 @@ from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
 from fer_utils.models import baseline
 from fer_utils.training import keras_fit
 
@@ -74,6 +75,7 @@ import numpy as np
 
 from fer_utils import explain, onnx
 from fer_utils.data import load_faces
+from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
