@@ -17,6 +17,9 @@ from fer_utils.data import load_faces
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
 from fer_utils.models import baseline
 from fer_utils.training import keras_fit
 
@@ -72,6 +75,9 @@ import numpy as np
 
 from fer_utils import explain, onnx
 from fer_utils.data import load_faces
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
+from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
 from fer_utils.params import FaceParameters
