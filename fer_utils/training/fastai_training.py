@@ -22,9 +22,10 @@ from fer_utils.training.checkpoints import epoch_seed
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
+    import fastai.callback.progress
+    import fastai.callback.schedule  # noqa: F401 (gives the Learner fit_one_cycle and lr_find)
     from fastai.callback.core import Callback
     from fastai.callback.fp16 import MixedPrecision
-    from fastai.callback.progress import CSVLogger, ProgressCallback  # noqa: F401 (a default callback)
     from fastai.callback.tracker import SaveModelCallback, TrackerCallback
     from fastai.data.core import DataLoaders
     from fastai.learner import Recorder
@@ -184,7 +185,7 @@ class ResumeTraining(Callback):
         try:
             return torch.load(self.file, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise ValueError(f"{self.file}: not readable as a checkpoint ({error}); delete it") from error
+            raise ValueError(f"{self.file}: not readable as a checkpoint; delete it") from error
 
     @property
     def start_epoch(self) -> int:
@@ -213,6 +214,8 @@ class ResumeTraining(Callback):
                 for name, value in values.items()
             }
             self.opt.state[parameter].update(on_device)
+        loss = self.recorder.smooth_loss
+        loss.val, loss.count = torch.tensor(self.state["smooth_loss"]), self.start_epoch * len(self.dls.train)
         for callback in self.learn.cbs:
             if callback.name in self.state["best"]:
                 callback.best = self.state["best"][callback.name]
@@ -268,6 +271,7 @@ class ResumeTraining(Callback):
             "rows": [*self.state["rows"], row],
             "model": self.model.state_dict(),
             "optimizer": self.opt.state_dict()["state"],
+            "smooth_loss": float(self.recorder.smooth_loss.val),
             "best": {cb.name: float(cb.best) for cb in self.learn.cbs if isinstance(cb, TrackerCallback)},
             "hps": {name: [float(v) for v in values] for name, values in scheduler.hps.items()}
             if scheduler
