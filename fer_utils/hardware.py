@@ -1,4 +1,4 @@
-"""The machine's facts that stand beside every number."""
+"""Hardware information recorded with results."""
 
 import os
 import platform
@@ -22,6 +22,19 @@ VALIDATION_SETTING = f"{__name__}.VALIDATION_BATCH"
 
 class MissingGPU(ConfigError):
     """`device: cuda` where there is none: the run is `not_run`, as where data or weights are missing."""
+
+
+_current: dict[str, str | int] = {}
+
+
+def set_current(**facts: str | int) -> None:
+    """Record the `device`, `device_name`, `backend` and `threads` that this process computes with."""
+    _current.update(facts)
+
+
+def current() -> dict[str, str | int]:
+    """Return what `set_current` recorded; before that, the CPU."""
+    return {"device": "cpu", "device_name": processor_name()} | _current
 
 
 def processor_name() -> str:

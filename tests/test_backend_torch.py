@@ -78,7 +78,7 @@ from fer_utils.training import keras_fit
 
 folder = Path(sys.argv[1])
 own = {"checkpoint_dir": str(folder), "image_size": 32, "epochs": 1, "mixed_precision": True}
-params = KerasTransfer.checked(notebook_defaults("41_keras_transfer") | own, where="test")
+params = KerasTransfer.from_values(notebook_defaults("41_keras_transfer") | own, where="test")
 keras_fit.prepare(threads=2, device="auto")
 split = official_split(load_faces("synthetic", synthetic_subjects=4, synthetic_per_subject=14, seed=0))
 model = study.build(params, split.train)

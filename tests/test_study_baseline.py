@@ -5,9 +5,8 @@ import pytest
 from fer_utils.evaluation import Evaluation
 from fer_utils.files import project_path
 from fer_utils.labels import FER6
-from fer_utils.papers import load_paper
-from fer_utils.params import BaselineCNN, notebook_defaults, read_yaml
-from fer_utils.run import published_beside
+from fer_utils.papers import load_paper, published_values
+from fer_utils.params import BaselineCNN, notebook_defaults, read_runs
 from fer_utils.studies.baseline import SLIDES, data_and_sizes, load, printed_cells
 
 PAPER_RUNS = {
@@ -25,7 +24,7 @@ BAMB = {"paper": "bamb2023", "architecture": "bamb2023", "label_set": "fer7"}
 
 
 def params(**changes) -> BaselineCNN:
-    return BaselineCNN.checked(notebook_defaults("10_baseline_cnn") | changes, where="test")
+    return BaselineCNN.from_values(notebook_defaults("10_baseline_cnn") | changes, where="test")
 
 
 def beside(of: BaselineCNN) -> dict[str, str]:
@@ -36,13 +35,13 @@ def beside(of: BaselineCNN) -> dict[str, str]:
     )
     return {
         f"{row['table']}: {row['cell']}": row["printed"]
-        for row in published_beside(of.paper, result, cells=printed_cells(of))
+        for row in published_values(of.paper, result, cells=printed_cells(of))
     }
 
 
 @pytest.mark.parametrize(("run", "printed"), PAPER_RUNS.items())
 def test_every_combination_of_data_and_size_has_a_run_with_its_own_slide_beside_it(run, printed):
-    of = params(**read_yaml(project_path("params/paper") / f"{run}.yaml"))
+    of = params(**read_runs(project_path("params/paper") / f"{run}.yaml")[run])
     found = beside(of)
     assert [text for cell, text in found.items() if cell.endswith("epoch 50 / val_accuracy")] == (
         [printed] if printed else []
@@ -76,13 +75,17 @@ def test_what_is_printed_on_fer2013_stands_beside_no_other_real_set():
     ("run", "printed"), [("bamb2023", {"0.8599"}), ("kumar2021", {"0.54", "0.51", "0.82"})]
 )
 def test_the_short_runs_of_the_two_networks_have_the_printed_cells_beside_them(profile, run, printed):
-    of = params(**read_yaml(project_path("params") / profile / f"10_baseline_cnn--{run}.yaml"))
+    of = params(
+        **read_runs(project_path("params") / profile / f"10_baseline_cnn--{run}.yaml")[
+            f"10_baseline_cnn--{run}"
+        ]
+    )
     result = Evaluation(
         metrics={"accuracy": ACCURACY, "macro_f1": ACCURACY, "f1": ACCURACY},
         per_class=[{"class": "happy", "f1": 0.5}],
         confusion_matrix=[],
     )
-    found = published_beside(of.paper, result, cells=printed_cells(of))
+    found = published_values(of.paper, result, cells=printed_cells(of))
     assert printed <= {row["printed"] for row in found}
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from fer_utils.data import FaceSet
 from fer_utils.papers import load_paper
 from fer_utils.params import KerasTransfer
-from fer_utils.run import measured
+from fer_utils.results import plain_metrics
 from fer_utils.splits import Split
 from fer_utils.studies.bamb2023 import Stage
 from fer_utils.weights import initialisation
@@ -70,10 +70,10 @@ def train_metrics(stages: Sequence[Stage], split: Split) -> dict[str, dict]:
     last = stages[-1].fit.history.iloc[-1]
     n, n_validation = len(split.train), len(split.validation)
     return {
-        "train": measured({"accuracy": tuned["accuracy"], "loss": tuned["loss"]}, n=n),
-        LAST_EPOCH: measured({"accuracy": last["accuracy"], "loss": last["loss"]}, n=n),
-        "validation": measured(_held_out(tuned), n=n_validation),
-        "validation_frozen": measured(_held_out(frozen), n=n_validation),
+        "train": plain_metrics({"accuracy": tuned["accuracy"], "loss": tuned["loss"]}, n=n),
+        LAST_EPOCH: plain_metrics({"accuracy": last["accuracy"], "loss": last["loss"]}, n=n),
+        "validation": plain_metrics(_held_out(tuned), n=n_validation),
+        "validation_frozen": plain_metrics(_held_out(frozen), n=n_validation),
     }
 
 

@@ -42,7 +42,7 @@ def load(params: BaselineCNN) -> FaceSet:
 
 
 def printed_cells(params: BaselineCNN) -> dict[str, str]:
-    """Return the printed cells that are about the run's data: table -> pattern, for `run.published_beside`.
+    """Return the printed cells that are about the run's data: table -> pattern, for `run.published_values`.
 
     Drawn faces take FER-2013's place; whoever shows them says so. Nothing where the paper prints nothing
     about this data set in this size, and nothing for another network or other classes (`AS_PRINTED`).
