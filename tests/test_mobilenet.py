@@ -7,7 +7,7 @@ import pytest
 
 from fer_utils.data import MissingData
 from fer_utils.files import ConfigError, sha256_of
-from fer_utils.weights import write_weights
+from fer_utils.models.weights import write_weights
 
 SMALL = {"seed": 0, "source_size": 48, "image_size": 32, "n_classes": 7, "alpha": 0.35}
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 48, 48), dtype=np.uint8)

@@ -70,7 +70,7 @@ def build(family: str):
     if family == "rescaled":  # enlarged, where resnet18 is given pictures that are made smaller
         layers = (transfer.Pictures(32), nn.Conv2d(3, 3, 5), nn.AdaptiveMaxPool2d(1), nn.Flatten())
         return nn.Sequential(*layers)
-    network = transfer.build(family, image_size=32, width=0.25, **three)
+    network = small_resnet.build(width=0.25, **three)
     if family == "small_resnet":
         from torch import channels_last
 

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 from fer_utils.files import ConfigError
-from fer_utils.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_weights, read_weights
+from fer_utils.models.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_weights, read_weights
 
 SMALLEST_IMAGE = 32
 IMAGENET_SIZES = (96, 128, 160, 192, 224)

@@ -20,7 +20,7 @@ from fer_utils.predictions import Predictions
 from fer_utils.saliency import SMALLEST_MAP
 from fer_utils.training import keras_fit
 from fer_utils.training.common import Fit
-from fer_utils.weights import NONE
+from fer_utils.models.weights import NONE
 
 SEEN_FIRST = 256
 """Training images from which random weights get their statistics; see `mobilenet.measure_statistics`."""

@@ -11,7 +11,7 @@ from fer_utils.params import KerasTransfer
 from fer_utils.results import plain_metrics
 from fer_utils.splits import Split
 from fer_utils.studies.bamb2023 import Stage
-from fer_utils.weights import initialisation
+from fer_utils.models.weights import initialisation
 
 PAPER = "bamb2023"
 LOG = "Slide: Transfer learning model Using MobileNetV2"

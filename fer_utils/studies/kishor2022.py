@@ -21,7 +21,7 @@ from fer_utils.splits import Split
 from fer_utils.training import fastai_fit, torch_state
 from fer_utils.training.batches import Augmentation
 from fer_utils.training.common import Fit
-from fer_utils.weights import write_weights
+from fer_utils.models.weights import write_weights
 
 PRINTED_OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop"}
 """The optimisers of Tables 1 and 2, by their names in the parameters."""

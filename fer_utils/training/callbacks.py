@@ -13,7 +13,7 @@ from torch.optim.swa_utils import update_bn
 
 from fer_utils.training import checkpoints, torch_state
 from fer_utils.training.common import Measured, Record, Row, TrainingDiverged
-from fer_utils.weights import write_weights
+from fer_utils.models.weights import write_weights
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
