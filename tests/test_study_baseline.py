@@ -6,16 +6,16 @@ from fer_utils.evaluation import Evaluation
 from fer_utils.files import project_path
 from fer_utils.labels import FER6
 from fer_utils.papers import load_paper, published_values
-from fer_utils.params import BaselineCNN, notebook_defaults, read_runs
+from fer_utils.params import BaselineCNN, notebook_defaults, profile_runs, read_runs
 from fer_utils.studies.baseline import SLIDES, data_and_sizes, load, printed_cells
 
 PAPER_RUNS = {
     "10_baseline_cnn--bamb2023": "0.8599",
     "10_baseline_cnn--bamb2023-100px": None,
-    "10_baseline_cnn--bamb2023-raf-48px": "0.9147",
-    "10_baseline_cnn--bamb2023-raf-100px": "0.9264",
-    "10_baseline_cnn--bamb2023-raf-fer-48px": "0.8571",
-    "10_baseline_cnn--bamb2023-raf-fer-100px": None,
+    "10_baseline_cnn--bamb2023-raf--image_size48": "0.9147",
+    "10_baseline_cnn--bamb2023-raf--image_size100": "0.9264",
+    "10_baseline_cnn--bamb2023-raf-fer--image_size48": "0.8571",
+    "10_baseline_cnn--bamb2023-raf-fer--image_size100": None,
 }
 """Run of the paper profile -> validation accuracy that the slides print for it after epoch 50."""
 ACCURACY = {"value": 0.7, "ci95": [0.6, 0.8], "n": 3_068}
@@ -41,7 +41,7 @@ def beside(of: BaselineCNN) -> dict[str, str]:
 
 @pytest.mark.parametrize(("run", "printed"), PAPER_RUNS.items())
 def test_every_combination_of_data_and_size_has_a_run_with_its_own_slide_beside_it(run, printed):
-    of = params(**read_runs(project_path("params/paper") / f"{run}.yaml")[run])
+    of = params(**read_runs(profile_runs(project_path("params/paper"))[run])[run])
     found = beside(of)
     assert [text for cell, text in found.items() if cell.endswith("epoch 50 / val_accuracy")] == (
         [printed] if printed else []
