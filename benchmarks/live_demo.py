@@ -17,7 +17,7 @@ LOOPS = ("the usual loop", "this demo")
 
 def main() -> None:
     n_frames = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    params = LiveDemo.checked(
+    params = LiveDemo.from_values(
         notebook_defaults("50_live_demo") | {"seconds": n_frames / 30}, where="benchmark"
     )
     frames = list(demo.source(params))

@@ -21,7 +21,6 @@ import torch
 from torch import nn
 
 from fer_utils.data import FaceSet
-from fer_utils.features.hog import HOG
 from fer_utils.models import kishor2022, small_resnet
 from fer_utils.models.layers import Scale
 from fer_utils.synthetic import synthetic_faces
@@ -49,9 +48,7 @@ def tiny(n_classes: int) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "one convolution": tiny,
-    "kishor2022, raw": lambda n: kishor2022.build(
-        features="raw", depth="shallow", n_classes=n, hog=HOG(), seed=0
-    ),
+    "kishor2022, raw": lambda n: kishor2022.Kishor2022(n_classes=n),
     "small_resnet": lambda n: small_resnet.build(n_classes=n, seed=0),
 }
 

@@ -25,21 +25,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from fer_utils.params import read_runs
     from fer_utils.runner import run_yaml
 
-    return int(run_yaml(options.yaml) == "failed")
+    runs = [options.run] if options.run else list(read_runs(options.yaml))
+    return int("failed" in [run_yaml(options.yaml, run=run) for run in runs])
 
 
 def _train(options: argparse.Namespace) -> None:
     from fer_utils.data import MissingData, load_clips
-    from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_yaml
+    from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_runs
     from fer_utils.studies import dubey2020
     from fer_utils.training import fastai_fit
 
-    given = notebook_defaults(options.yaml.stem) | read_yaml(options.yaml)
+    given = notebook_defaults(options.yaml.stem) | read_runs(options.yaml)[options.run or options.yaml.stem]
     if notebook_of(options.yaml.stem) != "30_cnn3d_smic":
         raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic have folds to train ahead")
-    params = Cnn3dSmic.checked(given, where=str(options.yaml))
+    params = Cnn3dSmic.from_values(given, where=str(options.yaml))
     if not 0 <= options.job < params.fold_jobs:
         raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
     try:
@@ -52,34 +54,36 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check_params(options: argparse.Namespace) -> int:
-    from fer_utils.params import read_yaml, yaml_runs
+    from fer_utils.params import find_runs, read_runs
 
     folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
     profiles = {folder.name: folder for folder in folders if options.profile in (None, folder.name)}
     if not profiles:
         known = ", ".join(folder.name for folder in folders)
         raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
-    runs = [folder / f"{run}.yaml" for folder in profiles.values() for run in yaml_runs(folder)]
+    files = [path for folder in profiles.values() for path in sorted(folder.glob("*.yaml"))]
     if options.run:
-        runs = [folder / f"{options.run}.yaml" for folder in profiles.values()]
+        files = [
+            *{*(path for folder in profiles.values() for path in find_runs(folder, options.run).values())}
+        ]
     problems = []
-    for path in runs:
+    for path in files:
         try:
-            read_yaml(path)
+            read_runs(path)
         except ConfigError as error:
             problems.append(str(error).replace(f"{project_path('')}/", ""))
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not problems:
-        print(f"{len(runs)} parameter file{'s are' if len(runs) != 1 else ' is'} valid")
+        print(f"{len(files)} parameter file{'s are' if len(files) != 1 else ' is'} valid")
     return 2 if problems else 0
 
 
 def _index(options: argparse.Namespace) -> None:
-    from fer_utils.params import yaml_runs
+    from fer_utils.params import profile_runs
     from fer_utils.report import write_index
 
-    expected = yaml_runs(project_path("params") / options.profile)
+    expected = list(profile_runs(project_path("params") / options.profile))
     reports = project_path("reports")
     index = write_index(reports / options.profile, reference_dir=reports / "reference", expected=expected)
     print(f"report: {index.relative_to(project_path(''))}")
@@ -208,9 +212,11 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     run = command("run", _run, "execute one run and put its folder in place")
-    run.add_argument("yaml", type=Path, help="params/<profile>/<run>.yaml")
+    run.add_argument("yaml", type=Path, help="params/<profile>/<file>.yaml")
+    run.add_argument("--run", help="one run of the file's grid; all of them by default")
     train = command("train", _train, "train a share of a run's folds and seeds ahead of it")
     train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
+    train.add_argument("--run", help="one run of the file's grid")
     train.add_argument("--job", type=int, required=True, help="which share, from 0")
     check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
     check.add_argument("--profile")

@@ -1,14 +1,12 @@
 """The tables that a study notebook shows of its own run; each returns a small rounded DataFrame."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fer_utils.evaluation import evaluate
-from fer_utils.files import read_json
 from fer_utils.predictions import Predictions
 
 _SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
@@ -75,27 +73,6 @@ def printed_by_class(printed: Sequence[Mapping[str, Any]]) -> dict[str, dict[str
         if place[0] == "per_class":
             found.setdefault(place[1], {})[place[2]] = record["value"]
     return found
-
-
-def protocol(results: Path) -> pd.DataFrame:
-    """Return protocol, machine and versions of a results.json as a two-column table."""
-    content = read_json(results)
-    compute, environment = content["compute"], content["environment"]
-    stated = {key: value for key, value in content.get("protocol", {}).items() if key != "overlap"}
-    shared = content.get("protocol", {}).get("overlap", {})
-    gpu_memory = compute.get("peak_gpu_memory_mb")
-    rows = {
-        "data": f"{content['dataset']['name']} ({content['dataset']['source']})",
-        **{key.replace("_", " "): "not known" if value is None else value for key, value in stated.items()},
-        **{f"{key.replace('_', ' ')} with test": value for key, value in shared.items()},
-        "device": compute["device_name"],
-        "training": f"{compute['seconds']:.0f} s, {compute['samples_per_second']:.0f} samples/s",
-        "memory": f"{compute['peak_memory_mb']:.0f} MiB at most",
-        **({"GPU memory": f"{gpu_memory:.0f} MiB at most"} if gpu_memory is not None else {}),
-        "software": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
-        "code": environment["commit"],
-    }
-    return pd.DataFrame({"": {key: str(value) for key, value in rows.items()}})
 
 
 def _with_interval(record: Mapping[str, Any]) -> str:

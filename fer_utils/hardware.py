@@ -1,4 +1,4 @@
-"""The machine's facts that stand beside every number."""
+"""Hardware information recorded with results."""
 
 import os
 import platform

@@ -176,7 +176,7 @@ def export_hog(
     half: bool = False,
     description: dict[str, Any],
 ) -> None:
-    """Write a fitted classifier as `models.kishor2022.hog_baseline` makes it, with the HOG before it.
+    """Write a fitted classifier as `models.kishor2022.hog_classifier` makes it, with the HOG before it.
 
     Parameters
     ----------

@@ -15,11 +15,12 @@ Values are derived from the printed strings by their unit, so the two cannot dis
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field
@@ -161,6 +162,38 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
         return _build(key, _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except (yaml.YAMLError, ValueError) as error:  # pydantic's errors are ValueErrors and name the entry
         raise ValueError(f"{path}: {error}") from error
+
+
+_SAME_METRIC = {"validation_accuracy": "accuracy"}
+
+
+def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the printed cells that an evaluation measured too: the `published` block of results.json.
+
+    Parameters
+    ----------
+    paper : str
+        Key of the paper.
+    result : Evaluation
+        Its metrics and rows per class decide which cells have a counterpart.
+    cells : mapping
+        Name of a table in `data/published/<paper>.yaml` -> pattern of its cells, such as ``"*"``.
+    """
+    per_class = {row["class"]: row for row in result.per_class}
+    found = []
+    for cell in load_paper(paper).cells:
+        metric = _SAME_METRIC.get(cell.metric, cell.metric)
+        if not fnmatch(cell.cell, cells.get(cell.table, "")) or metric == "support":
+            continue
+        if cell.class_name is None and metric in result.metrics:
+            counterpart = metric
+        elif metric in per_class.get(cell.class_name, {}):
+            counterpart = f"per_class.{cell.class_name}.{metric}"
+        else:
+            continue
+        record = {"paper": paper, "table": cell.table, "cell": cell.cell, "metric": metric}
+        found.append(record | {"value": cell.value, "printed": cell.printed, "compared_with": counterpart})
+    return found
 
 
 def parse_printed(printed: str, *, unit: Unit) -> float:

@@ -1,40 +1,18 @@
 """The run folder: what a run leaves behind, with everything needed to judge and repeat it."""
 
-import json
-import platform
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from fnmatch import fnmatch
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fer_utils.data.samples import Samples
+import yaml
+
+from fer_utils import hardware
 from fer_utils.evaluation import Evaluation
-from fer_utils.files import PROJECT, write_json, write_text
-from fer_utils.hardware import peak_gpu_memory_mb, peak_memory_mb, processor_name
-from fer_utils.papers import load_paper
+from fer_utils.files import read_json, write_text
 from fer_utils.params import NOTEBOOKS, Parameters, notebook_of
-from fer_utils.schema import check_results
-from fer_utils.splits import Split
-
-PACKAGES = (
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "scipy",
-    "keras",
-    "tensorflow",
-    "torch",
-    "fastai",
-    "opencv-python-headless",
-)
-"""Packages whose version can change a number."""
-
-_SAME_METRIC = {"validation_accuracy": "accuracy"}
+from fer_utils.results import Environment, Results
 
 
 @dataclass(frozen=True)
@@ -44,7 +22,7 @@ class Run:
     Parameters
     ----------
     params : Parameters
-        The checked parameters of the notebook.
+        The parameters of the notebook.
     """
 
     params: Parameters
@@ -55,54 +33,119 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         # From here on the folder holds no result until `finish`: an interrupted run must not look finished.
         (self.folder / "results.json").unlink(missing_ok=True)
-        write_text(self.folder / "params.yaml", _yaml(self.params.studied()))
+        write_text(self.folder / "params.yaml", yaml.safe_dump(self.params.studied(), sort_keys=False))
 
     @property
     def folder(self) -> Path:
-        """Where the run's files go."""
+        """Folder of the run's files."""
         return self.params.folder
 
     @property
     def figures(self) -> Path:
-        """Where the run's pictures go."""
+        """Folder of the run's figures."""
         return self.folder / "figures"
 
     def show(self, figure: Any, *, alt: str, name: str) -> None:
-        """Show a matplotlib figure with its alt text and keep it as `figures/<name>.png`."""
+        """Show a matplotlib figure with its alt text and save it as `figures/<name>.png`."""
         from fer_utils import plots
 
         plots.show(figure, alt=alt, name=name, folder=self.figures)
 
-    def finish(self, *, paper: str | None = None, **blocks: Any) -> Path:
-        """Write `results.json` with the given blocks, validated against the schema.
+    def finish(
+        self,
+        result: Evaluation | None = None,
+        *,
+        split: Any = None,
+        data: Any = None,
+        selection: str | None = None,
+        history: Any = None,
+        n_parameters: int | None = None,
+        others: Mapping[str, Mapping[str, Any]] | None = None,
+        published: Sequence[Mapping[str, Any]] = (),
+        paper: str | None = None,
+    ) -> Path:
+        """Write `results.json`; the blocks on data, protocol and cost are derived from the arguments.
 
         Parameters
         ----------
-        paper : str or None
+        result : Evaluation, optional
+            Of the reported predictions; left out by notebooks that are no study.
+        split : Split or Folds, optional
+            How the data was divided: has `description`, `subject_independent`, `leakage`, `n_shared`.
+        data : FaceSet or ClipSet, optional
+            The data set, where there is no `split`.
+        selection : str, optional
+            How the reported model was selected, such as "epoch 7 of 10, best on validation".
+        history : DataFrame, optional
+            One row an epoch, over all trainings that the reported predictions needed; column `seconds`, and
+            `images_per_second` if known.
+        n_parameters : int, optional
+            Number of the network's parameters.
+        others : mapping, optional
+            Further metric records by name, such as `majority_baseline`.
+        published : sequence of dict
+            Printed values with their counterparts, as `papers.published_values` returns them.
+        paper : str, optional
             Key of the paper that is reproduced.
-        **blocks
-            Further top-level blocks of results.json, such as `metrics` or `dataset`.
 
         Raises
         ------
-        jsonschema.ValidationError
-            When a block is not as the schema says.
+        ConfigError
+            When a block does not have the form of `results.Results`; nothing is written then.
         """
-        compute = {"device": "cpu", "device_name": processor_name(), "seconds": round(self.seconds, 3)}
-        compute["peak_memory_mb"] = round(peak_memory_mb(), 1)
-        compute |= blocks.get("compute", {})
-        if compute["device"] == "cuda" and "backend" in compute:
-            compute["peak_gpu_memory_mb"] = round(peak_gpu_memory_mb(compute["backend"]), 1)
-        blocks["compute"] = compute
-        first = heading(self.params.run, self.params.profile, status="done", paper=paper)
-        last = {"environment": environment(), "params": self.params.studied()}
-        return write_results(self.folder, first | blocks | last)
+        content: dict[str, Any] = heading(self.params.run, self.params.profile, status="done", paper=paper)
+        if data is not None:
+            content["dataset"] = describe(data)
+        if split is not None:
+            content["dataset"] = describe(split.test) | {"samples": split.n_samples}
+            content["protocol"] = {
+                "split": split.description,
+                "selection": selection,
+                "subject_independent": split.subject_independent,
+                "leakage": split.leakage,
+                "overlap": {"exact_duplicates": split.n_shared},
+                "seed": self.params.seed,
+            }
+        if result is not None:
+            content |= asdict(result)
+        if others:
+            content["other_metrics"] = others
+        if published:
+            content["published"] = list(published)
+        content["compute"] = self._compute(history, n_parameters)
+        return self._write(content)
 
-    def finish_study(self, evaluation: Evaluation, *, split: Split, **blocks: Any) -> Path:
-        """Write the results of a study; as `finish`, with the evaluation and the data set spelt out."""
-        parts = (split.train, split.validation, split.test)
-        dataset = describe(split.test) | {"samples": sum(map(len, parts))}
-        return self.finish(dataset=dataset, **asdict(evaluation), **blocks)
+    def finish_study(self, evaluation: Evaluation, *, split: Any, **blocks: Any) -> Path:
+        """Write the results of a study from blocks that the notebook made."""
+        samples = len(split.train) + len(split.validation) + len(split.test)
+        blocks["dataset"] = describe(split.test) | {"samples": samples}
+        return self.finish_blocks(**asdict(evaluation), **blocks)
+
+    def finish_blocks(self, *, paper: str | None = None, **blocks: Any) -> Path:
+        """Write the results from blocks that the notebook made."""
+        blocks["compute"] = self._compute(None, None) | blocks.get("compute", {})
+        return self._write(heading(self.params.run, self.params.profile, status="done", paper=paper) | blocks)
+
+    def _write(self, content: Mapping[str, Any]) -> Path:
+        last = {"environment": Environment.current(), "params": self.params.studied()}
+        return write_results(self.folder, {**content, **last})
+
+    def _compute(self, history: Any, n_parameters: int | None) -> dict[str, Any]:
+        found = {"seconds": round(self.seconds, 3), "peak_memory_mb": round(hardware.peak_memory_mb(), 1)}
+        found |= hardware.current()
+        if found["device"] == "cuda":
+            found["peak_gpu_memory_mb"] = round(hardware.peak_gpu_memory_mb(found["backend"]), 1)
+        if history is not None and len(history):
+            found |= {"seconds": float(history["seconds"].sum()), "epochs": len(history)}
+            if "images_per_second" in history:
+                found["samples_per_second"] = float(history["images_per_second"].median())
+        return found | ({} if n_parameters is None else {"parameters": int(n_parameters)})
+
+    def summary(self) -> Any:
+        """Return protocol, machine and versions of the finished run as a table of two columns."""
+        from fer_utils.tables import run_summary
+
+        return run_summary(read_json(self.folder / "results.json"))
 
     @property
     def seconds(self) -> float:
@@ -124,104 +167,28 @@ def heading(run: str, profile: str, *, status: str, paper: str | None = None) ->
     }
 
 
-def write_results(folder: Path, results: Mapping[str, Any]) -> Path:
-    """Validate and write `results.json` into `folder`."""
-    plain = json.loads(json.dumps(results, default=_plain))
-    check_results(plain)
-    return write_json(folder / "results.json", plain)
+def write_results(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Check and write `results.json` into `folder`."""
+    return Results.check(_plain(content)).write(folder)
 
 
-def describe(samples: Samples) -> dict[str, Any]:
-    """Return the `dataset` block for a data set."""
-    return {
-        "name": samples.name,
-        "source": samples.source,
-        "samples": len(samples),
-        "classes": list(samples.class_names),
-        "fingerprint": samples.fingerprint,
+def describe(data: Any) -> dict[str, Any]:
+    """Return the `dataset` block for a FaceSet or ClipSet."""
+    found = {
+        "name": data.name,
+        "source": data.source,
+        "samples": len(data),
+        "classes": list(data.class_names),
+        "fingerprint": data.fingerprint,
     }
-
-
-def measured(values: Mapping[str, float], *, n: int) -> dict[str, dict[str, Any]]:
-    """Return plain values as metric records without intervals, for `other_metrics`."""
-    return {name: {"value": float(value), "ci95": None, "n": n} for name, value in values.items()}
-
-
-def published_beside(paper: str, evaluation: Evaluation, *, cells: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the printed cells that this evaluation measured too.
-
-    Parameters
-    ----------
-    paper : str
-        Key of the paper.
-    evaluation : Evaluation
-        Its metrics and per-class rows decide which cells have a counterpart.
-    cells : mapping
-        Name of a table in `data/published/<paper>.yaml` -> pattern of its cells, such as ``"*"``.
-
-    Returns
-    -------
-    list of dict
-        The `published` block; `compared_with` is a key of `metrics` or `per_class.<class>.<metric>`.
-    """
-    per_class = {row["class"]: row for row in evaluation.per_class}
-    found = []
-    for cell in load_paper(paper).cells:
-        metric = _SAME_METRIC.get(cell.metric, cell.metric)
-        if not fnmatch(cell.cell, cells.get(cell.table, "")) or metric == "support":
-            continue
-        if cell.class_name is None and metric in evaluation.metrics:
-            counterpart = metric
-        elif metric in per_class.get(cell.class_name, {}):
-            counterpart = f"per_class.{cell.class_name}.{metric}"
-        else:
-            continue
-        record = {"paper": paper, "table": cell.table, "cell": cell.cell, "metric": metric}
-        found.append(record | {"value": cell.value, "printed": cell.printed, "compared_with": counterpart})
-    return found
-
-
-def environment() -> dict[str, Any]:
-    """Return versions, platform, commit and time: the `environment` block."""
-    return {
-        "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "platform": platform.platform(terse=True),
-        "commit": _commit(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
-
-    try:
-        # Results are what a run makes, not what it was made with.
-        changed = git(
-            "status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)reports"
-        )
-        return git("rev-parse", "--short=12", "HEAD") + ("-modified" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
+    form = data.origin.get("form") or data.origin.get("file")
+    return found | ({"form": str(form)} if form else {})
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot stand in results.json")
-
-
-def _yaml(values: Mapping[str, object]) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(values), sort_keys=False)
+    """Return nested values without numpy types, which pydantic and JSON do not know."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -16,11 +16,12 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from fer_utils.data import MissingData
-from fer_utils.files import project_path, read_json
+from fer_utils.files import ConfigError, project_path, read_json
 from fer_utils.hardware import MissingGPU
-from fer_utils.params import notebook_path, read_yaml
+from fer_utils.params import notebook_path, read_runs
 from fer_utils.report import export_report
-from fer_utils.run import environment, heading, write_results
+from fer_utils.results import Environment
+from fer_utils.run import heading, write_results
 
 CELL_TIMEOUT = None
 """Seconds that one cell may take; a paper's training takes hours, so there is no limit."""
@@ -34,8 +35,8 @@ _MISSING = {MissingData.__name__, MissingGPU.__name__}
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it has to say is in the run folder
 
 
-def run_yaml(path: Path, *, reports: Path | None = None) -> str:
-    """Make the run of one parameter file and return its status.
+def run_yaml(path: Path, *, run: str | None = None, reports: Path | None = None) -> str:
+    """Make one run of a parameter file and return its status.
 
     The notebook works in a staging folder that replaces `reports/<profile>/<run>` only when everything, the
     HTML report included, is there. A failed or impossible run never touches an earlier finished one.
@@ -43,7 +44,9 @@ def run_yaml(path: Path, *, reports: Path | None = None) -> str:
     Parameters
     ----------
     path : Path
-        `params/<profile>/<run>.yaml`.
+        `params/<profile>/<file>.yaml`.
+    run : str, optional
+        One of the runs of the file's grid; the file's own name by default.
     reports : Path, optional
         Where profiles are kept; `reports/` of the project by default.
 
@@ -57,10 +60,13 @@ def run_yaml(path: Path, *, reports: Path | None = None) -> str:
     ConfigError
         For a parameter file that cannot be used; nothing has been run then.
     """
-    path = Path(path)
-    values = read_yaml(path)
+    path, run = Path(path), run or Path(path).stem
+    runs = read_runs(path)
+    if run not in runs:
+        raise ConfigError(f"{path}: no run {run!r}; choose one of {', '.join(runs)}")
+    values = runs[run]
     reports = (reports or project_path("reports")).absolute()
-    profile, run = path.absolute().parent.name, path.stem
+    profile = path.absolute().parent.name
     with (
         _only_one(reports / ".locks" / profile / run),
         _elapsed(f"{profile}/{run}") as progress,
@@ -78,7 +84,10 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     status, reason = _outcome(failure, log=log)
     if failure is not None:
         first = heading(target.name, target.parent.name, status=status)
-        write_results(staging, first | {"reason": reason, "environment": environment(), "params": values})
+        write_results(
+            staging,
+            first | {"reason": reason, "environment": Environment.current().model_dump(), "params": values},
+        )
     if executed.exists():
         _name_final_folder(executed, staging=staging, target=target)
         export_report(executed, staging / "report.html", title=target.name)

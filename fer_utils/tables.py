@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from fer_utils import results as results_file
 from fer_utils.comparison import merge_seeds
-from fer_utils.files import read_json
 from fer_utils.papers import RATES, Headline, Paper, PublishedCell
-from fer_utils.schema import check_results
 
 
 def load_results(folder: Path) -> list[dict]:
@@ -29,17 +28,13 @@ def read_results(paths: Iterable[Path]) -> Iterator[dict]:
     """Yield the content of the files that exist; a damaged one becomes a failed run."""
     for path in filter(Path.is_file, paths):
         try:
-            result = read_json(path)
-            check_results(result)
-            yield result
+            yield results_file.read_results(path)
         except Exception as error:  # whatever is wrong with one file, the others are shown
-            where = ".".join(str(part) for part in getattr(error, "absolute_path", ()))
-            problem = getattr(error, "message", str(error))
             name = "/".join(path.parts[-3:])
             yield {
                 "kind": "study", "status": "failed", "run": path.parent.name, "variant": None, "paper": None,
                 "notebook": path.parent.name.split("--")[0], "profile": path.parent.parent.name,
-                "reason": f"{name} cannot be used: {where}{': ' if where else ''}{problem}"[:400],
+                "reason": f"{name} cannot be used: {error}"[:400],
             }  # fmt: skip
 
 
@@ -289,3 +284,23 @@ def for_figure(comparison: pd.DataFrame) -> pd.DataFrame:
     }
     label = rates["paper"] + "\n" + rates["table"].str.removeprefix("Slide: ") + ": " + rates["cell"]
     return rates[list(names)].rename(columns=names).assign(label=label).reset_index(drop=True)
+
+
+def run_summary(content: dict) -> pd.DataFrame:
+    """Return protocol, machine and versions of a results.json as a table of two columns."""
+    compute, environment = content["compute"], content["environment"]
+    stated = {key: value for key, value in content.get("protocol", {}).items() if key != "overlap"}
+    shared = content.get("protocol", {}).get("overlap", {})
+    speed, gpu_memory = compute.get("samples_per_second"), compute.get("peak_gpu_memory_mb")
+    rows = {
+        "data": f"{content['dataset']['name']} ({content['dataset']['source']})",
+        **{key.replace("_", " "): "not known" if value is None else value for key, value in stated.items()},
+        **{f"{key.replace('_', ' ')} with test": value for key, value in shared.items()},
+        "device": compute["device_name"],
+        "training": f"{compute['seconds']:.0f} s" + (f", {speed:.0f} samples/s" if speed else ""),
+        "peak memory": f"{compute['peak_memory_mb']:.0f} MiB",
+        **({"peak GPU memory": f"{gpu_memory:.0f} MiB"} if gpu_memory is not None else {}),
+        "software": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
+        "commit": environment["commit"],
+    }
+    return pd.DataFrame({"": {key: str(value) for key, value in rows.items()}})

@@ -104,31 +104,6 @@ def results(tmp_path):
     return path
 
 
-def test_the_protocol_table_says_what_was_done_on_what(results):
-    assert display.protocol(results)[""].to_dict() == {
-        "data": "fer2013 (real)",
-        "split": "official",
-        "selection": "epoch 3 of 6",
-        "subject independent": "not known",
-        "leakage": "none",
-        "seed": "0",
-        "exact duplicates with test": "12",
-        "device": "a processor, 2 cores",
-        "training": "62 s, 412 samples/s",
-        "memory": "900 MiB at most",
-        "software": "numpy 2.4.6, keras 3.15.1",
-        "code": "None",
-    }
-
-
-def test_the_protocol_table_says_how_much_memory_of_a_gpu_was_used(results):
-    content = json.loads(results.read_text())
-    content["compute"] |= {"device_name": "NVIDIA H200", "peak_gpu_memory_mb": 2048.1}
-    results.write_text(json.dumps(content))
-    shown = display.protocol(results)[""]
-    assert (shown["device"], shown["GPU memory"]) == ("NVIDIA H200", "2048 MiB at most")
-
-
 @pytest.mark.parametrize(("figure", "table"), [("Fig. 5", "Table 3"), ("Fig. 6", "Table 4")])
 def test_the_measures_of_a_printed_confusion_matrix_are_those_printed_beside_it(figure, table):
     cells = load_paper("dubey2020").cells

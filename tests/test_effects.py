@@ -31,7 +31,7 @@ from fer_utils.effects.experiments import (
     reshuffled,
 )
 from fer_utils.epochs import EpochAnswers
-from fer_utils.schema import check_results
+from fer_utils.results import Results
 from fer_utils.statistics import Z, difference_interval, mean_interval, wilson_interval
 
 N, EPOCHS = 200, 4
@@ -170,7 +170,7 @@ def test_effects_are_read_again_as_they_were_written_and_fit_the_schema(reports)
     measured, _ = effects.measure_all(reports)
     path = effects.write_effects(reports / "effects.json", measured)
     assert effects.read_effects(path) == measured
-    check_results(
+    Results.check(
         {
             "kind": "audit",
             "status": "done",

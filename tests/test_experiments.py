@@ -14,7 +14,7 @@ from fer_utils.predictions import Predictions
 
 @pytest.fixture(scope="module")
 def params() -> HybridHogCNN:
-    return HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn"), where="test")
+    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn"), where="test")
 
 
 def faces(labels: list[int], *, subject: list[str] | None = None) -> FaceSet:
@@ -97,7 +97,7 @@ def test_a_grid_of_unknown_names_or_impossible_values_is_refused(params, grid, m
 )
 def test_a_parameter_file_with_an_impossible_grid_is_refused_before_anything_runs(params, changes, message):
     with pytest.raises(ConfigError) as caught:
-        HybridHogCNN.checked(params.model_dump() | changes, where="x.yaml")
+        HybridHogCNN.from_values(params.model_dump() | changes, where="x.yaml")
     assert str(caught.value).startswith("x.yaml: ") and message in str(caught.value)
 
 

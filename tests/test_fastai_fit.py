@@ -879,9 +879,7 @@ def test_clips_are_trained_on_and_judged_as_pictures_are(fastai_fit, tmp_path, c
     from fer_utils.models import dubey2020
 
     parts = [clips_of(part) for part in (TRAIN, VALIDATION)]
-    model = dubey2020.build(
-        activation="relu", n_classes=3, seed=0, view="pixels", n_frames=17, image_size=SIZE, dropout=0.1
-    )
+    model = dubey2020.Dubey2020(n_frames=17, image_size=SIZE, dropout=0.1)
     settings = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "batch_size": 8, "epochs": 6}
     how = {"seed": 0, "checkpoint_dir": tmp_path, "device": "cpu", "choose": choose}
     fit = fastai_fit.fit(model, *parts, **settings, **how, log=lambda line: None)

@@ -24,7 +24,7 @@ FRAMES = {
 
 
 def checked(**changes) -> HybridHogCNN:
-    return HybridHogCNN.checked(DEFAULTS | changes, where="x.yaml")
+    return HybridHogCNN.from_values(DEFAULTS | changes, where="x.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ DEFAULTS = notebook_defaults("50_live_demo")
 
 
 def parameters(**changed: object) -> LiveDemo:
-    return LiveDemo.checked(DEFAULTS | changed, where="test")
+    return LiveDemo.from_values(DEFAULTS | changed, where="test")
 
 
 @pytest.fixture(scope="module")

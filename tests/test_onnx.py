@@ -63,10 +63,10 @@ def build(family: str):
     size, n_frames = FAMILIES[family]
     three = {"n_classes": 3, "seed": 0}
     if family in ("raw", "hybrid"):
-        how = {"features": family, "depth": "shallow", "hog": SMALL_HOG, "batch_norm": True}
-        return kishor2022.build(**how, image_size=size, **three)
+        how = {"features": family, "hog": SMALL_HOG, "batch_norm": True}
+        return kishor2022.Kishor2022(**how, image_size=size, n_classes=3)
     if family == "cnn3d":
-        return dubey2020.build(activation="swish", view="change", n_frames=n_frames, image_size=size, **three)
+        return dubey2020.Dubey2020("swish", "change", n_classes=3, n_frames=n_frames, image_size=size)
     if family == "rescaled":  # enlarged, where resnet18 is given pictures that are made smaller
         layers = (transfer.Pictures(32), nn.Conv2d(3, 3, 5), nn.AdaptiveMaxPool2d(1), nn.Flatten())
         return nn.Sequential(*layers)
@@ -216,7 +216,7 @@ def test_the_classifier_of_hog_alone_is_written_with_its_hog(fastai_fit, tmp_pat
     random = np.random.default_rng(0)
     given = random.integers(0, 256, (30, 16, 16), dtype=np.uint8)
     given[:, :4] = 7  # what never changes has no spread to divide by
-    classifier = kishor2022.hog_baseline(c=0.1)
+    classifier = kishor2022.hog_classifier(c=0.1)
     classifier.fit(hog_features(given, SMALL_HOG), np.arange(30) % n_classes)
     onnx_export.export_hog(
         classifier,
@@ -553,7 +553,7 @@ def test_the_kept_3d_network_is_trained_on_everybody_as_a_fold_is(
 
     drawn = synthetic_clips(n_subjects=3, clips_per_subject=5, size=16, seed=0)
     changes = {"epochs": 1, "epoch_choice": rule, "inner_share": 0.4, "checkpoint_dir": str(tmp_path)}
-    params = Cnn3dSmic.checked(notebook_defaults("30_cnn3d_smic") | changes, where="test")
+    params = Cnn3dSmic.from_values(notebook_defaults("30_cnn3d_smic") | changes, where="test")
     seen, fit = [], fastai_fit.fit
 
     def noted(model, train, validation, **settings):

@@ -10,10 +10,10 @@ from fer_utils import effects
 from fer_utils.epochs import EpochAnswers
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.files import PROJECT, read_json
-from fer_utils.params import read_yaml, yaml_runs
+from fer_utils.params import profile_runs, read_runs
 from fer_utils.readme import readme_effects, readme_methods, readme_protocols, readme_table
 from fer_utils.report import load_methods
-from fer_utils.schema import check_results
+from fer_utils.results import Results
 
 REFERENCE = PROJECT / "reports" / "reference"
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions.npz"))
@@ -69,13 +69,12 @@ def test_predictions_are_small_and_each_image_is_judged_once(run):
 @pytest.mark.parametrize("run", RESULTS)
 def test_a_reference_run_is_complete_and_made_from_its_yaml_on_real_data_where_there_is_any(run):
     results = read_json(REFERENCE / run / "results.json")
-    check_results(results)
+    Results.check(results)
     assert results["status"] == "done"
     assert results["profile"] == "reference"
     if "dataset" in results:
         assert results["dataset"]["source"] == ("synthetic" if run in DRAWN else "real")
-    assert run in yaml_runs(PROJECT / "params" / "reference")
-    stated = read_yaml(PROJECT / "params" / "reference" / f"{run}.yaml")
+    stated = read_runs(profile_runs(PROJECT / "params" / "reference")[run])[run]
     assert {name: results["params"][name] for name in stated} == stated
     assert "/" + "root" not in json.dumps(results)
 

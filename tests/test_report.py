@@ -1,13 +1,11 @@
 """Reports and the index open offline, can be read by anyone, and never flatter a number."""
 
 import base64
-import copy
 import json
 import re
 from dataclasses import replace
 from urllib.parse import unquote
 
-import jsonschema
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -30,7 +28,7 @@ from fer_utils.report import (
     runs_table,
     write_index,
 )
-from fer_utils.schema import SCHEMA
+from fer_utils.results import Results
 from fer_utils.tables import what_to_believe
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n not a real picture").decode()
@@ -219,40 +217,6 @@ def test_equal_inputs_give_equal_pages(notebook, tmp_path):
     assert write_index(tmp_path / "smoke").read_bytes() == write_index(tmp_path / "smoke").read_bytes()
 
 
-def test_the_schema_is_valid_and_accepts_the_contract():
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    aggregate = {"runs": ["a", "b"], "metrics": {"accuracy": {"mean": 0.5, "sd": 0.01, "n": 2}}}
-    for result in (study(), study(members=aggregate), not_run(), not_run(status="failed")):
-        jsonschema.validate(result, SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("where", "value"),
-    [
-        (("metrics", "accuracy"), {"value": 0.5}),
-        (("metrics", "accuracy", "ci95"), [0.5]),
-        (("metrics",), {}),
-        (("dataset", "source"), "made up"),
-        (("protocol", "leakage"), ""),
-        (("status",), "not_run"),
-        (("acuracy",), 0.5),
-        (("params",), ...),
-        (("confusion_matrix",), ...),
-    ],
-)
-def test_the_schema_refuses_what_breaks_the_contract(where, value):
-    result = copy.deepcopy(study())
-    block = result
-    for key in where[:-1]:
-        block = block[key]
-    if value is ...:
-        del block[where[-1]]
-    else:
-        block[where[-1]] = value
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(result, SCHEMA)
-
-
 def test_damaged_results_become_failed_runs_that_name_the_file(tmp_path):
     put(tmp_path, study("a"))
     put(tmp_path, study("b", status="great"))
@@ -265,7 +229,7 @@ def test_damaged_results_become_failed_runs_that_name_the_file(tmp_path):
     assert [(r["run"], r["status"]) for r in results] == [("a", "done"), *((x, "failed") for x in "bcde")]
     for result in results[1:]:
         assert f"{result['run']}/results.json" in result["reason"]
-        jsonschema.validate(result, SCHEMA)
+        Results.check(result)
     assert load_results(tmp_path / "nothing here") == []
 
 

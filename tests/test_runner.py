@@ -20,7 +20,7 @@ from fer_utils.report import write_index
 from fer_utils.runner import run_yaml
 
 MISSING = "looked for /somewhere/fer2013.csv"
-CHECK = "from fer_utils.params import BaselineCNN\n\nparams = BaselineCNN.from_notebook()"
+CHECK = "from fer_utils.params import BaselineCNN\n\nparams = BaselineCNN.from_notebook(globals())"
 
 
 def left_behind(tiny: TinyProject) -> list[str]:

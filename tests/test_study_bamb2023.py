@@ -53,7 +53,7 @@ def split() -> Split:
 
 def small(folder, **changes) -> KerasTransfer:
     own = SMALL | {"checkpoint_dir": str(folder)} | changes
-    return KerasTransfer.checked(notebook_defaults("41_keras_transfer") | own, where="test")
+    return KerasTransfer.from_values(notebook_defaults("41_keras_transfer") | own, where="test")
 
 
 def arrays(model) -> dict[str, np.ndarray]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fer_utils import saliency
 from fer_utils.data import FaceSet, load_faces
+from fer_utils.results import Results
 from fer_utils.saliency import GradCAM
-from fer_utils.schema import check_results
 from fer_utils.studies import cam
 
 DRAWN = load_faces("synthetic", synthetic_subjects=12, synthetic_per_subject=14, seed=3)
@@ -392,7 +392,7 @@ def test_records_are_as_results_json_wants_them_without_what_could_not_be_measur
     truth = cam.truth_table(chosen, {"Grad-CAM": noise(chosen), "Grad-CAM++": noise(chosen)}, seed=3)
     found = cam.records(**tables(chosen), truth=truth)
     heading = {"kind": "data", "status": "done", "run": "a", "variant": None, "notebook": "a"}
-    check_results(heading | {"profile": "smoke", "paper": None, "other_metrics": found})
+    Results.check(heading | {"profile": "smoke", "paper": None, "other_metrics": found})
     assert set(found["cam_pointing_game"]) >= {"grad_cam", "grad_cam_plus_plus", "maps_of_other_classes"}
     assert found["cam_energy_inside"]["grad_cam"]["n"] == 24
     assert set(found["cam_share_happy"]) == {"brow", "eye", "nose", "mouth", "elsewhere"}

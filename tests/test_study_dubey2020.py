@@ -44,7 +44,7 @@ def tables(study):
 def params(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("checkpoints"))
     values = notebook_defaults("30_cnn3d_smic") | SMALL | {"checkpoint_dir": folder}
-    return Cnn3dSmic.checked(values, where="test")
+    return Cnn3dSmic.from_values(values, where="test")
 
 
 @pytest.fixture(scope="module")

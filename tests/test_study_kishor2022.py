@@ -29,7 +29,7 @@ def split() -> Split:
 @pytest.fixture
 def params(tmp_path) -> HybridHogCNN:
     own = {"epochs": 1, "batch_size": 16, "checkpoint_dir": str(tmp_path)}
-    return HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
+    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
 
 
 @pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
@@ -53,7 +53,7 @@ def test_weights_are_stored_as_numbers_that_give_the_same_answers(study, split, 
 
     arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
     arm.save_weights(tmp_path / "model.safetensors")
-    fresh = study.build(params.varied(seed=9), split.train)
+    fresh = study.kishor2022.build(params.varied(seed=9), split.train)
     load_model(fresh, tmp_path / "model.safetensors")
     again = study.Arm(params, fresh, arm.validation, arm.fit, 0.0)
     same = again.predict(split.test).probabilities == arm.predict(split.test).probabilities
@@ -63,7 +63,8 @@ def test_weights_are_stored_as_numbers_that_give_the_same_answers(study, split, 
 def test_the_hybrid_has_more_to_learn_than_the_raw_network(study, split, params):
     def count(**changes):
         return sum(
-            weights.numel() for weights in study.build(params.varied(**changes), split.train).parameters()
+            weights.numel()
+            for weights in study.kishor2022.build(params.varied(**changes), split.train).parameters()
         )
 
     assert count(features="raw") < count(features="hybrid")
@@ -86,7 +87,7 @@ def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
     for depth in ("shallow", "deep"):
         cell = params.varied(depth=depth)
         maps = explain.activations(
-            study.build(cell, split.train), split.test.images[0], study.shown_layers(cell)
+            study.kishor2022.build(cell, split.train), split.test.images[0], study.shown_layers(cell)
         )
         assert min(maps[study.shown_layers(cell)[-1]].shape[1:]) >= 6
 
@@ -100,7 +101,7 @@ def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
 )
 def test_hog_that_does_not_fit_the_image_is_refused_before_training(study, split, params, changes, message):
     with pytest.raises(ConfigError, match=message):
-        study.build(params.varied(features="hybrid", **changes), split.train)
+        study.kishor2022.build(params.varied(features="hybrid", **changes), split.train)
 
 
 # --- frames of clips ------------------------------------------------------------------------------

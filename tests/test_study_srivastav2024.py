@@ -35,7 +35,7 @@ def params(tmp_path):
             "checkpoint_dir": str(tmp_path),
             "rate_steps": 20,
         }
-        return FastaiTransfer.checked(notebook_defaults("40_fastai_transfer") | short | own, where="test")
+        return FastaiTransfer.from_values(notebook_defaults("40_fastai_transfer") | short | own, where="test")
 
     return make
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from fer_utils.data.clips.clipset import ClipSet
 from fer_utils.features import flow
-from fer_utils.models import dubey2020, flow_net
+from fer_utils.models import dubey2020
 from fer_utils.params import Cnn3dSmic
 from fer_utils.predictions import Predictions, pooled
 from fer_utils.splits import (
@@ -143,21 +143,6 @@ def seen_by(method: Method, clips: ClipSet) -> ClipSet:
     return clips
 
 
-def build(params: Cnn3dSmic, method: Method, clips: ClipSet) -> nn.Module:
-    """Return the untrained network of a method, for clips and classes like those of `clips`."""
-    size = clips.clips.shape[2]
-    shared = {"n_classes": len(clips.class_names), "seed": params.seed, "image_size": size}
-    if method == "flow":
-        return flow_net.build(**shared)
-    return dubey2020.build(
-        activation=params.activation,
-        view=params.view,
-        n_frames=clips.clips.shape[1],
-        dropout=params.dropout,
-        **shared,
-    )
-
-
 def train(
     params: Cnn3dSmic,
     method: Method,
@@ -180,7 +165,7 @@ def train(
     part, looks_on = fold.train, fold.test
     if rule == "inner":
         part, looks_on = inner_holdout(fold.train, share=params.inner_share, seed=params.seed)
-    model = build(params, method, part)
+    model = dubey2020.build(params, part, method=method)
     fit = fastai_fit.fit(
         model,
         part,

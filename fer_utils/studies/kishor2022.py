@@ -11,7 +11,6 @@ import pandas as pd
 
 from fer_utils import predictions
 from fer_utils.data import FaceSet
-from fer_utils.features.hog import HOG
 from fer_utils.features.hog_torch import cached_hog
 from fer_utils.files import project_path
 from fer_utils.models import kishor2022
@@ -125,33 +124,9 @@ def reported_arms(params: HybridHogCNN) -> dict[str, list[HybridHogCNN]]:
     return networks | {"hog": [params.varied(features="hog")]}
 
 
-def hog_of(params: HybridHogCNN) -> HOG:
-    """Return the HOG that the parameters describe."""
-    return HOG(
-        orientations=params.hog_orientations,
-        pixels_per_cell=(params.hog_cell, params.hog_cell),
-        cells_per_block=(params.hog_block, params.hog_block),
-        block_norm=params.hog_norm,
-    )
-
-
 def shown_layers(params: HybridHogCNN) -> list[str]:
     """Return the layers to look at: the first convolution's answer, and the map that Grad-CAM takes."""
     return ["pixels.relu1_1", kishor2022.CAM_LAYER[params.depth]]
-
-
-def build(params: HybridHogCNN, faces: FaceSet) -> Any:
-    """Return the untrained network of an arm, for images and classes like those of `faces`."""
-    return kishor2022.build(
-        features=params.features,
-        depth=params.depth,
-        n_classes=len(faces.class_names),
-        image_size=faces.images.shape[1],
-        dropout=params.dropout,
-        batch_norm=params.batch_norm,
-        hog=hog_of(params),
-        seed=params.seed,
-    )
 
 
 def train(
@@ -181,10 +156,10 @@ def train(
     """
     start = time.perf_counter()
     if params.features == "hog":
-        model, fit = kishor2022.hog_baseline(), None
+        model, fit = kishor2022.hog_classifier(), None
         model.fit(_hog(params, training), training.labels)
     else:
-        model = build(params, training)
+        model = kishor2022.build(params, training)
         fit = _fit(params, model, training, validation, device=device, log=log)
     seconds = fit.seconds if fit else time.perf_counter() - start
     return Arm(params, model, _predict(params, model, validation), fit, seconds)
@@ -222,4 +197,4 @@ def _predict(params: HybridHogCNN, model: Any, faces: FaceSet) -> Predictions:
 
 
 def _hog(params: HybridHogCNN, faces: FaceSet) -> np.ndarray:
-    return cached_hog(faces, hog_of(params), folder=project_path("data/prepared"))
+    return cached_hog(faces, kishor2022.hog_settings(params), folder=project_path("data/prepared"))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from fer_utils.data.samples import Samples
 from fer_utils.files import ConfigError, atomic_write, digest
-from fer_utils.hardware import MissingGPU, processor_name, reset_peak_gpu_memory
+from fer_utils.hardware import MissingGPU, processor_name, reset_peak_gpu_memory, set_current
 
 _PARTS = ("model", "optimizer", "best", "answers")
 
@@ -243,4 +243,6 @@ def hardware(gpu_name: str | None, *, backend: str, device: Literal["auto", "cpu
     if gpu_name is not None:
         reset_peak_gpu_memory(backend)
     name = gpu_name or processor_name()
-    return {"device": "cuda" if gpu_name else "cpu", "device_name": name, "backend": backend}
+    found = {"device": "cuda" if gpu_name else "cpu", "device_name": name, "backend": backend}
+    set_current(**found)
+    return found

@@ -1,0 +1,669 @@
+"""One typed model per notebook checks its parameters cell, papermill's values and all files in params/."""
+
+import ast
+import difflib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fer_utils.files import ConfigError, project_path
+from fer_utils.labels import LABEL_SETS
+from fer_utils.papers import PAPERS
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0)]
+Device = Literal["auto", "cpu", "cuda"]
+
+FixedSplit = Literal["official", "random_80_20", "random_80_10_10", "cached_80_10_10"]
+FaceSplit = Literal[FixedSplit, "reshuffled_80_10_10"]
+
+FRAME_SIZE = 48
+"""Side in pixels of the frames of kishor2022 (Section 3.2), and of FER-2013's images."""
+
+
+class Settings(BaseModel):
+    """Checked, immutable settings; an unknown name or a value of the wrong type is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object], *, where: str = "parameters") -> Self:
+        """Return the settings that `values` describe.
+
+        Parameters
+        ----------
+        values : mapping
+            Name -> value; a name that is left out takes the model's default, if it has one.
+        where : str
+            The source of the values, for error messages.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown name (with the nearest valid one) and for a value of the wrong type or range.
+        """
+        if unknown := [name for name in values if name not in cls.model_fields]:
+            raise ConfigError(f"{where}: " + "; ".join(_unknown(name, cls.model_fields) for name in unknown))
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError(f"{where}: " + "; ".join(map(_problem, error.errors()))) from None
+
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with `changes`, checked again."""
+        return self.from_values(self.model_dump() | changes)
+
+
+class Parameters(Settings):
+    """The parameters that every notebook has.
+
+    Attributes
+    ----------
+    output_dir : str
+        The run folder, `reports/<profile>/<run>`; a relative path starts at the project folder.
+    """
+
+    kind: ClassVar[str] = "study"
+
+    output_dir: str = Field(min_length=1)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, independent of the working directory."""
+        return project_path(self.output_dir)
+
+    @property
+    def run(self) -> str:
+        """Name of the run: `<notebook>` or `<notebook>--<variant>`."""
+        return self.folder.name
+
+    @property
+    def profile(self) -> str:
+        """`smoke`, `reference`, `paper`, or `by_hand` for a run outside the profiles."""
+        return self.folder.parent.name
+
+    def studied(self) -> dict[str, object]:
+        """Return the parameters without the output folders, which do not affect results."""
+        return self.model_dump(exclude={"output_dir", "checkpoint_dir"})
+
+    @classmethod
+    def from_notebook(cls, namespace: dict[str, object]) -> Self:
+        """Return the parameters that the cells before this one have assigned.
+
+        Parameters
+        ----------
+        namespace : dict
+            `globals()` of the notebook. When this is called for the first time, every plain value in it (a
+            number, string, list, dict or None) is a parameter, so an unknown name is an error. In a kernel
+            where later cells have run, only unknown names that resemble a parameter are errors. An unknown
+            name is removed, so that the corrected cell can be run again.
+
+        Raises
+        ------
+        ConfigError
+            As `from_values`; also when the parameters cell has not been run.
+        """
+        repeated = any(isinstance(value, Parameters) for value in namespace.values())
+        plain = [name for name, value in namespace.items() if _is_plain(name, value)]
+        unknown = [name for name in plain if name not in cls.model_fields]
+        if repeated:
+            unknown = [name for name in unknown if difflib.get_close_matches(name, cls.model_fields, 1, 0.8)]
+        values = {name: namespace[name] for name in cls.model_fields if name in namespace}
+        if not values:
+            raise ConfigError("this notebook: no parameters found; run the parameters cell first")
+        for name in unknown:
+            values[name] = namespace.pop(name)
+        return cls.from_values(values, where="this notebook")
+
+
+class FaceParameters(Settings):
+    """Which images of faces are read."""
+
+    dataset: Literal["synthetic", "fer2013", "rafdb", "ckplus", "jaffe", "folder", "rafdb+fer2013"] = (
+        "synthetic"
+    )
+    data_path: str = "data/raw"
+    on_bad_rows: Literal["error", "drop"] = "error"
+    synthetic_subjects: int = Field(ge=3, default=40)
+    synthetic_per_subject: Count = 60
+    seed: Seed = 0
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`."""
+        return self.model_dump(include=set(FaceParameters.model_fields))
+
+
+class ClipParameters(Settings):
+    """Which clips of micro-expressions are read, and in what form."""
+
+    dataset: Literal["synthetic", "smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table"] = "synthetic"
+    data_path: str = "data/raw"
+    label_set: Literal["own", "smic3"] = "own"
+    strict: bool = False
+    leave_out: list[str] = []
+    sampling: Literal["interpolate", "first"] = "interpolate"
+    n_frames: int = Field(ge=2, default=18)
+    image_size: Count = 64
+    frame_rate: Positive = 100.0
+    synthetic_subjects: int = Field(ge=2, default=16)
+    synthetic_clips_per_subject: Positive = 10.25
+    synthetic_seed: Seed = 0
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_clips`."""
+        given = self.model_dump(include=set(ClipParameters.model_fields))
+        return given | {"size": given.pop("image_size"), "seed": given.pop("synthetic_seed")}
+
+
+class DataPrep(FaceParameters, Parameters):
+    """00_data_prep."""
+
+    kind = "data"
+
+
+class Training(FaceParameters, Parameters):
+    """The parameters of every notebook that trains on images of faces."""
+
+    label_set: Literal["own", *LABEL_SETS]
+    optimizer: Literal["adam", "rmsprop", "sgd"]
+    learning_rate: Positive
+    batch_size: Count
+    epochs: Count
+    mixed_precision: bool
+    threads: Count
+    device: Device
+    checkpoint_dir: str = Field(min_length=1)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints from which an interrupted training resumes."""
+        return project_path(self.checkpoint_dir)
+
+
+class BaselineCNN(Training):
+    """10_baseline_cnn."""
+
+    paper: Literal["kumar2021", "bamb2023"]
+    split_by: FaceSplit
+    record_epochs: bool
+    architecture: Literal["kumar2021", "little_vgg", "bamb2023"]
+    image_size: Count
+    dropout: Rate
+    l2: float = Field(ge=0)
+    batch_norm: bool
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
+        return super().data() | {"image_size": self.image_size}
+
+    @model_validator(mode="after")
+    def _recorded_split_is_fixed(self) -> Self:
+        if self.record_epochs and self.split_by == "reshuffled_80_10_10":
+            raise ValueError(
+                "record_epochs=True: split_by='reshuffled_80_10_10' validates on other images in each epoch; "
+                "set record_epochs to False"
+            )
+        return self
+
+
+class HybridHogCNN(Training):
+    """20_hybrid_hog_cnn: on images of faces, or on single frames of the clips that `frames_of` names."""
+
+    frames_of: Literal["", "synthetic", "smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table"]
+    split_by: Literal["official", "frame", "clip", "subject"]
+    frame_folds: int = Field(ge=3)
+    frames_per_clip: int = Field(ge=2)
+    synthetic_clips_per_subject: Positive
+    label_set: Literal["own", "smic3", *LABEL_SETS]
+    features: Literal["raw", "hybrid", "hog"]
+    depth: Literal["shallow", "deep"]
+    hog_orientations: Count
+    hog_cell: Count
+    hog_block: Count
+    hog_norm: Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
+    dropout: Rate
+    batch_norm: bool
+    l2: float = Field(ge=0)
+    rotation: float = Field(ge=0, le=180)
+    crop: float = Field(ge=0, le=0.5)
+    flip: bool
+    schedule: Literal["constant", "one_cycle"]
+    sweeps: bool
+    sweep_seeds: list[Seed]
+    cv_folds: int = Field(ge=0)
+    cv_grid: dict[str, list]
+
+    def clips(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_clips` for the clips that the frames are of."""
+        same = {"data_path", "label_set", "synthetic_subjects", "synthetic_clips_per_subject", "seed"}
+        strict = self.on_bad_rows == "error"
+        form = {"n_frames": self.frames_per_clip, "size": FRAME_SIZE}
+        return self.model_dump(include=same) | form | {"dataset": self.frames_of, "strict": strict}
+
+    @model_validator(mode="after")
+    def _frames_or_faces(self) -> Self:
+        if self.frames_of and self.dataset != "synthetic":
+            raise ValueError(f"frames_of={self.frames_of!r} replaces dataset={self.dataset!r}; remove one")
+        kind = "frames of clips" if self.frames_of else "images of faces (frames_of is empty)"
+        splits = ("subject", "clip", "frame") if self.frames_of else ("official",)
+        labels = ("own", "smic3") if self.frames_of else ("own", *LABEL_SETS)
+        for name, allowed in {"split_by": splits, "label_set": labels}.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name}={value!r}: for {kind} write {name}: {' or '.join(allowed)}")
+        return self
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Self:
+        for name, values in self.cv_grid.items():
+            if name in _NOT_IN_A_GRID or name not in type(self).model_fields:
+                raise ValueError(f"cv_grid: {_unknown(name, set(type(self).model_fields) - _NOT_IN_A_GRID)}")
+            if not values:
+                raise ValueError(f"cv_grid: no value for {name!r}; give a list of at least one")
+            for value in values:
+                self.varied(**{name: value})
+        if self.cv_folds == 1:
+            raise ValueError("cv_folds=1: one fold leaves no training set; use 0 (none) or at least 2")
+        return self
+
+    def varied(self, **changes: object) -> Self:
+        """Return one cell of a sweep: these parameters with `changes`, and no sweep of its own."""
+        return self.replace(**({"sweeps": False, "cv_folds": 0, "cv_grid": {}} | changes))
+
+
+_NOT_IN_A_GRID = {
+    *("sweeps", "sweep_seeds", "cv_folds", "cv_grid", "output_dir", "checkpoint_dir"),
+    *("dataset", "frames_of", "split_by", "frame_folds", "frames_per_clip", "synthetic_clips_per_subject"),
+}
+
+
+class Cnn3dSmic(ClipParameters, Parameters):
+    """30_cnn3d_smic."""
+
+    activation: Literal["relu", "swish"]
+    view: Literal["pixels", "change"]
+    dropout: Rate
+    momentum: Rate
+    learning_rate: Positive
+    batch_size: Count
+    epochs: Count
+    epoch_choice: Literal["fixed", "inner"]
+    inner_share: Share
+    random_folds: int = Field(ge=2)
+    grid_shares: list[Share]
+    grid_seeds: list[Seed]
+    comparisons: bool
+    flow_learning_rate: Positive
+    flow_epochs: Count
+    seed: Seed
+    fold_jobs: Count
+    threads: Count
+    device: Device
+    checkpoint_dir: str = Field(min_length=1)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints from which an interrupted training resumes."""
+        return project_path(self.checkpoint_dir)
+
+    @model_validator(mode="after")
+    def _grid_is_complete(self) -> Self:
+        if bool(self.grid_shares) != bool(self.grid_seeds):
+            raise ValueError("grid_shares and grid_seeds: give both, or leave both empty for no grid")
+        return self
+
+    def varied(self, **changes: object) -> Self:
+        """Return these parameters with `changes`."""
+        return self.replace(**changes)
+
+
+_SMALLEST = 16
+"""Pixels that any of the networks needs."""
+
+
+class Transfer(Training):
+    """The parameters of 40 and 41; `learning_rate` and `epochs` are those of the second stage."""
+
+    split_by: FixedSplit
+    picture_size: Count
+    image_size: Count
+    weights: str = Field(min_length=1)
+    weights_sha256: str = Field(pattern="^([0-9a-fA-F]{64})?$")
+    dropout: Rate
+    l2: float = Field(ge=0)
+    frozen_learning_rate: Positive
+    cam_images: Count
+
+    def data(self) -> dict[str, object]:
+        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
+        return super().data() | {"image_size": self.picture_size}
+
+    @model_validator(mode="after")
+    def _weights_exist(self) -> Self:
+        is_file = self.weights.endswith(".safetensors")
+        if self.weights not in ("none", "imagenet") and not is_file:
+            raise ValueError(
+                f"weights={self.weights!r}: write none, imagenet or the path of a .safetensors file"
+            )
+        if self.weights_sha256 and not is_file:
+            raise ValueError(f"weights_sha256 belongs to a file; leave it empty with weights: {self.weights}")
+        return self
+
+
+class FastaiTransfer(Transfer):
+    """40_fastai_transfer."""
+
+    architecture: Literal["small_resnet", "vgg8", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
+    width: Positive
+    window: int = Field(ge=0)
+    rate_rule: Literal["fixed", "steep", "valley", "minimum"]
+    rate_steps: int = Field(ge=20)
+    frozen_epochs: int = Field(ge=0)
+    rate_spread: float = Field(ge=1)
+    schedule: Literal["one_cycle", "cosine", "constant"]
+    optimizer: Literal["adam", "rmsprop", "sgd", "nesterov"]
+    momentum: Rate
+    label_smoothing: Rate
+    mixup: float = Field(ge=0, allow_inf_nan=False)
+    weight_averaging: Rate
+    rotation: float = Field(ge=0, le=180)
+    crop: float = Field(ge=0, le=0.5)
+    flip: bool
+    cutout: Rate
+    repeats: Count
+    compiled: bool
+    keep_every: int = Field(ge=0)
+    checkpoint_every: Count
+    ten_crop: bool
+    flip_views: bool
+
+    @property
+    def scratch(self) -> bool:
+        """Whether the network takes images at their own size and has no weights from ImageNet."""
+        return self.architecture in ("small_resnet", "vgg8")
+
+    @model_validator(mode="after")
+    def _window_in_the_image(self) -> Self:
+        beside = self.picture_size - self.window
+        if self.window and (self.window < _SMALLEST or beside < 0 or beside % 2):
+            raise ValueError(
+                f"window={self.window}, picture_size={self.picture_size}: write {_SMALLEST} to "
+                f"{self.picture_size} pixels with as many on either side of it, or 0 for the whole image"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_networks(self) -> Self:
+        if not self.scratch:
+            if self.width != 1:
+                raise ValueError(f"width={self.width}: only small_resnet and vgg8 have a width; write 1.0")
+            return self
+        if self.weights == "imagenet":
+            raise ValueError(f"weights='imagenet': {self.architecture} has none; write none, or a file")
+        step = 16 if self.architecture == "small_resnet" else 1  # which halves its maps four times
+        whole = not self.window
+        if self.image_size != self.picture_size or (whole and self.image_size % step):
+            raise ValueError(
+                f"image_size={self.image_size}, picture_size={self.picture_size}: {self.architecture} takes "
+                f"images as they are; write one {'multiple of 16' if step > 1 else 'size'} for both"
+            )
+        if self.window % step:
+            raise ValueError(
+                f"window={self.window}: {self.architecture} needs a multiple of 16; write 32, or 0 for the "
+                "whole image"
+            )
+        return self
+
+
+class KerasTransfer(Transfer):
+    """41_keras_transfer."""
+
+    architecture: Literal["mobilenetv2"]
+    alpha: Positive
+    frozen_epochs: Count
+    fine_tune_from: str = Field(min_length=1)
+    batch_norm: Literal["inference", "training"]
+
+
+class LiveDemo(Parameters):
+    """50_live_demo."""
+
+    kind = "live"
+
+    model: str = Field(min_length=1)
+    clip_model: str = Field(min_length=1)
+    source: Literal["synthetic", "video", "folder"]
+    source_path: str
+    camera_index: int = Field(ge=0)
+    seconds: Positive
+    frame_rate: float = Field(ge=10, le=240)
+    people: int = Field(ge=1, le=4)
+    detector: Literal["haar", "yunet"]
+    detector_path: str
+    detect_every: Count
+    most_faces: Count
+    low_light: Literal["off", "auto", "on"]
+    smoothing_seconds: float = Field(ge=0)
+    photographs: int = Field(ge=0)
+    data_path: str
+    spotting_videos: int = Field(ge=0)
+    spotting_seconds: float = Field(ge=8)
+    spotting_frame_rate: float = Field(ge=25, le=240)
+    latency_frames: int = Field(ge=20)
+    usual_loop: bool
+    memory_frames: int = Field(ge=0)
+    seed: Seed
+    threads: Count
+
+    @model_validator(mode="after")
+    def _paths_fit(self) -> Self:
+        if (self.source in ("video", "folder")) != bool(self.source_path):
+            needed = "names the file or folder" if self.source != "synthetic" else "stays empty"
+            raise ValueError(f"source={self.source!r}, source_path={self.source_path!r}: the path {needed}")
+        if self.detector == "haar" and self.detector_path:
+            raise ValueError(f"detector_path={self.detector_path!r}: it is for yunet; leave it empty")
+        if 0 < self.memory_frames <= 1000:
+            raise ValueError(f"memory_frames={self.memory_frames}: write more than 1000, or 0 for none")
+        return self
+
+
+class PaperAudit(Parameters):
+    """60_paper_audit."""
+
+    kind = "audit"
+
+    papers: Annotated[list[Literal[*PAPERS]], Field(min_length=1)]
+
+
+class ProtocolEffects(Parameters):
+    """61_protocol_effects."""
+
+    kind = "audit"
+
+    reports_dir: str
+
+
+class Summary(Parameters):
+    """90_summary."""
+
+    kind = "summary"
+
+    reports_dir: str
+
+
+NOTEBOOKS: dict[str, type[Parameters]] = {
+    "00_data_prep": DataPrep,
+    "10_baseline_cnn": BaselineCNN,
+    "20_hybrid_hog_cnn": HybridHogCNN,
+    "30_cnn3d_smic": Cnn3dSmic,
+    "40_fastai_transfer": FastaiTransfer,
+    "41_keras_transfer": KerasTransfer,
+    "50_live_demo": LiveDemo,
+    "60_paper_audit": PaperAudit,
+    "61_protocol_effects": ProtocolEffects,
+    "90_summary": Summary,
+}
+
+
+def notebook_of(run: str) -> str:
+    """Return the notebook of a run: the text of its name before `--`; `ConfigError` if there is none."""
+    notebook = run.split("--")[0]
+    if notebook not in NOTEBOOKS:
+        raise ConfigError(f"run {run!r}: no notebook {notebook!r}{_nearest(notebook, NOTEBOOKS)}")
+    return notebook
+
+
+def notebook_path(run: str) -> Path:
+    """Return the notebook file of a run."""
+    return project_path("notebooks") / f"{notebook_of(run)}.ipynb"
+
+
+def notebook_defaults(run: str) -> dict[str, object]:
+    """Return the defaults in the `parameters` cell of a run's notebook; all must be literals."""
+    path = notebook_path(run)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        raise ConfigError(f"{path}: {len(tagged)} cells tagged `parameters` instead of one")
+    try:
+        lines = [node for node in ast.parse(tagged[0]).body if isinstance(node, ast.Assign)]
+        return {target.id: ast.literal_eval(line.value) for line in lines for target in line.targets}
+    except (SyntaxError, ValueError, AttributeError):
+        raise ConfigError(f"{path}: the parameters cell may hold only lines `name = literal`") from None
+
+
+def read_runs(path: Path) -> dict[str, dict[str, object]]:
+    """Return the runs of a parameter file with their values, checked against the notebook's model.
+
+    A file describes one run with its own name, `params/<profile>/<run>.yaml`. With a `grid:` block, such as
+    ``grid: {seed: [0, 1, 2]}``, it describes one run for each combination of values: `<file>--seed0`,
+    `<file>--seed1`, and so on. Several keys are joined by `-`; of a string only the value is in the name.
+
+    Raises
+    ------
+    ConfigError
+        For anything but a flat mapping of known names to valid values, naming the file and the key.
+    """
+    path = Path(path)
+    model = NOTEBOOKS[notebook_of(path.stem)]
+    values, grid = _read_yaml(path)
+    if not grid:
+        runs = {path.stem: values}
+    else:
+        cells = [dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values())]
+        runs = {f"{path.stem}--{_cell_name(cell)}": values | cell for cell in cells}
+    defaults = notebook_defaults(path.stem)
+    for run, given in runs.items():
+        # The notebook's defaults fill what the file leaves out.
+        model.from_values(defaults | given, where=str(path) if not grid else f"{path}, {run}")
+    return runs
+
+
+def profile_runs(folder: Path) -> dict[str, Path]:
+    """Return all runs of a profile, sorted by name, each with its parameter file; values are not checked."""
+    found = {}
+    for path in Path(folder).glob("*.yaml"):
+        _, grid = _read_yaml(path)
+        names = [
+            f"{path.stem}--{_cell_name(dict(zip(grid, cell, strict=True)))}"
+            for cell in itertools.product(*grid.values())
+        ]
+        found |= dict.fromkeys(names if grid else [path.stem], path)
+    return dict(sorted(found.items()))
+
+
+def find_runs(folder: Path, name: str) -> dict[str, Path]:
+    """Return the runs of a profile that `name` means: one run, or all runs of a parameter file.
+
+    Raises
+    ------
+    ConfigError
+        When there is neither, with the nearest name.
+    """
+    runs = profile_runs(folder)
+    found = {run: path for run, path in runs.items() if name in (run, path.stem)}
+    if not found:
+        known = {*runs, *(path.stem for path in runs.values())}
+        raise ConfigError(f"{folder}: no run {name!r}{_nearest(name, known)}")
+    return found
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, object], dict[str, list]]:
+    """Return the values and the `grid:` block of a parameter file."""
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        known = [other.stem for other in path.parent.glob("*.yaml")]
+        raise ConfigError(f"{path}: no such file{_nearest(path.stem, known)}") from None
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a plain ValueError
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected lines of `name: value`, got a {type(values).__name__}")
+    if given := {"output_dir", "checkpoint_dir"} & set(values):
+        raise ConfigError(f"{path}: {', '.join(sorted(given))} depends on the machine; remove it")
+    grid = values.pop("grid", {})
+    if not isinstance(grid, dict) or not all(isinstance(cell, list) and cell for cell in grid.values()):
+        raise ConfigError(f"{path}: grid: write a list of values for each name, such as `seed: [0, 1, 2]`")
+    if twice := set(grid) & set(values):
+        raise ConfigError(
+            f"{path}: {', '.join(sorted(twice))} is set in the file and in its grid; remove one"
+        )
+    return values, grid
+
+
+def _cell_name(cell: Mapping[str, object]) -> str:
+    return "-".join(value if isinstance(value, str) else f"{name}{value}" for name, value in cell.items())
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a repeated key is an error; otherwise the last one would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if repeated := [key for position, key in enumerate(keys) if key in keys[:position]]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{repeated[0]!r} is set twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
+
+
+def _is_plain(name: str, value: object) -> bool:
+    own = not name.startswith("_") and name not in ("In", "Out")  # those two are IPython's
+    return own and (value is None or isinstance(value, (bool, int, float, str, list, dict)))
+
+
+def _unknown(name: object, known: Iterable[str]) -> str:
+    return f"unknown parameter {name!r}{_nearest(str(name), known)}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return (
+        f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(sorted(known)) or 'none'}"
+    )
+
+
+def _problem(error: Mapping[str, object]) -> str:
+    name = ".".join(map(str, error["loc"]))
+    if not name:  # a rule about several parameters names them itself
+        return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    if error["type"] == "float_type" and _is_number(error["input"]):
+        return f"{name}={error['input']!r}: YAML reads this as text; write {float(error['input'])!r}"
+    return f"{name}={error['input']!r}: {str(error['msg'])[0].lower()}{str(error['msg'])[1:]}"
+
+
+def _is_number(text: object) -> bool:
+    try:
+        return isinstance(text, str) and float(text) is not None
+    except ValueError:
+        return False
