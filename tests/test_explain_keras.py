@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ WITH_TORCH = """
 import json
 
 import numpy as np
+from helpers.settings import notebook_params
 from patch_networks import energy_in_patch, patch_network, striped_images
 
 from fer_utils import explain_keras
@@ -32,8 +34,9 @@ for method in ("grad_cam", "grad_cam_plus_plus"):
         found[f"{method} {k}"] = energy_in_patch(look.maps, k).tolist()
 found["changed"] = any((weight.numpy() != was).any() for weight, was in zip(model.weights, before))
 found["gradients"] = any(weight.value.grad is not None for weight in model.weights)
-network = baseline.build("kumar2021", seed=0, source_size=48, image_size=32, n_classes=7)
-images = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+params = notebook_params("10_baseline_cnn", architecture="kumar2021", image_size=32)
+network = baseline.build(params, n_classes=7)
+images = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
 found["shape"] = explain_keras.grad_cam(network, images, layer="conv3", classes=[0, 6]).maps.shape
 print(json.dumps(found))
 """
@@ -43,9 +46,9 @@ print(json.dumps(found))
 def explain_keras(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
     from fer_utils import explain_keras
-    from fer_utils.training import keras_fit
+    from fer_utils.training import keras_training
 
-    keras_fit.prepare(threads=2, device="cpu")
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
     return explain_keras
 
 

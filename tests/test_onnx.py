@@ -58,7 +58,7 @@ def build(family: str):
     """Return a network as the notebooks build it, but small, as after a training: in training mode."""
     from torch import nn
 
-    from fer_utils.models import dubey2020, kishor2022, transfer
+    from fer_utils.models import dubey2020, kishor2022, small_resnet, transfer
 
     size, n_frames = FAMILIES[family]
     three = {"n_classes": 3, "seed": 0}
@@ -68,7 +68,7 @@ def build(family: str):
     if family == "cnn3d":
         return dubey2020.Dubey2020("swish", "change", n_classes=3, n_frames=n_frames, image_size=size)
     if family == "rescaled":  # enlarged, where resnet18 is given pictures that are made smaller
-        layers = (transfer.Pictures(32), nn.Conv2d(3, 3, 5), nn.AdaptiveMaxPool2d(1), nn.Flatten())
+        layers = (transfer.ImageNetInput(32), nn.Conv2d(3, 3, 5), nn.AdaptiveMaxPool2d(1), nn.Flatten())
         return nn.Sequential(*layers)
     network = small_resnet.build(width=0.25, **three)
     if family == "small_resnet":

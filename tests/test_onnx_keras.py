@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.settings import notebook_params
 
 from fer_utils import onnx_export
 from fer_utils.onnx_model import OnnxModel
@@ -27,19 +29,20 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), dtype=np.uin
 
 
 @pytest.fixture(scope="module")
-def keras_fit(torch_first):
+def keras_training(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
-    from fer_utils.training import keras_fit
+    from fer_utils.training import keras_training
 
-    keras_fit.prepare(threads=2, device="cpu")
-    return keras_fit
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
+    return keras_training
 
 
 def plain():
     from fer_utils.models import baseline
 
-    how = {"source_size": SIZE, "image_size": 32, "n_classes": 3, "dropout": 0.5, "batch_norm": True}
-    model = baseline.build("kumar2021", seed=0, **how)
+    settings = {"image_size": SIZE, "dropout": 0.5, "batch_norm": True}
+    params = notebook_params("10_baseline_cnn", architecture="little_vgg", **settings)
+    model = baseline.build(params, n_classes=3)
     for layer in model.layers:  # as after a training: not those of a network that has seen nothing
         if hasattr(layer, "moving_mean"):
             layer.moving_mean.assign(np.linspace(0, 1, layer.moving_mean.shape[0]))
@@ -49,19 +52,19 @@ def plain():
 def transferred():
     from fer_utils.models import mobilenet
 
-    how = {"source_size": SIZE, "image_size": 32, "n_classes": 3, "alpha": 0.35, "dropout": 0.2}
-    model = mobilenet.build(seed=0, **how)
+    params = notebook_params("41_keras_transfer", image_size=32, dropout=0.2)
+    model = mobilenet.build(params, source_size=SIZE, n_classes=3)
     # Of a handful of images the statistics would make a network whose answers hang on the last bit.
     noise = np.random.default_rng(1).integers(0, 256, (200, SIZE, SIZE), dtype=np.uint8)
-    mobilenet.measure_statistics(model, noise)
+    mobilenet.measure_statistics(model, noise, seed=0)
     mobilenet.train_from(model, "block_13", batch_norm="training")
     return model
 
 
 @pytest.mark.parametrize("build", [plain, transferred])
-def test_a_file_answers_as_keras_does(keras_fit, tmp_path, build, capfd, recwarn):
+def test_a_file_answers_as_keras_does(keras_training, tmp_path, build, capfd, recwarn):
     model = build()
-    expected = keras_fit.predict_probabilities(model, IMAGES)
+    expected = keras_training.predict_probabilities(model, IMAGES)
     recwarn.clear(), capfd.readouterr()
     onnx_export.export_keras(
         model, tmp_path / "model.onnx", class_names=NAMES, image_size=SIZE, description=TOLD
@@ -73,7 +76,7 @@ def test_a_file_answers_as_keras_does(keras_fit, tmp_path, build, capfd, recwarn
         np.testing.assert_allclose(written.predict(IMAGES[:n]), expected[:n], atol=1e-4)
 
 
-def test_half_precision_halves_the_file(keras_fit, tmp_path):
+def test_half_precision_halves_the_file(keras_training, tmp_path):
     model, paths = plain(), {half: tmp_path / f"{half}.onnx" for half in (False, True)}
     for half, path in paths.items():
         onnx_export.export_keras(model, path, class_names=NAMES, image_size=SIZE, half=half, description=TOLD)
@@ -84,17 +87,19 @@ def test_half_precision_halves_the_file(keras_fit, tmp_path):
 
 ON_TORCH = """
 import json, sys
+from types import SimpleNamespace
+import keras
 import numpy as np
 import test_onnx_keras as here
 from fer_utils import onnx_export
-from fer_utils.training import keras_fit
+from fer_utils.training import keras_training
 
-hardware = keras_fit.prepare(threads=1, device="cpu")
+keras_training.prepare(SimpleNamespace(threads=1, device="cpu"))
 model = here.plain()
 form = {"class_names": here.NAMES, "image_size": here.SIZE, "description": here.TOLD}
 onnx_export.export_keras(model, sys.argv[1] + "/model.onnx", **form)
-np.save(sys.argv[1] + "/said.npy", keras_fit.predict_probabilities(model, here.IMAGES))
-print(hardware["backend"])
+np.save(sys.argv[1] + "/said.npy", keras_training.predict_probabilities(model, here.IMAGES))
+print(keras.backend.backend())
 """
 
 

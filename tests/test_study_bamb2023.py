@@ -9,10 +9,10 @@ import pytest
 
 from fer_utils.data import MissingData
 from fer_utils.files import ConfigError, sha256_of
+from fer_utils.models.weights import write_weights
 from fer_utils.params import KerasTransfer, notebook_defaults
 from fer_utils.splits import Split, official_split
 from fer_utils.synthetic import synthetic_faces
-from fer_utils.models.weights import write_weights
 
 MEASURED = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 SMALL = {

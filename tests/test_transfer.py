@@ -94,7 +94,9 @@ def test_published_weights_reach_the_body_and_leave_the_head(transfer, published
     model = transfer.build(params("resnet18"), 3)
     head = arrays(model.head)
     counters = {name for name in published if name.endswith("num_batches_tracked")}  # timm has none
-    transfer.load_body(model, {k: v for k, v in published.items() if k not in counters}, architecture="resnet18")
+    transfer.load_body(
+        model, {k: v for k, v in published.items() if k not in counters}, architecture="resnet18"
+    )
     body = arrays(model.body)
     assert all(np.array_equal(body[name], published[name]) for name in body if name not in counters)
     assert all(np.array_equal(array, head[name]) for name, array in arrays(model.head).items())

@@ -16,7 +16,7 @@ from fer_utils.live import demo, latency
 from fer_utils.live.drawing import annotated
 from fer_utils.live.seen import Frame, Seen, SeenFace
 from fer_utils.onnx_export import export_keras
-from fer_utils.params import LiveDemo
+from fer_utils.params import BaselineCNN, LiveDemo, notebook_defaults
 
 UNTRAINED = {
     "run": "none",
@@ -79,7 +79,8 @@ def compared(params: LiveDemo, frames: Sequence[Frame]) -> dict[str, dict[str, f
     """
     from fer_utils.models import baseline
 
-    model = baseline.build("bamb2023", seed=params.seed, source_size=48, image_size=48)
+    settings = notebook_defaults("10_baseline_cnn") | {"architecture": "bamb2023", "seed": params.seed}
+    model = baseline.build(BaselineCNN(**settings), n_classes=len(FER7))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_keras(model, path, class_names=FER7, image_size=48, description=UNTRAINED)

@@ -74,9 +74,7 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0
             dropout=nn.Dropout(dropout),
             logits=nn.Linear(inputs, n_classes),
         )
-        return nn.Sequential(
-            OrderedDict(inputs=Scale(), body=nn.Sequential(body), head=nn.Sequential(head))
-        )
+        return nn.Sequential(OrderedDict(inputs=Scale(), body=nn.Sequential(body), head=nn.Sequential(head)))
 
 
 def _convolution(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:

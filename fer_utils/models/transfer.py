@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from fer_utils.files import ConfigError, sha256_of
 from fer_utils.models import small_resnet
-from fer_utils.params import FastaiTransfer
 from fer_utils.models.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_weights, read_weights
+from fer_utils.params import FastaiTransfer
 
 FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
 """Number of the body's modules in the first layer group, by architecture."""
