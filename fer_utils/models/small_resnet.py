@@ -1,10 +1,10 @@
 """A small residual network for 48-pixel faces that two CPU cores can train in an hour, in PyTorch.
 
-After K. He et al., *Deep residual learning for image recognition* (CVPR 2016), with one basic block per width,
-and with average pooling before the 1x1 convolution of a shortcut that halves the map, so that no pixel is
-skipped: T. He et al., *Bag of tricks for image classification with convolutional neural networks* (CVPR 2019),
-ResNet-D. The widths are ours: a training step of 128 images takes a third of a second on two cores with
-bfloat16, half the time of a ResNet-18 of the same form.
+After K. He et al., *Deep residual learning for image recognition* (CVPR 2016), with one basic block for each
+width, and with average pooling before the 1x1 convolution of a shortcut that halves the map, so that no pixel
+is skipped: T. He et al., *Bag of tricks for image classification with convolutional neural networks* (CVPR
+2019), ResNet-D. The widths are ours: a training step of 128 images takes a third of a second on two cores
+with bfloat16, half the time of a ResNet-18 of the same form.
 """
 
 from collections import OrderedDict

@@ -1,9 +1,9 @@
 """The networks of srivastav2024: a body that may be pretrained, and fastai's head, in PyTorch.
 
-The paper describes VGG19 (Section 3, Fig. 2), names Resnet in its abstract and has batches of 25; its tables are
-fastai's. The depth of the ResNet, batch normalisation in VGG19 and the image size are not printed: all are
-parameters. Bodies are torchvision's, with fastai's cut, head and layer groups. `small_resnet` starts from random
-weights.
+The paper describes VGG19 (Section 3, Fig. 2), names Resnet in its abstract and has batches of 25; its tables
+are fastai's. The depth of the ResNet, batch normalisation in VGG19 and the image size are not printed: all
+are parameters. Bodies are torchvision's, with fastai's cut, head and layer groups. `small_resnet` starts from
+random weights.
 """
 
 from collections import OrderedDict
