@@ -1,6 +1,6 @@
-# One job per parameter file of a profile, then the profile's index page.
+# One job per run of a profile, then the profile's index page. A parameter file with a `grid:` makes several runs.
 #
-#     make reproduce [PROFILE=smoke|reference|paper] [RUN=<name>]
+#     make reproduce [PROFILE=smoke|reference|paper] [RUN=<run or parameter file>]
 #
 # Where there is a GPU, a training takes it for itself (`profiles/default/`); `--config gpu=0` or `gpu=1` says
 # whether there is one, for a machine that Snakemake sends its jobs to.
@@ -13,8 +13,11 @@ from pathlib import Path
 
 import yaml
 
+from fer_utils.params import find_runs, profile_runs
+
 PROFILE = config.get("profile", "smoke")
-RUNS = sorted(path.stem for path in Path("params", PROFILE).glob("*.yaml"))
+FILES = profile_runs(Path("params", PROFILE))  # run -> parameter file
+RUNS = list(FILES)
 STUDIES = [run for run in RUNS if not run.startswith(("61_", "90_"))]
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in {".py", ".json", ".j2"})
 TRAININGS = ("10_", "20_", "30_", "40_", "41_")
@@ -33,11 +36,11 @@ def read_by(run):
 
 
 def fold_jobs(run):
-    stated = yaml.safe_load(Path("params", PROFILE, f"{run}.yaml").read_text(encoding="utf-8")) or {}
+    stated = yaml.safe_load(FILES[run].read_text(encoding="utf-8")) or {}
     return stated.get("fold_jobs", 1)
 
 
-def trained_ahead(wildcards):
+def fold_job_markers(wildcards):
     # The folds and seeds of a large run spread over cores and machines; the run finds them in `checkpoints/`.
     jobs = fold_jobs(wildcards.run)
     return expand("checkpoints/.jobs/{profile}/{run}/{job}", profile=PROFILE, run=wildcards.run,
@@ -61,28 +64,28 @@ rule all:
 
 rule one_run:
     input:
-        made([config["run"]] if "run" in config else []),
+        made(find_runs(Path("params", PROFILE), config["run"]) if "run" in config else []),
 
 
 rule run:
     input:
-        yaml=f"params/{PROFILE}/{{run}}.yaml",
+        yaml=lambda wildcards: FILES[wildcards.run],
         notebook=lambda wildcards: f"notebooks/{wildcards.run.split('--')[0]}.ipynb",
         package=PACKAGE,
         studies=lambda wildcards: read_by(wildcards.run),
-        trained_ahead=trained_ahead,
+        fold_jobs=fold_job_markers,
     output:
         touch(f"reports/{PROFILE}/{{run}}/.made"),
     threads: 2
     resources:
         gpu=lambda wildcards: GPU if wildcards.run.startswith(TRAININGS) else 0,
     shell:
-        "{PYTHON} -m fer_utils.cli run {input.yaml}"
+        "{PYTHON} -m fer_utils.cli run {input.yaml} --run {wildcards.run}"
 
 
 rule fold_job:
     input:
-        yaml=f"params/{PROFILE}/{{run}}.yaml",
+        yaml=lambda wildcards: FILES[wildcards.run],
         package=PACKAGE,
     output:
         touch(f"checkpoints/.jobs/{PROFILE}/{{run}}/{{job}}"),
@@ -90,7 +93,7 @@ rule fold_job:
     resources:
         gpu=GPU,
     shell:
-        "{PYTHON} -m fer_utils.cli train {input.yaml} --job {wildcards.job}"
+        "{PYTHON} -m fer_utils.cli train {input.yaml} --run {wildcards.run} --job {wildcards.job}"
 
 
 rule index:

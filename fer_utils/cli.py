@@ -161,10 +161,8 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils import effects
-    from fer_utils.aims import aims_table
     from fer_utils.files import write_text
     from fer_utils.readme import (
-        readme_aims,
         readme_effects,
         readme_methods,
         readme_protocols,
@@ -182,10 +180,8 @@ def _readme(options: argparse.Namespace) -> None:
     measured = reference / "61_protocol_effects" / "effects.json"
     table = readme_effects(effects.read_effects(measured)) if measured.is_file() else "not run"
     text = replace_between_markers(text, "effects", table)
-    aims = readme_aims(aims_table(project_path("reports/paper")))
-    text = replace_between_markers(text, "aims", aims)
     write_text(readme, text)
-    print("README.md: tables renewed from reports/reference and reports/paper")
+    print("README.md: tables written from reports/reference")
 
 
 def _networks(_: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from fer_utils.statistics import bootstrap_weights, percentile_interval
 Methods = Mapping[str, Sequence[Predictions]]
 """Name of a method -> the predictions of its seeds, all about the same samples."""
 
-_SEED = re.compile(r"-seed\d+$")
+_SEED = re.compile(r"--?seed\d+$")
 
 
 def over_seeds(
@@ -118,7 +118,7 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
 
 
 def method_of(run: str) -> str:
-    """Return the name of a run without its seed: ``x--raw-seed2`` is the method ``x--raw``."""
+    """Return the name of a run without its seed: ``x--raw--seed2`` is the method ``x--raw``."""
     return _SEED.sub("", run)
 
 

@@ -84,11 +84,6 @@ def readme_effects(effects: Sequence[Effect]) -> str:
     return _markdown(effects_table(effects))
 
 
-def readme_aims(aims: pd.DataFrame) -> str:
-    """Return `aims.aims_table` as a Markdown table."""
-    return _markdown(aims)
-
-
 def _markdown(table: pd.DataFrame) -> str:
     named = table.reset_index()
     rows = [f"| {' | '.join(map(_markdown_cell, row))} |" for row in named.itertuples(index=False)]

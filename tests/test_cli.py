@@ -102,7 +102,7 @@ def test_data_says_what_is_missing_and_what_to_put_where(project, capsys):
 
 def test_readme_renews_its_tables_and_nothing_else(project, capsys):
     readme = project.folder / "README.md"
-    names = ("results", "methods", "clips", "effects", "aims")
+    names = ("results", "methods", "clips", "effects")
     marked = "".join(f"<!-- {name}:start -->\nold\n<!-- {name}:end -->\n" for name in names)
     readme.write_text(f"before\n{marked}after\n", encoding="utf-8")
     assert main(["readme"]) == 0

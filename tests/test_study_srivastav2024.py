@@ -160,13 +160,13 @@ def test_a_run_starts_from_the_file_with_the_right_hash_or_not_at_all(study, par
 def test_the_cascade_goes_from_the_head_down_to_the_first_layer(study, params, split):
     from fer_utils import explain
 
-    model = study.build(params(), split.train)
-    names = study.cascade(model)
+    network = explain.TorchNetwork(study.build(params(), split.train))
+    names = network.cascade
     assert (names[0], names[-1]) == ("head", "body.stem")
-    order = [name for name, _ in model.named_modules()]
+    order = [name for name, _ in network.model.named_modules()]
     places = [order.index(name) for name in names]
     assert places == sorted(places, reverse=True)
-    assert explain.cam_layer(model, (48, 48)) == "body.block3.relu"
+    assert network.cam_layer((48, 48)) == "body.block3.relu"
 
 
 @pytest.mark.parametrize(

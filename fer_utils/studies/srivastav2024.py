@@ -6,7 +6,7 @@ the record's.
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from fer_utils.models.imagenet import imagenet_weights
 from fer_utils.papers import load_paper
 from fer_utils.params import FastaiTransfer
 from fer_utils.predictions import Predictions
-from fer_utils.saliency import GradCAM
 from fer_utils.splits import Split
 from fer_utils.training import fastai_fit, torch_state
 from fer_utils.training.batches import Augmentation, Batches, flip_views, ten_crop
@@ -179,31 +178,6 @@ def views(params: FastaiTransfer) -> dict[str, Tensor]:
     )
 
 
-def activation_maps(
-    params: FastaiTransfer, model: nn.Module, method: Callable[..., GradCAM], *, layer: str
-) -> Callable[[np.ndarray, np.ndarray], GradCAM]:
-    """Return the function from images, shape (N, H, W), and classes, shape (N,), to a network's maps.
-
-    The maps have the images' size; outside the network's window they are 0.
-
-    Parameters
-    ----------
-    params : FastaiTransfer
-    model : nn.Module
-    method : callable
-        `explain.grad_cam`, or another with the same arguments.
-    layer : str
-    """
-    beside = (params.picture_size - params.window) // 2 if params.window else 0
-    middle = slice(beside, params.picture_size - beside)
-
-    def maps(images: np.ndarray, classes: np.ndarray) -> GradCAM:
-        found = method(model, images[:, middle, middle], layer=layer, classes=classes)
-        return replace(found, maps=np.pad(found.maps, ((0, 0), (beside, beside), (beside, beside))))
-
-    return maps
-
-
 def time_to_accuracy(
     model: nn.Module,
     stages: Mapping[str, Stage],
@@ -308,13 +282,6 @@ def top_losses(predictions: Predictions, n: int) -> np.ndarray:
     """Return the rows of the n samples whose true class got the least probability, the worst first."""
     of_truth = predictions.probabilities[np.arange(len(predictions)), predictions.truth]
     return np.argsort(of_truth, kind="stable")[:n]
-
-
-def cascade(model: nn.Sequential, *, most: int = 5) -> list[str]:
-    """Return where weights are drawn anew from, for the randomisation check: from the head down the body."""
-    parts = [name for name, part in model.body.named_children() if list(part.parameters())]
-    chosen = np.linspace(len(parts) - 1, 0, min(most, len(parts))).round().astype(int)
-    return ["head", *(f"body.{parts[number]}" for number in chosen)]
 
 
 def epoch_table(fit: Fit) -> pd.DataFrame:
