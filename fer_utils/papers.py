@@ -105,6 +105,7 @@ class Paper:
     """A paper's printed results: tables first, then prose, each in the order of the document.
 
     ``believe`` is what a reader should, in our words, after the audit and the runs on real data.
+    ``cam_regions`` is where its class-activation maps are said to highlight: class to parts of the face.
     """
 
     key: str
@@ -118,6 +119,7 @@ class Paper:
     cells: tuple[PublishedCell, ...]
     confusion_matrices: tuple[ConfusionMatrix, ...]
     notes: tuple[str, ...]
+    cam_regions: dict[str, tuple[str, ...]]
 
     def cell(self, table: str, cell: str) -> PublishedCell:
         """Return one printed number; a KeyError names the nearest cell where there is no such one."""
@@ -287,6 +289,7 @@ class _File(BaseModel, extra="forbid"):
     headline: tuple[Headline, ...] = Field(min_length=1)
     tables: list[_Table] = []
     statements: list[_Statement] = []
+    cam_regions: dict[str, tuple[str, ...]] = {}
 
 
 def _build(key: str, raw: _File) -> Paper:
@@ -301,7 +304,7 @@ def _build(key: str, raw: _File) -> Paper:
     notes = tuple(f"{entry.table}: {entry.note}" for entry in entries if entry.note)
     same = {
         name: getattr(raw, name)
-        for name in ("title", "citation", "doi", "document", "believe", "protocol", "headline")
+        for name in ("title", "citation", "doi", "document", "believe", "protocol", "headline", "cam_regions")
     }
     return Paper(key=key, **same, cells=cells, confusion_matrices=matrices, notes=notes)
 

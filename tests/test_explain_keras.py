@@ -5,16 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from patch_networks import PATCHES, SIDE, energy_in_patch, patch_network, striped_images
 
+from fer_utils.explain.network import enlarge
 from fer_utils.files import ConfigError
-from fer_utils.saliency import upsampled
 
-METHODS = ("grad_cam", "grad_cam_plus_plus")
+METHODS = ("Grad-CAM", "Grad-CAM++")
 
 WITH_TORCH = """
 import json
@@ -23,47 +22,46 @@ import numpy as np
 from helpers.settings import notebook_params
 from patch_networks import energy_in_patch, patch_network, striped_images
 
-from fer_utils import explain_keras
+from fer_utils import explain
 from fer_utils.models import baseline
 
 model, found = patch_network(), {}
 before = [weight.numpy().copy() for weight in model.weights]
-for method in ("grad_cam", "grad_cam_plus_plus"):
+for method in ("Grad-CAM", "Grad-CAM++"):
     for k in (0, 1):
-        look = getattr(explain_keras, method)(model, striped_images(), layer="pool", classes=[k] * 2)
-        found[f"{method} {k}"] = energy_in_patch(look.maps, k).tolist()
+        maps = explain.KerasNetwork(model).maps(striped_images(), [k] * 2, layer="pool", method=method).maps
+        found[f"{method} {k}"] = energy_in_patch(maps, k).tolist()
 found["changed"] = any((weight.numpy() != was).any() for weight, was in zip(model.weights, before))
 found["gradients"] = any(weight.value.grad is not None for weight in model.weights)
 params = notebook_params("10_baseline_cnn", architecture="kumar2021", image_size=32)
-network = baseline.build(params, n_classes=7)
+model = baseline.build(params, n_classes=7)
+network = explain.KerasNetwork(model)
 images = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
-found["shape"] = explain_keras.grad_cam(network, images, layer="conv3", classes=[0, 6]).maps.shape
+found["shape"] = network.maps(images, [0, 6], layer="conv3").maps.shape
 print(json.dumps(found))
 """
 
 
 @pytest.fixture(scope="module")
-def explain_keras(torch_first):
+def keras_network(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
-    from fer_utils import explain_keras
-    from fer_utils.training import keras_training
+    from fer_utils import explain
 
-    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
-    return explain_keras
+    return explain.KerasNetwork
 
 
 @pytest.fixture(scope="module")
-def model(explain_keras):
+def model(keras_network):
     return patch_network()
 
 
 @pytest.fixture
-def look(explain_keras):
-    """Return a function that looks at both striped images, whatever else is asked for."""
+def look(keras_network):
+    """Return a function that makes the maps of both striped images, whatever else is asked for."""
 
-    def at(model, method="grad_cam", *, layer="pool", classes=(0, 1), images=None, **settings):
+    def at(model, method="Grad-CAM", *, layer="pool", classes=(0, 1), images=None, **settings):
         images = striped_images() if images is None else images
-        return getattr(explain_keras, method)(model, images, layer=layer, classes=classes, **settings)
+        return keras_network(model).maps(images, list(classes), layer=layer, method=method, **settings)
 
     return at
 
@@ -89,10 +87,24 @@ def test_both_methods_light_up_the_patch_that_decides_with_torch_as_the_backend(
     assert (found["changed"], found["gradients"], found["shape"]) == (False, False, [2, 48, 48])
 
 
-def test_the_map_tells_its_layer_size_classes_and_method(look, model):
-    found = look(model, "grad_cam_plus_plus")
-    assert (found.layer, found.native_size, found.classes) == ("pool", (11, 11), (0, 1))
-    assert (found.method, look(model).method) == ("Grad-CAM++", "Grad-CAM")
+def test_the_default_layer_is_the_last_relu_with_a_map_large_enough(look, model):
+    found = look(model, "Grad-CAM++", layer=None)
+    assert (found.layer, found.native_size, found.method) == ("conv", (22, 22), "Grad-CAM++")
+
+
+def test_layers_filters_activations_and_probabilities_are_those_of_the_model(keras_network, model):
+    import keras
+
+    network, images = keras_network(model), striped_images()
+    assert network.layers().loc["conv"].tolist() == ["Conv2D", "22×22×2", 20]
+    assert network.layers().loc["total", "parameters"] == model.count_params()
+    assert network.filters().shape == (2, 3, 3)
+    np.testing.assert_allclose(network.filters()[0], network.filters()[1].T)
+    pooled = keras.Model(model.inputs, model.get_layer("pool").output)
+    expected = np.moveaxis(pooled.predict_on_batch(images[:1, ..., None])[0], -1, 0)
+    np.testing.assert_allclose(network.activations(images[0], ["pool"])["pool"], expected, atol=1e-6)
+    probabilities = network.predict(images, batch_size=1)
+    np.testing.assert_allclose(probabilities, model.predict_on_batch(images[..., None]), atol=1e-6)
 
 
 def test_the_logit_is_explained_whether_or_not_a_softmax_follows(look, model):
@@ -112,9 +124,9 @@ def test_a_frozen_network_has_the_same_maps(look, model):
     np.testing.assert_allclose(look(network).maps, look(model).maps, atol=1e-6)
 
 
-def test_images_with_a_channel_and_small_batches_give_the_same_maps(look, model):
+def test_small_batches_give_the_same_maps(look, model):
     whole = look(model, images=striped_images(5), classes=[0, 1, 0, 1, 1])
-    parts = look(model, images=striped_images(5)[..., None], classes=[0, 1, 0, 1, 1], batch_size=2)
+    parts = look(model, images=striped_images(5), classes=[0, 1, 0, 1, 1], batch_size=2)
     np.testing.assert_allclose(whole.maps, parts.maps, atol=1e-6)
 
 
@@ -135,24 +147,24 @@ def test_a_map_of_one_speaking_channel_is_that_channel(look, model):
 
     pooled = keras.Model(model.inputs, model.get_layer("pool").output).predict_on_batch(striped_images())
     channel = np.asarray(pooled)[..., 0]
-    np.testing.assert_allclose(look(model, classes=[0, 0]).maps, upsampled(channel, (SIDE, SIDE)), atol=1e-5)
+    np.testing.assert_allclose(look(model, classes=[0, 0]).maps, enlarge(channel, (SIDE, SIDE)), atol=1e-5)
 
 
-# --- what cannot be explained, and what stays ------------------------------------------------------
+# --- errors, and what stays ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"layer": "conv7"}, ConfigError, "no layer 'conv7'; known are scale, conv, pool"),
-        ({"layer": "mean"}, ConfigError, r"layer 'mean' gives \(2,\) per image, not maps"),
-        ({"layer": "small"}, ConfigError, "'small' gives a map of 2x2; .* at least 6x6"),
-        ({"classes": [0]}, ValueError, "2 images need 2 classes"),
-        ({"classes": [0, 2]}, ValueError, r"the network's classes are 0 to 1, got \[0, 2\]"),
+        ({"layer": "conv7"}, ConfigError, "unknown layer 'conv7'.*scale, conv, pool"),
+        ({"layer": "mean"}, ConfigError, r"'mean' returns \(2,\)"),
+        ({"layer": "small"}, ConfigError, "'small' has a map of 2x2.*6x6"),
+        ({"classes": [0]}, ValueError, "2 images"),
+        ({"classes": [0, 2]}, ValueError, "0 to 1, got 0 to 2"),
     ],
 )
 @pytest.mark.parametrize("method", METHODS)
-def test_what_does_not_fit_is_refused_and_leaves_no_trace(look, model, method, wrong, error, message):
+def test_errors_leave_the_model_as_it_is(look, model, method, wrong, error, message):
     with pytest.raises(error, match=message):
         look(model, method, **wrong)
     assert model.get_layer("end").activation.__name__ == "softmax"
@@ -160,12 +172,12 @@ def test_what_does_not_fit_is_refused_and_leaves_no_trace(look, model, method, w
 
 
 def test_a_network_without_logits_is_refused(look):
-    with pytest.raises(ConfigError, match="ends in 'end', whose activation is sigmoid"):
+    with pytest.raises(ConfigError, match="'end' has the activation sigmoid"):
         look(patch_network("sigmoid"))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_looking_leaves_no_trace(look, method):
+def test_maps_leave_the_model_as_it_is(look, method):
     network = patch_network()
     before, answer = network.get_weights(), network.predict_on_batch(striped_images()[..., None])
     look(network, method)
@@ -174,14 +186,14 @@ def test_looking_leaves_no_trace(look, method):
     assert not any("call" in vars(layer) for layer in network.layers)
 
 
-# --- a network that has forgotten ----------------------------------------------------------------------
+# --- randomised networks ----------------------------------------------------------------------
 
 
 def weights_by_layer(model) -> dict[str, list[np.ndarray]]:
     return {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
 
 
-def alike(first: dict, second: dict) -> set[str]:
+def equal_layers(first: dict, second: dict) -> set[str]:
     return {
         name
         for name in first
@@ -203,25 +215,23 @@ def branched():
     return keras.Model(image, layers.Dense(2, name="end")(mean))
 
 
-def test_from_a_layer_on_weights_start_anew_and_the_network_itself_stays(explain_keras):
+def test_weights_are_random_from_a_layer_on_and_the_model_stays_as_it_is(keras_network):
     model = branched()
     before = weights_by_layer(model)
-    fresh = weights_by_layer(explain_keras.randomised(model, from_layer="second", seed=0))
-    assert alike(before, fresh) == {"first", "norm"}
-    assert alike(before, weights_by_layer(model)) == set(before)
+    fresh = weights_by_layer(keras_network(model).randomised("second", seed=0).model)
+    assert equal_layers(before, fresh) == {"first", "norm"}
+    assert equal_layers(before, weights_by_layer(model)) == set(before)
 
 
-def test_a_longer_cascade_repeats_the_new_weights_of_a_shorter_one(explain_keras):
-    model = branched()
-    short, long = (
-        weights_by_layer(explain_keras.randomised(model, from_layer=name, seed=3))
-        for name in ("end", "first")
-    )
-    assert "end" in alike(short, long)
-    # A seed of the initialiser's own must not bring the first start back.
-    assert not {"first", "second"} & alike(weights_by_layer(model), long)
+def test_a_longer_cascade_has_the_same_new_weights_as_a_shorter_one(keras_network):
+    network = keras_network(branched())
+    assert network.cascade == ("end", "second", "first")
+    short, long = (weights_by_layer(network.randomised(name, seed=3).model) for name in ("end", "first"))
+    assert "end" in equal_layers(short, long)
+    # A seed of the initialiser's own must not give the weights that the training started from.
+    assert not {"first", "second"} & equal_layers(weights_by_layer(network.model), long)
 
 
-def test_a_layer_to_start_anew_from_that_is_not_there_is_named(explain_keras):
-    with pytest.raises(ConfigError, match="no layer 'third'; known are"):
-        explain_keras.randomised(branched(), from_layer="third", seed=0)
+def test_an_unknown_layer_to_randomise_from_is_an_error(keras_network):
+    with pytest.raises(ConfigError, match="unknown layer 'third'"):
+        keras_network(branched()).randomised("third", seed=0)

@@ -86,9 +86,8 @@ def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
 
     for depth in ("shallow", "deep"):
         cell = params.varied(depth=depth)
-        maps = explain.activations(
-            study.kishor2022.build(cell, split.train), split.test.images[0], study.shown_layers(cell)
-        )
+        network = explain.TorchNetwork(study.kishor2022.build(cell, split.train))
+        maps = network.activations(split.test.images[0], study.shown_layers(cell))
         assert min(maps[study.shown_layers(cell)[-1]].shape[1:]) >= 6
 
 

@@ -45,7 +45,7 @@ GAP = 1.0
 """Seconds without a picture after which everything is learned anew."""
 
 # In shares of a detector's box, from its upper and its left edge. Of drawn faces and of FER-2013's: see the
-# bands of `fer_utils.saliency`, which are shares of other crops.
+# bands of `explain.FACE_BANDS`, which are shares of other crops.
 _BROWS, _EYES, _MOUTH = (0.08, 0.28), (0.27, 0.50), (0.62, 0.97)
 _BETWEEN = (0.13, 0.87)  # from left to right: hair and the outline of the cheeks stay outside
 

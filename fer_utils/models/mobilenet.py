@@ -20,10 +20,8 @@ HEAD = "probabilities"
 """The layer that is ours."""
 ALL = "all"
 """For `train_from`: every layer."""
-CAM_LAYERS = ("out_relu", "block_13_expand_relu", "block_6_expand_relu", "block_3_expand_relu")
-"""The last activation of each resolution: maps of 1/32, 1/16, 1/8 and 1/4 of the image's side."""
 CASCADE = (HEAD, "Conv_1", "block_13_expand", "block_6_expand", "Conv1")
-"""From which layer on weights are randomized, one step after the other, in the sanity check of the maps."""
+"""Layers for `explain.KerasNetwork`: weights are randomised from each of them to the last."""
 STATISTICS_IMAGES = 256
 
 
@@ -106,12 +104,6 @@ def train_from(model: keras.Model, first: str, *, batch_norm: str) -> int:
         fixed = batch_norm == "inference" and isinstance(layer, layers.BatchNormalization)
         layer.trainable = number >= found[0] and not fixed
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-
-
-def cam_layer(model: keras.Model, *, smallest: int = 6) -> str:
-    """Return the coarsest of `CAM_LAYERS` whose map has at least `smallest` rows and columns."""
-    sides = {name: min(model.get_layer(name).output.shape[1:3]) for name in CAM_LAYERS}
-    return next(name for name, side in sides.items() if side >= smallest)
 
 
 def measure_statistics(model: keras.Model, images: np.ndarray, *, seed: int) -> None:

@@ -1,6 +1,7 @@
 """The look that all figures share, and the parts they are put together from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -102,6 +103,38 @@ def overlay(ax: Axes, image: np.ndarray, heat: np.ndarray) -> None:
     ax.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * heat, interpolation="bilinear")
     if heat.max() > 0.5:
         ax.contour(heat, levels=[0.5], colors="white", linewidths=1)
+
+
+def intervals(
+    ax: Axes,
+    rows: Iterable[float],
+    values: Any,
+    low: Any,
+    high: Any,
+    *,
+    color: str = BLUE,
+    marker: str = "o",
+    label: str | None = None,
+) -> None:
+    """Draw one value a row as a marker with its interval as a line."""
+    rows = np.asarray(list(rows), float)
+    if len(rows):
+        ax.hlines(rows, low, high, color=color, lw=2.2, zorder=2)
+        ax.plot(values, rows, marker, color=color, ms=6, zorder=3, label=label, clip_on=False)
+
+
+def one_row_each(ax: Axes, labels: Iterable[str]) -> None:
+    """Label rows 0, 1, 2, ... from the top down."""
+    labels = list(labels)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.spines["left"].set_visible(False)
+
+
+def source_name(samples: Any) -> str:
+    """Return the name of a `FaceSet` or `ClipSet`, with "(synthetic)" where the name does not say it."""
+    named = samples.source == "real" or "synthetic" in samples.name.lower()
+    return samples.name if named else f"{samples.name} (synthetic)"
 
 
 def legend_above(ax: Axes) -> None:

@@ -235,7 +235,8 @@ def best_so_far(log: Path) -> float | None:
     A resumed `ModelCheckpoint` needs it as `initial_value_threshold`, or it would take the first epoch after
     the interruption for the best.
     """
-    return float(read_history(log)["val_accuracy"].max()) if Path(log).is_file() else None
+    log = Path(log)  # CSVLogger creates it before the first epoch ends
+    return float(read_history(log)["val_accuracy"].max()) if log.is_file() and log.stat().st_size else None
 
 
 def read_history(log: Path) -> pd.DataFrame:

@@ -1,0 +1,381 @@
+"""The class-activation map study that 40_fastai_transfer and 41_keras_transfer share."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_utils.data import FaceSet
+from fer_utils.explain.checks import (
+    FACE_BANDS,
+    FER2013_BANDS,
+    Bands,
+    Curves,
+    band_areas,
+    band_energy,
+    energy_inside,
+    map_similarity,
+    mean_intervals,
+    perturbation_curves,
+    pointing_game,
+    random_maps,
+)
+from fer_utils.explain.network import METHODS, GradCAM, Network
+from fer_utils.files import write_text
+from fer_utils.papers import load_paper
+from fer_utils.synthetic import PROTOTYPES, synthetic_changes
+
+CHANGED = 10
+"""Gray levels by which a pixel must differ from the same person's neutral face to count as expression."""
+
+FEWEST_UNITS = 6
+"""Subjects (images where they are unknown) below which there is no verdict: the intervals are too narrow."""
+
+RANDOM, OTHER_CLASSES, OTHER_IMAGES = "random maps", "maps of other classes", "maps of other images"
+RANDOM_COARSE, ANYWHERE = "random maps, as coarse", "anywhere, by area"
+
+_DRAWS = 20  # random maps of each image
+
+
+class CamStudy:
+    """Grad-CAM and Grad-CAM++ maps of some test images, and four checks on them.
+
+    The explained class is the true one. Intervals are of 95 % and resample subjects where they are known,
+    else images. The tables are computed when they are first used.
+
+    Parameters
+    ----------
+    network : Network
+    faces : FaceSet
+        The test set.
+    per_class : int
+        Images of each class, drawn by the seed; all of a class with fewer.
+    seed : int
+        The data set's and the run's; also of the controls.
+    layer : str, optional
+        By default `network.cam_layer`.
+    paper : str
+        Whose claims about face regions are checked: `cam_regions` in data/published/<paper>.yaml.
+
+    Attributes
+    ----------
+    faces : FaceSet
+        The chosen images.
+    cams : dict of str to GradCAM
+        Method to maps.
+    bands : mapping of str to (float, float)
+        Where brow, eye, nose and mouth are. FER-2013's are a guess for other real faces.
+    masks : ndarray of bool, shape (N, H, W), or None
+        Synthetic faces: the pixels that the expression changes. None for real faces.
+
+    Examples
+    --------
+    >>> study = CamStudy(TorchNetwork(model), split.test, per_class=6, seed=0)  # doctest: +SKIP
+    >>> study.claims  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        faces: FaceSet,
+        *,
+        per_class: int,
+        seed: int,
+        layer: str | None = None,
+        paper: str = "srivastav2024",
+    ) -> None:
+        if per_class < 1:
+            raise ValueError(f"per_class must be 1 or more, got {per_class}")
+        rng = np.random.default_rng(seed)
+        classes = range(len(faces.class_names))
+        rows = [rng.permutation(np.flatnonzero(faces.labels == label))[:per_class] for label in classes]
+        if not len(np.concatenate(rows)):
+            raise ValueError(f"{faces.name}: none of {len(faces)} images has a class")
+        self.network, self.seed = network, seed
+        self.faces = faces.take(np.concatenate(rows))
+        self.regions = load_paper(paper).cam_regions
+        self.bands: Bands = FACE_BANDS if faces.source == "synthetic" else FER2013_BANDS
+        layer = layer or network.cam_layer(faces.images.shape[1:])
+        self.cams = {
+            method: network.maps(self.faces.images, self.faces.labels, layer=layer, method=method)
+            for method in METHODS
+        }
+        self.masks = self._masks() if faces.source == "synthetic" else None
+
+    @property
+    def maps(self) -> GradCAM:
+        """Grad-CAM's maps, which all checks use."""
+        return self.cams["Grad-CAM"]
+
+    @property
+    def description(self) -> str:
+        """Number of images and subjects, size of the maps, and how the bands were measured."""
+        known = (self.faces.subject != "").all()
+        n_subjects = str(len(np.unique(self.faces.subject))) if known else "unknown"
+        if self.faces.source == "synthetic":
+            bands = "bands measured on synthetic faces"
+        elif self.faces.name == "fer2013":
+            bands = "bands measured on FER-2013's mean face"
+        else:
+            bands = f"bands of FER-2013: a guess for {self.faces.name}; check them on the mean face"
+        rows, columns = self.maps.native_size
+        return (
+            f"{len(self.faces)} test images; subjects: {n_subjects}\n"
+            f"{self.maps.layer}: a map of {rows}×{columns}\n{bands}"
+        )
+
+    @cached_property
+    def band_shares(self) -> pd.DataFrame:
+        """How much of each class's evidence lies in each band of the face.
+
+        One row per class and band, brow to mouth and elsewhere: class, band, claimed (by the paper), share of
+        the map's sum with low and high, area (share of a uniform map), density (share / area), n (maps that
+        are not all zero).
+        """
+        shares = band_energy(self.maps.maps, self.bands)
+        areas = band_areas(self.faces.images.shape[1], self.bands)
+        rows = []
+        for label, name in enumerate(self.faces.class_names):
+            chosen = (self.faces.labels == label) & (shares.sum(axis=1) > 0)
+            if not chosen.any():
+                continue
+            intervals = mean_intervals(shares[chosen].to_numpy(), self._units[chosen])
+            for band, (share, low, high) in zip(shares.columns, intervals, strict=True):
+                claimed, area = band in self.regions.get(name, ()), areas[band]
+                rows.append((name, band, claimed, share, low, high, area, share / area, chosen.sum()))
+        columns = ["class", "band", "claimed", "share", "low", "high", "area", "density", "n"]
+        return pd.DataFrame(rows, columns=columns)
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """The paper's claims with a verdict each; classes without a claim have a row without a verdict.
+
+        Evidence per area decides: a large band has a large share of any map. A claim holds ("most evidence
+        there") when its band has more than its area and is denser than every band that is not claimed, each
+        by the 95 % interval of paired differences. Otherwise the densest band that it is not above is named:
+        "but most" if that one is denser at the Bonferroni level, since it was picked among several, else
+        "perhaps as much". No verdict from fewer than `FEWEST_UNITS` subjects.
+
+        Columns class, claimed, share, low, high, area, densest (band of the class), verdict, n.
+        """
+        shares = band_energy(self.maps.maps, self.bands)
+        rows = []
+        for name, bands in self.band_shares.set_index("band").groupby("class", sort=False):
+            label = self.faces.class_names.index(name)
+            chosen = ((self.faces.labels == label) & (shares.sum(axis=1) > 0)).to_numpy()
+            row = {"class": name, "densest": bands["density"].idxmax(), "n": bands["n"].iloc[0]}
+            claimed = self.regions.get(name, ())
+            for band in claimed:
+                density = shares[chosen] / bands["area"]
+                verdict = self._too_few(chosen) or _claim_verdict(
+                    band, bands, density, claimed=claimed, unit=self._units[chosen]
+                )
+                values = bands.loc[band, ["share", "low", "high", "area"]].to_dict()
+                rows.append(row | values | {"claimed": band, "verdict": verdict})
+            if not claimed:
+                rows.append(row | {"claimed": "", "verdict": "nothing claimed"})
+        columns = ["class", "claimed", "share", "low", "high", "area", "densest", "verdict", "n"]
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:6], float))
+
+    @cached_property
+    def truth(self) -> pd.DataFrame | None:
+        """How often maps point at the expression and how much of them lies on it; None for real faces.
+
+        Index: the methods, then three controls: "maps of other classes" (each face's map replaced by that
+        of a face of another class), "random maps, as coarse", "anywhere, by area". Columns pointing (share of
+        maps whose maximum lies inside) and energy (mean share of a map inside), each with low and high; n.
+        Faces that show no expression are left out.
+        """
+        if self.masks is None:
+            return None
+        used = self.masks.any(axis=(1, 2))
+        if not used.any():
+            raise ValueError(f"{self.faces.name}: none of {len(self.faces)} faces shows an expression")
+        masks = self.masks[used]
+
+        def scores(maps: np.ndarray) -> np.ndarray:
+            return np.stack([pointing_game(maps, masks), energy_inside(maps, masks)], axis=1)
+
+        found = {name: scores(cam.maps[used]) for name, cam in self.cams.items()}
+        others = _rows_of_other_classes(self.faces.labels[used], seed=self.seed)
+        found[OTHER_CLASSES] = scores(self.maps.maps[used][others])
+        size = self.maps.native_size
+        seeds = range(self.seed, self.seed + _DRAWS)
+        noise = [scores(random_maps(masks.shape, seed=seed, native_size=size)) for seed in seeds]
+        found[RANDOM_COARSE] = np.mean(noise, axis=0)
+        found[ANYWHERE] = np.repeat(masks.mean(axis=(1, 2))[:, None], 2, axis=1)
+        rows = {name: mean_intervals(values, self._units[used]).ravel() for name, values in found.items()}
+        columns = ["pointing", "pointing low", "pointing high", "energy", "energy low", "energy high"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).assign(n=len(masks))
+
+    @cached_property
+    def perturbation(self) -> pd.DataFrame:
+        """The mean deletion and insertion curves: way, maps, share of the pixels, probability, low, high."""
+        parts = []
+        for (way, name), curves in self._curves.items():
+            means = mean_intervals(curves.scores, self._units, n_boot=1000)
+            part = pd.DataFrame(means, columns=["probability", "low", "high"])
+            parts.append(part.assign(way=way, maps=name, share=curves.shares))
+        return pd.concat(parts, ignore_index=True)[["way", "maps", "share", "probability", "low", "high"]]
+
+    @cached_property
+    def perturbation_areas(self) -> pd.DataFrame:
+        """The mean area under each curve and the paired difference to random maps.
+
+        Index deletion and insertion: area, low, high, random maps, difference, difference low, difference
+        high, verdict, n. Deletion is better the lower, insertion the higher.
+        """
+        rows = {}
+        for way in ("deletion", "insertion"):
+            ours, noise = self._curves[way, self.maps.method].auc, self._curves[way, RANDOM].auc
+            values = np.stack([ours, noise, ours - noise], axis=1)
+            area, other, difference = mean_intervals(values, self._units).tolist()
+            _, low, high = difference
+            verdict = "not told apart from random maps"
+            if not low <= 0 <= high:
+                better = (high < 0) == (way == "deletion")
+                verdict = "better than random maps" if better else "worse than random maps"
+            rows[way] = [*area, other[0], *difference, self._too_few() or verdict, len(ours)]
+        columns = ["area", "low", "high", RANDOM, "difference", "difference low", "difference high"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "verdict", "n"])
+
+    @cached_property
+    def randomisation(self) -> pd.DataFrame:
+        """How similar the maps of the trained network and of partly randomised ones are.
+
+        Index: the layer from which on the weights are random, from the last one down, then "maps of other
+        images" (of another class, same network): how similar maps are by chance, as all faces are framed
+        alike. Columns rank correlation and ssim, each with low and high; n pairs of which neither map is
+        all zero.
+        """
+        images, labels, trained = self.faces.images, self.faces.labels, self.maps.maps
+        after = {}
+        for name in self.network.cascade:
+            random = self.network.randomised(name, seed=self.seed)
+            after[name] = random.maps(images, labels, layer=self.maps.layer).maps
+        after[OTHER_IMAGES] = trained[_rows_of_other_classes(labels, seed=self.seed)]
+        rows = {}
+        for name, others in after.items():
+            used = trained.any(axis=(1, 2)) & others.any(axis=(1, 2))
+            similar = map_similarity(trained, others)[used].dropna()
+            intervals = mean_intervals(similar.to_numpy(), self._units[similar.index])
+            rows[name] = [*intervals.ravel(), len(similar)]
+        columns = ["rank correlation", "rank low", "rank high", "ssim", "ssim low", "ssim high", "n"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype({"n": int})
+
+    def metrics(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return the tables as records of value, ci95 and n for `other_metrics` of results.json."""
+        found = {
+            f"cam_share_{name}": _records(table.set_index("band"), "share", "low", "high")
+            for name, table in self.band_shares.groupby("class", sort=False)
+        }
+        for way, row in self.perturbation_areas.iterrows():
+            difference = ["difference", "difference low", "difference high"]
+            parts = {"area": ["area", "low", "high"], "random_maps": [RANDOM], "difference": difference}
+            found[f"cam_{way}"] = {name: _record(row[columns], row["n"]) for name, columns in parts.items()}
+        found["cam_rank_correlation"] = _records(
+            self.randomisation, "rank correlation", "rank low", "rank high"
+        )
+        found["cam_ssim"] = _records(self.randomisation, "ssim", "ssim low", "ssim high")
+        if self.truth is not None:
+            found["cam_pointing_game"] = _records(self.truth, "pointing", "pointing low", "pointing high")
+            found["cam_energy_inside"] = _records(self.truth, "energy", "energy low", "energy high")
+        return found
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the tables as ``cam_<name>.csv`` into a folder and return the paths."""
+        tables = {
+            "bands": self.band_shares,
+            "claims": self.claims,
+            "truth": self.truth,
+            "curves": self.perturbation,
+            "areas": self.perturbation_areas,
+            "randomised": self.randomisation,
+        }
+        return [
+            write_text(
+                Path(folder) / f"cam_{name}.csv",
+                table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n"),
+            )
+            for name, table in tables.items()
+            if table is not None
+        ]
+
+    @cached_property
+    def _curves(self) -> dict[tuple[str, str], Curves]:
+        maps, faces = self.maps, self.faces
+        noise = random_maps(faces.images.shape, seed=self.seed, native_size=maps.native_size)
+        return {
+            (way, name): perturbation_curves(
+                self.network.predict, faces.images, order, faces.labels, way=way, seed=self.seed
+            )
+            for way in ("deletion", "insertion")
+            for name, order in {maps.method: maps.maps, RANDOM: noise}.items()
+        }
+
+    @cached_property
+    def _units(self) -> np.ndarray:
+        """Numbers of the subjects; an image without one is a unit of its own."""
+        known = np.char.add("subject ", self.faces.subject.astype(str))
+        alone = np.char.add("image ", self.faces.sample_id.astype(str))
+        return np.unique(np.where(self.faces.subject != "", known, alone), return_inverse=True)[1]
+
+    def _masks(self) -> np.ndarray:
+        masks = synthetic_changes(self.faces, seed=self.seed) > CHANGED
+        still = [label for label, name in enumerate(self.faces.class_names) if not PROTOTYPES[name]]
+        masks[np.isin(self.faces.labels, still)] = False  # a weak unit in a neutral face is no expression
+        return masks
+
+    def _too_few(self, rows: np.ndarray | slice = slice(None)) -> str:
+        n = len(np.unique(self._units[rows]))
+        if n >= FEWEST_UNITS:
+            return ""
+        known = self.faces.subject[rows] != ""
+        unit = "subject" if known.all() else "subject or image" if known.any() else "image"
+        return f"{n} {unit if n == 1 else unit + 's'}: no verdict"
+
+
+def _claim_verdict(
+    band: str, bands: pd.DataFrame, density: pd.DataFrame, *, claimed: Sequence[str], unit: np.ndarray
+) -> str:
+    low, high, area = bands.loc[band, ["low", "high", "area"]]
+    if low <= area:
+        return "less than its area" if high < area else "not told apart from its area"
+    rivals = density.drop(columns=list(claimed))
+    ahead = -rivals.sub(density[band], axis=0)
+    low = mean_intervals(ahead.to_numpy(), unit)[:, 1]
+    if (low > 0).all():
+        return "most evidence there"
+    rival = bands.loc[rivals.columns[low <= 0], "density"].idxmax()
+    level = 1 - 0.05 / rivals.shape[1]
+    high = mean_intervals(ahead[[rival]].to_numpy(), unit, level=level, n_boot=20_000)[0, 2]
+    place = "outside the bands" if rival == "elsewhere" else f"in the {rival} band"
+    return f"more than its area, but {'most' if high < 0 else 'perhaps as much'} {place}"
+
+
+def _rows_of_other_classes(labels: np.ndarray, *, seed: int) -> np.ndarray:
+    """Return for each image the row of a random one of another class."""
+    if len(np.unique(labels)) < 2:
+        raise ValueError("maps of other classes need images of two classes or more")
+    rng = np.random.default_rng(seed)
+    return np.array([rng.choice(np.flatnonzero(labels != label)) for label in labels])
+
+
+def _records(table: pd.DataFrame, *columns: str) -> dict[str, dict[str, Any]]:
+    known = table[table[columns[0]].notna()]
+    return {_key(name): _record(row[list(columns)], row["n"]) for name, row in known.iterrows()}
+
+
+def _record(values: pd.Series, n: int) -> dict[str, Any]:
+    value, *interval = (float(number) for number in values)
+    known = interval if interval and not np.isnan(interval).any() else None
+    return {"value": value, "ci95": known, "n": int(n)}
+
+
+def _key(name: str) -> str:
+    """Return a name such as "Grad-CAM++" in the form of metric names, without dots."""
+    spelt = name.lower().replace("++", " plus plus").replace(",", "")
+    return "_".join(spelt.replace("-", " ").replace(".", " ").split())
