@@ -183,7 +183,3 @@ def test_the_cascade_goes_from_the_head_down_to_the_first_layer(study, params, s
 def test_parameters_that_contradict_each_other_say_so(params, wrong, said):
     with pytest.raises(ConfigError, match=said):
         params(**wrong)
-
-
-def test_pictures_are_read_as_large_as_the_parameters_say(params):
-    assert params(architecture="vgg19", picture_size=96, image_size=96).data()["image_size"] == 96

@@ -59,9 +59,9 @@ def test_its_groups_have_every_parameter_once_the_head_last(transfer):
 
 
 def test_an_exported_network_takes_whole_images_too(transfer, tmp_path):
-    from fer_utils import onnx_export
+    from fer_utils import onnx
     from fer_utils.evaluation import evaluate
-    from fer_utils.onnx_model import OnnxModel
+    from fer_utils.onnx import OnnxModel
     from fer_utils.predictions import Predictions
     from fer_utils.synthetic import synthetic_faces
 
@@ -69,7 +69,7 @@ def test_an_exported_network_takes_whole_images_too(transfer, tmp_path):
     model = transfer.build("vgg8", n_classes=7, seed=0, window=40, width=0.1).eval()
     share = np.full((len(faces), 7), 1 / 7)
     said = Predictions(faces.sample_id, faces.labels, share, faces.class_names)
-    about = onnx_export.about(evaluate(said, n_boot=0), faces, run="40_fastai_transfer--x", split="none")
-    onnx_export.export_torch(model, tmp_path / "model.onnx", **about)
+    about = onnx.about(evaluate(said, n_boot=0), faces, run="40_fastai_transfer--x", split="none")
+    onnx.export(model, tmp_path / "model.onnx", about)
     read = OnnxModel.read(tmp_path / "model.onnx")
     assert read.image_size == 48 and read.predict(faces.images).shape == (len(faces), 7)
