@@ -4,8 +4,12 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_utils.files import ConfigError, project_path
+
+if TYPE_CHECKING:
+    from fer_utils.data.datasets import DataSet
 
 RAW = "data/raw"
 """Where data sets are looked for; a fresh checkout has no such folder yet."""
@@ -45,7 +49,7 @@ def _train(options: argparse.Namespace) -> None:
     if not 0 <= options.job < params.fold_jobs:
         raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
     try:
-        clips = load_clips(**params.data())
+        clips = load_clips(params)
     except MissingData as error:
         print(f"nothing to train: {error}")
         return
@@ -90,66 +94,57 @@ def _index(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from fer_utils.data import catalogue
+    from fer_utils.data import registry
 
     if not project_path(options.path).exists() and options.path != RAW:
-        raise ConfigError(f"{options.path}: there is no such file or folder to look through")
+        raise ConfigError(f"{options.path}: no such file or folder")
     unusable = 0
-    for source in catalogue.sources(options.path):
-        print(f"{source.name}: {'missing' if source.path is None else f'found {source.path}'}")
+    for source in registry.sources(options.path):
+        dataset = source.dataset
+        print(f"{dataset.name}: {'missing' if source.path is None else f'found {source.path}'}")
         if source.path is None:
             print(f"  put     {source.expected} there; see data/README.md")
         else:
-            describe = _describe_clips if source.name in catalogue.CLIP_DATASETS else _describe_copy
-            unusable += not describe(source.name, source.path)
-        print(f"  from    {source.obtained_from}\n  terms   {source.terms}")
-    for name in catalogue.unknown_entries(options.path):
-        print(f"{options.path}/{name}: not known; pictures of your own in <class>/ folders: dataset=folder")
+            try:
+                _describe(dataset, source.path)
+            except (ValueError, OSError) as error:
+                print(f"  damaged {error}")
+                unusable += 1
+        print(f"  from    {dataset.obtained_from}\n  terms   {dataset.terms}")
+    for name, advice in registry.unknown_entries(options.path).items():
+        print(f"{options.path}/{name}: not known; {advice}")
     print("synthetic: always there (drawn by fer_utils.synthetic; MIT, as this repository)")
     return int(unusable > 0)
 
 
-def _describe_copy(dataset: str, path: Path) -> bool:
-    from fer_utils.data import catalogue
+def _describe(dataset: "DataSet", path: Path) -> None:
+    """Print what a copy of a data set holds and lacks."""
+    from fer_utils.data import ClipSet, load_clips, load_faces, registry
+    from fer_utils.params import ClipParameters, FaceParameters
 
-    try:
-        faces = catalogue.load_faces(dataset, data_path=path)
-    except (ValueError, OSError) as error:
-        print(f"  damaged {error}")
-        return False
-    published, lacking = catalogue.published_as(faces.origin), catalogue.shortfall(faces)
-    print(f"  copy    {f'{published} as published' if published else 'an unverified copy'}", end="; ")
-    print(f"SHA-256 {faces.origin['sha256']}; fingerprint {faces.fingerprint[:16]}")
+    if dataset.name in registry.CLIPS:
+        samples = load_clips(ClipParameters(dataset=dataset.name, data_path=str(path)))
+        copy = samples.name
+    else:
+        samples = load_faces(FaceParameters(dataset=dataset.name, data_path=str(path)))
+        published = registry.published_as(samples.origin)
+        copy = f"{published} as published" if published else "an unverified copy"
+    lacking, counts = dataset.missing_from(samples), samples.counts()
+    print(f"  copy    {copy}; {samples.origin['form']}", end="; ")
+    print(f"SHA-256 {samples.origin['sha256']}; fingerprint {samples.fingerprint[:16]}")
     print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
-    for note in faces.notes:
+    if isinstance(samples, ClipSet):
+        subjects = counts.loc["total"].drop("total")
+        most = f"{subjects.max()} of them of {subjects.idxmax()}"
+        print(f"  clips   {len(samples)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
+        counts = counts[["total"]]
+        for skipped in samples.skipped[:MOST_SKIPPED]:
+            print(f"  skipped {skipped}")
+        if more := len(samples.skipped[MOST_SKIPPED:]):
+            print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
+    for note in samples.notes:
         print(f"  note    {note}")
-    print(textwrap.indent(faces.counts().to_string(), "  "))
-    return True
-
-
-def _describe_clips(dataset: str, path: Path) -> bool:
-    from fer_utils.data import catalogue
-
-    try:
-        clips = catalogue.load_clips(dataset, data_path=path)
-    except (ValueError, OSError) as error:
-        print(f"  damaged {error}")
-        return False
-    lacking = catalogue.clip_shortfall(clips)
-    print(f"  copy    {clips.name}; SHA-256 {clips.origin['sha256']}; fingerprint {clips.fingerprint[:16]}")
-    print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
-    counts = clips.counts()
-    subjects = counts.loc["total"].drop("total")
-    most = f"{subjects.max()} of them of {subjects.idxmax()}"
-    print(f"  clips   {len(clips)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
-    for note in clips.notes:
-        print(f"  note    {note}")
-    for skipped in clips.skipped[:MOST_SKIPPED]:
-        print(f"  skipped {skipped}")
-    if more := len(clips.skipped[MOST_SKIPPED:]):
-        print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
-    print(textwrap.indent(counts["total"].to_string(), "  "))
-    return True
+    print(textwrap.indent(counts.to_string(), "  "))
 
 
 def _refresh(options: argparse.Namespace) -> None:

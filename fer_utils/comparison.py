@@ -1,99 +1,210 @@
-"""Methods against each other on the same samples: means over seeds, differences, exact tests.
+"""Methods compared: means over seeds, paired differences, exact tests, and sweeps over parameters.
 
-A method is one or more trained models that differ in nothing but their seed.
+A method is one or more trained models that differ only in their seed.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.evaluation import Predictions, aggregate, mcnemar_exact, paired_bootstrap
+from fer_utils.data import FaceSet
+from fer_utils.evaluation import METRICS, measure, once_each
 from fer_utils.files import digest
-from fer_utils.metrics import measure, once_each
-from fer_utils.predictions import aligned
-from fer_utils.statistics import bootstrap_weights, percentile_interval
+from fer_utils.predictions import Predictions, aligned
+from fer_utils.splits import random_folds
+from fer_utils.statistics import (
+    bootstrap_weights,
+    mean_and_sd,
+    paired_difference_interval,
+    percentile_interval,
+    wilson_interval,
+)
 
 Methods = Mapping[str, Sequence[Predictions]]
-"""Name of a method -> the predictions of its seeds, all about the same samples."""
+"""Name of a method -> the predictions of its seeds, for the same samples."""
+
+MERGED = ("accuracy", "macro_f1")
+"""Metrics whose mean over seeds has an interval."""
 
 _SEED = re.compile(r"--?seed\d+$")
 
 
-def over_seeds(
-    runs: Sequence[Predictions], *, metric: str = "accuracy", n_boot: int = 2000, seed: int = 0
-) -> dict[str, object]:
-    """Return a metric of a method: its mean over the seeds, how it varies with them and with the samples.
+# --- means over seeds and differences -------------------------------------------------------------
+
+
+def mean_metrics(
+    runs: Sequence[Predictions], *, names: Sequence[str] = MERGED, n_boot: int = 2000, seed: int = 0
+) -> dict[str, dict[str, object]]:
+    """Return the means of metrics over several runs of a method, as metric records.
+
+    Parameters
+    ----------
+    runs : sequence of Predictions
+        One for each seed or random split; their samples may differ.
+    names : sequence of str
+        Of `METRICS`.
+    n_boot, seed : int
+        Number of resamples, and the seed of drawing them.
 
     Returns
     -------
     dict
-        ``mean``, ``sd`` (over the seeds; None for one), ``seeds`` (their number), ``ci95`` of the mean as it
-        varies with the samples (or groups), ``n`` samples.
+        ``{metric: {"value", "ci95", "n"}}``. The interval is for these trained models; it resamples the
+        samples (or groups), and a sample that several runs have is drawn for all of them at once. `n` is the
+        number of distinct samples.
+    """
+    unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
+    units, unit = np.unique(np.concatenate(unit_names), return_inverse=True)
+    of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
+
+    def mean(weights: np.ndarray) -> dict[str, np.ndarray]:
+        values = [measure(run, weights[rows], names=names) for run, rows in zip(runs, of_run, strict=True)]
+        return {name: np.mean([value[name] for value in values], axis=0) for name in names}
+
+    value = {name: float(one[0]) for name, one in mean(np.ones((len(units), 1), np.float32)).items()}
+    draws = bootstrap_weights(np.arange(len(units)), n_boot=n_boot, seed=seed)
+    drawn = [mean(weights) for weights in draws]
+    n = len(np.unique(np.concatenate([run.sample_id for run in runs])))
+    return {
+        name: {
+            "value": value[name],
+            "ci95": percentile_interval([one[name] for one in drawn], value=value[name]),
+            "n": n,
+        }
+        for name in names
+    }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two methods on the same samples.
+
+    Attributes
+    ----------
+    metric : str
+        One of `METRICS`.
+    difference : float
+        Mean over the seeds of a, less the mean over the seeds of b.
+    ci95 : list of float or None
+        Interval of the difference of these trained models, as it varies with the samples.
+    a, b : dict
+        ``{"mean", "sd", "n"}`` of the metric over the seeds.
+    n : int
+        Number of samples.
+    """
+
+    metric: str
+    difference: float
+    ci95: list[float] | None
+    a: dict[str, float | int | None]
+    b: dict[str, float | int | None]
+    n: int
+
+
+def paired_bootstrap(
+    a: Sequence[Predictions],
+    b: Sequence[Predictions],
+    *,
+    metric: str = "accuracy",
+    n_boot: int = 2000,
+    seed: int = 0,
+) -> Difference:
+    """Compare two methods over several seeds by resampling the samples (or groups) that all runs share.
 
     Raises
     ------
     ValueError
-        When the runs are not about the same samples.
+        When a method has no runs, the samples differ, or the metric is unknown or undefined.
     """
-    ordered = aligned(runs)
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")
+    if not a or not b:
+        raise ValueError("each of the two methods needs at least one run")
+    runs = aligned([*a, *b])
 
-    def values(weights: np.ndarray) -> np.ndarray:
-        return np.array([measure(run, weights, names=[metric])[metric] for run in ordered])
+    def values(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        measured = np.array([measure(run, weights, names=[metric])[metric] for run in runs])
+        return measured[: len(a)], measured[len(a) :]
 
-    found = aggregate(values(once_each(ordered[0]))[:, 0])
-    draws = bootstrap_weights(ordered[0].unit, n_boot=n_boot, seed=seed)
-    resampled = [values(weights).mean(axis=0) for weights in draws]
-    interval = percentile_interval(np.concatenate(resampled), value=found["mean"]) if resampled else None
-    described = {"mean": found["mean"], "sd": found["sd"], "seeds": found["n"]}
-    return described | {"ci95": None if interval is None else list(interval), "n": len(ordered[0])}
+    of_a, of_b = (mean_and_sd(found[:, 0]) for found in values(once_each(runs[0])))
+    difference = of_a["mean"] - of_b["mean"]
+    draws = bootstrap_weights(runs[0].unit, n_boot=n_boot, seed=seed)
+    drawn = [in_a.mean(axis=0) - in_b.mean(axis=0) for in_a, in_b in map(values, draws)]
+    interval = percentile_interval(drawn, value=difference)
+    return Difference(metric, difference, interval, of_a, of_b, len(runs[0]))
 
 
-def over_splits(
-    runs: Sequence[Predictions], *, metric: str = "accuracy", n_boot: int = 2000, seed: int = 0
-) -> dict[str, object]:
-    """Return the mean of a metric over several random splits of one data set, as a metric record.
+@dataclass(frozen=True)
+class McNemar:
+    """Two classifiers on the same samples.
 
-    Returns
-    -------
-    dict
-        ``value``; ``ci95``, in which a person (or other group, or independent sample) is drawn for all splits
-        alike; ``n``, the samples that are reported in one split or more.
+    Attributes
+    ----------
+    table : list of list of int
+        ``[[both correct, only a], [only b, both wrong]]``.
+    p_value : float
+        Exact two-sided p value of both being correct equally often.
+    difference : float
+        Accuracy a - accuracy b.
+    ci95 : list of float
+        Interval of the difference.
+    n : int
+        Number of samples.
     """
-    names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
-    units, unit = np.unique(np.concatenate(names), return_inverse=True)
-    of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
-    def mean(weights: np.ndarray) -> np.ndarray:
-        # A split none of whose people was drawn has no value, and this draw then none either.
-        with np.errstate(invalid="ignore"):
-            pairs = zip(runs, of_run, strict=True)
-            values = [measure(run, weights[of], names=[metric])[metric] for run, of in pairs]
-        return np.mean(values, axis=0)
+    table: list[list[int]]
+    p_value: float
+    difference: float
+    ci95: list[float]
+    n: int
 
-    value = float(mean(np.ones((len(units), 1), dtype=np.float32))[0])
-    drawn = [mean(weights) for weights in bootstrap_weights(np.arange(len(units)), n_boot=n_boot, seed=seed)]
-    interval = percentile_interval(np.concatenate(drawn), value=value) if drawn else None
-    judged = len(np.unique(np.concatenate([run.sample_id for run in runs])))
-    return {"value": value, "ci95": None if interval is None else list(interval), "n": judged}
+
+def mcnemar_exact(a: Predictions, b: Predictions) -> McNemar:
+    """Test whether two classifiers are correct equally often, on the same independent samples.
+
+    Raises
+    ------
+    ValueError
+        When the samples differ or are not independent of each other.
+    """
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    a, b = aligned([a, b])
+    if a.grouped:
+        raise ValueError("McNemar's test needs independent samples; use paired_bootstrap for grouped ones")
+    table = pd.crosstab(~a.correct, ~b.correct).reindex([False, True], fill_value=0)
+    (both, only_a), (only_b, neither) = counts = (
+        table.reindex([False, True], axis="columns", fill_value=0).to_numpy().tolist()
+    )
+    return McNemar(
+        table=counts,
+        p_value=float(mcnemar(counts, exact=True).pvalue) if only_a + only_b else 1.0,
+        difference=(only_a - only_b) / len(a),
+        ci95=list(paired_difference_interval(both, only_a, only_b, neither)),
+        n=len(a),
+    )
 
 
 def methods_table(methods: Methods) -> pd.DataFrame:
     """Return one row per method: accuracy and macro-F1 over its seeds, with intervals."""
     rows = {}
     for name, runs in methods.items():
-        accuracy, macro_f1 = (over_seeds(runs, metric=metric) for metric in ("accuracy", "macro_f1"))
+        found = mean_metrics(runs)
+        low, high = found["accuracy"]["ci95"] or (None, None)
         rows[name] = {
-            "accuracy": accuracy["mean"],
-            "low": accuracy["ci95"][0] if accuracy["ci95"] else None,
-            "high": accuracy["ci95"][1] if accuracy["ci95"] else None,
-            "sd over seeds": accuracy["sd"],
-            "macro F1": macro_f1["mean"],
-            "seeds": accuracy["seeds"],
-            "n": accuracy["n"],
+            "accuracy": found["accuracy"]["value"],
+            "low": low,
+            "high": high,
+            "sd over seeds": mean_and_sd([run.correct.mean() for run in runs])["sd"],
+            "macro F1": found["macro_f1"]["value"],
+            "seeds": len(runs),
+            "n": found["accuracy"]["n"],
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
@@ -101,9 +212,8 @@ def methods_table(methods: Methods) -> pd.DataFrame:
 def pairs_table(methods: Methods) -> pd.DataFrame:
     """Return one row per pair of methods: the difference in accuracy, its interval, and McNemar's p values.
 
-    The difference is between the means over the seeds; its interval is a paired bootstrap over the samples.
-    The exact McNemar test compares two models, so there is one p value for every seed that both have; it is
-    left out where samples depend on each other.
+    The interval is a paired bootstrap of the difference of the means over the seeds. The exact McNemar test
+    compares two models: there is one p value for every seed that both have, and none for grouped samples.
     """
     columns = ["method − other", "difference", "low", "high", "McNemar p", "n"]
     rows = []
@@ -117,96 +227,77 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("method − other")
 
 
+# --- finished runs --------------------------------------------------------------------------------
+
+
 def method_of(run: str) -> str:
-    """Return the name of a run without its seed: ``x--raw--seed2`` is the method ``x--raw``."""
+    """Return the name of a run without its seed: the method of ``x--raw--seed2`` is ``x--raw``."""
     return _SEED.sub("", run)
 
 
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
-    """Return the results with the finished seeds of one method as one, in the order of their first.
+    """Return the results with the finished seeds of each method merged, in the order of their first.
 
-    A merged result has means as values, `members` with mean, sd and number, also of the other metrics, and
-    all seeds in its protocol. Runs are merged only where their parameters differ in nothing but the seed; one
-    of them may have no seed in its name.
+    A merged result has means as values, their intervals (`mean_metrics`), `members` with mean, sd and number
+    of runs, and all seeds in its protocol. Runs are merged only where their parameters differ in nothing but
+    the seed.
 
     Parameters
     ----------
     folder : Path
-        Holds ``<run>/predictions.npz``, from which the intervals of the means are computed.
+        Contains ``<run>/predictions.npz``, from which the intervals of the means are computed.
     results : sequence of dict
         The runs' results.json.
     """
     families: dict[str, list[dict]] = {}
     for result in results:
         done = result["status"] == "done" and "seed" in result.get("params", {})
-        key = f"{method_of(result['run'])} {_settings(result)}" if done else result["run"]
+        others = {name: value for name, value in result.get("params", {}).items() if name != "seed"}
+        key = f"{method_of(result['run'])} {digest(others)}" if done else result["run"]
         families.setdefault(key, []).append(result)
-    return [_merged(folder, runs) if len(runs) > 1 else runs[0] for runs in families.values()]
-
-
-def _settings(result: dict) -> str:
-    return digest({name: value for name, value in result.get("params", {}).items() if name != "seed"})
+    return [_merged(Path(folder), runs) if len(runs) > 1 else runs[0] for runs in families.values()]
 
 
 def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     first, names = runs[0], [run["run"] for run in runs]
-    folders = [Path(folder) / name for name in names]
-    metrics = _means([run["metrics"] for run in runs], [path / "predictions.npz" for path in folders])
+    blocks = {"": [run["metrics"] for run in runs]}
     shared = set.intersection(*(set(run.get("other_metrics", {})) for run in runs))
-    others = {name: [run["other_metrics"][name] for run in runs] for name in shared}
-    kept = {name: [path / f"predictions_{name}.npz" for path in folders] for name in shared}
+    blocks |= {name: [run["other_metrics"][name] for run in runs] for name in sorted(shared)}
+    means, spread = {}, {}
+    for block, records in blocks.items():
+        paths = [folder / name / f"predictions{'_' if block else ''}{block}.npz" for name in names]
+        # No predictions are saved of metrics on a part of the samples; their means have no interval.
+        kept = [Predictions.load(path) for path in paths] if all(map(Path.is_file, paths)) else []
+        interval = {name: record["ci95"] for name, record in (mean_metrics(kept) if kept else {}).items()}
+        common = [name for name in records[0] if all(name in record for record in records)]
+        spread[block] = {name: mean_and_sd([record[name]["value"] for record in records]) for name in common}
+        means[block] = {
+            name: records[0][name] | {"value": spread[block][name]["mean"], "ci95": interval.get(name)}
+            for name in common
+        }
+    members = {"runs": names, "metrics": spread.pop(""), "other_metrics": spread}
+    selection = first["protocol"]["selection"]
+    if len({run["protocol"]["selection"] for run in runs}) > 1:  # each seed has its own best epoch
+        selection = re.sub(r"^epoch \d+ of|\b\d+ of(?= \d+, best)", "each seed's epoch of", selection)
+    seeds = {"seed": [run["protocol"]["seed"] for run in runs], "selection": selection}
     return first | {
         "run": method_of(first["run"]),
-        "variant": method_of(first["variant"]),
-        "metrics": metrics,
-        "other_metrics": {name: _means(records, kept[name]) for name, records in others.items()},
-        "members": {
-            "runs": names,
-            "metrics": _spread([run["metrics"] for run in runs]),
-            "other_metrics": {name: _spread(records) for name, records in others.items()},
-        },
-        "protocol": first["protocol"] | _over_all([run["protocol"] for run in runs]),
+        "variant": method_of(first["run"]).partition("--")[2] or None,
+        "metrics": means.pop(""),
+        "other_metrics": means,
+        "members": members,
+        "protocol": first["protocol"] | seeds,
         "compute": first["compute"] | {"seconds": sum(run["compute"]["seconds"] for run in runs)},
     }
 
 
-def _over_all(protocols: Sequence[dict]) -> dict[str, object]:
-    selection = protocols[0]["selection"]
-    if len({protocol["selection"] for protocol in protocols}) > 1:  # each seed has an epoch of its own
-        selection = re.sub(r"^epoch \d+ of|\b\d+ of(?= \d+, best)", "each seed's epoch of", selection)
-    return {"seed": [protocol["seed"] for protocol in protocols], "selection": selection}
-
-
-def _means(records: Sequence[dict[str, dict]], predictions: Sequence[Path]) -> dict[str, dict]:
-    intervals = _intervals(predictions)
-    shared = [name for name in records[0] if all(name in record for record in records)]
-    means = {name: float(np.mean([record[name]["value"] for record in records])) for name in shared}
-    return {
-        name: records[0][name] | {"value": mean, "ci95": intervals.get(name)} for name, mean in means.items()
-    }
-
-
-def _intervals(paths: Sequence[Path]) -> dict[str, tuple[float, float] | None]:
-    if not all(path.is_file() for path in paths):
-        return {}  # of what is computed from a part of the samples no predictions are kept
-    runs = [Predictions.load(path) for path in paths]
-    # Where the seed also draws what is reported, the seeds are splits.
-    over = over_seeds if len({frozenset(run.sample_id) for run in runs}) == 1 else over_splits
-    return {name: over(runs, metric=name)["ci95"] for name in ("accuracy", "macro_f1")}
-
-
-def _spread(records: Sequence[dict[str, dict]]) -> dict[str, dict[str, object]]:
-    shared = [name for name in records[0] if all(name in record for record in records)]
-    return {name: aggregate([record[name]["value"] for record in records]) for name in shared}
-
-
 def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:
-    """Return the methods among finished runs on real data, grouped by the samples that they report on.
+    """Return the methods among finished runs on real data, grouped by their test samples.
 
     Parameters
     ----------
     folder : Path
-        Holds ``<run>/predictions.npz``.
+        Contains ``<run>/predictions.npz``.
     results : sequence of dict
         The runs' results.json.
 
@@ -219,15 +310,91 @@ def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[st
     for result in results:
         path = Path(folder) / result["run"] / "predictions.npz"
         real = result.get("dataset", {}).get("source") == "real"
-        if not real or result["status"] != "done" or not path.is_file():
-            continue
-        runs = Predictions.load(path).in_id_order()
-        samples = (runs.class_names, *runs.sample_id.tolist())
-        groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(runs)
+        if real and result["status"] == "done" and path.is_file():
+            run = Predictions.load(path).in_id_order()
+            samples = (run.class_names, *run.sample_id.tolist())
+            groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(run)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def as_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
-    """Return a method's means over its seeds as metric records, for `other_metrics` of results.json."""
-    found = {metric: over_seeds(runs, metric=metric) for metric in ("accuracy", "macro_f1")}
-    return {name: {"value": of["mean"], "ci95": of["ci95"], "n": of["n"]} for name, of in found.items()}
+# --- sweeps ---------------------------------------------------------------------------------------
+
+
+def vary(params: Any, grid: Mapping[str, Sequence[object]]) -> list[Any]:
+    """Return `params` once for every combination of the grid's values, the last name varying fastest."""
+    return [params.varied(**dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
+
+
+def ablate(params: Any, alternatives: Iterable[Mapping[str, object]]) -> list[Any]:
+    """Return `params`, and `params` with each of the alternatives by itself."""
+    return [params.varied(**change) for change in ({}, *alternatives)]
+
+
+def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:
+    """Train every cell, which is a set of parameters, and return one row each.
+
+    Parameters
+    ----------
+    cells : sequence of Parameters
+    train : callable
+        Cell -> an object with `validation` (Predictions), `epochs`, `parameters` and `seconds`.
+
+    Returns
+    -------
+    DataFrame
+        The parameters in which the cells differ, then validation accuracy, low, high (Wilson), n, epochs,
+        parameters and seconds.
+    """
+    rows = []
+    for cell in cells:
+        trained = train(cell)
+        cost = {"epochs": trained.epochs, "parameters": trained.parameters, "seconds": trained.seconds}
+        rows.append(_differing(cells, cell) | _accuracy(trained.validation.correct) | cost)
+    return pd.DataFrame(rows)
+
+
+def cross_validate(
+    params: Any,
+    faces: FaceSet,
+    train: Callable[[Any, FaceSet, FaceSet], Any],
+    *,
+    log: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Cross-validate every cell of `params.cv_grid` on `faces`, the training images.
+
+    Subjects are kept together where all are known.
+
+    Returns
+    -------
+    DataFrame, one row per cell, best first
+        The parameters in which the cells differ; mean and sd of the folds' accuracies; accuracy, low, high
+        and n of all held-out images pooled; seconds.
+
+    Raises
+    ------
+    ValueError
+        When a class has fewer images than there are folds.
+    """
+    by = "subject" if (faces.subject != "").all() else "sample"
+    folds = random_folds(faces, n_folds=params.cv_folds, seed=params.seed, by=by)
+    cells, rows = vary(params, params.cv_grid), []
+    for cell in cells:
+        trained = [train(cell, fold.train, fold.test) for fold in folds]
+        by_fold = [fold.validation.correct for fold in trained]
+        spread = mean_and_sd([correct.mean() for correct in by_fold])
+        row = {"mean": spread["mean"], "sd": spread["sd"]} | _accuracy(np.concatenate(by_fold))
+        seconds = sum(fold.seconds for fold in trained)
+        rows.append(_differing(cells, cell) | row | {"seconds": seconds})
+        log(f"cell {len(rows)} of {len(cells)}: mean accuracy {spread['mean']:.3f}")
+    return pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+
+
+def _differing(cells: Sequence[Any], cell: Any) -> dict[str, object]:
+    every = [other.studied() for other in cells]
+    values = cell.studied()
+    return {name: values[name] for name in values if any(one[name] != every[0][name] for one in every)}
+
+
+def _accuracy(correct: np.ndarray) -> dict[str, float]:
+    low, high = wilson_interval(int(correct.sum()), len(correct))
+    return {"accuracy": float(correct.mean()), "low": low, "high": high, "n": len(correct)}

@@ -1,59 +1,29 @@
-"""From predictions to metrics with intervals, tables, curves and comparisons; no framework is involved."""
+"""Metrics of predictions with confidence intervals, per-class tables, reference points and curves.
+
+Metrics are measured on weighted samples, for many weightings at once: with a weight of 1 on every sample they
+are the values, and each bootstrap resample is another weighting. Weights have shape (N, B): N samples, B
+weightings.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from fer_utils.metrics import (
-    METRICS,
-    RocCurve,
-    class_auc,
-    class_rates,
-    confusion,
-    expected_calibration_error,
-    from_confusion,
-    log_loss,
-    measure,
-    once_each,
-    roc_curves,
-)
-from fer_utils.predictions import Predictions, aligned, most_confident_mistakes, without
+from fer_utils.predictions import Predictions
 from fer_utils.splits import Folds, Split
-from fer_utils.statistics import (
-    aggregate,
-    bootstrap_weights,
-    mcnemar_p_value,
-    paired_difference_interval,
-    percentile_interval,
-    wilson_interval,
-)
+from fer_utils.statistics import bootstrap_weights, percentile_interval, wilson_interval
 
-__all__ = [
-    "METRICS",
-    "Evaluation",
-    "McNemar",
-    "PairedBootstrap",
-    "Predictions",
-    "RocCurve",
-    "aggregate",
-    "baselines",
-    "evaluate",
-    "expected_calibration_error",
-    "log_loss",
-    "mcnemar_exact",
-    "most_confident_mistakes",
-    "paired_bootstrap",
-    "reference_points",
-    "roc_curves",
-    "wilson_interval",
-    "without",
-]
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
+"""Names of all metrics, in the order in which they are reported."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a set of predictions is worth; `dataclasses.asdict` gives JSON-ready values.
+    """Metrics of a set of predictions; `dataclasses.asdict` gives JSON-ready values.
 
     Attributes
     ----------
@@ -73,62 +43,75 @@ class Evaluation:
 def evaluate(predictions: Predictions, *, n_boot: int = 2000, seed: int = 0) -> Evaluation:
     """Compute all metrics with 95 % intervals, the per-class table and the confusion matrix.
 
-    Averages are over the classes that occur in the truth. A class that does not has support 0, no recall, F1
-    or AUC (None) and no part in an average, although predicting it costs the others recall. A class that is
-    never predicted has precision 0. `macro_auc` (one class against the rest) is left out when all samples are
-    of one class. In micro-expression work `balanced_accuracy`, the mean recall, is called UAR, and `macro_f1`
-    over pooled folds UF1. AUC over pooled folds takes the scores of all folds to be on one scale.
+    Averages are over the classes with samples. A class without samples has no recall, F1 or AUC (None); a
+    class that is never predicted has precision 0. `macro_auc` (one class against the rest) is left out when
+    all samples are of one class. In micro-expression work `balanced_accuracy` is called UAR, and `macro_f1`
+    over pooled folds UF1. AUC over pooled folds assumes that all folds' scores are on one scale.
 
-    Accuracy of independent samples gets a Wilson interval; everything else gets a percentile bootstrap, which
-    resamples the independent units: samples, or whole groups where `predictions.group` is given. From few
-    units the bootstrap is too narrow: with simulated subjects it covered 92 % from 20 of them, 90 % from 8 to
-    16 and 77 % from 4. Where nothing varies it has no width, and from a single unit there is no interval.
+    Accuracy of independent samples has a Wilson interval. Everything else has a percentile bootstrap over the
+    independent units: samples, or groups where `predictions.group` is given. With few units it is too narrow:
+    for simulated subjects it covered 92 % with 20, 90 % with 8 to 16 and 77 % with 4. A single unit has no
+    interval.
 
     Parameters
     ----------
     predictions : Predictions
-        N samples, K classes.
     n_boot : int
         Number of resamples; 0 leaves out the bootstrapped intervals (None).
     seed : int
-        Seed of the resampling. Equal samples, in whatever order, and equal seed give equal intervals.
+        Equal samples, in any order, and equal seed give equal intervals.
     """
     value = {name: float(values[0]) for name, values in measure(predictions, once_each(predictions)).items()}
     draws = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=seed)
     resamples = [measure(predictions, weights) for weights in draws]
-    interval = {name: _percentiles([drawn[name] for drawn in resamples], value[name]) for name in METRICS}
+    metrics = {
+        name: {
+            "value": value[name],
+            "ci95": percentile_interval([drawn[name] for drawn in resamples], value=value[name]),
+            "n": len(predictions),
+        }
+        for name in METRICS
+        if not np.isnan(value[name])
+    }
     if not predictions.grouped:
-        interval["accuracy"] = list(wilson_interval(int(predictions.correct.sum()), len(predictions)))
-    return Evaluation(
-        metrics={
-            name: {"value": value[name], "ci95": interval[name], "n": len(predictions)}
-            for name in METRICS
-            if not np.isnan(value[name])
-        },
-        per_class=_per_class(predictions),
-        confusion_matrix=confusion(predictions, once_each(predictions))[..., 0].astype(int).tolist(),
-    )
+        correct = int(predictions.correct.sum())
+        metrics["accuracy"]["ci95"] = list(wilson_interval(correct, len(predictions)))
+    matrix = confusion(predictions, once_each(predictions))[..., 0].astype(int)
+    return Evaluation(metrics, _per_class(predictions), matrix.tolist())
+
+
+def _per_class(predictions: Predictions) -> list[dict]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    names = predictions.class_names
+    truth, predicted, labels = predictions.truth, predictions.predicted, range(len(names))
+    columns = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
+    table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)))
+    table["auc"] = class_auc(predictions, once_each(predictions))[:, 0]
+    table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
+    table.insert(0, "class", names)
+    order = ["class", "support", "precision", "recall", "f1", "auc"]
+    return table[order].astype(object).where(table[order].notna(), None).to_dict("records")
 
 
 def baselines(
     predictions: Predictions, *, majority_class: int, n_boot: int = 2000, seed: int = 0
 ) -> dict[str, dict[str, dict]]:
-    """Return what two classifiers that never look would score on the same samples.
+    """Return the metrics of two baselines on the same samples.
 
-    ``majority_baseline`` always predicts `majority_class`, the most frequent class of the *training* data;
-    its intervals are those of `evaluate`. ``chance_baseline`` guesses uniformly among the K classes: its
-    values are expectations, not estimates, hence without intervals (``ci95`` is None). They are exact for
-    accuracy and balanced accuracy (1/K) and AUC (0.5); the F1 are those of the expected confusion matrix.
+    ``majority_baseline`` always predicts `majority_class`, the most frequent class of the *training* set.
+    ``chance_baseline`` guesses uniformly among the K classes. Its values are expectations, hence without
+    intervals: exact for accuracy and balanced accuracy (1/K) and AUC (0.5); F1 is that of the expected
+    confusion matrix.
     """
     n_classes = len(predictions.class_names)
     if not 0 <= majority_class < n_classes:
         raise ValueError(f"majority_class must be 0 to {n_classes - 1}, got {majority_class}")
     always = np.tile(np.eye(n_classes)[majority_class], (len(predictions), 1))
     majority = evaluate(replace(predictions, probabilities=always), n_boot=n_boot, seed=seed).metrics
-
     support = np.bincount(predictions.truth, minlength=n_classes)
     expected = np.outer(support, np.full(n_classes, 1 / n_classes))[..., None]
-    chance = from_confusion(expected) | {"macro_auc": np.array([0.5])}
+    chance = _of_confusion(expected) | {"macro_auc": np.array([0.5])}
     return {
         "majority_baseline": majority,
         "chance_baseline": {
@@ -155,8 +138,7 @@ def reference_points(
         As `baselines`; ``without_duplicates`` is left out where every sample is a duplicate, and for folds
         where none is.
     """
-    majority = split.majority_class
-    found = baselines(predictions, majority_class=majority, n_boot=n_boot, seed=seed)
+    found = baselines(predictions, majority_class=split.majority_class, n_boot=n_boot, seed=seed)
     repeated = np.isin(predictions.sample_id, split.test.sample_id[split.repeated])
     if not repeated.all() and (isinstance(split, Split) or repeated.any()):
         distinct = evaluate(predictions.subset(~repeated), n_boot=n_boot, seed=seed)
@@ -164,148 +146,149 @@ def reference_points(
     return found
 
 
-@dataclass(frozen=True)
-class McNemar:
-    """Two classifiers on the same samples.
+class RocCurve(NamedTuple):
+    """False and true positive rates at each distinct threshold, from (0, 0) to (1, 1), and the area below."""
 
-    Attributes
-    ----------
-    table : list of list of int
-        ``[[both right, only a right], [only b right, both wrong]]``.
-    p_value : float
-        Exact two-sided p value of the two being right equally often.
-    accuracy_a, accuracy_b, difference : float
-        `difference` is accuracy a - accuracy b.
-    ci95 : list of float
-        Interval of the difference.
-    n : int
-        Number of samples.
-    """
-
-    table: list[list[int]]
-    p_value: float
-    accuracy_a: float
-    accuracy_b: float
-    difference: float
-    ci95: list[float]
-    n: int
+    fpr: np.ndarray
+    tpr: np.ndarray
+    auc: float
 
 
-def mcnemar_exact(a: Predictions, b: Predictions) -> McNemar:
-    """Test whether two classifiers are right equally often, on the same independent samples in any order.
+def roc_curves(predictions: Predictions) -> dict[str, RocCurve]:
+    """Return each class's ROC curve against the rest; classes without samples, or with all, have none."""
+    from sklearn.metrics import auc, roc_curve
 
-    Raises
-    ------
-    ValueError
-        When the two are not about the same samples, or the samples are not independent of each other.
-    """
-    a, b = aligned([a, b])
-    if a.grouped:
-        raise ValueError("McNemar's test needs independent samples; use paired_bootstrap for grouped ones")
-    n, right_a, right_b = len(a), a.correct, b.correct
-    both, only_a, only_b = (int(x.sum()) for x in (right_a & right_b, right_a & ~right_b, ~right_a & right_b))
-    neither = n - both - only_a - only_b
-    return McNemar(
-        table=[[both, only_a], [only_b, neither]],
-        p_value=mcnemar_p_value(only_a, only_b),
-        accuracy_a=(both + only_a) / n,
-        accuracy_b=(both + only_b) / n,
-        difference=(only_a - only_b) / n,
-        ci95=list(paired_difference_interval(both, only_a, only_b, neither)),
-        n=n,
-    )
+    curves = {}
+    for label, name in enumerate(predictions.class_names):
+        positive = predictions.truth == label
+        if positive.any() and not positive.all():
+            score = predictions.probabilities[:, label]
+            fpr, tpr, _ = roc_curve(positive, score, drop_intermediate=False)
+            curves[name] = RocCurve(fpr, tpr, float(auc(fpr, tpr)))
+    return curves
 
 
-@dataclass(frozen=True)
-class PairedBootstrap:
-    """Two methods, each trained with one or more seeds, on the same samples.
-
-    Attributes
-    ----------
-    metric : str
-        One of `METRICS`.
-    difference : float
-        Mean over the seeds of a, less the mean over the seeds of b.
-    ci95 : list of float or None
-        Interval of the difference of these trained models, as it varies with the samples. How much training
-        varies is what the standard deviations in `a` and `b` say.
-    a, b : dict
-        ``{"mean", "sd", "n"}`` of the metric over the seeds.
-    n : int
-        Number of samples.
-    """
-
-    metric: str
-    difference: float
-    ci95: list[float] | None
-    a: dict[str, float | int | None]
-    b: dict[str, float | int | None]
-    n: int
+CONFIDENCE_EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 
 
-def paired_bootstrap(
-    a: Sequence[Predictions],
-    b: Sequence[Predictions],
-    *,
-    metric: str = "accuracy",
-    n_boot: int = 2000,
-    seed: int = 0,
-) -> PairedBootstrap:
-    """Compare two methods over several seeds by resampling the samples (or groups) that all runs share.
+def reliability(predictions: Predictions, *, edges: Sequence[float] = CONFIDENCE_EDGES) -> pd.DataFrame:
+    """Return accuracy by confidence, the probability of the predicted class.
 
     Parameters
     ----------
-    a, b : sequence of Predictions
-        The runs of the two methods, one for each seed, about the same samples; they may differ in number.
-    metric : str
-        One of `METRICS`.
-    n_boot, seed : int
-        Number of resamples, and the seed of drawing them.
+    predictions : Predictions
+    edges : sequence of float
+        Edges of the bins, from 0 to 1, rising; a bin contains its lower edge, the last one both.
+
+    Returns
+    -------
+    DataFrame
+        One row per bin with samples: mean `confidence`, `accuracy`, its Wilson interval `low` and `high`, and
+        `n`. The index names the bin, such as "80 to 90 %".
 
     Raises
     ------
     ValueError
-        When a method has no runs, they are not about the same samples, or the metric is unknown or undefined.
+        For edges that do not rise from 0 to 1.
     """
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")
-    if not a or not b:
-        raise ValueError("each of the two methods needs at least one run")
-    runs = aligned([*a, *b])
+    edges = np.asarray(edges, dtype=float)
+    if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or (np.diff(edges) <= 0).any():
+        raise ValueError(f"edges must rise from 0 to 1, got {edges.tolist()}")
+    names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(edges)]
+    columns = {"confidence": predictions.confidence, "correct": predictions.correct}
+    edges[-1] = np.inf
+    groups = pd.DataFrame(columns).groupby(
+        pd.cut(predictions.confidence, edges, right=False, labels=names), observed=True
+    )
+    table = groups.agg(confidence=("confidence", "mean"), accuracy=("correct", "mean"), n=("correct", "size"))
+    counts = zip(groups["correct"].sum(), table["n"], strict=True)
+    table[["low", "high"]] = [wilson_interval(int(correct), int(n)) for correct, n in counts]
+    table.index = table.index.astype(str)
+    return table[["confidence", "accuracy", "low", "high", "n"]].rename_axis("confidence of")
 
-    def measured(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = np.array([measure(run, weights, names=[metric])[metric] for run in runs])
-        return values[: len(a)], values[len(a) :]
 
-    of_a, of_b = (aggregate(values[:, 0]) for values in measured(once_each(runs[0])))
-    difference = of_a["mean"] - of_b["mean"]
-    draws = bootstrap_weights(runs[0].unit, n_boot=n_boot, seed=seed)
-    resamples = [in_a.mean(axis=0) - in_b.mean(axis=0) for in_a, in_b in map(measured, draws)]
-    return PairedBootstrap(metric, difference, _percentiles(resamples, difference), of_a, of_b, len(runs[0]))
-
-
-def _per_class(predictions: Predictions) -> list[dict]:
-    matrix = confusion(predictions, once_each(predictions))
-    columns = (matrix.sum(axis=1), *class_rates(matrix), class_auc(predictions, once_each(predictions)))
-    return [
-        {
-            "class": name,
-            "support": int(support),
-            "precision": float(precision),
-            "recall": _defined(recall),
-            "f1": _defined(f1),
-            "auc": _defined(auc),
+def reliability_records(table: pd.DataFrame) -> dict[str, dict[str, dict]]:
+    """Return `reliability` as metric records, one set per bin, for `other_metrics` of results.json."""
+    return {
+        f"confidence_{name.removesuffix(' %').replace(' ', '_')}": {
+            "accuracy": {"value": row["accuracy"], "ci95": [row["low"], row["high"]], "n": int(row["n"])}
         }
-        for name, support, precision, recall, f1, auc in zip(
-            predictions.class_names, *(column[:, 0] for column in columns), strict=True
-        )
-    ]
+        for name, row in table.iterrows()
+    }
 
 
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+# --- metrics of weighted samples ------------------------------------------------------------------
 
 
-def _percentiles(resampled: Sequence[np.ndarray], value: float) -> list[float] | None:
-    interval = percentile_interval(np.concatenate(resampled), value=value) if resampled else None
-    return None if interval is None else list(interval)
+def once_each(predictions: Predictions) -> np.ndarray:
+    """Return weights of 1, shape (N, 1)."""
+    return np.ones((len(predictions), 1), dtype=np.float32)
+
+
+def measure(
+    predictions: Predictions, weights: np.ndarray, *, names: Sequence[str] = METRICS
+) -> dict[str, np.ndarray]:
+    """Return the named metrics, each of shape (B,); NaN where a weighting leaves one undefined."""
+    values = {}
+    if set(names) - {"macro_auc"}:
+        values |= _of_confusion(confusion(predictions, weights))
+    if "macro_auc" in names:
+        values["macro_auc"] = _mean_of_defined(class_auc(predictions, weights))
+    return {name: values[name] for name in names}
+
+
+def confusion(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+    """Return the confusion matrices, shape (K, K, B); rows are the true classes."""
+    n_classes = len(predictions.class_names)
+    cell = predictions.truth * n_classes + predictions.predicted
+    in_cell = (np.arange(n_classes**2)[:, None] == cell).astype(np.float32)
+    # Whole numbers below 2**24: exact in float32, whatever the order of summation.
+    return (in_cell @ weights).astype(float).reshape(n_classes, n_classes, -1)
+
+
+def _of_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Return all metrics but the AUC from confusion matrices, shape (K, K, B), each of shape (B,)."""
+    hits, total = np.einsum("kkb->kb", matrix), matrix.sum(axis=(0, 1))
+    support, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    f1 = np.where(support > 0, _ratio(2 * hits, support + predicted), np.nan)
+    with np.errstate(invalid="ignore"):  # a weighting without samples
+        return {
+            "accuracy": hits.sum(axis=0) / total,
+            "balanced_accuracy": _mean_of_defined(_ratio(hits, support)),
+            "macro_f1": _mean_of_defined(f1),
+            "weighted_f1": np.nansum(f1 * support, axis=0) / total,
+        }
+
+
+def class_auc(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
+    """Return the area under the ROC curve of each class against the rest, shape (K, B).
+
+    It is the share of (sample of the class, other sample) pairs in which the first scores higher, a tie
+    counting half; NaN where there is no such pair.
+
+    References
+    ----------
+    J. A. Hanley, B. J. McNeil (1982), Radiology 143, 29-36.
+    """
+    areas = np.full((len(predictions.class_names), weights.shape[1]), np.nan)
+    for label, score in enumerate(predictions.probabilities.T):
+        positive = np.flatnonzero(predictions.truth == label)
+        negative = np.flatnonzero(predictions.truth != label)
+        negative = negative[np.argsort(score[negative])]
+        # Row i: weight of the i lowest-scoring negatives.
+        below = np.zeros((len(negative) + 1, weights.shape[1]), dtype=np.float32)
+        np.cumsum(weights[negative], axis=0, out=below[1:])
+        lower = below[np.searchsorted(score[negative], score[positive], side="left")]
+        lower_or_equal = below[np.searchsorted(score[negative], score[positive], side="right")]
+        of_positive = weights[positive]
+        won = np.einsum("pb,pb->b", of_positive, lower + lower_or_equal, dtype=float) / 2
+        areas[label] = _ratio(won, of_positive.sum(axis=0, dtype=float) * below[-1])
+    return areas
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+
+
+def _mean_of_defined(by_class: np.ndarray) -> np.ndarray:
+    return _ratio(np.nansum(by_class, axis=0), (~np.isnan(by_class)).sum(axis=0))

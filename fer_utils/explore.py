@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from IPython.display import display
 
-from fer_utils.data.faceset import SPLITS, FaceSet
+from fer_utils.data import SPLITS, FaceSet
 from fer_utils.plots.data import face_sheet
 from fer_utils.plots.notebook import in_jupyterlab, png
 from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, FaceSpec, Identity, Scene

@@ -132,13 +132,11 @@ class FaceParameters(Settings):
     )
     data_path: str = "data/raw"
     on_bad_rows: Literal["error", "drop"] = "error"
+    label_set: Literal["own", *LABEL_SETS] = "own"
+    image_size: Count = 48
     synthetic_subjects: int = Field(ge=3, default=40)
     synthetic_per_subject: Count = 60
     seed: Seed = 0
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`."""
-        return self.model_dump(include=set(FaceParameters.model_fields))
 
 
 class ClipParameters(Settings):
@@ -156,11 +154,6 @@ class ClipParameters(Settings):
     synthetic_subjects: int = Field(ge=2, default=16)
     synthetic_clips_per_subject: Positive = 10.25
     synthetic_seed: Seed = 0
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_clips`."""
-        given = self.model_dump(include=set(ClipParameters.model_fields))
-        return given | {"size": given.pop("image_size"), "seed": given.pop("synthetic_seed")}
 
 
 class DataPrep(FaceParameters, Parameters):
@@ -200,10 +193,6 @@ class BaselineCNN(Training):
     l2: float = Field(ge=0)
     batch_norm: bool
 
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
-        return super().data() | {"image_size": self.image_size}
-
     @model_validator(mode="after")
     def _recorded_split_is_fixed(self) -> Self:
         if self.record_epochs and self.split_by == "reshuffled_80_10_10":
@@ -241,12 +230,19 @@ class HybridHogCNN(Training):
     cv_folds: int = Field(ge=0)
     cv_grid: dict[str, list]
 
-    def clips(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_clips` for the clips that the frames are of."""
-        same = {"data_path", "label_set", "synthetic_subjects", "synthetic_clips_per_subject", "seed"}
-        strict = self.on_bad_rows == "error"
-        form = {"n_frames": self.frames_per_clip, "size": FRAME_SIZE}
-        return self.model_dump(include=same) | form | {"dataset": self.frames_of, "strict": strict}
+    def clips(self) -> ClipParameters:
+        """Return the parameters of the clips that the frames are of."""
+        return ClipParameters(
+            dataset=self.frames_of,
+            data_path=self.data_path,
+            label_set=self.label_set,
+            strict=self.on_bad_rows == "error",
+            n_frames=self.frames_per_clip,
+            image_size=FRAME_SIZE,
+            synthetic_subjects=self.synthetic_subjects,
+            synthetic_clips_per_subject=self.synthetic_clips_per_subject,
+            synthetic_seed=self.seed,
+        )
 
     @model_validator(mode="after")
     def _frames_or_faces(self) -> Self:
@@ -336,10 +332,6 @@ class Transfer(Training):
     l2: float = Field(ge=0)
     frozen_learning_rate: Positive
     cam_images: Count
-
-    def data(self) -> dict[str, object]:
-        """Return the arguments of `fer_utils.data.load_faces`, the size of the images among them."""
-        return super().data() | {"image_size": self.picture_size}
 
     @model_validator(mode="after")
     def _weights_exist(self) -> Self:

@@ -1,6 +1,6 @@
-"""What a classifier said about each sample: the one thing that evaluation needs to know of a model."""
+"""Class probabilities for each sample: all that evaluation needs to know of a model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -16,9 +16,8 @@ SUM_TOLERANCE = 2e-3
 class Predictions:
     """Class probabilities for a set of samples, with their true classes.
 
-    Probabilities are rounded to half precision when the object is made, which is how `save` stores them:
-    whatever is computed from a run's predictions is computed again, to the last bit, from its small file. Two
-    classes that differ by less than the rounding (about 0.0002 at 0.4) tie, and the first is predicted.
+    Probabilities are rounded to half precision, as `save` stores them, so that metrics recomputed from the
+    file are the same. Classes that differ by less than the rounding (0.0002 at 0.4) tie; the first wins.
 
     Attributes
     ----------
@@ -31,15 +30,15 @@ class Predictions:
     class_names : tuple of str, length K
         Class names in label order.
     fold : ndarray of int64, shape (N,)
-        Cross-validation fold in which the sample was held out. One number stands for all samples.
+        Cross-validation fold in which the sample was held out; one number for all samples.
     group : ndarray of str, shape (N,)
-        What makes samples dependent, such as the subject of a clip; empty for an independent sample. One
-        string stands for all samples.
+        Group of dependent samples, such as the subject of a clip; empty for an independent sample. One string
+        for all samples.
 
     Raises
     ------
     ValueError
-        When the arrays do not fit together or hold impossible values; the message names the first such row.
+        When the arrays do not fit together or a value is impossible; the message names the first such row.
     """
 
     sample_id: np.ndarray
@@ -95,7 +94,7 @@ class Predictions:
     def unit(self) -> np.ndarray:
         """Index 0..U-1 of the independent unit each sample belongs to: its group, or itself; shape (N,).
 
-        Units are numbered by their names, so that what is drawn from them does not depend on the rows' order.
+        Units are numbered by their names, so that resamples do not depend on the order of the rows.
         """
         alone = self.group == ""
         keys = np.where(
@@ -115,40 +114,22 @@ class Predictions:
         """Return the same samples sorted by their names."""
         return self.subset(np.argsort(self.sample_id, kind="stable"))
 
+    def mistakes(self, k: int) -> np.ndarray:
+        """Return the rows of up to `k` misclassified samples, the most confident first."""
+        wrong = np.flatnonzero(~self.correct)
+        return wrong[np.lexsort((self.sample_id[wrong], -self.confidence[wrong]))[:k]]
+
     def save(self, path: str | Path) -> None:
-        """Write everything to a compressed ``.npz``, whole or not at all; equal predictions, equal bytes."""
+        """Write everything to a compressed ``.npz``, atomically; equal predictions give equal bytes."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         arrays["probabilities"] = arrays["probabilities"].astype(np.float16)
         write_arrays(path, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Predictions":
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            When there is no such file.
-        ValueError
-            When the file is damaged or something else; the message names it.
-        """
+        """Read what `save` wrote; raises `ValueError` for a damaged file."""
         with reading_arrays(path, what="predictions") as stored:
             return cls(**{field.name: stored[field.name] for field in fields(cls)})
-
-
-def without(predictions: Predictions, sample_ids: Collection[str]) -> Predictions:
-    """Return the predictions less the named samples, such as test images that also stand in the training set.
-
-    Raises
-    ------
-    ValueError
-        When a name is not among the samples: an unnoticed mismatch of names would leave everything in.
-    """
-    unwanted = np.array(sorted(set(sample_ids)), dtype=str)
-    unknown = unwanted[~np.isin(unwanted, predictions.sample_id)]
-    if len(unknown):
-        raise ValueError(f"{len(unknown)} samples to leave out are not there, first {str(unknown[0])!r}")
-    return predictions.subset(~np.isin(predictions.sample_id, unwanted))
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
@@ -166,13 +147,6 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
     return Predictions(**joined, class_names=parts[0].class_names)
 
 
-def most_confident_mistakes(predictions: Predictions, k: int) -> np.ndarray:
-    """Return the row numbers of up to `k` wrongly classified samples, the most confident first."""
-    wrong = np.flatnonzero(~predictions.correct)
-    order = np.lexsort((predictions.sample_id[wrong], -predictions.confidence[wrong]))
-    return wrong[order[:k]]
-
-
 def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     """Return several models' predictions of the same samples, all in one order.
 
@@ -185,7 +159,7 @@ def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     for other in others:
         if differing := np.setxor1d(first.sample_id, other.sample_id).tolist():
             raise ValueError(
-                f"the runs are about different samples: {len(differing)} occur in one of them only, "
+                f"the runs have different samples: {len(differing)} occur in only one of them, "
                 f"such as {', '.join(map(repr, differing[:3]))}"
             )
         if first.class_names != other.class_names:
@@ -208,7 +182,7 @@ def _one_for_each(value: np.ndarray, sample_id: np.ndarray) -> np.ndarray:
 def _check_shapes(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None:
     n, n_classes = len(columns["sample_id"]), len(class_names)
     if n == 0:
-        raise ValueError("predictions for no samples: nothing can be measured")
+        raise ValueError("predictions for no samples")
     if len(set(class_names)) != n_classes:
         raise ValueError(f"class names are not unique: {', '.join(class_names)}")
     for key, column in columns.items():
@@ -225,11 +199,11 @@ def _check_values(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) 
     repeated = np.ones(len(sample_id), dtype=bool)
     repeated[np.unique(sample_id, return_index=True)[1]] = False
     with np.errstate(over="ignore", invalid="ignore"):
-        # As stored, so that what can be made can be saved and loaded.
+        # As stored, so that all valid predictions can be saved and loaded.
         total = probabilities.astype(np.float16).astype(float).sum(axis=1)
     last = len(class_names) - 1
     for wrong, problem in (
-        (repeated, "this sample id stands on an earlier row, too"),
+        (repeated, "an earlier row has the same sample id"),
         ((truth < 0) | (truth > last), f"truth must be a class index 0 to {last}, got {{truth}}"),
         (~np.isfinite(probabilities).all(axis=1), "a probability is not finite; did training diverge?"),
         ((probabilities < 0).any(axis=1), "a probability is negative; are these logits?"),
@@ -239,3 +213,64 @@ def _check_values(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) 
             row = int(wrong.argmax())
             details = problem.format(truth=truth[row], total=total[row])
             raise ValueError(f"row {row} (sample {str(sample_id[row])!r}): {details}")
+
+
+@dataclass(frozen=True, eq=False)
+class EpochPredictions:
+    """The predicted classes of one set of samples after each epoch.
+
+    Attributes
+    ----------
+    sample_id : ndarray of str, shape (N,)
+    truth : ndarray of int64, shape (N,)
+    predicted : ndarray of uint8, shape (E, N)
+        Predicted classes after epochs 1 to E.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit together.
+    """
+
+    sample_id: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+
+    def __post_init__(self) -> None:
+        n = len(self.sample_id)
+        if self.truth.shape != (n,) or self.predicted.ndim != 2 or self.predicted.shape[1] != n:
+            raise ValueError(
+                f"{n} samples need truth of shape ({n},) and predictions of shape (epochs, {n}), got "
+                f"{self.truth.shape} and {self.predicted.shape}"
+            )
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether the predicted class is the true one, shape (E, N)."""
+        return self.predicted == self.truth
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Accuracy after each epoch, shape (E,)."""
+        return self.correct.mean(axis=1)
+
+    @property
+    def best(self) -> int:
+        """Index of the epoch with the highest accuracy, the earliest of equals; epoch 1 is 0."""
+        return int(self.accuracy.argmax())
+
+    def first(self, epochs: int) -> "EpochPredictions":
+        """Return the first epochs only, as of a shorter training."""
+        return replace(self, predicted=self.predicted[:epochs])
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to a compressed ``.npz``, atomically; equal predictions give equal bytes."""
+        # A sample's predictions change little from epoch to epoch: side by side they take half the space.
+        arrays = {"sample_id": self.sample_id, "truth": self.truth, "answers_by_sample": self.predicted.T}
+        write_arrays(path, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "EpochPredictions":
+        """Read what `save` wrote; raises `ValueError` for a damaged file."""
+        with reading_arrays(path, what="predictions by epoch") as stored:
+            return cls(stored["sample_id"], stored["truth"], stored["answers_by_sample"].T)

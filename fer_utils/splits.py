@@ -10,10 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import pandas as pd
 
-from fer_utils.data import FaceSet
-from fer_utils.data.clips.clipset import clip_of
-from fer_utils.data.combine import separate
-from fer_utils.data.samples import Samples
+from fer_utils.data import FaceSet, Samples, clip_of, separate
 from fer_utils.files import ConfigError
 
 S = TypeVar("S", bound=Samples)

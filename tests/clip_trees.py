@@ -8,9 +8,12 @@ import numpy as np
 import openpyxl
 from PIL import Image
 
+from fer_utils.data import ClipSet, load_clips
+from fer_utils.params import ClipParameters
+
 WIDTH, HEIGHT = 24, 20
 
-SMALL = {"size": 8, "n_frames": 5}
+SMALL = {"image_size": 8, "n_frames": 5}
 """Sizes to read these with."""
 
 
@@ -127,3 +130,9 @@ def write_casme2(root: Path, *, prefix: str = "img", rows: list[list[object]] = 
     write_frames(root / "sub02" / "EP02_01f", frame_names(prefix + "{}.jpg", range(1, 15)))
     write_workbook(root / "CASME2-coding-20140508.xlsx", {"Sheet1": [CASME2_HEADER, *rows]})
     return root
+
+
+def load(folder: Path, dataset: str, data_path: Path, **changes: object) -> ClipSet:
+    """Return `load_clips` of a copy, small; prepared files are below `folder`."""
+    params = ClipParameters(dataset=dataset, data_path=str(data_path), **(SMALL | changes))
+    return load_clips(params, prepared_dir=folder / "prepared")

@@ -1,4 +1,4 @@
-"""Small copies of picture data sets in their genuine forms, for tests of what reads them."""
+"""Small copies of image data sets in their genuine forms."""
 
 import io
 import zipfile
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from fer_utils.data import FaceSet, load_faces
+from fer_utils.params import FaceParameters
 
 NAMES = (
     "train/angry/Training_10",
@@ -56,3 +59,9 @@ def lines() -> list[str]:
 def csv(path: Path, rows: list[str], *, end: str = "\n", start: bytes = b"") -> Path:
     path.write_bytes(start + end.join([*rows, ""]).encode())
     return path
+
+
+def load(folder: Path, dataset: str, data_path: Path, **changes: object) -> FaceSet:
+    """Return `load_faces` of a copy; prepared files are below `folder`."""
+    params = FaceParameters(dataset=dataset, data_path=str(data_path), **changes)
+    return load_faces(params, prepared_dir=folder / "prepared")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkout import copy_project, environment
+from raw_copies import load
 
-from fer_utils.data import load_faces
-from fer_utils.data.store import prepared
+from fer_utils.data.store import prepared_from
 from fer_utils.files import read_json, write_json
 from fer_utils.synthetic import synthetic_faces
 
@@ -77,7 +77,7 @@ def test_a_bad_row_fails_the_run_and_keeps_the_earlier_result_and_drop_lists_it(
 def test_missing_data_is_not_run_and_says_where_it_was_looked_for(project):
     ended = run(project, "dataset: folder\ndata_path: pictures/of/mine\n")
     assert ended.returncode == 0
-    assert "not run" in ended.stderr and "pictures/of/mine: not there" in ended.stderr
+    assert "not run" in ended.stderr and "pictures/of/mine: no such folder" in ended.stderr
 
 
 # --- what may not be read or written -----------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_what_may_not_be_read_is_named(ordinary_user, what):
     data.chmod(0)
     dataset = "fer2013" if what == "file" else "folder"
     with pytest.raises(PermissionError) as caught:
-        load_faces(dataset, data_path=data, prepared_dir=ordinary_user / "prepared")
+        load(ordinary_user, dataset, data)
     assert str(data) in str(caught.value)
     data.chmod(0o700)
 
@@ -120,7 +120,7 @@ def test_a_folder_that_may_not_be_written_is_named(ordinary_user):
     closed = ordinary_user / "prepared"
     closed.mkdir(mode=0o500)
     with pytest.raises(PermissionError) as caught:
-        load_faces("fer2013", data_path=data, prepared_dir=closed)
+        load(ordinary_user, "fer2013", data)
     assert str(closed) in str(caught.value)
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_prepared_set(small_disk, tmp_pat
     source.write_text("x")
     faces = synthetic_faces(n_subjects=3, images_per_subject=300)
     with pytest.raises(OSError, match=r"raw-[0-9a-f]{16}: cannot be written .* is the disk full\?"):
-        prepared(source, lambda path: faces, folder=small_disk)
+        prepared_from(source, lambda: faces, folder=small_disk, settings={})
     assert not [path for path in small_disk.iterdir() if path.is_dir()]
 
 

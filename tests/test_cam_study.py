@@ -13,9 +13,10 @@ from hypothesis.extra.numpy import arrays
 
 from fer_utils.data import FaceSet, load_faces
 from fer_utils.explain import FACE_BANDS, FER2013_BANDS, CamStudy, GradCAM, checks
+from fer_utils.params import FaceParameters
 from fer_utils.synthetic import Identity, action_unit_mask
 
-SYNTHETIC = load_faces("synthetic", synthetic_subjects=12, synthetic_per_subject=14, seed=3)
+SYNTHETIC = load_faces(FaceParameters(synthetic_subjects=12, synthetic_per_subject=14, seed=3))
 SIDE = 12
 MASK = np.zeros((1, SIDE, SIDE), bool)
 MASK[0, 4:8, 5:10] = True

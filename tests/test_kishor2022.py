@@ -37,7 +37,7 @@ def kishor2022(torch):
 def build(kishor2022):
     def build(features="raw", depth="shallow", faces: FaceSet = FACES, **settings):
         changes = {"features": features, "depth": depth, "dropout": 0.0, "batch_norm": False} | settings
-        params = HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn") | changes, where="test")
+        params = HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | changes, where="test")
         return kishor2022.build(params, faces)
 
     return build
@@ -80,13 +80,13 @@ def test_every_network_maps_stored_pixels_to_logits(torch, kishor2022, build, fe
 
 @pytest.mark.parametrize("depth", ["shallow", "deep"])
 def test_hog_of_the_same_image_joins_before_the_first_dense_layer(torch, kishor2022, build, depth):
-    from fer_utils.features.hog_torch import hog_features
+    from fer_utils.features.hog import hog_features
 
     raw, hybrid = build("raw", depth), build("hybrid", depth).eval()
     assert raw.hog is None and kinds(hybrid.hog) == ["HOGLayer", "BatchNorm1d", "Linear", "ReLU"]
     for name, weights in raw.pixels.state_dict().items():
         assert torch.equal(weights, hybrid.pixels.state_dict()[name])
-    params = HybridHogCNN.checked(notebook_defaults("20_hybrid_hog_cnn"), where="test")
+    params = HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn"), where="test")
     expected = hog_features(images()[:, 0].numpy(), kishor2022.hog_settings(params))
     np.testing.assert_allclose(hybrid.hog.histograms(images()), expected, atol=1e-6)
     with torch.no_grad():
@@ -125,8 +125,7 @@ def test_a_network_can_memorise_a_few_faces(torch, build, features, batch_norm):
 
 
 def test_the_classifier_on_hog_learns_and_a_weaker_penalty_fits_closer(kishor2022):
-    from fer_utils.features.hog import HOG
-    from fer_utils.features.hog_torch import hog_features
+    from fer_utils.features.hog import HOG, hog_features
 
     features, labels = hog_features(FACES.images, HOG(cells_per_block=2)), FACES.labels
     scores = []

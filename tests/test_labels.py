@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.data.clips.casme2 import CASME2_7
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.clips.samm import SAMM8
+from fer_utils.data import ClipSet
+from fer_utils.data.clip_readers import CASME2_7, SAMM8
 from fer_utils.labels import (
     CKPLUS7,
     FER6,
@@ -129,7 +128,7 @@ def test_the_note_on_merging_says_which_class_became_which_and_how_many():
     assert merged.notes == (
         "first",
         "classes were merged: negative = angry 2 + disgust 1; positive = happy 1",
-        "2 of 7 clips left out, of classes that have no place in negative, positive, surprise: other 2",
+        "2 of 7 clips left out, of classes that are not in negative, positive, surprise: other 2",
     )
     same = clips([0, 1, 2], SMIC3).merged(SMIC3_OF, SMIC3)
     assert same.notes == ("first",) and same.labels.tolist() == [0, 1, 2]

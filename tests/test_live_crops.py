@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_utils.data import load_faces
-from fer_utils.data.clips.reading import Clip, face_box, to_clipset
-from fer_utils.data.decoding import PictureDecoder
+from fer_utils.data.clip_files import Clip, Recordings, face_box, to_clipset
+from fer_utils.data.images import ImageDecoder
 from fer_utils.detection import Box, Haar
 from fer_utils.files import ConfigError
 from fer_utils.live.crops import CLIPS, STILLS, Framing, face_image, square
 from fer_utils.live.light import BRIGHT, brightened
+from fer_utils.params import FaceParameters
 from fer_utils.synthetic import random_face
 from fer_utils.synthetic.clips import synthetic_clip
 
@@ -52,7 +53,7 @@ def test_a_crop_is_byte_for_byte_what_a_reader_makes_of_a_file_with_its_pixels(p
     file = png(around(picture, x, y, side))
     crop = face_image(picture, Box(x, y, side, side), size=size, framing=BARE)
     assert crop.dtype == np.uint8
-    np.testing.assert_array_equal(crop, PictureDecoder(size).decode(file))
+    np.testing.assert_array_equal(crop, ImageDecoder(size).decode(file))
 
 
 @given(pictures, places, places, sides, st.integers(8, 80))
@@ -70,7 +71,8 @@ def test_a_crop_of_a_frame_is_what_the_readers_of_clips_make_of_it(tmp_path):
     for file in files:
         file.write_bytes(png(frame))
     clip = Clip("c", "s", "negative", files, 100.0, 0, None, 1)
-    read = to_clipset([clip], name="own", class_names=("negative",), size=64, n_frames=2, crop_face=True)
+    found = Recordings("own", class_names=("negative",), clips=[clip], crop_face=True, origin={})
+    read = to_clipset(found, size=64, n_frames=2)
     crop = face_image(frame, Box(*face_box(frame)), size=64, framing=BARE_AREA)
     np.testing.assert_allclose(crop, read.clips[0, 0], atol=1)
 
@@ -103,7 +105,7 @@ def test_clips_are_framed_as_the_drawn_clips_are():
 
 @pytest.mark.skipif("FER2013_PATH" not in os.environ, reason="FER2013_PATH names no copy of FER-2013")
 def test_stills_are_framed_as_fer2013_is():
-    faces = load_faces("fer2013", data_path=os.environ["FER2013_PATH"])
+    faces = load_faces(FaceParameters(dataset="fer2013", data_path=os.environ["FER2013_PATH"]))
     rows = np.random.default_rng(1).choice(np.flatnonzero(faces.split == "train"), 300, replace=False)
     side, shift = measured(faces.images[rows])
     assert side == pytest.approx(STILLS.scale, abs=0.03)

@@ -12,8 +12,8 @@ from fer_utils.labels import FER7, SMIC3
 from fer_utils.live import card, demo, sources, trial
 from fer_utils.live.pipeline import DRAWINGS
 from fer_utils.live.seen import Event, Frame, Problem, Seen, SeenFace
-from fer_utils.onnx_model import OnnxModel
-from fer_utils.params import LiveDemo, notebook_defaults
+from fer_utils.onnx import OnnxModel
+from fer_utils.params import FaceParameters, LiveDemo, notebook_defaults
 from fer_utils.predictions import Predictions
 
 DEFAULTS = notebook_defaults("50_live_demo")
@@ -40,7 +40,7 @@ def clips() -> OnnxModel:
 def test_a_shipped_network_fits_into_a_megabyte_and_says_what_its_run_measured(name):
     path = demo.NETWORKS / name
     assert path.stat().st_size <= 1_000_000
-    told = OnnxModel.read(path).description
+    told = OnnxModel.read(path).description.model_dump()
     results = read_json(demo.REFERENCE / demo.RUNS[name] / "results.json")
     assert told["run"] == results["run"] and told["source"] == results["dataset"]["source"]
     assert told["metrics"]["accuracy"] == results["metrics"]["accuracy"]
@@ -54,7 +54,7 @@ def test_the_shipped_networks_know_the_classes_of_their_data(stills, clips):
 
 @pytest.mark.skipif("FER2013_PATH" not in os.environ, reason="FER2013_PATH names no copy of FER-2013")
 def test_the_shipped_network_answers_real_pictures_as_its_run_did(stills):
-    faces = load_faces("fer2013", data_path=os.environ["FER2013_PATH"])
+    faces = load_faces(FaceParameters(dataset="fer2013", data_path=os.environ["FER2013_PATH"]))
     test = faces.take(np.flatnonzero(faces.split == "test"))
     kept = Predictions.load(demo.REFERENCE / demo.RUNS[demo.STILLS] / "predictions.npz")
     assert kept.sample_id.tolist() == test.sample_id.tolist()
@@ -69,7 +69,7 @@ def test_a_picture_of_training_looks_the_same_to_the_demo(stills):
     from fer_utils.detection import Box
     from fer_utils.live.crops import STILLS, face_image, square
 
-    faces = load_faces("synthetic", data_path="data/raw")
+    faces = load_faces(FaceParameters())
     picture = faces.images[0]
     frame = np.pad(picture, 40)
     box = next(
@@ -195,7 +195,7 @@ def test_naming_is_a_share_with_an_interval():
 
 
 def test_photographs_are_each_the_first_frame_of_a_video(stills):
-    faces = load_faces("synthetic", data_path="data/raw")
+    faces = load_faces(FaceParameters())
     line = demo.pipeline(parameters(clip_model="none"))
     table = trial.photographs(line, faces.take(np.arange(12)))
     assert table["found"].mean() > 0.8 and (table["through"] <= table["found"]).all()
@@ -241,7 +241,7 @@ def test_readme_says_what_the_reference_run_measured():
         _percent(measured["photographs"]["found"]),
         _percent(measured["photographs"]["accuracy"]),
         _percent(measured["photographs"]["accuracy_direct"]),
-        _percent(measured["answers_of_90_to_100"]["accuracy"]),
+        _percent(measured["confidence_90_to_100"]["accuracy"]),
         f"of the {measured['naming_micro']['accuracy']['n']} found",
         _f1(measured["spotting_micro"]["f1"]),
         _f1(measured["spotting_macro"]["f1"]),

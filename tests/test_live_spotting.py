@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_utils.data.clips.reading import resample
+from fer_utils.data.clip_files import resample
 from fer_utils.detection import Box, Haar
 from fer_utils.live.crops import CLIPS, STILLS, Framing, face_image
 from fer_utils.live.event_scores import match_events

@@ -15,9 +15,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fer_utils import calibration, evaluation, plots
-from fer_utils.data.clips.clipset import NO_APEX, ClipSet
-from fer_utils.data.faceset import FaceSet
+from fer_utils import evaluation, plots
+from fer_utils.data import NO_APEX, ClipSet, FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.labels import FER6, FER7
 from fer_utils.live.seen import Event
@@ -194,7 +193,7 @@ EVERY_FIGURE = {
         np.arange(5.0), RNG.dirichlet(np.ones(K), 5), NAMES, truth=[("happy", 1.0, 2.0)]
     ),
     "events": lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0),
-    "reliability": lambda: plots.reliability(calibration.reliability(predictions(400))),
+    "reliability": lambda: plots.reliability(evaluation.reliability(predictions(400))),
     "latency": lambda: plots.latency(
         pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["a", "b"])
     ),

@@ -1,4 +1,4 @@
-"""A file of predictions is small, whole, checked, and gives back what was put in."""
+"""Predictions are checked, and their files are small and give back what was saved."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_utils.labels import FER7
-from fer_utils.predictions import Predictions, aligned, most_confident_mistakes, pooled, without
+from fer_utils.predictions import EpochPredictions, Predictions, aligned, pooled
 
 ARRAYS = ("sample_id", "truth", "probabilities", "fold", "group")
 
@@ -59,21 +59,6 @@ def test_equal_predictions_make_equal_bytes(tmp_path):
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
-def test_a_failed_save_leaves_the_earlier_file(tmp_path, monkeypatch):
-    path = tmp_path / "predictions.npz"
-    three().save(path)
-    before = path.read_bytes()
-
-    def fails(*_, **__):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(np, "savez_compressed", fails)
-    with pytest.raises(OSError, match="no space"):
-        three(truth=[1, 0, 0]).save(path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_damaged_file_is_refused_or_reads_the_same(tmp_path):
     three().save(tmp_path / "good.npz")
     good = (tmp_path / "good.npz").read_bytes()
@@ -96,11 +81,6 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path, content):
         Predictions.load(path)
 
 
-def test_a_missing_file_is_reported_as_missing(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        Predictions.load(tmp_path / "none.npz")
-
-
 def test_pickled_content_is_never_loaded(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, sample_id=np.array([{"not": "a name"}], dtype=object))
@@ -115,7 +95,7 @@ def test_pickled_content_is_never_loaded(tmp_path):
         ({"probabilities": [[1.0], [1.0], [1.0]]}, r"probabilities: shape \(3, 1\).*need \(3, 2\)"),
         ({"fold": [0, 1]}, "fold: shape"),
         ({"group": ["s1"]}, "group: shape"),
-        ({"sample_id": ["a", "b", "a"]}, "row 2 .sample 'a'.*earlier row"),
+        ({"sample_id": ["a", "b", "a"]}, r"row 2 \(sample 'a'\)"),
         ({"truth": [0, 1, 2]}, "row 2 .sample 'c'.*0 to 1, got 2"),
         ({"truth": [0, -1, 1]}, "row 1 .sample 'b'.*got -1"),
         ({"truth": [0.0, 1.0, 1.0]}, "truth must hold integers"),
@@ -130,18 +110,6 @@ def test_pickled_content_is_never_loaded(tmp_path):
 def test_impossible_values_are_refused_with_their_place(changes, message):
     with pytest.raises(ValueError, match=message):
         three(**changes)
-
-
-def test_no_samples_are_refused():
-    with pytest.raises(ValueError, match="no samples"):
-        Predictions([], np.zeros(0, dtype=int), np.zeros((0, 2)), ("happy", "sad"))
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_a_softmax_of_any_precision_and_width_is_accepted(dtype):
-    logits = np.random.default_rng(0).normal(size=(500, 100)) * 4
-    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    Predictions(np.arange(500), np.zeros(500, dtype=int), softmax.astype(dtype), [str(k) for k in range(100)])
 
 
 def test_what_is_accepted_is_accepted_again_after_rounding():
@@ -186,13 +154,6 @@ def test_samples_of_a_group_are_one_unit_and_others_stand_alone():
     assert sorted(three().unit) == [0, 1, 2]
 
 
-def test_without_removes_exactly_the_named_samples():
-    assert without(three(), {"b"}).sample_id.tolist() == ["a", "c"]
-    assert_same(without(three(), []), three())
-    with pytest.raises(ValueError, match=r"1 samples to leave out.*'z'"):
-        without(three(), ["a", "z"])
-
-
 def test_mistakes_come_most_confident_first_with_ties_by_name():
     made = Predictions(
         sample_id=["d", "c", "b", "a"],
@@ -200,8 +161,8 @@ def test_mistakes_come_most_confident_first_with_ties_by_name():
         probabilities=[[0.25, 0.75], [0.1, 0.9], [1.0, 0.0], [0.1, 0.9]],
         class_names=("happy", "sad"),
     )
-    assert made.sample_id[most_confident_mistakes(made, 5)].tolist() == ["a", "c", "d"]
-    assert made.sample_id[most_confident_mistakes(made, 1)].tolist() == ["a"]
+    assert made.sample_id[made.mistakes(5)].tolist() == ["a", "c", "d"]
+    assert made.sample_id[made.mistakes(1)].tolist() == ["a"]
 
 
 def test_alignment_brings_runs_into_one_order():
@@ -212,7 +173,7 @@ def test_alignment_brings_runs_into_one_order():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sample_id": ["a", "b", "x"]}, "2 occur in one of them only, such as 'c', 'x'"),
+        ({"sample_id": ["a", "b", "x"]}, "2 occur in only one of them, such as 'c', 'x'"),
         ({"truth": [0, 0, 1]}, "truth of sample 'b': 1 and 0"),
         ({"class_names": ("sad", "happy")}, "classes"),
         ({"group": ["", "", "s1"]}, "group of sample 'c': '' and 's1'"),
@@ -242,3 +203,30 @@ def test_a_sample_in_two_folds_and_other_classes_are_refused():
         pooled([three(), three(sample_id=["d", "e", "f"], class_names=("sad", "happy"))])
     with pytest.raises(ValueError, match="got 0 folds"):
         pooled([])
+
+
+# --- predictions by epoch -------------------------------------------------------------------------
+
+FOUR = EpochPredictions(
+    sample_id=np.array(["a", "b", "c", "d"]),
+    truth=np.array([0, 1, 2, 2]),
+    predicted=np.array([[0, 0, 0, 0], [0, 1, 2, 0], [0, 1, 0, 2], [0, 1, 1, 1]], dtype=np.uint8),
+)
+
+
+def test_the_best_epoch_is_the_earliest_with_the_highest_accuracy():
+    assert FOUR.accuracy.tolist() == [0.25, 0.75, 0.75, 0.5] and FOUR.best == 1
+    assert FOUR.first(1).accuracy.tolist() == [0.25]
+    with pytest.raises(ValueError, match=r"4 samples need .* got \(4,\) and \(2, 3\)"):
+        EpochPredictions(FOUR.sample_id, FOUR.truth, np.zeros((2, 3), np.uint8))
+
+
+def test_saved_predictions_by_epoch_come_back(tmp_path):
+    FOUR.save(tmp_path / "one.npz")
+    again = EpochPredictions.load(tmp_path / "one.npz")
+    again.save(tmp_path / "two.npz")
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    assert np.array_equal(again.predicted, FOUR.predicted) and np.array_equal(again.truth, FOUR.truth)
+    (tmp_path / "one.npz").write_bytes(b"PK no archive")
+    with pytest.raises(ValueError, match=r"one.npz: not readable as predictions by epoch"):
+        EpochPredictions.load(tmp_path / "one.npz")

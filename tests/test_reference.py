@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from fer_utils import effects
-from fer_utils.epochs import EpochAnswers
-from fer_utils.evaluation import Predictions, evaluate
+from fer_utils.evaluation import evaluate
 from fer_utils.files import PROJECT, read_json
 from fer_utils.params import profile_runs, read_runs
+from fer_utils.predictions import EpochPredictions, Predictions
 from fer_utils.readme import readme_effects, readme_methods, readme_protocols, readme_table
 from fer_utils.report import load_methods
 from fer_utils.results import Results
@@ -104,13 +104,14 @@ def test_an_arm_that_leaks_names_the_leak_and_reports_a_tenth_of_all_images(run)
 @pytest.mark.parametrize("run", KEPT_EPOCHS)
 def test_the_answers_after_every_epoch_are_those_of_the_run(run):
     folder = REFERENCE / run
-    test, validation = (EpochAnswers.load(folder / f"epochs_{part}.npz") for part in ("test", "validation"))
+    sets = ("test", "validation")
+    test, validation = (EpochPredictions.load(folder / f"epochs_{name}.npz") for name in sets)
     history = pd.read_csv(folder / "history.csv")
-    assert len(test.answers) == len(history) == read_json(folder / "results.json")["params"]["epochs"]
+    assert len(test.predicted) == len(history) == read_json(folder / "results.json")["params"]["epochs"]
     assert validation.accuracy == pytest.approx(history["val_accuracy"].to_numpy(), abs=1e-3)
     predictions = Predictions.load(folder / "predictions.npz")
     assert test.sample_id.tolist() == predictions.sample_id.tolist()
-    assert (test.answers[validation.best] == predictions.predicted).mean() > 0.999, "half precision ties some"
+    assert (test.predicted[validation.best] == predictions.predicted).mean() > 0.999, "rounding ties some"
 
 
 def test_the_copies_across_parts_are_those_that_the_runs_count():

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet, combine
-from fer_utils.data.clips.clipset import ClipSet, clip_of
+from fer_utils.data import ClipSet, FaceSet, clip_of, combine
 from fer_utils.files import ConfigError
 from fer_utils.papers import load_paper
 from fer_utils.splits import (

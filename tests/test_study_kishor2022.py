@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_utils.experiments import sweep, vary
+from fer_utils.comparison import sweep, vary
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
 from fer_utils.splits import Split, official_split, random_folds

@@ -1,18 +1,31 @@
-"""Data sets: one reader per raw format, all giving the same `FaceSet` or `ClipSet`."""
+"""Data sets: one reader for each raw format, all returning the same `FaceSet` or `ClipSet`."""
 
-from fer_utils.data.catalogue import MissingData, find_clips, find_faces, load_clips, load_faces, sources
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.combine import combine
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data.datasets import MissingData
+from fer_utils.data.registry import find, load_clips, load_faces
+from fer_utils.data.samples import (
+    NO_APEX,
+    SPLITS,
+    UNLABELLED,
+    ClipSet,
+    FaceSet,
+    Samples,
+    clip_of,
+    combine,
+    separate,
+)
 
 __all__ = [
+    "NO_APEX",
+    "SPLITS",
+    "UNLABELLED",
     "ClipSet",
     "FaceSet",
     "MissingData",
+    "Samples",
+    "clip_of",
     "combine",
-    "find_clips",
-    "find_faces",
+    "find",
     "load_clips",
     "load_faces",
-    "sources",
+    "separate",
 ]

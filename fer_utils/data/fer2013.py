@@ -2,175 +2,303 @@
 
 Source: I. J. Goodfellow et al., *Challenges in representation learning: a report on three machine learning
 contests*, ICONIP 2013. 35,887 crops of 48x48 pixels; 28,709 Training, 3,589 PublicTest, 3,589 PrivateTest.
+
+The tables are told apart by their header:
+
+========================  ==========================  ==============================================
+file                      columns                     split
+========================  ==========================  ==============================================
+`fer2013.csv`             emotion, pixels, Usage      from `Usage`
+`icml_face_data.csv`      emotion, Usage, pixels      the same
+`train.csv`               emotion, pixels             all `train`
+`test.csv`                pixels                      `pooled_test`, without classes
+========================  ==========================  ==============================================
 """
 
 import re
+import tarfile
+import zipfile
+from codecs import BOM_UTF8
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from fer_utils.data.bad_rows import BadRows, OnBadRows, printable
-from fer_utils.data.decoding import PictureDecoder
-from fer_utils.data.faceset import FaceSet
-from fer_utils.data.fer2013_csv import SIZE, USAGE, read_csv
-from fer_utils.data.pictures import open_pictures
+from fer_utils.data.datasets import FaceData
+from fer_utils.data.folders import Face, ImageFolder
+from fer_utils.data.images import scaled
+from fer_utils.data.raw_files import BadRows, OnBadRows, printable
+from fer_utils.data.samples import UNLABELLED, FaceSet
 from fer_utils.labels import FER7
+
+SIZE = 48
+"""Height and width of FER-2013's images, in pixels."""
+
+USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+"""The official split: select on PublicTest, report once on PrivateTest."""
 
 FOLDERS = {"train": ("Training",), "test": ("PublicTest", "PrivateTest")}
 """The folders of the Kaggle layout and the official names that belong in each."""
 
 TABLES = (("fer2013.csv",), ("icml_face_data.csv",), ("train.csv", "test.csv"))
-"""What a folder of the challenge may hold; the first of these is read, the whole set before its parts."""
+"""What a folder of the challenge may hold; the first of these is read."""
 
-OFFICIAL_NAME = re.compile(f"({'|'.join(USAGE)})_[0-9]+")
+COLUMNS = ("emotion", "pixels", "Usage")
+NO_LABELS = (
+    "the images of pooled_test have no labels, and which of them are PublicTest and which PrivateTest is "
+    "unknown: this is the challenge's test.csv, and nothing can be scored on it"
+)
 POOLED = (
     "not all files of test/ carry their official names (PublicTest_*, PrivateTest_*): which of them are "
     "PrivateTest cannot be known, so they are one pooled test set and nothing here is called PrivateTest"
 )
+MAX_HEADER = 4096
+"""Bytes. A file without line ends would otherwise be read whole for its header."""
+
+_OFFICIAL_NAME = re.compile(f"({'|'.join(USAGE)})_[0-9]+")
+_PIXELS = SIZE * SIZE
 
 
-def read_fer2013(path: str | Path, *, on_bad_rows: OnBadRows = "error") -> FaceSet:
-    """Read FER-2013 from a table, a folder or a zip of that folder.
+class Fer2013(FaceData):
+    """FER-2013, at 48 pixels or scaled from there."""
 
-    Parameters
-    ----------
-    path : path
-        A `.csv` file in one of the challenge's forms, told apart by their header (see
-        `fer_utils.data.fer2013_csv`); a folder with such files; a folder with pictures in
-        `train/<class>/` and `test/<class>/`, or its `.zip`. These two may lie below another folder;
-        hidden and system files are passed over.
-    on_bad_rows : {"error", "drop"}
-        What a row or picture that cannot be used does: stop the reading, or be left out and listed.
-
-    Returns
-    -------
-    FaceSet
-        Classes in the order of `FER7`; split from `Usage` or from the file names. Where the two test sets
-        cannot be told apart, they are one `pooled_test`; where there are no labels, they are `UNLABELLED`.
-        Notes say so, and how many pictures of another size or in colour were converted
-        (`PictureDecoder`) and how many rows or pictures dropped; `dropped` lists those.
-
-    Raises
-    ------
-    FileNotFoundError
-        When `path` does not exist.
-    OSError
-        When it may not be read.
-    ValueError
-        For content that is not FER-2013, naming file and line or entry: under "error" for any bad row,
-        under both for what leaves the whole in doubt (columns, damaged or dishonest archives, nothing left).
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: not there; data/README.md says where FER-2013 comes from")
-    if path.suffix.lower() == ".csv" and path.is_file():
-        return _read_tables(path, [path], on_bad_rows)
-    if tables := _tables_in(path):
-        return _read_tables(path, tables, on_bad_rows)
-    return _read_pictures(path, BadRows(path, on_bad_rows, unit="pictures"))
-
-
-def _tables_in(path: Path) -> list[Path]:
-    tables = next(
-        filter(None, ([path / name for name in form if (path / name).is_file()] for form in TABLES)), []
+    name, title = "fer2013", "FER-2013"
+    places = ("fer2013.csv", "icml_face_data.csv", "fer2013.zip", "fer2013", "train.csv", "test.csv")
+    expected = places
+    counts = MappingProxyType({"train": 28_709, "validation": 3_589, "test": 3_589, "pooled_test": 7_178})
+    obtained_from = (
+        "Kaggle, competition 'Challenges in Representation Learning: Facial Expression Recognition "
+        "Challenge' (Goodfellow et al. 2013)"
     )
-    if tables and any((path / folder).is_dir() for folder in FOLDERS):
-        raise ValueError(
-            f"{path}: holds {tables[0].name} beside a folder of pictures, two copies of FER-2013; "
-            f"give the path of {tables[0].name} or move it away"
-        )
-    return tables
+    terms = "the competition's rules, which you accept there; the photographs are not free"
+
+    def find(self, folder: Path) -> Path:
+        """Return the table, zip or folder of FER-2013 in a folder, or that folder itself."""
+        both = all((folder / name).is_file() for name in TABLES[-1])
+        numbered = any(path.name.isdigit() for path in (folder / "train").glob("*"))  # RAF-DB
+        images = (folder / "train").is_dir() and not numbered
+        return folder if both or images else super().find(folder)
+
+    def holds(self, path: Path) -> bool:
+        """Return whether there is a folder of that name; what is in it, the reader finds out."""
+        return path.is_dir() and path.name == "fer2013"
+
+    def read(self, path: Path, *, image_size: int = SIZE, on_bad_rows: OnBadRows = "error") -> FaceSet:
+        """Read FER-2013 from a table, a folder or a zip of that folder.
+
+        Parameters
+        ----------
+        path : Path
+            A table of the challenge; a folder with such tables; a folder with images in `train/<class>/` and
+            `test/<class>/`, or its `.zip`. These two may lie below another folder.
+        image_size : int
+            The images are scaled from 48 pixels.
+        on_bad_rows : {"error", "drop"}
+
+        Returns
+        -------
+        FaceSet
+            Classes in the order of `FER7`; split from `Usage` or from the file names. Where the two test sets
+            cannot be told apart, they are one `pooled_test`. `origin["form"]` says which form was read.
+
+        Raises
+        ------
+        ValueError
+            For content that is not FER-2013, naming file and line or entry.
+        """
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file; data/README.md says where FER-2013 comes from")
+        if path.is_file():
+            _check_not_packed(path)
+            tables = [] if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path) else [path]
+        else:
+            tables = next(
+                filter(None, ([path / n for n in form if (path / n).is_file()] for form in TABLES)), []
+            )
+        if tables and any((path / folder).is_dir() for folder in FOLDERS):
+            raise ValueError(
+                f"{path}: holds {tables[0].name} beside a folder of images, two copies of FER-2013; "
+                f"give the path of {tables[0].name} or move it away"
+            )
+        if tables:
+            faces = _read_tables(path, tables, on_bad_rows)
+        else:
+            faces = _KaggleFolder().read(path, on_bad_rows=on_bad_rows)
+        return scaled(faces, image_size=image_size)
+
+
+def _check_not_packed(path: Path) -> None:
+    """Refuse archives of a table, naming what they hold."""
+    names = [path.stem] if path.suffix.lower() == ".gz" else []
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        elif tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                names = [entry.name for entry in islice(archive, 20)]
+    except Exception:  # damaged bytes raise nearly anything; the reader says what is wrong
+        return
+    if tables := [name for name in names if name.lower().endswith(".csv")]:
+        inside = printable(", ".join(tables[:3]))
+        raise ValueError(f"{path}: holds {inside}; unpack it and give the path of the table")
 
 
 def _read_tables(path: Path, tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
     parts, dropped, notes = [], [], []
     for table in tables:
         bad = BadRows(table, on_bad_rows, unit="rows")
-        part = read_csv(table, bad)
+        part = _read_table(table, bad)
         prefix = f"{table.name}, " if len(tables) > 1 else ""
         notes += [*part.notes, *(f"{prefix}{note}" for note in bad.notes(len(part)))]
         dropped += [f"{prefix}{text}" for text in bad.dropped]
         parts.append(part)
-    if len(parts) > 1 and (both := set.intersection(*(set(part.split) for part in parts))):
+    if len(parts) == 1:
+        return replace(parts[0], notes=tuple(notes), dropped=tuple(dropped))
+    if both := set.intersection(*(set(part.split) for part in parts)):
         names = " and ".join(table.name for table in tables)
         raise ValueError(
             f"{path}: {names} both hold images of {', '.join(sorted(both))}; give the path of one"
         )
-    columns = {
-        key: np.concatenate([getattr(part, key) for part in parts])
-        for key in ("images", "labels", "split", "sample_id", "subject")
-        if len(parts) > 1
-    }
-    return replace(parts[0], **columns, notes=tuple(notes), dropped=tuple(dropped))
-
-
-class _Place(NamedTuple):
-    root: tuple[str, ...]
-    folder: str
-    class_name: str
-    stem: str
-
-    @property
-    def sample_id(self) -> str:
-        # With its folders, because the numbers alone repeat between classes.
-        return f"{self.folder}/{self.class_name}/{self.stem}"
-
-
-def _read_pictures(path: Path, bad: BadRows) -> FaceSet:
-    decoder = PictureDecoder(SIZE)
-    names: dict[_Place, str] = {}
-    images = []
-    with open_pictures(path, bad) as pictures:
-        for name, read in pictures.files:
-            with bad.at(name):
-                place = _picture_place(name)
-                if place in names:
-                    raise ValueError(f"a second picture of this name, beside {names[place]}")
-                images.append(decoder.decode(read()))
-                names[place] = name
-    dropped_note = bad.notes(len(names))
-    if not names:
-        raise ValueError(f"{path}: no pictures below train/<class>/ or test/<class>/ ({', '.join(FER7)})")
-    if len(roots := {"/".join(place.root) for place in names}) > 1:
-        places = printable(", ".join(sorted(roots)))
-        raise ValueError(f"{path}: more than one copy, in {places}; give the path of one")
-    split = _splits(names)
-    pooled = (POOLED,) if "pooled_test" in split else ()
-    return FaceSet(
-        name="fer2013",
-        source="real",
-        images=np.stack(images),
-        labels=np.array([FER7.index(place.class_name) for place in names], dtype=np.int64),
-        class_names=FER7,
-        split=np.array(split),
-        sample_id=np.array([place.sample_id for place in names]),
-        notes=(*pooled, *decoder.notes(), *pictures.notes, *dropped_note),
-        dropped=tuple(bad.dropped),
+    keys = (FaceSet.PIXELS, *FaceSet.COLUMNS)
+    columns = {key: np.concatenate([getattr(part, key) for part in parts]) for key in keys}
+    return replace(
+        parts[0], **columns, notes=tuple(notes), dropped=tuple(dropped), origin={"form": "csv tables"}
     )
 
 
-def _splits(places: dict[_Place, str]) -> list[str]:
-    usages = [_usage(place) for place in places]
-    if None in usages:  # a single file without its name could belong to either, so that neither is whole
-        return ["train" if usage == "Training" else "pooled_test" for usage in usages]
-    return [USAGE[usage] for usage in usages]
+def _read_table(path: Path, bad: BadRows) -> FaceSet:
+    labels, usages, lines = [], [], []
+    with open(path, "rb", buffering=2**18) as file:
+        columns = _header(path, file.readline(MAX_HEADER))
+        # Room for the most rows that the file can hold; memory is only taken where rows are written.
+        images = np.empty((path.stat().st_size // (2 * _PIXELS), SIZE, SIZE), dtype=np.uint8)
+        number = 1
+        for number, line in enumerate(file, start=2):
+            with bad.at(f"line {number}"):
+                label, usage, pixels = _row(line, columns)
+                images[len(labels)] = parse_pixels(pixels)
+                labels.append(label)
+                usages.append(usage)
+                lines.append(number)
+    if number == 1:
+        raise ValueError(f"{path}: a header and no rows")
+    images.resize((len(labels), SIZE, SIZE), refcheck=False)
+    ids = [f"{usage}_row{line:05d}" for usage, line in zip(usages, lines, strict=True)]
+    return FaceSet(
+        name="fer2013",
+        source="real",
+        images=images,
+        labels=np.array(labels, dtype=np.int64),
+        class_names=FER7,
+        split=np.array([USAGE.get(usage, "pooled_test") for usage in usages], dtype=np.str_),
+        sample_id=np.array(ids, dtype=np.str_),
+        notes=() if "emotion" in columns else (NO_LABELS,),
+        origin={"form": "csv"},
+    )
 
 
-def _usage(place: _Place) -> str | None:
-    if official := OFFICIAL_NAME.fullmatch(place.stem):
-        return official[1]
-    possible = FOLDERS[place.folder]
-    return possible[0] if len(possible) == 1 else None
+def _header(path: Path, line: bytes) -> dict[str, int]:
+    if not line:
+        raise ValueError(f"{path}: an empty file")
+    if b"\0" in line:
+        raise ValueError(f"{path}, line 1: not plain text, or in UTF-16; save the table as UTF-8")
+    line = line.removeprefix(BOM_UTF8)
+    if b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
+        raise ValueError(f"{path}, line 1: lines end in single carriage returns; save the table with \\n")
+    names = [_unquoted(name).decode("utf-8", "backslashreplace") for name in line.split(b",")]
+    shown = printable(", ".join(name[:20] for name in names[:5]))
+    if twice := {name for name in names if names.count(name) > 1}:
+        repeated = printable(", ".join(sorted(twice))[:60])
+        raise ValueError(f"{path}, line 1: more than one column {repeated} in the header ({shown})")
+    # The forms with fewer columns have no others: a misspelt Usage must not make every row a training row.
+    if set(names) not in ({"emotion", "pixels"}, {"pixels"}) and not set(COLUMNS) <= set(names):
+        missing = ", ".join(name for name in COLUMNS if name not in names)
+        raise ValueError(f"{path}, line 1: no column {missing} in the header ({shown})")
+    return {name: position for position, name in enumerate(names)}
 
 
-def _picture_place(name: str) -> _Place:
-    parts = PurePosixPath(name).parts
-    if len(parts) < 3 or parts[-3] not in FOLDERS or parts[-2] not in FER7:
-        raise ValueError(f"not train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})")
-    place = _Place(parts[:-3], parts[-3], parts[-2], PurePosixPath(name).stem)
-    official = OFFICIAL_NAME.fullmatch(place.stem)
-    if official and official[1] not in FOLDERS[place.folder]:
-        raise ValueError(f"lies in {place.folder}/ but is named {official[1]}: which is it?")
-    return place
+def _row(line: bytes, columns: dict[str, int]) -> tuple[int, str, bytes]:
+    cells = [_unquoted(cell) for cell in line.split(b",")]
+    if len(cells) != len(columns):
+        raise ValueError(f"{len(cells)} fields instead of {len(columns)}")
+    pixels = cells[columns["pixels"]]
+    if "emotion" not in columns:
+        return UNLABELLED, "Test", pixels
+    label = cells[columns["emotion"]]
+    if label not in {str(number).encode() for number in range(len(FER7))}:
+        raise ValueError(f"emotion is {_text(label)}, not 0-{len(FER7) - 1}")
+    usage = cells[columns["Usage"]].decode("utf-8", "backslashreplace") if "Usage" in columns else "Training"
+    if usage not in USAGE:
+        raise ValueError(f"Usage is {usage[:20]!r}, not one of {', '.join(USAGE)}")
+    return int(label), usage, pixels
+
+
+def _unquoted(cell: bytes) -> bytes:
+    cell = cell.strip()
+    return cell[1:-1] if len(cell) > 1 and cell[:1] == cell[-1:] == b'"' else cell
+
+
+def _text(cell: bytes) -> str:
+    return repr(cell[:20].decode("utf-8", "backslashreplace"))
+
+
+def parse_pixels(text: bytes) -> np.ndarray:
+    """Parse 2,304 space-separated whole numbers from 0 to 255 to an image, uint8 (48, 48).
+
+    Raises
+    ------
+    ValueError
+        Naming the first bad value.
+    """
+    try:
+        # Into int64, where large numbers saturate; into uint8, 300 would become 44.
+        values = np.fromstring(text, dtype=np.int64, sep=" ")
+    except ValueError:
+        values = np.empty(0)
+    if len(values) == _PIXELS and values.min() >= 0 and values.max() <= 255:
+        return values.astype(np.uint8).reshape(SIZE, SIZE)
+    tokens = text.split()
+    for column, token in enumerate(tokens, start=1):
+        if not token.isdigit() or int(token) > 255:
+            raise ValueError(f"pixel {column} is {_text(token)}, not a whole number from 0 to 255")
+    raise ValueError(f"{len(tokens)} pixel values instead of {_PIXELS}")
+
+
+class _KaggleFolder(ImageFolder):
+    """`train/<class>/*` and `test/<class>/*`; only the official file names tell the two test sets apart."""
+
+    name, form = "fer2013", "kaggle folder"
+    layout = f"train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})"
+
+    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> None:
+        """Refuse several copies in one folder."""
+        places = [name.split("/") for name in names]
+        copies = {"/".join(place[:-3]) for place in places if len(place) > 2 and place[-3] in FOLDERS}
+        if len(copies) > 1:
+            where = printable(", ".join(sorted(copy or "." for copy in copies)))
+            raise ValueError(f"{path}: more than one copy, in {where}; give the path of one")
+
+    def describe(self, name: str, known: None) -> Face:
+        """Take the class from the folder and the split from the file name."""
+        *_, folder, class_name, file = ("", "", *name.split("/"))
+        if folder not in FOLDERS or class_name not in FER7:
+            raise ValueError(f"not {self.layout}")
+        stem = Path(file).stem
+        official = _OFFICIAL_NAME.fullmatch(stem)
+        usage = official[1] if official else "Training" if folder == "train" else ""
+        if usage and usage not in FOLDERS[folder]:
+            raise ValueError(f"folder says {folder}, file name says {usage}; move or rename it")
+        # The numbers alone repeat between classes.
+        return Face(f"{folder}/{class_name}/{stem}", class_name, split=USAGE.get(usage, "pooled_test"))
+
+    def read(self, path: Path, *, image_size: int = SIZE, on_bad_rows: OnBadRows = "error") -> FaceSet:
+        """Read the folder, and pool the test sets where one file could belong to either."""
+        faces = super().read(path, image_size=image_size, on_bad_rows=on_bad_rows)
+        if "pooled_test" not in faces.split:
+            return faces
+        split = np.where(faces.split == "train", "train", "pooled_test")
+        return replace(faces, split=split, notes=(POOLED, *faces.notes))

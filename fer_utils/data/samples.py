@@ -1,47 +1,92 @@
-"""What stills and clips have in common: pixels, labels, ids and subjects that stay together."""
+"""The one form in which images and clips reach the rest of the study: `FaceSet` and `ClipSet`."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import ClassVar, Literal, Self
 
 import numpy as np
+import pandas as pd
 
-from fer_utils.labels import map_labels
+from fer_utils.labels import canonical, map_labels
 
 UNLABELLED = -1
 """The label of a sample for which the data set gives no class."""
 
+NO_APEX = -1
+"""Value of `ClipSet.apex` where the data set gives none."""
 
+SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
+"""`pooled_test`: known to be held out, but validation and test cannot be told apart."""
+
+RESERVED_NAMES = ("unlabelled", "total")
+"""Rows of `FaceSet.counts` that are no class, so that no class may have these names."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Samples:
-    """The base of `FaceSet` and `ClipSet`, whose documentation has the attributes.
+    """The base of `FaceSet` and `ClipSet`: pixels, labels, ids and subjects that stay together.
 
     Attributes
     ----------
-    PIXELS : str
-        Name of the attribute that holds the pictures, uint8, first axis N.
-    COLUMNS : tuple of str
-        Names of the attributes with one entry for each sample.
-    UNIT : str
-        What a sample is called, in the plural.
+    name : str
+        Name of the data set, as results cite it.
+    source : {"real", "synthetic"}
+        Whether the images show people.
+    labels : ndarray of int64, shape (N,)
+        Indices into `class_names`; `UNLABELLED` where the data set gives no class.
+    class_names : tuple of str
+        Class names in label order, each once.
+    sample_id : ndarray of str, shape (N,)
+        Unique and stable names.
+    subject : ndarray of str, shape (N,)
+        Who is shown; empty where the data set does not say.
+    notes : tuple of str
+        What a reader of the results must know about this copy of the data.
+    origin : dict
+        The file or generator it was read from: form, name, bytes, SHA-256, of a single file also MD5.
     """
 
     PIXELS: ClassVar[str]
     COLUMNS: ClassVar[tuple[str, ...]]
-    UNIT: ClassVar[str]
+    AXES: ClassVar[str]
+    UNLABELLED: ClassVar[int] = UNLABELLED
 
     name: str
     source: Literal["real", "synthetic"]
     labels: np.ndarray
     class_names: tuple[str, ...]
     sample_id: np.ndarray
-    subject: np.ndarray
-    notes: tuple[str, ...]
+    subject: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    origin: dict[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.subject is None:
+            object.__setattr__(self, "subject", np.full(len(self.labels), "", dtype="U1"))
+        pixels = self.pixels
+        if pixels.ndim != len(self.AXES.split(",")) or pixels.dtype != np.uint8:
+            raise ValueError(
+                f"{self.name}: {self.PIXELS} must be uint8 of shape ({self.AXES}), "
+                f"got {pixels.dtype} {pixels.shape}"
+            )
+        for key in self.COLUMNS:
+            if (length := len(getattr(self, key))) != len(self):
+                raise ValueError(f"{self.name}: {length} {key} for {len(self)} {self.PIXELS}")
+        if len(np.unique(self.sample_id)) != len(self):
+            raise ValueError(f"{self.name}: sample ids are not unique")
+        if len({*self.class_names, *RESERVED_NAMES}) < len(self.class_names) + len(RESERVED_NAMES):
+            unusable = f"a class twice, or one called {' or '.join(RESERVED_NAMES)}"
+            raise ValueError(f"{self.name}: {unusable}: {', '.join(self.class_names)}")
+        if not np.isin(self.labels, [UNLABELLED, *range(len(self.class_names))]).all():
+            allowed = f"0-{len(self.class_names) - 1}, or {UNLABELLED} for no class"
+            raise ValueError(f"{self.name}: labels must lie in {allowed}")
 
     @property
     def pixels(self) -> np.ndarray:
-        """The pictures of all samples, uint8, shape (N, ...)."""
+        """The pixels of all samples, uint8, shape (N, ...)."""
         return getattr(self, self.PIXELS)
 
     def __len__(self) -> int:
@@ -59,8 +104,6 @@ class Samples:
     def with_classes(self, class_names: Sequence[str]) -> Self:
         """Return the samples whose class is in `class_names`, relabelled to that order.
 
-        Samples without a class are not among them.
-
         Raises
         ------
         ValueError
@@ -68,17 +111,10 @@ class Samples:
         """
         if missing := [name for name in class_names if name not in self.class_names]:
             raise ValueError(f"{self.name} has no class {missing}; it has {', '.join(self.class_names)}")
-        known = self.labelled()
-        labels = map_labels(known.labels, source=self.class_names, target=class_names)
-        kept = labels >= 0
-        relabelled = known if kept.all() else known.take(kept)
-        return replace(relabelled, labels=labels[kept], class_names=tuple(class_names))
+        return self._relabelled(dict(zip(class_names, class_names, strict=True)), class_names)
 
     def merged(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
-        """Return the samples with several classes made one.
-
-        Samples without a class, and those whose class `mapping` does not have, are left out. A note says
-        which classes became which and how many samples of which class were left out.
+        """Return the samples relabelled by `mapping`, with notes on what was merged and what was left out.
 
         Parameters
         ----------
@@ -90,60 +126,259 @@ class Samples:
         Raises
         ------
         ValueError
-            When `mapping` leads to another class.
+            When `mapping` leads to a class that is not in `class_names`.
         """
         if unknown := {*mapping.values()} - {*class_names}:
             raise ValueError(
                 f"{self.name}: classes cannot become {sorted(unknown)}, only {list(class_names)}"
             )
+        counts = np.bincount(self.labelled().labels, minlength=len(self.class_names)).tolist()
+        present = {name: count for name, count in zip(self.class_names, counts, strict=True) if count}
+        sums = []
+        for new in class_names:
+            old = {name: count for name, count in present.items() if mapping.get(name) == new}
+            if not set(old) <= {new}:
+                sums.append(f"{new} = " + " + ".join(f"{name} {count}" for name, count in old.items()))
+        notes = [f"classes were merged: {'; '.join(sums)}"] if sums else []
+        if lost := {name: count for name, count in present.items() if name not in mapping}:
+            each = ", ".join(f"{name} {count}" for name, count in lost.items())
+            total = f"{sum(lost.values())} of {sum(present.values())} {self.PIXELS}"
+            notes.append(f"{total} left out, of classes that are not in {', '.join(class_names)}: {each}")
+        merged = self._relabelled(mapping, class_names)
+        return replace(merged, notes=(*self.notes, *notes))
+
+    def _relabelled(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
         known = self.labelled()
-        became = [mapping.get(name, "") for name in self.class_names]
-        labels = map_labels(known.labels, source=became, target=class_names)
+        new_names = [mapping.get(name, "") for name in self.class_names]
+        labels = map_labels(known.labels, source=new_names, target=class_names)
         kept = labels >= 0
-        parts = known if kept.all() else known.take(kept)
-        notes = (*self.notes, *_merge_notes(known, mapping, class_names))
-        return replace(parts, labels=labels[kept], class_names=tuple(class_names), notes=notes)
+        chosen = known if kept.all() else known.take(kept)
+        return replace(chosen, labels=labels[kept], class_names=tuple(class_names))
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """SHA-256 of every sample's pixels in hexadecimal, shape (N,): equal digest, equal picture."""
+        """SHA-256 of every sample's pixels in hexadecimal, shape (N,)."""
         digests = (hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest() for pixels in self.pixels)
         return np.array(list(digests), dtype="U64")
 
-    def check_columns(self, axes: str) -> None:
-        """Raise `ValueError` unless pixels, of shape `axes`, and columns fit together and ids are unique."""
-        pixels, place = self.pixels, f"{self.name}: {self.PIXELS}"
-        if pixels.ndim != len(axes.split(",")) or pixels.dtype != np.uint8:
-            raise ValueError(f"{place} must be uint8 of shape ({axes}), got {pixels.dtype} {pixels.shape}")
-        for key in self.COLUMNS:
-            if (length := len(getattr(self, key))) != len(self):
-                raise ValueError(f"{self.name}: {length} {key} for {len(self)} {self.UNIT}")
-        if len(np.unique(self.sample_id)) != len(self):
-            raise ValueError(f"{self.name}: sample ids are not unique")
-
-    def fingerprint_of(self, *columns: Sequence[object]) -> str:
-        """Return a hash of the pixels and these columns that does not depend on the order of the samples."""
+    def _hash_with(self, *columns: Sequence[object]) -> str:
         rows = sorted(" ".join(map(str, row)) for row in zip(self.digests, *columns, strict=True))
         shape = "x".join(map(str, self.pixels.shape[1:]))
         return hashlib.sha256("\n".join([shape, *rows]).encode()).hexdigest()
 
 
-def _merge_notes(known: Samples, mapping: Mapping[str, str], class_names: Sequence[str]) -> list[str]:
-    counts = np.bincount(known.labels, minlength=len(known.class_names)).tolist()
-    present = {name: count for name, count in zip(known.class_names, counts, strict=True) if count}
-    lost = {name: count for name, count in present.items() if name not in mapping}
-    joined = [f"{new} = {parts}" for new in class_names if (parts := _parts(new, present, mapping))]
-    notes = [f"classes were merged: {'; '.join(joined)}"] if joined else []
-    if lost:
-        each = ", ".join(f"{name} {count}" for name, count in lost.items())
-        place = ", ".join(class_names)
-        notes.append(
-            f"{sum(lost.values())} of {len(known)} {known.UNIT} left out, of classes that have no place in "
-            f"{place}: {each}"
+@dataclass(frozen=True, kw_only=True)
+class FaceSet(Samples):
+    """Grayscale face images with labels and where each of them came from.
+
+    Attributes
+    ----------
+    images : ndarray of uint8, shape (N, H, W)
+        May be memory-mapped; never written to.
+    split : ndarray of str, shape (N,)
+        One of `SPLITS` for every image.
+    dropped : tuple of str
+        Place and problem of every row or image that was left out because it cannot be used.
+    """
+
+    PIXELS: ClassVar[str] = "images"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("labels", "split", "sample_id", "subject")
+    AXES: ClassVar[str] = "N, H, W"
+
+    images: np.ndarray
+    split: np.ndarray
+    dropped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if unknown := set(np.unique(self.split)) - set(SPLITS):
+            raise ValueError(f"{self.name}: unknown split names {sorted(unknown)}; use {', '.join(SPLITS)}")
+
+    def only(self, split: str) -> "FaceSet":
+        """Return the images of one split."""
+        return self.take(self.split == split)
+
+    def counts(self) -> pd.DataFrame:
+        """Return the number of images per class (rows) and split (columns), with totals."""
+        unlabelled = ("unlabelled",) if (self.labels == UNLABELLED).any() else ()
+        splits = [name for name in SPLITS if name in self.split]
+        return _counts(self.labels, (*self.class_names, *unlabelled), self.split, splits, name="split")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all pixels, labels and splits that does not depend on the order of the images."""
+        return self._hash_with(np.asarray((*self.class_names, ""))[self.labels], self.split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSet(Samples):
+    """Grayscale clips of one length and size, with labels, subjects and their place in the recordings.
+
+    Attributes
+    ----------
+    clips : ndarray of uint8, shape (N, T, H, W)
+        May be memory-mapped; never written to.
+    frame_rate : ndarray of float, shape (N,)
+        Frames per second of the camera, not of the T frames here.
+    onset, apex, offset : ndarray of int64, shape (N,)
+        Frame numbers as the data set counts them, first and last frame included; `apex` is `NO_APEX` where
+        it is not given.
+    skipped : tuple of str
+        What was left out and why.
+    """
+
+    PIXELS: ClassVar[str] = "clips"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset"),
+    )
+    AXES: ClassVar[str] = "N, T, H, W"
+
+    clips: np.ndarray
+    frame_rate: np.ndarray
+    onset: np.ndarray
+    apex: np.ndarray
+    offset: np.ndarray
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between = (self.apex == NO_APEX) | ((self.onset <= self.apex) & (self.apex <= self.offset))
+        for wrong, problem in (
+            (self.labels == UNLABELLED, "has no class"),
+            (self.subject == "", "has no subject"),
+            (~((self.frame_rate > 0) & (self.frame_rate < np.inf)), "has no positive frame rate"),
+            (self.onset > self.offset, "has its onset after its offset"),
+            (~between, "has its apex outside onset to offset"),
+        ):
+            if wrong.any():
+                raise ValueError(f"{self.name}: {self.sample_id[wrong][0]} {problem}")
+
+    def counts(self) -> pd.DataFrame:
+        """Return the number of clips per class (rows) and subject (columns), with totals."""
+        return _counts(self.labels, self.class_names, self.subject, np.unique(self.subject), name="subject")
+
+    @property
+    def apex_position(self) -> np.ndarray:
+        """Index of the frame nearest to the apex among the T frames, `NO_APEX` without one; shape (N,)."""
+        if self.origin.get("sampling", "interpolate") != "interpolate":
+            raise ValueError(f"{self.name}: its frames do not run evenly from onset to offset")
+        through = (self.apex - self.onset) / np.maximum(self.offset - self.onset, 1)
+        position = np.rint(through * (self.clips.shape[1] - 1)).astype(np.int64)
+        return np.where(self.apex == NO_APEX, NO_APEX, position)
+
+    def frames(self) -> FaceSet:
+        """Return every frame as an image with its clip's label and subject; ids are `<clip>/<frame>`."""
+        n_clips, n_frames, *size = self.clips.shape
+        ids = [f"{clip}/{frame:03d}" for clip in self.sample_id for frame in range(n_frames)]
+        return FaceSet(
+            name=self.name,
+            source=self.source,
+            images=self.clips.reshape(n_clips * n_frames, *size),
+            labels=np.repeat(self.labels, n_frames),
+            class_names=self.class_names,
+            split=np.full(n_clips * n_frames, "unassigned"),
+            sample_id=np.array(ids, dtype=str),
+            subject=np.repeat(self.subject, n_frames),
+            notes=self.notes,
+            origin=self.origin,
+            dropped=self.skipped,
         )
-    return notes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all pixels, labels, subjects and times that does not depend on the order of the clips."""
+        label = np.asarray(self.class_names)[self.labels]
+        times = (np.asarray(self.frame_rate, dtype=float), self.onset, self.apex, self.offset)
+        return self._hash_with(*(np.asarray(column).tolist() for column in (label, self.subject, *times)))
 
 
-def _parts(new: str, present: Mapping[str, int], mapping: Mapping[str, str]) -> str:
-    old = {name: count for name, count in present.items() if mapping.get(name) == new}
-    return "" if set(old) <= {new} else " + ".join(f"{name} {count}" for name, count in old.items())
+def clip_of(sample_id: np.ndarray) -> np.ndarray:
+    """Return the clip's id for each frame's id that `ClipSet.frames` made, shape (N,)."""
+    return np.array([str(frame).rpartition("/")[0] for frame in sample_id], dtype=str)
+
+
+def combine(
+    sets: Sequence[FaceSet],
+    *,
+    class_names: Sequence[str],
+    mapping: Mapping[str, str] = MappingProxyType({}),
+) -> FaceSet:
+    """Return the images of all sets as one set with common classes.
+
+    Parameters
+    ----------
+    sets : sequence of FaceSet
+        Each with another name, all with images of one size, all real or all synthetic.
+    class_names : sequence of str
+        The classes of the result; a set's own class is found by its name or by its canonical name.
+    mapping : mapping of str to str
+        Class of a set -> one of `class_names`, where the names do not say it.
+
+    Returns
+    -------
+    FaceSet
+        Named like `rafdb+fer2013`. Ids, known subjects, notes and keys of `origin` have the set's name in
+        front. Notes say which classes a set lacks and how many images were left out.
+
+    Raises
+    ------
+    ValueError
+        For sets that cannot be combined, and a mapping from or to an unknown class.
+    """
+    names = [faces.name for faces in sets]
+    if not names or len({*names}) < len(names):
+        raise ValueError(f"cannot combine {', '.join(names) or 'nothing'}: give sets of different names")
+    if len({faces.images.shape[1:] for faces in sets}) > 1:
+        sizes = ", ".join(f"{one.name} has {'x'.join(map(str, one.images.shape[1:]))}" for one in sets)
+        raise ValueError(f"cannot combine images of different sizes ({sizes}); read them at one image_size")
+    if len({faces.source for faces in sets}) > 1:
+        each = ", ".join(f"{faces.name} is {faces.source}" for faces in sets)
+        raise ValueError(f"cannot combine real and synthetic faces ({each})")
+    if unknown := {*mapping}.difference(*(faces.class_names for faces in sets)):
+        raise ValueError(f"mapping: no set has a class {', '.join(sorted(unknown))}")
+    parts, notes = [], []
+    for faces in sets:
+        new = {name: name if name in class_names else canonical(name) for name in faces.class_names}
+        part = faces.merged({k: v for k, v in new.items() if v in class_names} | {**mapping}, class_names)
+        present = np.bincount(part.labels, minlength=len(class_names))
+        lacking = [name for name, count in zip(class_names, present, strict=True) if not count]
+        notes += [f"{faces.name} has no {', '.join(lacking)}"] if lacking else []
+        notes += [f"{faces.name}: {note}" for note in part.notes]
+        if unlabelled := int((faces.labels == UNLABELLED).sum()):
+            notes.append(f"{faces.name}: {unlabelled} images without a class left out")
+        ids = np.array([f"{faces.name}/{one}" for one in part.sample_id], dtype=str)
+        people = np.array([f"{faces.name}/{one}" if one else "" for one in part.subject], dtype=str)
+        parts.append(replace(part, sample_id=ids, subject=people))
+    keys = (FaceSet.PIXELS, *FaceSet.COLUMNS)
+    return FaceSet(
+        name="+".join(names),
+        source=sets[0].source,
+        class_names=tuple(class_names),
+        notes=tuple(notes),
+        origin={f"{faces.name}.{key}": value for faces in sets for key, value in faces.origin.items()},
+        dropped=tuple(f"{faces.name}: {text}" for faces in sets for text in faces.dropped),
+        **{key: np.concatenate([getattr(part, key) for part in parts]) for key in keys},
+    )
+
+
+def separate(faces: FaceSet) -> tuple[FaceSet, ...]:
+    """Return the images of each set that `combine` joined, in their order; any other set as it is, alone.
+
+    Each has the name of its set again, so that it can be split as that set is.
+    """
+    names = faces.name.split("+")
+    owner = np.array([one.partition("/")[0] for one in faces.sample_id], dtype=str)
+    if len(names) == 1 or not np.isin(owner, names).all():  # a folder of images may have a "+" in its name
+        return (faces,)
+    return tuple(replace(faces.take(owner == name), name=name) for name in names)
+
+
+def _counts(
+    labels: np.ndarray, rows: Sequence[str], column: np.ndarray, columns: Sequence[str], *, name: str
+) -> pd.DataFrame:
+    """Cross-tabulate labels, of which -1 is the last row, with totals."""
+    table = pd.crosstab(np.array(rows, dtype=object)[labels], column.astype(object))
+    table = table.reindex(index=list(rows), columns=list(columns), fill_value=0).astype(int)
+    table.index.name, table.columns.name = "class", name
+    table.loc["total"] = table.sum()
+    return table.assign(total=table.sum(axis=1))

@@ -1,9 +1,8 @@
 """Prepared data sets: read and checked once, then memory-mapped.
 
-A prepared set is a folder named by the content of its source and the settings of its reader,
-`<name>-<hash>/`, with `pixels.npy` (uint8), `samples.npz` (labels, ids, subjects and the other columns) and
-`sidecar.json` (names, notes, what was left out, settings, hashes). Nothing in it is ever unpickled; what does
-not fit its hashes is made again.
+A prepared set is a folder `<name>-<hash>/`, named by the content of its source and the settings of its
+reader, with `pixels.npy`, `samples.npz` (labels, ids, ...) and `sidecar.json` (the other fields, hashes).
+Nothing in it is ever unpickled; a set whose files do not fit their hashes is made again.
 """
 
 import fcntl
@@ -11,22 +10,18 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 
-from fer_utils.data.bad_rows import printable
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.faceset import FaceSet
-from fer_utils.data.samples import Samples
+from fer_utils.data.raw_files import printable
+from fer_utils.data.samples import ClipSet, FaceSet, Samples
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
-FORMAT = 4
+FORMAT = 5
 """Raised when a reader or this layout changes meaning, so that older prepared files are made again."""
 
 _ARRAYS = ("pixels.npy", "samples.npz")
@@ -35,91 +30,84 @@ _KINDS = {kind.__name__: kind for kind in (FaceSet, ClipSet)}
 AnySamples = TypeVar("AnySamples", bound=Samples)
 
 
-def prepared(
+def prepared_from(
     source: Path,
-    read: Callable[[Path], AnySamples],
+    read: Callable[[], AnySamples],
     *,
     folder: Path,
-    settings: Mapping[str, object] = MappingProxyType({}),
+    settings: Mapping[str, object],
     follow_links: bool = False,
 ) -> AnySamples:
-    """Return the data set of `source`, preparing it when that has not been done or was damaged.
+    """Return the data set of a raw file or folder, read at the first call and memory-mapped afterwards.
 
     Parameters
     ----------
     source : Path
-        A raw file or folder.
+        The raw file or folder; its content is part of the key.
     read : callable
-        The reader that turns `source` into a `FaceSet` or `ClipSet`.
+        Reads `source`.
     folder : Path
         Where prepared sets are kept.
-    settings : mapping of str to what JSON can say
-        What else than `source` decides the result, such as the name and options that `read` was made of:
-        other settings are another prepared set.
+    settings : mapping of str to JSON values
+        Everything else that decides the result, such as the reader's name and options.
     follow_links : bool
-        Whether `read` follows links to folders, so that their files name the content as well.
+        Whether `read` follows links to folders, so that their files are part of the content.
 
     Returns
     -------
     FaceSet or ClipSet
-        Its pixels memory-mapped read-only. To the `origin` that `read` gave it are added file, bytes, SHA-256
-        and, for a single file, MD5: not a safeguard, but the hash by which published copies are known.
+        With file, bytes, SHA-256 and, for a single file, MD5 added to `origin`.
     """
-    content = content_hash(source, follow_links=follow_links)
+    files = [source] if source.is_file() else sorted(_files_below(source, follow_links=follow_links))
+    content = sha256_of(source) if source.is_file() else _hash_of_files(source, files)
 
     def make() -> AnySamples:
-        samples = read(source)
-        size = size_of(source, follow_links=follow_links)
-        found = {"file": printable(source.name), "bytes": size, "sha256": content} | _md5_of(source)
+        samples = read()
+        size = sum(file.stat().st_size for file in files)
+        found = {"file": printable(source.name), "bytes": size, "sha256": content}
+        if source.is_file():  # not a safeguard, but the hash by which published copies are known
+            with open(source, "rb") as file:
+                md5 = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False))
+            found["md5"] = md5.hexdigest()
         return replace(samples, origin={**samples.origin, **found})
 
-    return kept(make, name=source.stem, content=content, folder=folder, settings=settings)
+    return prepared(make, name=source.stem, content=content, folder=folder, settings=settings)
 
 
-def kept(
-    make: Callable[[], AnySamples],
-    *,
-    name: str,
-    content: str,
-    folder: Path,
-    settings: Mapping[str, object] = MappingProxyType({}),
+def prepared(
+    make: Callable[[], AnySamples], *, name: str, content: str, folder: Path, settings: Mapping[str, object]
 ) -> AnySamples:
-    """Return what `make` gives, from the files kept of an earlier call where they are whole.
+    """Return what `make` returns, from the files of an earlier call with the same content and settings.
 
     Parameters
     ----------
     make : callable
-        Makes a `FaceSet` or `ClipSet`.
+        Called when there are no whole files.
     name : str
-        With what the folder's name begins.
+        Start of the folder's name.
     content : str
-        A hash of what the set is made from, such as raw files or a generator's code.
+        Hash of what the data set is made from.
     folder, settings
-        As in `prepared`.
+        As in `prepared_from`.
     """
-    target = folder / f"{printable(name)}-{digest(content, dict(settings))[:16]}"
-    if not _is_whole(target):
-        with _one_at_a_time(target):
+    key = digest(FORMAT, content, dict(settings))[:16]
+    target = folder / f"{printable(name)}-{key}"
+    if not _is_whole(target):  # a whole set is opened without writing: its folder may be read-only
+        folder.mkdir(parents=True, exist_ok=True)
+        # The operating system releases this lock when its process ends, however it ends.
+        with open(folder / f".{target.name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_whole(target):  # another process may have made it meanwhile
                 _write(make(), target, settings=dict(settings))
     return _open(target)
 
 
-def content_hash(source: Path, *, follow_links: bool = False) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
-    if source.is_file():
-        return sha256_of(source)
+def _hash_of_files(source: Path, files: list[Path]) -> str:
     total = hashlib.sha256()
-    for file in sorted(_files_below(source, follow_links=follow_links)):
+    for file in files:
         total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
         total.update(bytes.fromhex(sha256_of(file)))
     return total.hexdigest()
-
-
-def size_of(source: Path, *, follow_links: bool = False) -> int:
-    """Return the bytes of a file or of all files below a folder."""
-    files = [source] if source.is_file() else _files_below(source, follow_links=follow_links)
-    return sum(path.stat().st_size for path in files)
 
 
 def _files_below(folder: Path, *, follow_links: bool) -> Iterator[Path]:
@@ -128,14 +116,6 @@ def _files_below(folder: Path, *, follow_links: bool) -> Iterator[Path]:
         above = {real, *real.parents}  # a link to one of these would lead round in circles
         folders[:] = [name for name in folders if not follow_links or (real / name).resolve() not in above]
         yield from (path for name in names if (path := Path(place, name)).is_file())
-
-
-def _md5_of(source: Path) -> dict[str, str]:
-    # Read once more, from memory mostly, rather than slow down every opening of what is prepared already.
-    if not source.is_file():
-        return {}
-    with open(source, "rb") as file:
-        return {"md5": hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()}
 
 
 def _is_whole(target: Path) -> bool:
@@ -149,15 +129,6 @@ def _is_whole(target: Path) -> bool:
         return False
 
 
-@contextmanager
-def _one_at_a_time(target: Path) -> Iterator[None]:
-    # The operating system lets go of this lock when its process ends, however it ends.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.parent / f".{target.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> None:
     # Under the lock, so a staging folder found here was left by a process that was killed.
     staging = target.with_name(f".{target.name}.staging")
@@ -167,8 +138,7 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
         columns = {key: getattr(samples, key) for key in samples.COLUMNS}
         np.save(staging / "pixels.npy", samples.pixels, allow_pickle=False)
         np.savez_compressed(staging / "samples.npz", allow_pickle=False, **columns)
-        arrays = {samples.PIXELS, *samples.COLUMNS}
-        names = [field.name for field in fields(samples) if field.name not in arrays]
+        names = [one.name for one in fields(samples) if one.name not in {samples.PIXELS, *columns}]
         sidecar = {
             "format": FORMAT,
             "kind": type(samples).__name__,
@@ -179,9 +149,9 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
         }
         write_json(staging / "sidecar.json", sidecar | {"seal": digest(sidecar)})
         if target.exists():
-            shutil.rmtree(target)  # it is damaged; who has it mapped keeps what is mapped
+            shutil.rmtree(target)  # damaged; a process that has it mapped keeps its mapping
         os.rename(staging, target)
-    except OSError as error:  # numpy says how many bytes were written, and neither where nor why no more
+    except OSError as error:  # numpy says how many bytes were written, but not where and why
         raise OSError(f"{target}: cannot be written ({error}); is the disk full?") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -196,5 +166,5 @@ def _open(target: Path) -> Samples:
     stored = sidecar["fields"].items()  # JSON has no tuples, and no field is a list
     rest = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
     samples = kind(**{kind.PIXELS: pixels}, **columns, **rest)
-    samples.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files were just found whole
+    samples.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files have just been checked
     return samples

@@ -1,1 +1,1 @@
-"""Hand-made features: parameters and geometry stand apart from the framework that computes."""
+"""Hand-crafted features: histograms of oriented gradients and optical flow."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 
 NOT_FOR = (
     "hiring, schooling, policing, border control, insurance, credit or medicine",
@@ -38,7 +38,7 @@ def sections(stills: OnnxModel, clips: OnnxModel | None) -> dict[str, list[str]]
         "The networks": networks,
         "What they cannot do": [
             *LIMITS,
-            *(FER2013_LIMITS if stills.description["dataset"] == "fer2013" else ()),
+            *(FER2013_LIMITS if stills.description.dataset == "fer2013" else ()),
         ],
         "What this must not be used for": list(NOT_FOR),
         "Where the pictures go": [
@@ -65,7 +65,7 @@ def as_markdown(card: Mapping[str, Sequence[str]]) -> str:
 
 
 def _network(task: str, model: OnnxModel) -> str:
-    told: Mapping[str, Any] = model.description
+    told: Mapping[str, Any] = model.description.model_dump()
     drawn = told["source"] == "synthetic"
     learned = f"{task}: {', '.join(model.class_names)}. Trained on {told['dataset']}"
     learned += " (drawn faces: its answers about people mean nothing)" if drawn else ""

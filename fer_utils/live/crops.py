@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fer_utils.data.decoding import squared, to_gray
+from fer_utils.data.images import squared, to_gray
 from fer_utils.detection import Box
 
 
@@ -21,7 +21,7 @@ class Framing(NamedTuple):
     shift : float
         How far its centre lies below that of the box, in sides of the box.
     resized : {"lanczos", "area"}
-        "lanczos" as `PictureDecoder` resizes pictures, "area" as `to_clipset` resizes frames: the mean over
+        "lanczos" as `ImageDecoder` resizes pictures, "area" as `to_clipset` resizes frames: the mean over
         the area of a pixel when they become smaller, linear interpolation when larger.
     """
 
@@ -53,7 +53,7 @@ def face_image(image: np.ndarray, box: Box, *, size: int, framing: Framing = STI
     """Cut a face out of a frame, as it would be in the data set that a network learned from.
 
     A square around the box is cut out, made gray and resized by what the readers of training data use: where
-    the square is of whole pixels, the result is that of `PictureDecoder` for a file with these pixels, or of
+    the square is of whole pixels, the result is that of `ImageDecoder` for a file with these pixels, or of
     `to_clipset` for such frames. It need not be whole: a box that moves by a part of a pixel moves the image
     by as much, so that a face that sways does not jump from pixel to pixel.
 

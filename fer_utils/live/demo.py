@@ -15,8 +15,8 @@ from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.seen import Frame, Problem
 from fer_utils.live.session import Session
 from fer_utils.live.tracking import Tracker
-from fer_utils.onnx_model import OnnxModel
-from fer_utils.params import LiveDemo
+from fer_utils.onnx import OnnxModel
+from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def source(params: LiveDemo) -> Iterable[Frame | Problem]:
 def offered(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
     """Return what the panel offers on this side of the browser: names, and what starts a source."""
     choices = _choices(params, passes=PASSES) | {"local camera": partial(sources.camera, params.camera_index)}
-    if stills.description["source"] == "real":
+    if stills.description.source == "real":
         choices["synthetic"] = partial(_after_a_word, DRAWN, choices["synthetic"])
     return choices
 
@@ -137,7 +137,7 @@ def ship() -> list[Path]:
     ConfigError
         Where such a run, with its `model.onnx`, is not on this machine.
     """
-    from fer_utils.onnx_export import export_half
+    from fer_utils.onnx import export_half
 
     for name, run in RUNS.items():
         export_half(REFERENCE / run, NETWORKS / name)
@@ -153,7 +153,8 @@ def photographs(params: LiveDemo) -> FaceSet:
         Where FER-2013 is not on this machine.
     """
     network = stills_network(params)
-    faces = load_faces("fer2013", data_path=params.data_path, image_size=network.image_size)
+    wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
+    faces = load_faces(wanted)
     faces = faces.with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")
     chosen = np.random.default_rng(params.seed).permutation(test)[: params.photographs]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from fer_utils.data.bad_rows import printable
+from fer_utils.data.raw_files import printable
 from fer_utils.live.seen import Seen, SeenFace
 
 COLORS = (

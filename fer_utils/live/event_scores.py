@@ -161,7 +161,7 @@ def _row(counts: np.ndarray, errors: np.ndarray, *, n_boot: int, seed: int) -> d
     f1 = float(_f1(counts.sum(axis=0)))
     weights = bootstrap_weights(np.arange(len(counts)), n_boot=n_boot, seed=seed)
     resampled = np.concatenate([_f1(counts.T @ some) for some in weights] or [np.empty(0)])
-    low, high = percentile_interval(resampled, value=f1) or (nan, nan)
+    low, high = percentile_interval([resampled], value=f1) or (nan, nan)
     return {
         "n_videos": len(counts),
         **dict(zip(_COUNTS, (tp, fp, fn), strict=True)),

@@ -13,7 +13,7 @@ from fer_utils.live.light import Light, brightened
 from fer_utils.live.seen import Event, Frame, Seen, SeenFace
 from fer_utils.live.spotting import Spotted, Spotter
 from fer_utils.live.tracking import Track, Tracker
-from fer_utils.onnx_model import OnnxModel
+from fer_utils.onnx import OnnxModel
 
 STEPS = ("light", "detect", "track", "crop", "classify", "spot")
 """Where the time of a frame goes, in this order."""
@@ -66,7 +66,7 @@ class Pipeline:
     @property
     def warning(self) -> str | None:
         """What to know of the names of movements, where the network for clips has seen drawings only."""
-        drawn = self.clips is not None and self.clips.description["source"] == "synthetic"
+        drawn = self.clips is not None and self.clips.description.source == "synthetic"
         return DRAWINGS if drawn else None
 
     @property

@@ -23,10 +23,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fer_utils.data.bad_rows import printable
-from fer_utils.data.clips.frames import natural_order
-from fer_utils.data.decoding import FORMATS, check_size, to_gray
-from fer_utils.data.pictures import IMAGE_SUFFIXES
+from fer_utils.data.images import FORMATS, check_size, to_gray
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
 from fer_utils.detection import Box
 from fer_utils.files import ConfigError
 from fer_utils.labels import FER7

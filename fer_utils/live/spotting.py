@@ -126,7 +126,7 @@ def window(
     """Return pictures at even times from onset to offset.
 
     Interpolated linearly in time between neighbouring pictures, which need not be evenly spaced; where they
-    are, this is `fer_utils.data.clips.reading.resample`.
+    are, this is `fer_utils.data.clip_files.resample`.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from fer_utils.labels import FER7
 from fer_utils.live import demo, latency
 from fer_utils.live.drawing import annotated
 from fer_utils.live.seen import Frame, Seen, SeenFace
-from fer_utils.onnx_export import export_keras
+from fer_utils.onnx import Card, export
 from fer_utils.params import BaselineCNN, LiveDemo, notebook_defaults
 
 UNTRAINED = {
@@ -83,7 +83,7 @@ def compared(params: LiveDemo, frames: Sequence[Frame]) -> dict[str, dict[str, f
     model = baseline.build(BaselineCNN(**settings), n_classes=len(FER7))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_keras(model, path, class_names=FER7, image_size=48, description=UNTRAINED)
+        export(model, path, Card(class_names=FER7, image_size=48, n_frames=None, description=UNTRAINED))
         ours = demo.pipeline(params.model_copy(update={"model": str(path)}), movements=False)
     measured = {"this demo": latency.measure(ours, frames), "the usual loop": usual_loop(model, frames, FER7)}
     return {name: _summary(seconds["total"]) for name, seconds in measured.items()}

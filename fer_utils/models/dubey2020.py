@@ -12,7 +12,7 @@ Both networks take pixel values from 0 to 255 and scale them inside.
 import torch
 from torch import Tensor, nn
 
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.features.flow import CHANNELS, STILL
 from fer_utils.files import ConfigError
 from fer_utils.models.layers import he
@@ -86,7 +86,7 @@ class Dubey2020(nn.Sequential):
 
 
 class FlowNet(nn.Sequential):
-    """A small network on the optical flow between onset and apex, images of `features.flow.as_pictures`.
+    """A small network on the optical flow between onset and apex, images of `features.flow.as_images`.
 
     Shape (N, 1, 3, H, W) (two displacements and the strain) to logits, shape (N, K): about 27,000 parameters
     for three classes, as there are few clips. In the spirit of S.-T. Liong et al., *Shallow triple stream

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_utils.data import FaceSet
-from fer_utils.features.hog import HOG
-from fer_utils.features.hog_torch import HOGLayer
+from fer_utils.features.hog import HOG, HOGLayer
 from fer_utils.files import ConfigError
 from fer_utils.models.layers import Scale, he
 from fer_utils.params import HybridHogCNN

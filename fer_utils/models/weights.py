@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils.data.cards import MissingData
+from fer_utils.data import MissingData
 from fer_utils.files import ConfigError, atomic_write, project_path, sha256_of
 
 NONE, IMAGENET = "none", "imagenet"

@@ -8,7 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots.style import (
     ORANGE,

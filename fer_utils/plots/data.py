@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_utils.data.faceset import SPLITS, FaceSet
+from fer_utils.data import SPLITS, FaceSet
 from fer_utils.plots.style import COLORS, INK, WIDTH, face, heading, legend_above, panels, styled
 
 
@@ -110,7 +110,7 @@ def near_pairs(faces: FaceSet, pairs: pd.DataFrame, *, limit: int = 16, seed: in
     ----------
     faces : FaceSet
     pairs : DataFrame
-        As `quality.near_duplicates` returns them. None at all is a finding, and the figure says it.
+        As `duplicates.near_duplicates` returns them. None at all is a finding, and the figure says it.
     limit, seed : int
         How many pairs are drawn, and which.
     """
@@ -131,7 +131,7 @@ def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float)
     ----------
     faces : FaceSet
     nearest : ndarray, shape (N,)
-        As `quality.nearest_similarity` returns it; images without a value are counted in the title.
+        As `duplicates.nearest_similarity` returns it; images without a value are counted in the title.
     threshold : float
         Drawn as a line, with the number of images on its right.
     """

@@ -9,12 +9,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fer_utils.features.hog import HOG
 from fer_utils.plots.features import strokes
 from fer_utils.plots.style import WIDTH, face, heading, overlay, panels, styled
 
 if TYPE_CHECKING:  # a figure needs no framework
     from fer_utils.explain import GradCAM
+    from fer_utils.features.hog import HOG
 
 _STEP = 1.07
 """From one map of a sheet to the next, in maps."""
@@ -87,7 +87,7 @@ def side_by_side(
     *,
     cams: Mapping[str, "GradCAM"],
     histograms: np.ndarray,
-    hog: HOG,
+    hog: "HOG",
     class_names: Sequence[str],
 ) -> Figure:
     """Draw, one face a row: the face, where Grad-CAM says the network looks, and what HOG sees.

@@ -99,23 +99,29 @@ def events(lanes: "Mapping[str, Sequence[Event]]", *, seconds: float) -> Figure:
 
 @styled
 def reliability(table: pd.DataFrame) -> Figure:
-    """Draw how often answers are right over the probability that the network gave them.
+    """Draw accuracy over confidence, the probability of the predicted class.
 
     Parameters
     ----------
     table : DataFrame
-        Columns `said`, `right`, `low`, `high` and `n`, as `calibration.reliability` returns it.
+        Columns `confidence`, `accuracy`, `low`, `high` and `n`, as `evaluation.reliability` returns it.
     """
-    check_columns(table, ["said", "right", "low", "high", "n"])
+    check_columns(table, ["confidence", "accuracy", "low", "high", "n"])
     figure, (ax,) = panels(1, height=3.6)
-    ax.plot([0, 1], [0, 1], color=GREY, ls="--", label="as often right as it says")
-    whiskers = [table["right"] - table["low"], table["high"] - table["right"]]
+    ax.plot([0, 1], [0, 1], color=GREY, ls="--", label="calibrated")
+    whiskers = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
     ax.errorbar(
-        table["said"], table["right"], whiskers, fmt="o", color=BLUE, capsize=3, label="measured, 95 %"
+        table["confidence"],
+        table["accuracy"],
+        whiskers,
+        fmt="o",
+        color=BLUE,
+        capsize=3,
+        label="measured, 95 %",
     )
-    for said, low, n in zip(table["said"], table["low"], table["n"], strict=True):
-        ax.text(said, low - 0.02, f"n {n:,}", ha="center", va="top", fontsize=8)
-    ax.set(xlabel="probability that the network gives its answer", ylabel="share that is right")
+    for confidence, low, n in zip(table["confidence"], table["low"], table["n"], strict=True):
+        ax.text(confidence, low - 0.02, f"n {n:,}", ha="center", va="top", fontsize=8)
+    ax.set(xlabel="confidence", ylabel="accuracy")
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.data.catalogue import FACE_DATA
+from fer_utils.data.registry import title_of
 from fer_utils.models.weights import initialisation
 from fer_utils.papers import Paper, load_paper
 from fer_utils.params import BaselineCNN, KerasTransfer
@@ -54,8 +54,7 @@ def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None
     comparable = accuracy if params.paper == "bamb2023" and _as_printed(params) else None
     rows = {}
     for key in SLIDES | ({own: ()} if comparable else {}):
-        name = " + ".join(FACE_DATA[part].title for part in key[0].split("+"))
-        rows[f"{name}, {key[1]} px"] = _slide_row(paper, key, comparable if key == own else None)
+        rows[f"{title_of(key[0])}, {key[1]} px"] = _slide_row(paper, key, comparable if key == own else None)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("bamb2023", axis="columns")
 
 

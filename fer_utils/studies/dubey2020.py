@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.data import ClipSet
 from fer_utils.features import flow
 from fer_utils.models import dubey2020
 from fer_utils.params import Cnn3dSmic
@@ -133,13 +133,13 @@ def seen_by(method: Method, clips: ClipSet) -> ClipSet:
     """Return the clips as a method sees them.
 
     "still" repeats the frame of the apex: what is left is who it is and one look at the face, without any
-    movement. For "flow" the three planes of `flow.as_pictures` stand where the frames were.
+    movement. For "flow" the three planes of `flow.as_images` stand where the frames were.
     """
     if method == "still":
         apex = clips.clips[np.arange(len(clips)), flow.apex_frames(clips)]
         return replace(clips, clips=np.repeat(apex[:, None], clips.clips.shape[1], axis=1))
     if method == "flow":
-        return replace(clips, clips=flow.as_pictures(flow.onset_to_apex(clips)))
+        return replace(clips, clips=flow.as_images(flow.onset_to_apex(clips)))
     return clips
 
 

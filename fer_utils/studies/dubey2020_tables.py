@@ -6,8 +6,8 @@ from typing import Literal
 import pandas as pd
 
 from fer_utils import evaluation
-from fer_utils.comparison import over_splits
-from fer_utils.data.clips.clipset import ClipSet
+from fer_utils.comparison import mean_metrics
+from fer_utils.data import ClipSet
 from fer_utils.papers import load_paper
 from fer_utils.params import Cnn3dSmic
 from fer_utils.studies.dubey2020 import GridCell, Judged, Protocol, Trained
@@ -78,8 +78,7 @@ def grid_metrics(grid: Grid) -> dict[str, dict[str, dict]]:
     for cell, trained in grid.items():
         by_cell.setdefault(_name(ACTIVATIONS[cell.params.activation], cell.split), []).append(trained)
     return {
-        name: {metric: over_splits([one.held_out for one in runs], metric=metric) for metric in METRICS}
-        for name, runs in by_cell.items()
+        name: mean_metrics([one.held_out for one in runs], names=METRICS) for name, runs in by_cell.items()
     }
 
 

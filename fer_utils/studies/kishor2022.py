@@ -11,8 +11,7 @@ import pandas as pd
 
 from fer_utils import predictions
 from fer_utils.data import FaceSet
-from fer_utils.features.hog_torch import cached_hog
-from fer_utils.files import project_path
+from fer_utils.features.hog import hog_features
 from fer_utils.models import kishor2022
 from fer_utils.models.weights import write_weights
 from fer_utils.papers import load_paper
@@ -197,4 +196,4 @@ def _predict(params: HybridHogCNN, model: Any, faces: FaceSet) -> Predictions:
 
 
 def _hog(params: HybridHogCNN, faces: FaceSet) -> np.ndarray:
-    return cached_hog(faces, kishor2022.hog_settings(params), folder=project_path("data/prepared"))
+    return hog_features(faces.images, kishor2022.hog_settings(params))

@@ -8,7 +8,6 @@ import pandas as pd
 
 from fer_utils import splits
 from fer_utils.data import FaceSet, load_clips, load_faces
-from fer_utils.labels import classes_of
 from fer_utils.params import HybridHogCNN
 from fer_utils.splits import Split
 
@@ -25,9 +24,8 @@ def load(params: HybridHogCNN) -> FaceSet:
         When a real data set is not there.
     """
     if not params.frames_of:
-        faces = load_faces(**params.data())
-        return faces.with_classes(classes_of(params.label_set, own=faces.class_names))
-    clips = load_clips(**params.clips())
+        return load_faces(params)
+    clips = load_clips(params.clips())
     return replace(clips.frames(), name=f"frames of {clips.name} clips")
 
 

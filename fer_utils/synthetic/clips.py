@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fer_utils.data.clips.clipset import ClipSet
-from fer_utils.data.clips.reading import resample
+from fer_utils.data import ClipSet
+from fer_utils.data.clip_files import resample
 from fer_utils.labels import SMIC3
 from fer_utils.synthetic.identity import Identity, check_size
 from fer_utils.synthetic.motion import (

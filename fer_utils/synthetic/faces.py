@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fer_utils.data.faceset import FaceSet
+from fer_utils.data import FaceSet
 from fer_utils.labels import FER7
 from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene, Seed, check_size
 from fer_utils.synthetic.render import action_unit_mask, render_face

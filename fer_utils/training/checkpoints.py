@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.files import PROJECT, digest
 from fer_utils.params import Parameters
 

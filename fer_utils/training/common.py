@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.files import ConfigError, atomic_write, digest
 from fer_utils.hardware import MissingGPU, processor_name, reset_peak_gpu_memory, set_current
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_utils import hardware
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.files import ConfigError
 from fer_utils.training import batches, callbacks, check_labelled, common, rates, torch_state
 from fer_utils.training.batches import Augmentation, Batches, memory_errors, warp

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from fer_utils import hardware
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.files import ConfigError, atomic_write
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions

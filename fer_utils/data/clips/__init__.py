@@ -1,1 +1,0 @@
-"""Clips of micro-expressions: one reader per data set -> `ClipSet`."""

@@ -1,0 +1,384 @@
+"""Data sets of image files: one reader, and for each data set what the names of its files say.
+
+Sources: S. Li, W. Deng, J. Du, *Reliable crowdsourcing and deep locality-preserving learning for expression
+recognition in the wild*, CVPR 2017 (RAF-DB). P. Lucey et al., *The Extended Cohn-Kanade Dataset (CK+)*, CVPR
+Workshops 2010; who made the 48x48 crops is not known. M. Lyons et al., *Coding facial expressions with Gabor
+wavelets*, FG 1998 (JAFFE).
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fer_utils.data.datasets import FaceData, MissingData
+from fer_utils.data.images import ImageDecoder
+from fer_utils.data.raw_files import BadRows, OnBadRows, open_images, printable
+from fer_utils.data.samples import RESERVED_NAMES, FaceSet
+from fer_utils.labels import CKPLUS7, FER7, RAFDB7, canonical
+
+RAFDB_LIST = "EmoLabel/list_patition_label.txt"
+"""The authors' list, as they spell it; its lines are like `train_00001.jpg 5`."""
+
+RAFDB_TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
+"""Kaggle's lists, with columns `image,label`; beside `train/` and `test/` or beside their folder."""
+
+RAFDB_LABELS = {str(label): name for label, name in enumerate(RAFDB7, start=1)}
+RAFDB_IMAGE = re.compile(r"((train|test)_[0-9]+)(?:_aligned)?\.(?:jpg|jpeg|png)")
+
+CKPLUS_FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")
+"""Sequence and person in the name of a frame."""
+
+JAFFE_CODES = {
+    **{"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy"},
+    **{"NE": "neutral", "SA": "sad", "SU": "surprise"},
+}
+JAFFE_IMAGE = re.compile(rf"(([A-Z]{{2}})\.({'|'.join(JAFFE_CODES)})[0-9]+\.[0-9]+)\..+")
+
+SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "publictest"), "validation"),
+    **dict.fromkeys(("test", "testing", "privatetest"), "test"),
+}
+"""Names of split folders, in lower case, without `set` and `fer2013`."""
+
+
+class Face(NamedTuple):
+    """What an image file shows; the subject is empty where it is not known."""
+
+    sample_id: str
+    class_name: str
+    subject: str = ""
+    split: str = "unassigned"
+    folder: str = ""
+
+
+class ImageFolder(FaceData):
+    """A folder of image files, or a zip of it, in which names or lists say what each file shows.
+
+    A subclass says it in `describe`, with what `prepare` has found out before the first image is read.
+    """
+
+    class_names: tuple[str, ...] = FER7
+    layout: str
+    form = "folder"
+
+    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
+        """Return what `describe` and `notes` need to know of the whole data set."""
+        return None
+
+    def describe(self, name: str, known: Any) -> Face:
+        """Return what the file `name` shows; `ValueError` where that cannot be told."""
+        raise NotImplementedError
+
+    def notes(self, kept: Sequence[Face], known: Any) -> list[str]:
+        """Return notes on what was read."""
+        return []
+
+    def read(self, path: Path, *, image_size: int = 48, on_bad_rows: OnBadRows = "error") -> FaceSet:
+        """Read the folder, or a `.zip` of it; it may lie below other folders.
+
+        Raises
+        ------
+        ValueError
+            For no images or an unsafe zip; under "error" for the first image that cannot be used, naming it.
+        """
+        source, _ = self.files(path)
+        bad, decoder = BadRows(path, on_bad_rows), ImageDecoder(image_size)
+        kept: dict[str, tuple[str, Face]] = {}
+        images = []
+        with open_images(source, bad) as found:
+            known = self.prepare(path, [file.name for file in found.files], bad)
+            for file in found.files:
+                with bad.at(file.name):
+                    face = self.describe(file.name, known)
+                    if face.sample_id in kept:
+                        raise ValueError(f"a second image of this name, beside {kept[face.sample_id][0]}")
+                    images.append(decoder.decode(file.read()))
+                    kept[face.sample_id] = file.name, face
+        dropped_note = bad.notes(len(kept))
+        faces = [face for _, face in kept.values()]
+        if not faces:
+            reasons = "".join(f"; {note}" for note in found.notes)
+            raise ValueError(f"{path}: no images named {self.layout}{reasons}")
+        class_names = self.class_names or _class_order({face.class_name for face in faces})
+        others = found.others if not self.class_names else []
+        passed = [f"{len(others)} files of other kinds were not read, such as {others[0]}"] if others else []
+        return FaceSet(
+            name=self.name if self.class_names else printable(path.resolve().stem),
+            source="real",
+            images=np.stack(images),
+            labels=np.array([class_names.index(face.class_name) for face in faces], dtype=np.int64),
+            class_names=class_names,
+            split=np.array([face.split for face in faces]),
+            sample_id=np.array(list(kept)),
+            subject=np.array([face.subject for face in faces]),
+            notes=(*self.notes(faces, known), *passed, *decoder.notes(), *found.notes, *dropped_note),
+            origin={"form": self.form_of(path)},
+            dropped=tuple(bad.dropped),
+        )
+
+    def form_of(self, path: Path) -> str:
+        """Return the name of the form that `path` has."""
+        return self.form
+
+
+class RafDb(ImageFolder):
+    """RAF-DB's single-label part: the authors' folder `basic`, or the folder that Kaggle has."""
+
+    name, title = "rafdb", "RAF-DB"
+    places = tuple(
+        f"{top}{place}".rstrip("/") for top in ("", "RAF-DB/", "rafdb/") for place in ("basic", "", "DATASET")
+    )
+    places = ("", *(place for place in places if place))
+    expected = ("RAF-DB/basic", "DATASET")
+    counts = MappingProxyType({"train": 12_271, "test": 3_068})
+    obtained_from = (
+        "Beijing University of Posts and Telecommunications, by e-mail from an academic address "
+        "(Li, Deng, Du 2017)"
+    )
+    terms = "research that is not commercial; no part may be passed on; the photographs are not free"
+    layout = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/"
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a folder is one of the two forms of RAF-DB."""
+        classes = ([path / split / label for label in RAFDB_LABELS] for split in RAFDB_TABLES)
+        return self._is_original(path) or all(any(one.is_dir() for one in part) for part in classes)
+
+    def form_of(self, path: Path) -> str:
+        """Return "original folder" (the authors') or "kaggle folder"."""
+        return "original folder" if self._is_original(path) else "kaggle folder"
+
+    def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
+        """Return where the images of a copy are, and its lists of labels; one list alone is an error."""
+        if self._is_original(path):
+            for place in ("Image/aligned", "Image/aligned.zip"):
+                if (path / place).exists():
+                    return path / place, (path / RAFDB_LIST,)
+            raise ValueError(f"{path}: holds {RAFDB_LIST} but neither Image/aligned nor Image/aligned.zip")
+        for folder in (path, path.parent) if path.is_dir() else ():
+            tables = tuple(folder / name for name in RAFDB_TABLES.values() if (folder / name).is_file())
+            if len(tables) == 1:
+                both = ", ".join(RAFDB_TABLES.values())
+                raise ValueError(f"{folder}: holds {tables[0].name} without the other of {both}")
+            if tables:
+                return path, tables
+        return path, ()
+
+    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]] | None:
+        """Return image -> (place in a list, label), or None without lists."""
+        _, tables = self.files(path)
+        rows: dict[str, tuple[str, str]] = {}
+        for table in tables:
+            split = next((split for split, name in RAFDB_TABLES.items() if name == table.name), None)
+            for number, name, label in self._lines(table):
+                place = f"{RAFDB_LIST if split is None else table.name}, line {number}"
+                with bad.at(place):
+                    known = RAFDB_IMAGE.fullmatch(name)
+                    if not known or split not in (None, known[2]):
+                        raise ValueError(f"{name!r} is no image of {split or 'train or test'}")
+                    if known[1] in rows:
+                        raise ValueError(f"{name} a second time; it was in {rows[known[1]][0]}")
+                    rows[known[1]] = place, label
+        present = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(PurePosixPath(name).name))}
+        for sample_id, (place, _) in rows.items():
+            with bad.at(place):
+                if sample_id not in present:
+                    raise ValueError(f"the image {sample_id} is missing")
+        return rows if tables else None
+
+    def describe(self, name: str, known: Mapping[str, tuple[str, str]] | None) -> Face:
+        """Compare folder, file name and list, which must agree."""
+        *_, folder, label, file = ("", "", *PurePosixPath(name).parts)
+        if not (named := RAFDB_IMAGE.fullmatch(file)):
+            raise ValueError("not train_<number>_aligned.jpg or test_<number>_aligned.jpg")
+        sample_id, split = named.groups()
+        sorted_in = folder in RAFDB_TABLES and label in RAFDB_LABELS
+        if not sorted_in and (
+            known is None or not all(row.startswith("EmoLabel") for row, _ in known.values())
+        ):
+            raise ValueError(f"not {self.layout}; of the authors' form give the unpacked folder")
+        if known is not None and sample_id not in known:
+            raise ValueError("no list of labels names this image")
+        place, listed = known[sample_id] if known is not None else ("", label)
+        if listed not in RAFDB_LABELS:
+            raise ValueError(f"{place}: label {listed!r}; they are {', '.join(RAFDB_LABELS)}")
+        if sorted_in and folder != split:
+            raise ValueError(f"folder says {folder}, file name says {split}; move or rename it")
+        if sorted_in and listed != label:
+            raise ValueError(f"lies in {folder}/{label}/ but {place} says {listed}")
+        return Face(sample_id, RAFDB_LABELS[listed], split=split)
+
+    def notes(self, kept: Sequence[Face], known: Mapping | None) -> list[str]:
+        """Say where labels come from folders alone."""
+        return [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"] if known is None else []
+
+    def _is_original(self, path: Path) -> bool:
+        return (path / RAFDB_LIST).is_file()
+
+    def _lines(self, file: Path) -> Iterator[tuple[int, str, str]]:
+        if file.suffix == ".txt":
+            text = file.read_text(encoding="utf-8-sig", errors="replace")
+            for number, line in enumerate(text.split("\n"), start=1):
+                if fields := line.split():
+                    yield number, fields[0], " ".join(fields[1:])
+            return
+        with open(file, encoding="utf-8-sig", errors="replace", newline="") as opened:
+            lines = csv.reader(opened)
+            try:
+                header = [cell.strip() for cell in next(lines, [])]
+                if not {"image", "label"} <= {*header}:
+                    found = printable(", ".join(header))
+                    raise ValueError(f"{file}: has columns {found}; image and label are needed")
+                for cells in filter(None, lines):
+                    row = dict(zip(header, map(str.strip, cells), strict=False))
+                    yield lines.line_num, row.get("image", ""), row.get("label", "")
+            except csv.Error as error:
+                raise ValueError(f"{file}, line {lines.line_num}: {error}") from error
+
+
+class CkPlus(ImageFolder):
+    """CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48 and sorted into folders."""
+
+    name, title = "ckplus", "CK+48"
+    places = ("", "CK+48", "CK+/CK+48", "CK+", "ckplus/CK+48", "ckplus", "CK+48.zip")
+    expected = ("CK+48",)
+    counts = MappingProxyType({"unassigned": 981})
+    obtained_from = (
+        "University of Pittsburgh and Carnegie Mellon University (Lucey et al. 2010); the 48x48 crops are "
+        "somebody else's copy"
+    )
+    terms = "an agreement, which says whose faces may be shown; the crops have no terms of their own"
+    class_names = CKPLUS7
+    layout = "<class>/S<person>_<sequence>_<frame>.png"
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a folder has CK+'s classes in it, with at least one of its images."""
+        classes = [folder for folder in path.glob("*") if canonical(folder.name) in CKPLUS7]
+        return any(CKPLUS_FRAME.fullmatch(file.stem) for folder in classes for file in folder.glob("*"))
+
+    def describe(self, name: str, known: None) -> Face:
+        """Take the class from the folder and the person from the file name."""
+        file = PurePosixPath(name)
+        class_name, frame = canonical(file.parent.name), CKPLUS_FRAME.fullmatch(file.stem)
+        if class_name not in CKPLUS7 or not frame:
+            raise ValueError(f"not {self.layout} with one of the classes {', '.join(CKPLUS7)}")
+        return Face(file.stem, class_name, subject=frame[2])
+
+    def notes(self, kept: Sequence[Face], known: None) -> list[str]:
+        """Count frames, sequences and people."""
+        sequences = {face.sample_id.rpartition("_")[0] for face in kept}
+        people = {face.subject for face in kept}
+        counts = f"{len(kept)} frames of {len(sequences)} sequences of {len(people)} people"
+        return [f"{counts}; frames of one sequence hardly differ, so split by person only"]
+
+
+class Jaffe(ImageFolder):
+    """JAFFE: 213 posed expressions of ten women; the whole image is taken, with hair and background."""
+
+    name, title = "jaffe", "JAFFE"
+    places = (
+        *("", "jaffe", "jaffedbase", "JAFFE", "jaffe/jaffedbase", "jaffe/jaffe"),
+        *("jaffe.zip", "jaffedbase.zip"),
+    )
+    expected = ("jaffe", "jaffedbase")
+    counts = MappingProxyType({"unassigned": 213})
+    obtained_from = "Zenodo, on request, doi:10.5281/zenodo.3451524 (Lyons et al. 1998)"
+    terms = "research that is not commercial, with citation; the images may not be redistributed"
+    layout = "<person>.<expression><take>.<number>.tiff, such as KA.AN1.39.tiff"
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a folder has JAFFE's images in it, or in folders named by class."""
+        classes = [folder for folder in path.glob("*") if canonical(folder.name) in FER7]
+        return any(
+            JAFFE_IMAGE.fullmatch(file.name) for folder in (path, *classes) for file in folder.glob("*")
+        )
+
+    def describe(self, name: str, known: None) -> Face:
+        """Take person and expression from the file name; a folder named by class must agree."""
+        file = PurePosixPath(name)
+        if not (named := JAFFE_IMAGE.fullmatch(file.name)):
+            raise ValueError(f"not {self.layout}; the expressions are {', '.join(JAFFE_CODES)}")
+        sample_id, subject, code = named.groups()
+        if canonical(file.parent.name) in {*FER7} - {JAFFE_CODES[code]}:
+            raise ValueError(f"folder says {file.parent.name}, file name says {code}; move or rename it")
+        return Face(sample_id, JAFFE_CODES[code], subject=subject)
+
+
+class OwnFolder(ImageFolder):
+    """Anyone's own images in `<class>/<file>` or `<class>/<subject>/<file>`, optionally below split folders.
+
+    Classes that `fer_utils.labels` knows get their name there and come first, in its order; the others keep
+    theirs and follow in alphabetical order. All of it may lie in one more folder, as in many zips.
+    """
+
+    name, title = "folder", "a folder of images"
+    places, expected = ("",), ()
+    obtained_from = terms = ""
+    class_names = ()
+    layout = (
+        "<class>/<file> or <class>/<subject>/<file>, all or none of it below train/, validation/ or test/"
+    )
+
+    def find(self, folder: Path) -> Path:
+        """Return the folder itself."""
+        if not folder.exists():
+            raise MissingData(f"{folder}: no such folder; data_path names a folder or zip of <class>/<image>")
+        return folder
+
+    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
+        """Return the folder that holds all others, with its slash, after a check of the whole layout."""
+        tops = {name.split("/")[0] for name in names}
+        top = next(iter(tops), "")
+        deep = all(name.count("/") >= 2 for name in names)
+        around = len(tops) == 1 and deep and not self._split_of(top) and canonical(top) not in FER7
+        known = f"{top}/" if around else ""
+        # A wrong layout puts the whole data set in doubt, so it is an error under "drop" too.
+        try:
+            splits = {name: self.describe(name, known).split for name in names}
+        except ValueError as error:
+            raise ValueError(printable(f"{path}: {error}")) from error
+        outside = [name for name, split in splits.items() if split == "unassigned"]
+        if outside and len(outside) < len(names):
+            beside = f"{outside[0].removeprefix(known)} lies beside train/, validation/ or test/"
+            raise ValueError(printable(f"{path}: {beside}; use {self.layout}"))
+        return known
+
+    def describe(self, name: str, known: str) -> Face:
+        """Take split, class and subject from the folders."""
+        name = name.removeprefix(known)
+        folders = name.split("/")[:-1]
+        split = self._split_of(folders[0]) if folders else None
+        below = folders[1:] if split else folders
+        if len(below) not in (1, 2):
+            raise ValueError(f"{name} does not lie in {self.layout}")
+        class_name = canonical(below[0]) if canonical(below[0]) in FER7 else below[0]
+        if class_name in RESERVED_NAMES:
+            raise ValueError(f"{name}: {class_name!r} has another meaning; give this class another name")
+        if class_name.lower() in ("images", "annotations") or self._split_of(class_name):
+            raise ValueError(f"{name}: {class_name!r} cannot be a class; use {self.layout}")
+        return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
+
+    def notes(self, kept: Sequence[Face], known: str) -> list[str]:
+        """Say which folder holds everything and which classes got another name."""
+        renamed = sorted(
+            {
+                f"{one.folder} -> {one.class_name}"
+                for one in kept
+                if one.folder.lower() != one.class_name.lower()
+            }
+        )
+        notes = [f"everything lies in {known}"] if known else []
+        notes += [f"folders taken for a class by another name: {', '.join(renamed)}"] if renamed else []
+        return [printable(note) for note in notes]
+
+    def _split_of(self, folder: str) -> str | None:
+        return SPLIT_FOLDERS.get(re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", "")))
+
+
+def _class_order(names: set[str]) -> tuple[str, ...]:
+    return (*(name for name in FER7 if name in names), *sorted(names.difference(FER7)))

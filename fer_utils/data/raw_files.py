@@ -1,0 +1,258 @@
+"""Files of a raw data set, in a folder or a zip archive, read without trust in their names and sizes.
+
+Nothing is unpacked to disk. `open_zip` is the one check of archives: it checks the declared name, kind and
+size of every entry before the first one is read, and no entry gives more bytes than it declares.
+"""
+
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+from fer_utils.files import ConfigError
+
+OnBadRows = Literal["error", "drop"]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+
+MAX_FILE_BYTES = 2**28
+"""Of one image file: as many as the largest accepted image takes without compression."""
+
+MAX_ARCHIVE_BYTES = 2**34
+"""Of everything that is read from one archive, unpacked: 16 GiB."""
+
+MAX_DROPPED = 10_000
+"""With more bad rows the file is of another kind, not a damaged copy."""
+
+_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Python unpacks other methods in pieces of any size, so a small entry could fill the memory."""
+
+
+def printable(text: str) -> str:
+    """Return `text` with characters that cannot be printed written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Return a sort key for paths by which s2 comes before s10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split("([0-9]+)", path.name)]
+
+
+class BadRows:
+    """Rows or images of a source that cannot be used: the first is an error, or all are dropped and listed.
+
+    Parameters
+    ----------
+    path : Path
+        The source, for messages.
+    policy : {"error", "drop"}
+    unit : str
+        What the source consists of, in the plural.
+
+    Attributes
+    ----------
+    dropped : list of str
+        Place and problem of everything that was dropped.
+    """
+
+    def __init__(self, path: Path, policy: OnBadRows, *, unit: str = "images") -> None:
+        if policy not in ("error", "drop"):
+            raise ConfigError(f"on_bad_rows={policy!r}: use 'error' or 'drop'")
+        self.path, self.policy, self.unit = path, policy, unit
+        self.dropped: list[str] = []
+
+    @contextmanager
+    def at(self, place: str) -> Iterator[None]:
+        """Take a `ValueError` of the block as a problem of the row or image at `place`."""
+        try:
+            yield
+        except ValueError as error:
+            if self.policy == "error":
+                raise ValueError(printable(f"{self.path}, {place}: {error}")) from error
+            self.dropped.append(printable(f"{place}: {error}"))
+            if len(self.dropped) > MAX_DROPPED:
+                raise ValueError(
+                    f"{self.path}: more than {MAX_DROPPED:,} bad {self.unit}; the first: {self.dropped[0]}"
+                ) from error
+
+    def notes(self, kept: int) -> tuple[str, ...]:
+        """Return a note on what was dropped, given how many rows were kept; none kept is an error."""
+        count = len(self.dropped)
+        if count and not kept:
+            raise ValueError(
+                f"{self.path}: nothing is left, all {count} {self.unit} are bad; the first: {self.dropped[0]}"
+            )
+        first = "; ".join(self.dropped[:3]) + (" ..." if count > 3 else "")
+        return (f"{count} of {kept + count} {self.unit} were dropped: {first}",) if count else ()
+
+
+class ImageFile(NamedTuple):
+    """An image file: its name below the root, with `/` between folders, and how to get its bytes."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+class ImageFiles(NamedTuple):
+    """The image files of a source by name, the names of its other files, and notes on links."""
+
+    files: list[ImageFile]
+    others: list[str]
+    notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def open_images(path: Path, bad: BadRows) -> Iterator[ImageFiles]:
+    """List the image files of a folder or zip, whose bytes can be read while the block lasts.
+
+    Hidden files and those of macOS are ignored. Links to files are followed inside the folder; links that
+    lead out of it, and links to folders, are not, and a note says so.
+
+    Raises
+    ------
+    ValueError
+        For anything else than a folder or a safe zip archive.
+    OSError
+        When a folder or file cannot be read.
+    """
+    if path.is_dir():
+        yield _in_folder(path, bad)
+    elif path.is_file():
+        with open_zip(path, wanted=_is_image, max_bytes=MAX_ARCHIVE_BYTES) as entries:
+            yield _listed(entries.items(), bad)
+    else:
+        raise FileNotFoundError(f"{path}: no such file or folder")
+
+
+@contextmanager
+def open_zip(
+    path: Path, *, wanted: Callable[[str], bool], max_bytes: int
+) -> Iterator[dict[str, Callable[[], bytes]]]:
+    """Open a zip archive after checking all its entries; yield name -> function that reads the entry.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : callable
+        From the name of an entry, whether it will be read; other entries are listed and may be of any size.
+    max_bytes : int
+        Of all wanted entries, unpacked.
+
+    Raises
+    ------
+    ValueError
+        For a damaged archive, an unsafe path, a link, an encrypted entry, a compression method other than
+        deflate, and entries that are too large or appear twice.
+    """
+    with open(path, "rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except Exception as error:  # damaged bytes raise nearly anything
+            raise ValueError(f"{path}: neither a folder nor a whole .zip archive ({error})") from error
+        with archive:
+            entries, total = {}, 0
+            for entry in archive.infolist():
+                name = _entry_name(entry)
+                total += entry.file_size if wanted(name) else 0
+                problem = _entry_problem(entry, name, wanted=wanted(name))
+                if total > max_bytes:
+                    problem = f"brings the unpacked size to {total:,} bytes; {max_bytes:,} at most"
+                if name in entries:
+                    problem = "is in the archive twice"
+                if problem:
+                    raise ValueError(printable(f"{path}: {name} {problem}"))
+                if not name.endswith("/"):
+                    entries[name] = partial(_entry_bytes, archive, entry)
+            yield entries
+
+
+def _entry_name(entry: zipfile.ZipInfo) -> str:
+    name = entry.orig_filename
+    if not entry.flag_bits & 0x800:  # not declared as UTF-8, though macOS and others write UTF-8 anyway
+        name = name.encode("cp437").decode("utf-8", "surrogateescape")
+    return name.replace("\\", "/")
+
+
+def _entry_problem(entry: zipfile.ZipInfo, name: str, *, wanted: bool) -> str | None:
+    if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
+        return "is an unsafe path in the archive; do not use this copy"
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link or device, not a file"
+    if entry.flag_bits & 0x1:
+        return "is encrypted; unpack the archive and give the folder"
+    if wanted and entry.compress_type not in _COMPRESSION:
+        return "is compressed by another method than deflate; unpack the archive and give the folder"
+    if wanted and entry.file_size > MAX_FILE_BYTES:
+        return f"unpacks to {entry.file_size:,} bytes; {MAX_FILE_BYTES:,} at most"
+    return None
+
+
+def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(entry) as opened:
+            return opened.read(entry.file_size + 1)  # with a limit Python unpacks no more than that
+    except Exception as error:  # damaged bytes raise nearly anything
+        raise ValueError(f"cannot be unpacked ({error})") from error
+
+
+def _in_folder(path: Path, bad: BadRows) -> ImageFiles:
+    def stop(error: OSError) -> None:  # os.walk would skip a folder that it cannot read
+        raise error
+
+    found: dict[str, Callable[[], bytes]] = {}
+    not_followed = []
+    root = os.path.realpath(path)
+    for folder, folders, files in os.walk(root, onerror=stop):
+        for name in [*files, *folders]:
+            full = os.path.join(folder, name)
+            inner = PurePosixPath(os.path.relpath(folder, root), name).as_posix()
+            target = os.path.realpath(full)
+            inside = os.path.isfile(target) and os.path.commonpath([target, root]) == root
+            if _is_hidden(inner):
+                continue
+            if os.path.islink(full) and not inside:
+                not_followed.append(inner)
+            elif os.path.isfile(full):
+                found[inner] = partial(read_file, Path(full))
+    notes = ()
+    if not_followed:
+        which = printable(min(not_followed))
+        kinds = "links to folders or out of the data folder"
+        notes = (f"{len(not_followed)} {kinds} were not followed, such as {which}",)
+    return _listed(found.items(), bad, notes=notes)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file; `ValueError` for one that is empty or larger than any image."""
+    if not 0 < (size := path.stat().st_size) <= MAX_FILE_BYTES:
+        raise ValueError(f"{size:,} bytes; {MAX_FILE_BYTES:,} at most" if size else "an empty file")
+    return path.read_bytes()
+
+
+def _listed(
+    found: Iterable[tuple[str, Callable[[], bytes]]], bad: BadRows, *, notes: tuple[str, ...] = ()
+) -> ImageFiles:
+    files, others = [], []
+    for name, read in sorted(found, key=lambda item: item[0]):
+        if not _is_image(name):
+            others += [] if _is_hidden(name) else [printable(name)]
+            continue
+        with bad.at(name):
+            if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+                raise ValueError("the file name is not UTF-8; rename the file")
+            files.append(ImageFile(PurePosixPath(name).as_posix(), read))
+    return ImageFiles(files, others, notes)
+
+
+def _is_hidden(name: str) -> bool:
+    parts = name.split("/")
+    return "__MACOSX" in parts or any(part.startswith(".") and part != "." for part in parts)
+
+
+def _is_image(name: str) -> bool:
+    return not _is_hidden(name) and name.lower().endswith(IMAGE_SUFFIXES)

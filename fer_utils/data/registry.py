@@ -1,0 +1,311 @@
+"""All data sets by name, and how a study gets one: found, read once, then memory-mapped."""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from fer_utils.data import clip_files
+from fer_utils.data.clip_files import check_ids, left_out_note
+from fer_utils.data.clip_readers import PARTS, Casme2, ClipReader, ClipTable, Samm, Smic
+from fer_utils.data.datasets import DataSet, FaceData, MissingData
+from fer_utils.data.fer2013 import Fer2013
+from fer_utils.data.folders import RAFDB_TABLES, CkPlus, Jaffe, OwnFolder, RafDb
+from fer_utils.data.images import check_image_size
+from fer_utils.data.samples import ClipSet, FaceSet, combine
+from fer_utils.data.store import prepared, prepared_from
+from fer_utils.files import ConfigError, digest, project_path, sha256_of
+from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF
+
+if TYPE_CHECKING:
+    from fer_utils.params import ClipParameters, FaceParameters
+
+FACES: Mapping[str, FaceData] = {
+    one.name: one for one in (Fer2013(), RafDb(), CkPlus(), Jaffe(), OwnFolder())
+}
+"""Value of the `dataset` parameter -> data set of still faces."""
+
+CLIPS: Mapping[str, ClipReader] = {
+    one.name: one for one in (*map(Smic, PARTS), Samm(), Casme2(), ClipTable())
+}
+"""Value of the `dataset` parameter -> data set of clips."""
+
+COMBINED = MappingProxyType({"rafdb+fer2013": ("rafdb", "fer2013")})
+"""Value of `dataset` -> the sets that are read and combined, with the classes of `FER7`."""
+
+PUBLISHED_COPIES = {
+    "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",
+    "b114b9e04e6949e5fe8b6a98b3892b1d": "icml_face_data.csv",
+    "3f0dfb3d3fd99c811a1299cb947e3131": "train.csv",
+    "b02c2298636a634e8c2faabbf3ea9a23": "test.csv",
+}
+"""MD5 of the files that the challenge distributed -> their names."""
+
+PREPARED = "data/prepared"
+"""Where the memory-mapped forms are kept, below the project folder."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One raw data set as `make data` reports it; `path` is None where it is missing."""
+
+    dataset: DataSet
+    path: Path | None
+    expected: str
+
+
+def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED) -> FaceSet:
+    """Return the still faces that the parameters name, with the classes of `label_set`.
+
+    Parameters
+    ----------
+    params : FaceParameters
+        Its `dataset`, `data_path`, `on_bad_rows`, `label_set`, `image_size` (`picture_size` where a network
+        scales the images itself); for synthetic faces `synthetic_subjects`, `synthetic_per_subject`, `seed`.
+        FER-2013, which exists at 48 pixels only, is scaled from there, and a note says so.
+    prepared_dir : path
+        Where the memory-mapped form is kept.
+
+    Raises
+    ------
+    MissingData
+        When a real data set is not there.
+    ConfigError
+        For an unknown name, an image size out of range, or a single file for combined sets.
+    ValueError
+        For damaged data, naming file and row.
+
+    Examples
+    --------
+    >>> from fer_utils.params import FaceParameters
+    >>> faces = load_faces(FaceParameters(synthetic_subjects=3, synthetic_per_subject=7))
+    >>> faces.images.shape
+    (21, 48, 48)
+    """
+    size = getattr(params, "picture_size", params.image_size)
+    check_image_size(size)
+    if params.dataset == "synthetic":
+        from fer_utils.synthetic import synthetic_faces
+
+        faces = synthetic_faces(
+            n_subjects=params.synthetic_subjects,
+            images_per_subject=params.synthetic_per_subject,
+            size=size,
+            seed=params.seed,
+        )
+    elif params.dataset in COMBINED:
+        names = COMBINED[params.dataset]
+        if project_path(params.data_path).is_file():
+            needed = f"{params.dataset} needs the folder that holds both sets"
+            raise ConfigError(f"data_path={str(params.data_path)!r}: a single file; {needed}")
+        missing = []
+        for name in names:
+            try:
+                find(name, params.data_path)
+            except MissingData as error:
+                missing.append(str(error))
+        if missing:
+            raise MissingData(f"dataset={params.dataset!r}: {'; '.join(missing)}")
+        faces = combine([_real_faces(name, params, size, prepared_dir) for name in names], class_names=FER7)
+    else:
+        faces = _real_faces(params.dataset, params, size, prepared_dir)
+    return faces if params.label_set == "own" else faces.with_classes(LABEL_SETS[params.label_set])
+
+
+def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED) -> ClipSet:
+    """Return the clips that the parameters name, with the classes of `label_set`.
+
+    Parameters
+    ----------
+    params : ClipParameters
+        Its `dataset`, `data_path`, `sampling`, `n_frames`, `image_size`, `label_set` ("smic3" merges classes
+        into negative, positive and surprise), `leave_out` (ids), `strict` (whether a clip that cannot be used
+        is an error) and `frame_rate`, that of the synthetic camera and of images in a table, which do not
+        state it; for synthetic clips `synthetic_subjects`, `synthetic_clips_per_subject`, `synthetic_seed`.
+    prepared_dir : path
+        Where the memory-mapped form is kept, that of synthetic clips as well.
+
+    Raises
+    ------
+    MissingData
+        When a real data set is not there.
+    ConfigError
+        For an unknown name or option.
+    ValueError
+        For an id in `leave_out` that no clip has, for data that cannot be read, and under `strict` for the
+        first clip that cannot be used.
+    """
+    leave_out, folder = sorted({*params.leave_out}), project_path(prepared_dir)
+    if params.dataset == "synthetic":
+        clips = _without(_synthetic_clips(params, folder), leave_out)
+    else:
+        dataset = _known(params.dataset, CLIPS)
+        path = find(params.dataset, params.data_path)
+        options = {"size": params.image_size, "n_frames": params.n_frames, "sampling": params.sampling}
+        options |= {"leave_out": leave_out}
+        options |= {"frame_rate": params.frame_rate} if params.dataset == "table" else {}
+        table = dataset.annotation(path)
+        # It may lie beside the clips, so that their hash does not tell when it was changed.
+        annotation = {table.name: sha256_of(table)} if table else {}
+        clips = prepared_from(
+            path if path.is_dir() else path.parent,
+            lambda: dataset.read(path, **options),
+            folder=folder,
+            settings={"reader": params.dataset, "annotation": annotation, **options},
+            follow_links=path.is_dir(),
+        )
+    if params.strict and clips.skipped:
+        more = f" (and {len(clips.skipped) - 1} more)" if len(clips.skipped) > 1 else ""
+        raise ValueError(f"{clips.name}: {clips.skipped[0]}{more}")
+    if params.label_set == "own" or clips.class_names == SMIC3:
+        return clips
+    merged = clips.merged(SMIC3_OF, SMIC3)
+    if not len(merged):
+        raise ValueError(f"{clips.name}: label_set='smic3' leaves no clip; {merged.notes[-1]}")
+    return merged
+
+
+def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
+    """Return the file or folder of a real data set.
+
+    Parameters
+    ----------
+    dataset : str
+        A key of `FACES` or `CLIPS`.
+    data_path : path
+        That file or folder, or a folder that holds it under a name that it is distributed with. Relative
+        paths start at the project folder.
+
+    Raises
+    ------
+    MissingData
+        Naming every place that was looked at.
+    ConfigError
+        For an unknown name, and for several tables of clips in one folder.
+    """
+    known, path = _known(dataset, {**FACES, **CLIPS}), project_path(data_path)
+    return path if path.is_file() and dataset in (*FACES, "table") else known.find(path)
+
+
+def title_of(dataset: str) -> str:
+    """Return the name of a data set, or of several combined, as tables show it."""
+    return " + ".join(FACES[name].title for name in dataset.split("+"))
+
+
+def sources(data_path: str | Path = "data/raw") -> list[Source]:
+    """Return every raw data set that is looked for in a folder, found or not.
+
+    Where `data_path` is itself a data set, that one alone.
+    """
+    path = project_path(data_path)
+    listed = []
+    for name, dataset in {**FACES, **CLIPS}.items():
+        if not dataset.expected:
+            continue
+        expected = " or ".join(str(Path(data_path) / place) for place in dataset.expected)
+        try:
+            found = find(name, path) if not path.is_file() or name == _owner(path) else None
+        except MissingData:
+            found = None
+        except ConfigError:  # several tables of clips, which `load_clips` will say again
+            found = path
+        listed.append(Source(dataset, found, expected))
+    return [source for source in listed if source.path == path] or listed
+
+
+def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
+    """Return the names in a folder that belong to no known data set -> what to do about each."""
+    folder = project_path(data_path)
+    found = [source.path for source in sources(folder) if source.path]
+    in_set = folder in found or any(path.parent == folder and CLIPS["table"].holds(path) for path in found)
+    if not folder.is_dir() or in_set:  # everything in the folder of a data set belongs to it
+        return {}
+    places = [place for dataset in (*FACES.values(), *CLIPS.values()) for place in dataset.places]
+    known = {place.partition("/")[0] for place in places} | {*RAFDB_TABLES.values()}
+    annotations = [one.annotation_name for one in CLIPS.values() if one.annotation_name]
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    unknown = [
+        name
+        for name in names
+        if name not in known and not any(re.fullmatch(pattern, name) for pattern in annotations)
+    ]
+    packed = "unpack it, or name it as data/README.md says"
+    images = "own images in <class>/ folders are read with dataset: folder and this path as data_path"
+    return {
+        name: packed if name.endswith((".zip", ".gz", ".tgz", ".tar", ".rar")) else images for name in unknown
+    }
+
+
+def published_as(origin: Mapping[str, str | int]) -> str | None:
+    """Return the name under which a file with this origin was published, or None for an unverified copy."""
+    return PUBLISHED_COPIES.get(str(origin.get("md5")))
+
+
+def _known(dataset: str, registry: Mapping[str, DataSet]) -> DataSet:
+    if dataset not in registry:
+        raise ConfigError(f"unknown dataset {dataset!r}; choose one of {', '.join(registry)}")
+    return registry[dataset]
+
+
+def _owner(file: Path) -> str:
+    """Return the data set of a single file, by its header or its name."""
+    if CLIPS["table"].holds(file):
+        return "table"
+    return next((name for name, one in FACES.items() if file.name in one.places), "fer2013")
+
+
+def _real_faces(dataset: str, params: "FaceParameters", size: int, prepared_dir: str | Path) -> FaceSet:
+    known, path = _known(dataset, FACES), find(dataset, params.data_path)
+    options = {"image_size": size, "on_bad_rows": params.on_bad_rows}
+    images, lists = known.files(path)
+    # The lists may lie beside the images, whose hash then does not tell when they were changed.
+    hashes = {"lists": {file.name: sha256_of(file) for file in lists}} if lists else {}
+    return prepared_from(
+        images,
+        lambda: known.read(path, **options),
+        folder=project_path(prepared_dir),
+        settings={"reader": dataset, **options, **hashes},
+    )
+
+
+def _synthetic_clips(params: "ClipParameters", folder: Path) -> ClipSet:
+    from fer_utils.synthetic import clips as generator
+
+    arguments = {
+        "n_subjects": params.synthetic_subjects,
+        "clips_per_subject": params.synthetic_clips_per_subject,
+        "n_frames": params.n_frames,
+        "size": params.image_size,
+        "frame_rate": params.frame_rate,
+        "seed": params.synthetic_seed,
+    }
+    code = _code_of(Path(generator.__file__).parent)
+    origin = {"form": "synthetic", "generator": generator.__name__.rpartition(".")[0], "sha256": code}
+    return prepared(
+        lambda: replace(generator.synthetic_clips(**arguments), origin=origin),
+        name="synthetic-clips",
+        content=code,
+        folder=folder,
+        settings=arguments,
+    )
+
+
+@cache
+def _code_of(package: Path) -> str:
+    # As Python sees it: a comment changes no pixel, but another version of a library may.
+    files = [*sorted(package.glob("*.py")), Path(clip_files.__file__)]
+    code = [ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in files]
+    return digest(code, np.__version__, cv2.__version__)
+
+
+def _without(clips: ClipSet, leave_out: Sequence[str]) -> ClipSet:
+    check_ids(leave_out, clips.sample_id.tolist())
+    rest = clips.take(~np.isin(clips.sample_id, leave_out)) if leave_out else clips
+    return replace(rest, notes=(*clips.notes, *left_out_note(leave_out)))

@@ -1,0 +1,464 @@
+"""Trained networks as ONNX files: written from PyTorch or Keras, read with onnxruntime alone.
+
+A file maps gray levels to class probabilities, scaling and softmax included, and its metadata (`Card`) states
+what the network was trained on and how accurate it is. Reading needs no framework.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from fer_utils.files import ConfigError, atomic_write, project_path
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
+    import torch
+    from sklearn.pipeline import Pipeline
+
+    from fer_utils.data import Samples
+    from fer_utils.evaluation import Evaluation
+    from fer_utils.features.hog import HOG
+
+FILE = "model.onnx"
+"""Name of the file in a run folder."""
+METADATA = "fer_utils"
+"""Metadata key that holds the `Card` as JSON."""
+INPUT, OUTPUT = "images", "probabilities"
+LARGEST_FILE = 256 * 2**20
+"""Bytes; the largest network of this project, a ResNet-50, has 100 MB."""
+BATCH = 64
+"""Images at once."""
+TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
+"""Largest accepted difference between a probability of the file and the framework's, by precision.
+
+In float32 the difference is some millionths; Keras on PyTorch rounds rescaled pixels, which can add some ten
+thousandths.
+"""
+OWN = "of this network, on the test set, evaluated once"
+"""What the metrics are an estimate of, for one network that was trained and tested."""
+
+_OPSET = 18  # for TensorFlow; PyTorch's exporter has its own
+_PROBES = 8
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+ClassName = Annotated[str, Field(min_length=1, max_length=50)]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+
+
+class Estimate(BaseModel):
+    """A metric with its 95 % confidence interval and sample size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: Number
+    ci95: tuple[Number, Number] | None
+    n: Count
+
+
+class Description(BaseModel):
+    """Where a network comes from and how accurate it is; `metrics` contains accuracy at least."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: Text
+    notebook: Text
+    dataset: Text
+    source: Literal["real", "synthetic"]
+    metrics: dict[str, Estimate]
+    estimate: Text
+    split: Text
+    preprocessing: Text
+    precision: Literal["float32", "float16"] = "float32"
+
+    @field_validator("metrics")
+    @classmethod
+    def _has_accuracy(cls, metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+        if "accuracy" not in metrics:
+            raise ValueError("must contain accuracy")
+        return metrics
+
+
+class Card(BaseModel):
+    """What a file states about its network.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        In the order of the probabilities.
+    image_size : int
+        Height and width in pixels of the input.
+    n_frames : int or None
+        Frames of a clip; None for a network that takes still images.
+    description : Description
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    class_names: Annotated[tuple[ClassName, ...], Field(min_length=2)]
+    image_size: Count
+    n_frames: Count | None
+    description: Description
+
+    @field_validator("class_names")
+    @classmethod
+    def _are_unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"must be unique, got {', '.join(names)}")
+        return names
+
+    @property
+    def kind(self) -> Literal["stills", "clips"]:
+        """Whether the network takes still images or clips."""
+        return "stills" if self.n_frames is None else "clips"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one still image (H, W) or clip (T, H, W)."""
+        size = (self.image_size, self.image_size)
+        return size if self.n_frames is None else (self.n_frames, *size)
+
+
+class OnnxModel(Card):
+    """A trained network that returns class probabilities; `read` opens a file.
+
+    Attributes
+    ----------
+    file : Path
+    session : onnxruntime.InferenceSession
+    """
+
+    file: Path = Field(exclude=True)
+    session: onnxruntime.InferenceSession = Field(exclude=True, repr=False)
+
+    @classmethod
+    def read(cls, path: str | Path, *, threads: int = 2) -> Self:
+        """Read a file that a run wrote.
+
+        Custom operations and weights in other files are refused; a graph may still compute for long, so read
+        only files you trust.
+
+        Parameters
+        ----------
+        path : path
+            The file, or a run folder with a `model.onnx`; relative paths start at the project folder.
+        threads : int
+            Threads of one operation.
+
+        Raises
+        ------
+        ConfigError
+            When the file is missing, too large, not ONNX, or not written by this project.
+        """
+        file = project_path(path)
+        file = file / FILE if file.is_dir() else file
+        if not file.is_file():
+            raise ConfigError(
+                f"{file}: no such file; runs of the notebooks 10, 20, 30, 40 and 41 write {FILE}"
+            )
+        if (size := file.stat().st_size) > LARGEST_FILE:
+            raise ConfigError(f"{file}: {size:,} bytes, more than the limit of {LARGEST_FILE:,}")
+        session = _session(file.read_bytes(), file, threads)
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA)
+        if text is None:
+            raise ConfigError(
+                f"{file}: no metadata key {METADATA!r}; only files written by this project can be used"
+            )
+        try:
+            card = Card.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ConfigError(f"{file}: metadata {METADATA!r}: {place}: {first['msg']}") from None
+        _check_graph(session, card, file)
+        model = cls(**dict(card), file=file, session=session)
+        found = model.predict(np.zeros((1, *model.shape), dtype=np.uint8))  # the declared shape may be wrong
+        n_classes = len(card.class_names)
+        if found.shape != (1, n_classes) or not (found >= 0).all() or not abs(found.sum() - 1) < 1e-3:
+            raise ConfigError(f"{file}: its outputs are not probabilities of {n_classes} classes")
+        return model
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return class probabilities, shape (N, K) float32.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (N, H, W), or (N, T, H, W) for clips
+            Unscaled gray levels; another type or shape raises `ConfigError`.
+        """
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim == 0 or images.shape[1:] != self.shape:
+            expected = ", ".join(map(str, ("N", *self.shape)))
+            raise ConfigError(
+                f"images must be uint8 of shape ({expected}), got {images.dtype} {images.shape}"
+            )
+        parts = [np.zeros((0, len(self.class_names)), dtype=np.float32)]
+        for start in range(0, len(images), BATCH):
+            batch = np.ascontiguousarray(images[start : start + BATCH])
+            parts += self.session.run([OUTPUT], {INPUT: batch})
+        return np.concatenate(parts)
+
+
+def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str, estimate: str = OWN) -> Card:
+    """Return the card of a finished run's network.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The reported one.
+    samples : Samples
+        Images or clips such as the network takes, with its classes.
+    run : str
+        Name of the run.
+    split : str
+        Description of the split.
+    estimate : str
+        Which network, or networks, the evaluation is of.
+    """
+    *frames, height, width = samples.pixels.shape[1:]
+    preprocessing = f"gray, {height}x{width} pixels, 0 to 255; the network scales them"
+    if frames:
+        even = samples.origin.get("sampling", "interpolate") == "interpolate"
+        times = "at even times from onset to offset" if even else "the first from the onset on"
+        preprocessing = f"{frames[0]} frames, {times}; {preprocessing}"
+    description = {
+        "run": run,
+        "notebook": run.split("--")[0],
+        "dataset": samples.name,
+        "source": samples.source,
+        "metrics": {name: evaluation.metrics[name] for name in ("accuracy", "macro_f1")},
+        "estimate": estimate,
+        "split": split,
+        "preprocessing": preprocessing,
+    }
+    n_frames = frames[0] if frames else None
+    return Card(class_names=samples.class_names, image_size=width, n_frames=n_frames, description=description)
+
+
+def export(model: "torch.nn.Module | keras.Model", path: str | Path, card: Card) -> None:
+    """Write a trained network, as it predicts, and compare the file with it.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or keras.Model
+        A torch network maps float images of 0 to 255, shape (N, 1, H, W) or (N, 1, T, H, W), to logits. A
+        Keras model takes uint8, shape (N, H, W, 1), and ends in a softmax. It is not changed.
+    path : path
+        Written completely or not at all.
+    card : Card
+        From `about`.
+
+    Raises
+    ------
+    ConfigError
+        When the number of classes differs.
+    RuntimeError
+        When onnxruntime gives other probabilities than the network.
+    """
+    images = _probe_images(card)
+    if hasattr(model, "state_dict") and not hasattr(model, "get_weights"):
+        graph, expected = _from_torch(model, images)
+    else:
+        graph, expected = _from_keras(model, images)
+    _write(graph, path, card, expected=expected)
+
+
+def export_half(source: str | Path, path: str | Path) -> None:
+    """Write a file again with its weights in 16 bits; everything is still computed in 32."""
+    import onnx
+
+    model = OnnxModel.read(source)
+    fields = model.model_dump()
+    fields["description"]["precision"] = "float16"
+    card = Card(**fields)
+    _write(onnx.load(model.file), path, card, expected=model.predict(_probe_images(card)))
+
+
+def hog_network(classifier: "Pipeline", hog: "HOG") -> "torch.nn.Module":
+    """Return standardisation and logistic regression on HOG features as one network that `export` takes."""
+    import torch
+
+    from fer_utils.features.hog import HOGLayer
+
+    scaler, regression = (step for _, step in classifier.steps)
+    weights = regression.coef_ / scaler.scale_
+    biases = regression.intercept_ - weights @ scaler.mean_
+    if len(weights) == 1:  # with two classes, scikit-learn keeps only the difference
+        weights, biases = (np.concatenate([np.zeros_like(one), one]) for one in (weights, biases))
+    linear = torch.nn.Linear(weights.shape[1], len(weights))
+    linear.load_state_dict({"weight": torch.from_numpy(weights), "bias": torch.from_numpy(biases)})
+    return torch.nn.Sequential(HOGLayer(hog), linear)
+
+
+def _session(content: bytes, file: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4  # the error says what is wrong
+    # Otherwise a thread keeps its core busy waiting between two frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights in other files are looked up below something that is not a folder, so they are never read.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no base class of their own
+        first = str(error).partition("\n")[0][:300]
+        raise ConfigError(f"{file}: not usable as an ONNX network ({first})") from None
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: Card, file: Path) -> None:
+    expected = {INPUT: ("tensor(uint8)", card.shape), OUTPUT: ("tensor(float)", (len(card.class_names),))}
+    ends = [*session.get_inputs(), *session.get_outputs()]
+    found = {end.name: (end.type, tuple(end.shape[1:])) for end in ends}
+    if found != expected or any(not end.shape or isinstance(end.shape[0], int) for end in ends):
+        raise ConfigError(f"{file}: its graph has {found}, its metadata says {expected}"[:500])
+
+
+def _probe_images(card: Card) -> np.ndarray:
+    """Return noise of increasing contrast: full noise alone may saturate a softmax."""
+    noise = np.random.default_rng(0).uniform(-127.5, 127.5, size=(_PROBES, *card.shape))
+    contrast = np.linspace(0, 1, _PROBES).reshape(-1, *(1 for _ in card.shape))
+    return (127.5 + contrast * noise).astype(np.uint8)
+
+
+def _from_torch(model: "torch.nn.Module", images: np.ndarray) -> "tuple[onnx.ModelProto, np.ndarray]":
+    import torch
+
+    class Probabilities(torch.nn.Module):
+        def __init__(self, network: torch.nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return self.network(batch.unsqueeze(1).float()).softmax(dim=1)
+
+    network, batch = Probabilities(deepcopy(model).cpu()).eval(), torch.from_numpy(images)
+    with torch.inference_mode():
+        expected = network(batch).numpy()
+    return _trace(network, batch), expected
+
+
+def _from_keras(model: "keras.Model", images: np.ndarray) -> "tuple[onnx.ModelProto, np.ndarray]":
+    import keras
+
+    with keras.device("cpu"):  # where the file will be used; a GPU sums in another order
+        network = keras.models.clone_model(model)
+        network.set_weights(model.get_weights())
+        batch = keras.ops.convert_to_tensor(images)
+        expected = keras.ops.convert_to_numpy(network(batch[..., None], training=False))
+        if keras.backend.backend() == "torch":
+            import torch
+
+            class Network(torch.nn.Module):
+                def __init__(self) -> None:
+                    super().__init__()
+                    self.network = network
+
+                def forward(self, batch: torch.Tensor) -> torch.Tensor:
+                    return self.network(batch[..., None], training=False)
+
+            return _trace(Network().eval(), batch), expected
+        # Not `model.export`, with which Keras 3.15 writes batch normalisation as in training.
+        import tensorflow as tf
+        import tf2onnx
+
+        call = tf.function(lambda batch: network(batch[..., None], training=False))
+        signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)]
+        with _no_messages():
+            return tf2onnx.convert.from_function(call, signature, opset=_OPSET)[0], expected
+
+
+def _trace(network: "torch.nn.Module", batch: "torch.Tensor") -> "onnx.ModelProto":
+    # The exporter built on torch.export: the older one knows neither antialiased rescaling nor the HOG layer.
+    # Its optimizer is off because it removes the 1e-10 that keeps HOG's quotients finite.
+    import torch
+
+    options = {"dynamo": True, "optimize": False, "verbose": False}
+    with _no_messages():
+        shapes = ({0: torch.export.Dim("n")},)
+        return torch.onnx.export(network, (batch,), dynamic_shapes=shapes, **options).model_proto
+
+
+@contextmanager
+def _no_messages() -> Iterator[None]:
+    """Keep the exporters' warnings and logs out of a notebook: the file is checked instead."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: np.ndarray) -> None:
+    if expected.shape[1] != len(card.class_names):
+        raise ConfigError(
+            f"{len(card.class_names)} class_names for a network with {expected.shape[1]} classes"
+        )
+    _strip(model)
+    _name_ends(model.graph, card)
+    if card.description.precision == "float16":
+        _halve(model.graph)
+    model.metadata_props.add(key=METADATA, value=card.model_dump_json())
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        found = OnnxModel.read(temporary).predict(_probe_images(card))
+        worst, accepted = float(np.abs(found - expected).max()), TOLERANCE[card.description.precision]
+        if not worst <= accepted:
+            raise RuntimeError(
+                f"{path}: not written, because onnxruntime's probabilities differ from the network's by up "
+                f"to {worst:.2g}, more than {accepted}"
+            )
+
+
+def _strip(model: "onnx.ModelProto") -> None:
+    """Remove the exporters' notes: PyTorch's contain paths of the machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+
+
+def _name_ends(graph: Any, card: Card) -> None:
+    """Give the graph's input and output their names and shapes, for any number of images."""
+    from onnx import TensorProto, helper
+
+    (source,), (target,) = graph.input, graph.output
+    names = {source.name: INPUT, target.name: OUTPUT}
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    shape, n_classes = ["n", *card.shape], len(card.class_names)
+    source.CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
+    target.CopyFrom(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", n_classes]))
+
+
+def _halve(graph: Any) -> None:
+    """Store matrices and kernels in 16 bits and cast them back; vectors, which are small, stay."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        with np.errstate(over="ignore"):
+            stored = numpy_helper.to_array(tensor).astype(np.float16)
+        if np.isfinite(stored).all():
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}_16"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)

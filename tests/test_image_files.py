@@ -1,0 +1,258 @@
+"""Image files in folders and zips: found and decoded alike, and nothing in them can do harm."""
+
+import io
+import os
+import stat
+import struct
+import tracemalloc
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+from raw_copies import PICTURES, encoded, unzipped, zipped
+
+from fer_utils.data import raw_files
+from fer_utils.data.images import ImageDecoder
+from fer_utils.data.raw_files import BadRows, open_images
+from fer_utils.files import ConfigError
+
+GRAY = Image.fromarray(PICTURES[0])
+PNG = encoded(GRAY)
+
+
+def listed(path: Path, policy: str = "error") -> tuple[dict[str, bytes], list[str], tuple[str, ...]]:
+    bad = BadRows(path, policy)
+    with open_images(path, bad) as found:
+        return {name: read() for name, read in found.files}, bad.dropped, found.notes
+
+
+def decoded(content: bytes, size: int = 48) -> np.ndarray:
+    return ImageDecoder(size).decode(content)
+
+
+# --- folders -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("put", [zipped, unzipped])
+def test_images_are_listed_by_name_without_hidden_and_system_files(tmp_path, put):
+    content = {name: name.encode() for name in ("b/2.PNG", "a/x.jpeg", "c.tif", "d/e/f.gif")}
+    others = {"a/notes.txt": b"", "a/.x.png": b"", "__MACOSX/a/x.png": b"", ".git/x.png": b""}
+    path = put(tmp_path / "some.zip", content | others)
+    found, _, notes = listed(path)
+    assert list(found) == sorted(content) and found == content and notes == ()
+
+
+def test_links_to_files_are_followed_inside_the_folder_only(tmp_path):
+    outside = unzipped(tmp_path / "outside", {"secret.png": b"secret", "folder/x.png": b"secret"})
+    root = unzipped(tmp_path / "root", {"a/1.png": b"one"})
+    (root / "a" / "2.png").symlink_to("1.png")
+    (root / "a" / "3.png").symlink_to(outside / "secret.png")
+    (root / "a" / "4.png").symlink_to("absent.png")
+    (root / "a" / "5.png").symlink_to("5.png")
+    (root / "b").symlink_to(outside / "folder")
+    (root / "c").symlink_to(root)
+    found, _, notes = listed(root)
+    assert found == {"a/1.png": b"one", "a/2.png": b"one"}
+    assert notes[0].startswith("5 links") and "a/3.png" in notes[0]
+
+
+def test_unusable_names_sizes_and_policies_are_named(tmp_path):
+    root = unzipped(tmp_path / "root", {"a/1.png": b"one", "a/\udcff.png": b"two"})
+    with pytest.raises(ValueError, match=r"root, a/\\udcff\.png: the file name is not UTF-8"):
+        listed(root)
+    assert list(listed(root, "drop")[0]) == ["a/1.png"]
+    os.truncate(root / "a" / "1.png", 2**28 + 1)
+    with pytest.raises(ValueError, match="268,435,457 bytes"):
+        listed(root, "drop")
+    with pytest.raises(ConfigError, match="on_bad_rows='skip'"):
+        listed(root, "skip")
+    (tmp_path / "a.rar").write_bytes(b"Rar!")
+    with pytest.raises(ValueError, match=r"a\.rar: neither a folder nor a whole \.zip archive"):
+        listed(tmp_path / "a.rar")
+    with pytest.raises(FileNotFoundError, match="absent"):
+        listed(tmp_path / "absent")
+
+
+# --- archives ----------------------------------------------------------------------------------------------
+
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+
+
+def edited(path: Path, offsets: dict[tuple[bytes, int], bytes]) -> Path:
+    """Overwrite bytes of a one-entry zip, counted from the signature of one of its headers."""
+    content = bytearray(path.read_bytes())
+    for (signature, offset), data in offsets.items():
+        at = content.index(signature) + offset
+        content[at : at + len(data)] = data
+    path.write_bytes(content)
+    return path
+
+
+def with_flags(path: Path, flags: int) -> Path:
+    return edited(path, {(LOCAL, 6): struct.pack("<H", flags), (CENTRAL, 8): struct.pack("<H", flags)})
+
+
+def declaring(path: Path, size: int) -> Path:
+    return edited(path, {(LOCAL, 22): struct.pack("<I", size), (CENTRAL, 24): struct.pack("<I", size)})
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.png", "a/../../a.png", "/a.png", "..\\a.png", "C:\\a.png", "a/../x.sh"]
+)
+def test_an_entry_outside_the_archive_is_an_error(tmp_path, name):
+    path = zipped(tmp_path / "bad.zip", {"a/1.png": b"", name: b""})
+    with pytest.raises(ValueError, match=r"bad\.zip: .* unsafe path"):
+        listed(path, "drop")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR])
+def test_a_link_or_device_in_a_zip_is_an_error(tmp_path, kind):
+    entry = zipfile.ZipInfo("a/1.png")
+    entry.external_attr = (kind | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr(entry, "/etc/passwd")
+    with pytest.raises(ValueError, match=r"bad\.zip: a/1\.png is a link"):
+        listed(tmp_path / "bad.zip", "drop")
+
+
+def test_encrypted_repeated_and_otherwise_compressed_entries_are_errors(tmp_path):
+    path = with_flags(zipped(tmp_path / "bad.zip", {"a/1.png": PNG}), 1)
+    with pytest.raises(ValueError, match=r"a/1\.png is encrypted"):
+        listed(path, "drop")
+    zipped(path, {"a/1.png": b"", "a/2.png": b""})
+    path.write_bytes(path.read_bytes().replace(b"a/2.png", b"a/1.png"))
+    with pytest.raises(ValueError, match=r"a/1\.png is in the archive twice"):
+        listed(path, "drop")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a/1.png", bytes(10_000))
+    with pytest.raises(ValueError, match=r"a/1\.png is compressed by another method"):
+        listed(path, "drop")
+
+
+def test_a_zip_that_declares_too_much_is_an_error_before_anything_is_read(tmp_path, monkeypatch):
+    path = declaring(zipped(tmp_path / "bomb.zip", {"a/1.png": PNG}), 2**28 + 1)
+    with pytest.raises(ValueError, match=r"bomb\.zip: a/1\.png unpacks to 268,435,457 bytes"):
+        listed(path, "drop")
+    monkeypatch.setattr(raw_files, "MAX_ARCHIVE_BYTES", 2500)
+    zipped(path, {f"a/{number}.png": bytes(1000) for number in range(3)})
+    with pytest.raises(ValueError, match=r"a/2\.png .* 2,500 at most"):
+        listed(path, "drop")
+
+
+def test_an_entry_gives_no_more_than_it_declares(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/1.png", bytes(2**26))
+    declaring(path, 100)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        listed(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**21
+    tracemalloc.stop()
+
+
+def test_undeclared_utf8_names_and_backslashes_are_understood(tmp_path):
+    path = with_flags(zipped(tmp_path / "mac.zip", {"a\\grün.png": b"one"}), 0)
+    assert list(listed(path)[0]) == ["a/grün.png"]
+
+
+# --- decoding ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "tiff", "gif"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_gray_image_is_the_same_however_it_is_stored(kind, mode):
+    np.testing.assert_allclose(decoded(encoded(GRAY.convert(mode), kind)), PICTURES[0], atol=1)
+
+
+def test_colour_depth_and_transparency_are_converted():
+    red = Image.new("RGB", (48, 48), (255, 0, 0))
+    assert (
+        np.unique(decoded(encoded(red))).tolist()
+        == np.unique(decoded(encoded(red.quantize(4)))).tolist()
+        == [76]
+    )
+    np.testing.assert_array_equal(decoded(encoded(PICTURES[0].astype(np.uint16) * 257)), PICTURES[0])
+    twelve = bytearray(encoded(np.full((48, 48), 0xFFFF, np.uint16), "tiff"))
+    bits = twelve.index(struct.pack("<HHI", 258, 3, 1)) + 8
+    twelve[bits : bits + 2] = struct.pack("<H", 12)
+    assert np.unique(decoded(bytes(twelve))).tolist() == [255]
+    clear = GRAY.convert("RGBA")
+    clear.putalpha(0)
+    assert (decoded(encoded(clear)) == 255).all()
+    with pytest.raises(ValueError, match="32 bits"):
+        decoded(encoded(np.ones((48, 48), np.float32), "tiff"))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
+@pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_an_image_is_turned_by_its_exif_orientation(kind, orientation, turned):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    smooth = np.add.outer(np.arange(0, 96, 2), np.arange(0, 144, 3)).astype(np.uint8)
+    image = decoded(encoded(Image.fromarray(smooth), kind, exif=exif))
+    np.testing.assert_allclose(image, np.rot90(smooth, turned), atol=8)
+
+
+def odd_exif(tag: int, kind: int, value: bytes) -> bytes:
+    """EXIF data with orientation 6 and one entry that cannot be written again."""
+    head = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 274, 3, 1, 6)
+    return head + struct.pack("<HHII", tag, kind, 1, 38) + bytes(4) + value
+
+
+def test_metadata_that_is_not_needed_does_not_matter():
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", "x" * 3_000_000, zip=True)
+    for content in (
+        encoded(GRAY.convert("RGB"), "jpeg", exif=odd_exif(282, 10, struct.pack("<ii", -1, 0))),
+        encoded(GRAY.convert("RGB"), "jpeg", exif=odd_exif(305, 12, struct.pack("<d", 1.5))),
+        encoded(GRAY, pnginfo=text),
+        encoded(GRAY, icc_profile=bytes(3_000_000)),
+    ):
+        assert decoded(content).shape == (48, 48)
+
+
+def test_the_middle_square_is_taken_and_conversions_are_noted():
+    decoder = ImageDecoder(100)
+    wide = Image.fromarray(
+        np.hstack([np.zeros((96, 60)), np.full((96, 96), 200), np.zeros((96, 60))]).astype("u1")
+    )
+    assert (decoder.decode(encoded(wide))[:, 5:-5] == 200).all()
+    decoder.decode(encoded(Image.new("RGB", (100, 100))))
+    (note,) = decoder.notes()
+    assert note.startswith("2 of 2 images") and "216x96" in note and "1 stored in colour" in note
+    frames = encoded(GRAY, "gif", save_all=True, append_images=[Image.fromarray(255 - PICTURES[0])])
+    np.testing.assert_array_equal(decoded(frames), PICTURES[0])
+
+
+@pytest.mark.parametrize("size", [(7, 48), (20_000, 48), (8193, 8192), (2**30, 2**30)])
+def test_a_size_out_of_range_is_refused_by_the_header_alone(size):
+    ihdr = struct.pack(">4sIIBBBBB", b"IHDR", *size, 8, 0, 0, 0, 0)
+    content = PNG[:12] + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + PNG[33:]
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"pixels|not a usable image"):
+        decoded(content)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.tuples(st.integers(8, 70), st.integers(8, 70)),
+    st.sampled_from(["L", "RGB", "RGBA", "LA", "P", "I;16"]),
+    st.sampled_from([8, 48, 65]),
+    st.integers(0, 255),
+)
+def test_a_flat_image_stays_flat_whatever_its_size_and_mode(size, mode, side, gray):
+    if mode == "I;16":
+        image = Image.fromarray(np.full(size, gray * 257, np.uint16))
+    else:
+        image = Image.new("L", size, gray).convert(mode)
+    result = decoded(io.BytesIO(encoded(image)).getvalue(), side)
+    assert result.shape == (side, side) and result.dtype == np.uint8
+    np.testing.assert_allclose(result, gray, atol=1)

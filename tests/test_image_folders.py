@@ -1,0 +1,301 @@
+"""RAF-DB, CK+48, JAFFE and folders of own images: what names, folders and lists say is read or refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from raw_copies import PICTURES, encoded, load, unzipped, zipped
+
+from fer_utils.data.folders import RAFDB_LIST, CkPlus, Jaffe, OwnFolder, RafDb
+from fer_utils.files import ConfigError
+from fer_utils.labels import CKPLUS7, FER7, RAFDB7
+
+each_form = pytest.mark.parametrize("put", [zipped, unzipped])
+
+
+def images(*names: str) -> dict[str, bytes]:
+    return {name: encoded(PICTURES[number % len(PICTURES)]) for number, name in enumerate(names)}
+
+
+# --- RAF-DB ------------------------------------------------------------------------------------------------
+
+LABELLED = {"train_00001": 5, "train_00002": 4, "train_12271": 7, "test_0001": 1, "test_3068": 6}
+CLASSES = {"train_00001": "sad", "train_00002": "happy", "train_12271": "neutral"}
+CLASSES |= {"test_0001": "surprise", "test_3068": "angry"}
+
+
+def jpegs() -> dict[str, bytes]:
+    colour = [np.repeat(np.kron(image, np.ones((2, 2), np.uint8))[:, :, None], 3, 2) for image in PICTURES]
+    return {f"{name}_aligned.jpg": encoded(one, "jpeg") for name, one in zip(LABELLED, colour, strict=True)}
+
+
+def listing(labelled=LABELLED, *more: str) -> bytes:
+    return "\n".join([*(f"{name}.jpg {label}" for name, label in labelled.items()), *more, ""]).encode()
+
+
+def original(path, labels: bytes | None = None, pictures=None):
+    aligned = {f"Image/aligned/{name}": data for name, data in (pictures or jpegs()).items()}
+    return unzipped(path / "basic", {RAFDB_LIST: labels or listing(), **aligned})
+
+
+def by_class() -> dict[str, bytes]:
+    return {
+        f"{name.split('_')[0]}/{LABELLED[name.removesuffix('_aligned.jpg')]}/{name}": data
+        for name, data in jpegs().items()
+    }
+
+
+def kaggle(path, labelled=LABELLED, *, beside: bool = True):
+    rows = {split: ["image,label"] for split in ("train", "test")}
+    for name, label in labelled.items():
+        rows[name.split("_")[0]].append(f"{name}_aligned.jpg,{label}")
+    tables = {f"{split}_labels.csv": "\r\n".join([*lines, ""]).encode() for split, lines in rows.items()}
+    root = unzipped(path / "DATASET", by_class())
+    unzipped(path if beside else root, tables)
+    return root
+
+
+def rafdb_classes(faces) -> dict[str, str]:
+    assert all(name.startswith(split) for name, split in zip(faces.sample_id, faces.split, strict=True))
+    return dict(zip(faces.sample_id.tolist(), [FER7[label] for label in faces.labels], strict=True))
+
+
+@pytest.mark.parametrize("form", [original, kaggle, lambda path: kaggle(path, beside=False)])
+def test_every_form_of_rafdb_gives_class_and_split(tmp_path, form):
+    faces = RafDb().read(form(tmp_path))
+    assert rafdb_classes(faces) == CLASSES
+    assert faces.images.shape == (5, 48, 48) and faces.class_names == FER7
+    assert faces.origin["form"] == ("original folder" if form is original else "kaggle folder")
+    assert "5 of another size (96x96)" in faces.notes[0]
+    assert RafDb().read(form(tmp_path), image_size=96).images.shape == (5, 96, 96)
+
+
+def test_the_faces_of_rafdb_may_be_zipped_in_either_form(tmp_path):
+    path = unzipped(tmp_path / "basic", {RAFDB_LIST: listing()})
+    (path / "Image").mkdir()
+    zipped(path / "Image" / "aligned.zip", {f"aligned/{name}": data for name, data in jpegs().items()})
+    assert rafdb_classes(RafDb().read(path)) == CLASSES
+    faces = RafDb().read(zipped(tmp_path / "archive.zip", {f"DATASET/{k}": v for k, v in by_class().items()}))
+    assert rafdb_classes(faces) == CLASSES and "labels by the folders" in faces.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            listing({**LABELLED, "train_00002": 8}),
+            rf"train_00002_aligned\.jpg: {RAFDB_LIST}, line 2: label '8'",
+        ),
+        (listing(LABELLED, "train_9.jpg 3"), rf"{RAFDB_LIST}, line 6: the image train_9 is missing"),
+        (listing(LABELLED, "nonsense 3"), rf"{RAFDB_LIST}, line 6: 'nonsense' is no image"),
+        (
+            listing(LABELLED, "test_0001.jpg 2"),
+            rf"{RAFDB_LIST}, line 6: test_0001\.jpg a second time.* line 4",
+        ),
+        (listing({k: v for k, v in LABELLED.items() if k != "test_3068"}), "test_3068_aligned.jpg: no list"),
+    ],
+)
+def test_a_bad_line_of_rafdbs_list_is_an_error_with_its_line_or_dropped(tmp_path, labels, message):
+    path = original(tmp_path, labels)
+    with pytest.raises(ValueError, match=f"basic, .*{message}"):
+        RafDb().read(path)
+    faces = RafDb().read(path, on_bad_rows="drop")
+    assert len(faces.dropped) == 1 and rafdb_classes(faces).items() <= CLASSES.items()
+
+
+def test_folder_table_and_file_name_of_rafdb_must_agree(tmp_path):
+    path = kaggle(tmp_path, {**LABELLED, "train_00001": 3})
+    with pytest.raises(ValueError, match=r"lies in train/5/ but train_labels\.csv, line 2 says 3"):
+        RafDb().read(path)
+    assert len(RafDb().read(path, on_bad_rows="drop")) == 4
+    (path / "test" / "5").mkdir()
+    (path / "train" / "5" / "train_00001_aligned.jpg").rename(path / "test" / "5" / "train_00001_aligned.jpg")
+    with pytest.raises(ValueError, match="folder says test, file name says train"):
+        RafDb().read(path)
+
+
+def test_lists_of_rafdb_without_their_columns_other_half_or_images_are_an_error(tmp_path):
+    path = kaggle(tmp_path)
+    (tmp_path / "test_labels.csv").write_text("picture,label\n")
+    with pytest.raises(ValueError, match=r"test_labels\.csv: has columns picture, label"):
+        RafDb().read(path, on_bad_rows="drop")
+    (tmp_path / "test_labels.csv").unlink()
+    with pytest.raises(ValueError, match=r"train_labels\.csv without the other"):
+        RafDb().read(path, on_bad_rows="drop")
+    with pytest.raises(ValueError, match=r"neither Image/aligned nor Image/aligned\.zip"):
+        RafDb().read(unzipped(tmp_path / "basic", {RAFDB_LIST: listing()}))
+    with pytest.raises(ValueError, match="no images named"):
+        RafDb().read(tmp_path / "basic" / "EmoLabel")
+
+
+def test_a_changed_table_beside_the_images_is_another_prepared_set(tmp_path):
+    kaggle(tmp_path)
+    assert rafdb_classes(load(tmp_path, "rafdb", tmp_path)) == CLASSES
+    kaggle(tmp_path, {**LABELLED, "train_00001": 3})
+    with pytest.raises(ValueError, match="lies in train/5/"):
+        load(tmp_path, "rafdb", tmp_path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from([*listing().decode().splitlines(), "", "x", "train_00001.jpg", "test_1.jpg 9"]))
+)
+def test_an_image_of_rafdb_has_the_class_of_a_line_that_names_it(tmp_path_factory, lines):
+    path = original(tmp_path_factory.mktemp("raf"), ("\n".join(lines) + "\n").encode())
+    listed = {line.split(".")[0]: line.split()[1] for line in lines if len(line.split()) == 2}
+    try:
+        found, problem = rafdb_classes(RafDb().read(path, on_bad_rows="drop")), ""
+    except ValueError as error:
+        found, problem = {}, str(error)
+    assert found or "nothing is left" in problem
+    assert all(RAFDB7[int(listed[name]) - 1] == class_name for name, class_name in found.items())
+
+
+# --- CK+48 and JAFFE ---------------------------------------------------------------------------------------
+
+CKPLUS_NAMES = (
+    *(f"anger/S010_004_000000{frame}.png" for frame in (17, 18, 19)),
+    *(f"contempt/S138_008_0000000{frame}.png" for frame in (7, 8, 9)),
+    "sadness/S011_002_00000020.png",
+)
+
+
+@each_form
+@pytest.mark.parametrize("top", ["", "archive/CK+48/"])
+def test_ckplus_takes_the_class_from_the_folder_and_the_person_from_the_name(tmp_path, put, top):
+    faces = CkPlus().read(put(tmp_path / "CK+48.zip", images(*(top + name for name in CKPLUS_NAMES))))
+    rows = zip(faces.sample_id.tolist(), faces.labels, faces.subject.tolist(), strict=True)
+    found = {name: (CKPLUS7[label], subject) for name, label, subject in rows}
+    assert len(found) == 7 and set(faces.split) == {"unassigned"}
+    assert found["S010_004_00000017"] == ("angry", "S010")
+    assert found["S138_008_00000009"] == ("contempt", "S138")
+    assert faces.notes[0].startswith("7 frames of 3 sequences of 3 people")
+
+
+@each_form
+def test_jaffe_takes_person_and_expression_from_the_name(tmp_path, put):
+    names = ("KA.AN1.39.tiff", "jaffe/KL.HA1.158.tiff", "happy/KM.HA2.5.png")
+    faces = Jaffe().read(put(tmp_path / "jaffe.zip", images(*names)))
+    rows = zip(faces.sample_id.tolist(), faces.labels, faces.subject.tolist(), strict=True)
+    assert {(name, FER7[label], subject) for name, label, subject in rows} == {
+        ("KA.AN1.39", "angry", "KA"),
+        ("KL.HA1.158", "happy", "KL"),
+        ("KM.HA2.5", "happy", "KM"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("reader", "good", "name", "message"),
+    [
+        (CkPlus(), CKPLUS_NAMES, "neutral/S010_004_00000001.png", "not <class>/S<person>"),
+        (CkPlus(), CKPLUS_NAMES, "anger/1.png", r"anger/1\.png: not <class>"),
+        (CkPlus(), CKPLUS_NAMES, "happy/S010_004_00000017.png", "a second image of this name, beside anger/"),
+        (Jaffe(), ("KA.AN1.39.tiff",), "KA.XX1.39.tiff", "the expressions are AN, DI"),
+        (Jaffe(), ("KA.AN1.39.tiff",), "happy/KM.SA1.9.tiff", "folder says happy, file name says SA"),
+    ],
+)
+def test_an_image_that_names_no_class_or_person_is_an_error_or_dropped(tmp_path, reader, good, name, message):
+    path = unzipped(tmp_path / "raw", images(*good, name))
+    with pytest.raises(ValueError, match=message):
+        reader.read(path)
+    faces = reader.read(path, on_bad_rows="drop")
+    assert len(faces) == len(good) and len(faces.dropped) == 1
+    with pytest.raises(ValueError, match="no images named"):
+        reader.read(unzipped(tmp_path / "none", {"a.txt": b""}))
+
+
+# --- own images --------------------------------------------------------------------------------------------
+
+
+@each_form
+def test_known_classes_come_first_and_keep_their_order(tmp_path, put):
+    names = (
+        "bored/1.png",
+        "Neutral/2.png",
+        "Anger/3.png",
+        "Contempt/4.png",
+        "happiness/5.png",
+        "happy/6.png",
+    )
+    faces = OwnFolder().read(put(tmp_path / "mine.zip", images(*names)))
+    assert (faces.name, faces.class_names) == ("mine", ("angry", "happy", "neutral", "Contempt", "bored"))
+    labels = dict(zip(faces.sample_id.tolist(), faces.labels.tolist(), strict=True))
+    assert labels == dict(zip(names, [4, 2, 0, 3, 1, 1], strict=True))
+    assert "Anger -> angry, happiness -> happy" in faces.notes[0]
+
+
+@each_form
+@pytest.mark.parametrize("top", ["", "mine/"])
+def test_folders_above_a_class_are_splits_and_below_it_subjects(tmp_path, put, top):
+    names = ("Test/happy/1.png", "train/happy/s1/2.png", "train/sad/3.png", "val/sad/4.png")
+    faces = OwnFolder().read(put(tmp_path / "mine.zip", images(*(top + name for name in names))))
+    assert faces.split.tolist() == ["test", "train", "train", "validation"]
+    assert faces.subject.tolist() == ["", "s1", "", ""]
+    assert faces.class_names == ("happy", "sad") and faces.sample_id.tolist() == list(names)
+    assert ("everything lies in mine/" in faces.notes) == bool(top)
+
+
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        (("Training", "PublicTest", "PrivateTest"), ("train", "validation", "test")),
+        (("training", "testing"), ("train", "test")),
+        (("train_set", "val_set"), ("train", "validation")),
+        (("FER2013Train", "FER2013Valid", "FER2013Test"), ("train", "validation", "test")),
+        (("train", "valid"), ("train", "validation")),
+        (("train", "dev"), ("train", "validation")),
+    ],
+)
+def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders, splits):
+    names = [f"{folder}/{name}/1.png" for folder in folders for name in ("happy", "sad")]
+    faces = OwnFolder().read(unzipped(tmp_path / "mine", images(*names)))
+    assert faces.class_names == ("happy", "sad") and set(faces.split) == set(splits)
+    assert set(faces.subject) == {""}
+
+
+@each_form
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "no images named <class>/<file>"),
+        (("1.png", "happy/2.png"), r"1\.png does not lie in"),
+        (("train/1.png", "train/happy/2.png"), r"train/1\.png does not lie in"),
+        (("happy/s/session/1.png",), r"happy/s/session/1\.png does not lie in"),
+        (("train/happy/1.png", "happy/2.png"), r"happy/2\.png lies beside train/"),
+        (("happy/1.png", "total/2.png"), r"total/2\.png: 'total'"),
+        (("train_set/images/1.png", "val_set/images/2.png"), r"train_set/images/1\.png: 'images'"),
+    ],
+)
+def test_another_layout_is_an_error_under_drop_too(tmp_path, put, names, message):
+    path = put(tmp_path / "mine.zip", images(*names) | {"README.txt": b"mine"})
+    with pytest.raises(ValueError, match=rf"mine\.zip: {message}"):
+        OwnFolder().read(path, on_bad_rows="drop")
+
+
+@each_form
+def test_bad_own_images_are_an_error_or_dropped_and_other_files_are_noted(tmp_path, put):
+    content = images("happy/1.png", "sad/2.png") | {"sad/3.png": b"no", "bored/4.png": b"", "5.heic": b""}
+    path = put(tmp_path / "mine.zip", content)
+    with pytest.raises(ValueError, match=r"mine\.zip, bored/4\.png: an empty file"):
+        OwnFolder().read(path)
+    faces = OwnFolder().read(path, on_bad_rows="drop", image_size=64)
+    assert faces.class_names == ("happy", "sad") and faces.images.shape == (2, 64, 64)
+    assert [text.split(":")[0] for text in faces.dropped] == ["bored/4.png", "sad/3.png"]
+    assert "5.heic" in faces.notes[0] and "2 of 4 images were dropped" in faces.notes[-1]
+    with pytest.raises(ConfigError, match="image_size=7: use 8 to 1024"):
+        OwnFolder().read(path, image_size=7)
+
+
+PARTS = st.sampled_from(["happy", "joy", "sad", "s1", "train", "test", "Val", "bored", "mine"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(PARTS, max_size=4).map("/".join), min_size=1, max_size=4, unique=True))
+def test_any_nesting_is_read_whole_or_refused_by_name(tmp_path_factory, folders):
+    path = tmp_path_factory.mktemp("nesting") / "mine.zip"
+    zipped(path, {f"{folder}/1.png".lstrip("/"): encoded(PICTURES[0]) for folder in folders})
+    try:
+        count, problem = len(OwnFolder().read(path)), ""
+    except ValueError as error:
+        count, problem = len(folders), str(error)
+    assert count == len(folders) and (not problem or "mine.zip: " in problem)

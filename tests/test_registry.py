@@ -1,0 +1,277 @@
+"""Data sets by name: found where their sources put them, prepared once, combined, reported by `make data`."""
+
+import hashlib
+from types import MappingProxyType
+
+import clip_trees
+import numpy as np
+import pytest
+from clip_trees import ramp, write_casme2, write_frames, write_samm, write_smic, write_table, write_video
+from PIL import Image
+from raw_copies import PICTURES, csv, encoded, load, pixels, unzipped, zipped
+
+from fer_utils.cli import main
+from fer_utils.data import MissingData, find, registry
+from fer_utils.data.fer2013 import Fer2013
+from fer_utils.data.registry import CLIPS, FACES, PUBLISHED_COPIES, published_as, sources, unknown_entries
+from fer_utils.files import ConfigError
+from fer_utils.labels import FER7
+
+PNG = encoded(PICTURES[0])
+LIST = b"train_00001.jpg 5\ntest_0001.jpg 1\n"
+RAFDB = {
+    "EmoLabel/list_patition_label.txt": LIST,
+    "Image/aligned/train_00001_aligned.jpg": PNG,
+    "Image/aligned/test_0001_aligned.jpg": PNG,
+}
+RAFDB_KAGGLE = {"train/5/train_00001_aligned.jpg": PNG, "test/1/test_0001_aligned.jpg": PNG}
+CKPLUS = {"anger/S010_004_00000017.png": PNG, "fear/S011_003_00000012.png": PNG}
+JAFFE = {"KA.AN1.39.tiff": PNG, "KL.HA1.158.tiff": PNG}
+
+PLACES = [
+    ("rafdb", "RAF-DB/basic", RAFDB),
+    ("rafdb", "RAF-DB", RAFDB),
+    ("rafdb", "basic", RAFDB),
+    ("rafdb", "DATASET", RAFDB_KAGGLE),
+    ("rafdb", "rafdb/DATASET", RAFDB_KAGGLE),
+    ("ckplus", "CK+48", CKPLUS),
+    ("ckplus", "CK+/CK+48", CKPLUS),
+    ("jaffe", "jaffe", JAFFE),
+    ("jaffe", "jaffe/jaffedbase", JAFFE),
+]
+
+
+def fer2013(path):
+    """Write a table with every class in every split, and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"{label},{pixels(PICTURES[label % 5])},{usage}" for usage in USAGES for label in range(7)]
+    return csv(path, ["emotion,pixels,Usage", *rows])
+
+
+USAGES = ("Training", "PublicTest", "PrivateTest")
+
+
+def found_in(folder) -> dict:
+    return {one.dataset.name: one.path for one in sources(folder) if one.path}
+
+
+# --- where data sets are found -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dataset", "place", "content"), PLACES)
+def test_a_set_of_faces_is_found_where_its_source_unpacks_to(tmp_path, dataset, place, content):
+    folder = unzipped(tmp_path / "raw" / place, content)
+    assert find(dataset, tmp_path / "raw") == find(dataset, folder) == folder
+    assert found_in(tmp_path / "raw") == {dataset: folder}
+    assert [one.dataset.name for one in sources(folder)] == [dataset]
+    assert unknown_entries(tmp_path / "raw") == unknown_entries(folder) == {}
+    faces = load(tmp_path, dataset, tmp_path / "raw")
+    assert faces.name == dataset and len(faces) == 2
+
+
+def test_fer2013_is_found_under_its_published_names_the_whole_table_first(tmp_path):
+    for name in ("train.csv", "icml_face_data.csv", "fer2013.csv"):
+        path = fer2013(tmp_path / name)
+        assert find("fer2013", tmp_path) == find("fer2013", path) == path
+    (tmp_path / "other" / "train" / "happy").mkdir(parents=True)
+    assert find("fer2013", tmp_path / "other") == tmp_path / "other"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "content"), [("ckplus", "CK+48.zip", CKPLUS), ("jaffe", "jaffe.zip", JAFFE)]
+)
+def test_a_zip_need_not_be_unpacked(tmp_path, dataset, name, content):
+    path = zipped(tmp_path / name, content)
+    assert [(one.dataset.name, one.path) for one in sources(path)] == [(dataset, path)]
+    assert len(load(tmp_path, dataset, tmp_path)) == len(load(tmp_path, dataset, path)) == 2
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A folder with data sets of every kind where their distributions put them."""
+    root = tmp_path / "raw"
+    fer2013(root / "fer2013.csv")
+    for _, place, content in (PLACES[0], PLACES[5], PLACES[7]):
+        unzipped(root / place, content)
+    for part in ("HS", "VIS"):
+        write_smic(root, part)
+    write_samm(root / "SAMM")
+    write_casme2(root / "CASME2" / "Cropped", prefix="reg_img")
+    write_video(root / "MEVIEW" / "a.avi", ramp(), rate=30)
+    write_table(root / "MEVIEW", "a.avi,p1,3,7,Happiness")
+    return root
+
+
+def test_sets_beside_each_other_are_not_mixed(raw):
+    assert found_in(raw) == {
+        "fer2013": raw / "fer2013.csv",
+        "rafdb": raw / "RAF-DB" / "basic",
+        "ckplus": raw / "CK+48",
+        "jaffe": raw / "jaffe",
+        "smic-hs": raw / "SMIC_all_cropped" / "HS",
+        "smic-vis": raw / "SMIC_all_cropped" / "VIS",
+        "samm": raw / "SAMM",
+        "casme2": raw / "CASME2" / "Cropped",
+        "table": raw / "MEVIEW" / "meview.csv",
+    }
+    assert unknown_entries(raw) == {}
+    for name in ("holiday", ".DS_Store"):
+        (raw / name).mkdir()
+    assert list(unknown_entries(raw)) == ["holiday"]
+    for path in ("SMIC_all_cropped/VIS", "SAMM", "CASME2/Cropped", "MEVIEW/meview.csv"):
+        assert len(sources(raw / path)) == 1 and unknown_entries(raw / path) == {}
+
+
+def test_of_two_forms_of_smic_the_cropped_one_is_taken(raw, tmp_path):
+    write_smic(raw, raw=True)
+    assert find("smic-hs", raw) == raw / "SMIC_all_cropped" / "HS"
+    assert find("smic-hs", raw / "SMIC_all_raw") == raw / "SMIC_all_raw" / "HS"
+    write_smic(tmp_path / "SMIC", raw=True)
+    assert find("smic-hs", tmp_path) == tmp_path / "SMIC" / "SMIC_all_raw" / "HS"
+
+
+@pytest.mark.parametrize("dataset", [*FACES, *CLIPS])
+def test_a_missing_set_is_named_with_every_place(tmp_path, dataset):
+    with pytest.raises(MissingData) as caught:
+        find(dataset, tmp_path / "raw")
+    places = {**FACES, **CLIPS}[dataset].places
+    assert all(str(tmp_path / "raw" / place) in str(caught.value) for place in places)
+
+
+def test_an_unknown_data_set_names_the_known_ones():
+    with pytest.raises(ConfigError, match=r"unknown dataset 'raf'; choose one of fer2013, rafdb"):
+        find("raf")
+
+
+# --- loading -----------------------------------------------------------------------------------------------
+
+
+def test_a_set_is_read_once_and_again_after_a_change(raw, tmp_path, monkeypatch):
+    first = load(tmp_path, "jaffe", raw)
+    clips = clip_trees.load(tmp_path, "smic-hs", raw)
+
+    def read_again(*_, **__):
+        raise AssertionError("read again")
+
+    with monkeypatch.context() as patched:
+        for dataset in (FACES["jaffe"], CLIPS["smic-hs"]):
+            patched.setattr(type(dataset), "read", read_again)
+        again = load(tmp_path, "jaffe", raw)
+        assert again.fingerprint == first.fingerprint and isinstance(again.images, np.memmap)
+        assert {"file", "bytes", "sha256", "form"} <= set(again.origin)
+        # Labels, seed and strictness do not change what is read.
+        options = {"synthetic_seed": 3, "strict": True, "label_set": "smic3", "frame_rate": 25.0}
+        assert clip_trees.load(tmp_path, "smic-hs", raw, **options).fingerprint == clips.fingerprint
+    frame = raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01"
+    write_frames(frame, {8: "reg_image8.bmp"}, first_level=9)
+    assert clip_trees.load(tmp_path, "smic-hs", raw).fingerprint != clips.fingerprint
+
+
+def test_dropping_bad_rows_is_prepared_apart_from_strict_reading(tmp_path):
+    path = fer2013(tmp_path / "fer2013.csv")
+    path.write_text(path.read_text() + "9,1,Training\n")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"fer2013\.csv, line 23: "):
+            load(tmp_path, "fer2013", path)
+        assert load(tmp_path, "fer2013", path, on_bad_rows="drop").dropped[0].startswith("line 23: ")
+
+
+def test_the_label_set_is_applied(raw, tmp_path):
+    assert load(tmp_path, "fer2013", raw).class_names == FER7
+    six = load(tmp_path, "fer2013", raw, label_set="fer6")
+    assert len(six) == 18 and "disgust" not in six.class_names
+
+
+def test_images_have_the_size_that_is_asked_for(raw, tmp_path):
+    assert load(tmp_path, "ckplus", raw, image_size=100).images.shape == (2, 100, 100)
+    small, large = (load(tmp_path, "fer2013", raw, image_size=size) for size in (48, 100))
+    expected = [Image.fromarray(one).resize((100, 100), Image.Resampling.LANCZOS) for one in small.images]
+    np.testing.assert_array_equal(large.images, np.stack([np.asarray(one) for one in expected]))
+    assert small.notes == () and "scaled from 48x48 to 100x100" in large.notes[0]
+    drawn = load(tmp_path, "synthetic", raw, synthetic_subjects=3, synthetic_per_subject=7, image_size=32)
+    assert drawn.images.shape == (21, 32, 32)
+    with pytest.raises(ConfigError, match="image_size=1025: use 8 to 1024 pixels"):
+        load(tmp_path, "folder", tmp_path / "absent", image_size=1025)
+
+
+def test_synthetic_clips_are_drawn_once_for_the_same_arguments_and_code(tmp_path, monkeypatch):
+    options = {"synthetic_subjects": 2, "synthetic_clips_per_subject": 3.0, "image_size": 24, "n_frames": 3}
+
+    def drawn(**changes):
+        return clip_trees.load(tmp_path, "synthetic", tmp_path, **(options | changes))
+
+    first = drawn()
+    assert drawn().fingerprint == first.fingerprint and isinstance(first.clips, np.memmap)
+    changes = [{"synthetic_seed": 2}, {"frame_rate": 25.0}, {"n_frames": 4}, {"image_size": 32}]
+    assert len({drawn(**change).fingerprint for change in changes} | {first.fingerprint}) == 5
+    monkeypatch.setattr(registry, "_code_of", lambda package: "another")
+    assert drawn().origin["sha256"] == "another"
+    assert len([path for path in (tmp_path / "prepared").iterdir() if path.is_dir()]) == 6
+
+
+def test_rafdb_and_fer2013_are_combined_at_one_size(raw, tmp_path):
+    wide = np.random.default_rng(5).integers(256, size=(100, 100), dtype=np.uint8)
+    unzipped(raw / "RAF-DB" / "basic", {name: encoded(wide) for name in RAFDB if name.startswith("Image")})
+    both = load(tmp_path, "rafdb+fer2013", raw, image_size=100)
+    of_rafdb = np.char.startswith(both.sample_id, "rafdb/")
+    assert both.images.shape == (23, 100, 100) and (both.images[of_rafdb] == wide).all()
+    assert both.class_names == FER7 and np.bincount(both.labels).tolist() == [3, 3, 3, 3, 4, 4, 3]
+    assert (both.split == "train").sum() == 8
+    assert {"rafdb.form", "fer2013.sha256"} <= set(both.origin)
+    assert any(note.startswith("fer2013: all images were scaled") for note in both.notes)
+    with pytest.raises(ConfigError, match="needs the folder that holds both"):
+        load(tmp_path, "rafdb+fer2013", raw / "fer2013.csv")
+    (raw / "fer2013.csv").unlink()
+    with pytest.raises(MissingData, match=r"^dataset='rafdb\+fer2013': FER-2013 is not here"):
+        load(tmp_path, "rafdb+fer2013", raw)
+
+
+def test_published_files_and_incomplete_copies_are_recognised(tmp_path, monkeypatch):
+    path = fer2013(tmp_path / "fer2013.csv")
+    faces = load(tmp_path, "fer2013", path)
+    assert published_as(faces.origin) is None
+    monkeypatch.setitem(PUBLISHED_COPIES, hashlib.md5(path.read_bytes()).hexdigest(), "fer2013.csv")
+    assert published_as(faces.origin) == "fer2013.csv"
+    assert FACES["fer2013"].missing_from(faces).startswith("it has 7 of 28,709 train, 7 of 3,589 validation")
+    monkeypatch.setattr(
+        Fer2013, "counts", MappingProxyType(dict.fromkeys(("train", "validation", "test"), 7))
+    )
+    assert FACES["fer2013"].missing_from(faces) == ""
+
+
+# --- make data ---------------------------------------------------------------------------------------------
+
+
+def test_make_data_describes_every_copy(raw, capsys, tiny):
+    write_frames(raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_09", {1: "reg_image1.bmp"})
+    (raw / "holiday").mkdir()
+    assert main(["data", str(raw)]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        f"fer2013: found {raw / 'fer2013.csv'}",
+        "an unverified copy",
+        "incomplete: it has 7 of 28,709 train",
+        "incomplete: it has 2 of 981 images",
+        "the competition's rules",
+        "University of Oulu",
+        "incomplete: 3 of 164 clips; 1 skipped",
+        "skipped s1_ne_09: 1 frame",
+        "smic-nir: missing",
+        str(raw / "SMIC_all_cropped/NIR"),
+        "holiday",
+        "synthetic",
+    ):
+        assert text in out, text
+
+
+def test_make_data_exits_1_for_a_damaged_copy_and_2_for_a_missing_folder(raw, tmp_path, capsys, tiny):
+    with open(raw / "fer2013.csv", "a") as table:
+        table.write("0,1 2,Training\n")
+    next((raw / "SAMM").glob("*.xlsx")).write_bytes(b"no workbook")
+    assert main(["data", str(raw)]) == 1
+    out = capsys.readouterr().out
+    assert f"damaged {raw / 'fer2013.csv'}, line 23: 2 pixel values" in out
+    assert "SAMM_Micro_FACS_Codes_v2.xlsx" in out
+    assert main(["data", str(tmp_path / "rwa")]) == 2
+    assert str(tmp_path / "rwa") in capsys.readouterr().err
+    assert main(["data"]) == 0

@@ -1,0 +1,249 @@
+"""FaceSet and ClipSet: consistent arrays, fingerprints, classes, frames, and sets combined to one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_utils.data import NO_APEX, UNLABELLED, ClipSet, FaceSet, clip_of, combine, separate
+from fer_utils.labels import CKPLUS7, FER7
+
+
+def faces(**changes) -> FaceSet:
+    fields = {
+        "name": "small",
+        "source": "real",
+        "images": np.random.default_rng(0).integers(256, size=(6, 4, 5), dtype=np.uint8),
+        "labels": np.array([0, 1, 2, 0, 1, 2]),
+        "class_names": ("happy", "sad", "fear"),
+        "split": np.array(["train", "train", "train", "test", "test", "validation"]),
+        "sample_id": np.array(list("abcdef")),
+    }
+    return FaceSet(**(fields | changes))
+
+
+def clips(**changes) -> ClipSet:
+    fields = {
+        "name": "small",
+        "source": "real",
+        "clips": np.random.default_rng(0).integers(256, size=(4, 5, 3, 2), dtype=np.uint8),
+        "labels": np.array([0, 1, 2, 0]),
+        "class_names": ("negative", "positive", "surprise"),
+        "sample_id": np.array(["s1/a", "s1/b", "s2/a", "s2/b"]),
+        "subject": np.array(["s1", "s1", "s2", "s2"]),
+        "frame_rate": np.full(4, 100.0),
+        "onset": np.array([1, 40, 7, 9]),
+        "apex": np.array([3, NO_APEX, 7, 13]),
+        "offset": np.array([9, 60, 15, 13]),
+    }
+    return ClipSet(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "message"),
+    [
+        (faces, {"images": np.zeros((6, 4, 5))}, "images must be uint8"),
+        (faces, {"images": np.zeros((6, 20), np.uint8)}, r"\(6, 20\)"),
+        (faces, {"labels": np.array([0, 1])}, "2 labels for 6 images"),
+        (faces, {"labels": np.array([0, 1, -2, 0, 1, 2])}, "labels"),
+        (faces, {"class_names": ("happy", "sad", "sad")}, "class twice"),
+        (faces, {"class_names": ("happy", "sad", "total")}, "total"),
+        (faces, {"split": np.array(["train"] * 5 + ["PrivateTest"])}, "PrivateTest"),
+        (faces, {"sample_id": np.array(list("abcdea"))}, "not unique"),
+        (faces, {"subject": np.array(["s1"])}, "1 subject for 6 images"),
+        (clips, {"clips": np.zeros((4, 5, 3), np.uint8)}, r"\(4, 5, 3\)"),
+        (clips, {"onset": np.array([1])}, "1 onset for 4 clips"),
+        (clips, {"labels": np.array([0, 1, -1, 0])}, "s2/a has no class"),
+        (clips, {"subject": np.array(["s1", "", "s2", "s2"])}, "s1/b has no subject"),
+        (clips, {"frame_rate": np.array([100, 100, np.nan, 100.0])}, "s2/a .* frame rate"),
+        (clips, {"onset": np.array([1, 61, 7, 9])}, "s1/b .* onset"),
+        (clips, {"apex": np.array([3, -1, 16, 13])}, "s2/a .* apex"),
+    ],
+)
+def test_inconsistent_arrays_are_an_error(make, changes, message):
+    with pytest.raises(ValueError, match=f"small: .*{message}"):
+        make(**changes)
+
+
+def test_take_keeps_all_columns_of_the_chosen_samples():
+    one = faces(subject=np.array(list("uvwxyz")), dropped=("line 7: bad",)).take(np.array([4, 0]))
+    assert (one.sample_id.tolist(), one.subject.tolist(), one.labels.tolist()) == (
+        ["e", "a"],
+        ["y", "u"],
+        [1, 0],
+    )
+    np.testing.assert_array_equal(one.images, faces().images[[4, 0]])
+    assert one.dropped == ("line 7: bad",)
+    two = clips().take(np.array([2, 0]))
+    assert (two.onset.tolist(), two.apex.tolist(), two.offset.tolist()) == ([7, 1], [7, 3], [15, 9])
+    assert faces().only("test").sample_id.tolist() == ["d", "e"]
+    assert len(faces().only("pooled_test")) == 0
+
+
+def test_fewer_classes_in_another_order_are_relabelled():
+    two = faces(labels=np.array([0, 1, 2, UNLABELLED, 1, 2])).with_classes(("fear", "happy"))
+    assert two.class_names == ("fear", "happy")
+    assert (two.sample_id.tolist(), two.labels.tolist()) == (["a", "c", "f"], [1, 0, 0])
+    with pytest.raises(ValueError, match=r"contempt.*happy, sad, fear"):
+        faces().with_classes(("happy", "contempt"))
+
+
+def test_counts_have_totals_and_a_row_for_unlabelled_images():
+    counts = faces(labels=np.array([0, 1, 2, UNLABELLED, 1, 2])).counts()
+    assert counts.index.tolist() == ["happy", "sad", "fear", "unlabelled", "total"]
+    assert counts.columns.tolist() == ["train", "validation", "test", "total"]
+    assert counts.to_numpy().tolist() == [
+        [1, 0, 0, 1],
+        [1, 0, 1, 2],
+        [1, 1, 0, 2],
+        [0, 0, 1, 1],
+        [3, 1, 2, 6],
+    ]
+    by_subject = clips().counts()
+    assert by_subject.columns.tolist() == ["s1", "s2", "total"]
+    assert by_subject.to_numpy().tolist() == [[1, 1, 2], [1, 0, 1], [0, 1, 1], [2, 2, 4]]
+    assert clips().take(np.zeros(4, bool)).counts()["total"].tolist() == [0, 0, 0, 0]
+
+
+# --- fingerprints: results and checkpoints of earlier versions are recognised by them ----------------------
+
+
+def test_fingerprints_are_those_of_earlier_versions():
+    images = np.arange(120, dtype=np.uint8)
+    assert faces(images=images.reshape(6, 4, 5)).fingerprint == (
+        "ec86a6acacdb637919d00fd07777000250c59aa88d19428afe1bfbb1b45c4ec2"
+    )
+    assert clips(clips=images.reshape(4, 5, 3, 2)).fingerprint == (
+        "1abbab850016f021a9c7dd3bdbd771846b66ca53547a2b02c327bf4746a1846d"
+    )
+
+
+def test_a_fingerprint_does_not_depend_on_order_ids_or_label_numbers():
+    for one, order in ((faces(), [3, 1, 5, 0, 2, 4]), (clips(), [3, 1, 0, 2])):
+        assert one.take(np.array(order)).fingerprint == one.fingerprint
+        assert replace(one, sample_id=np.arange(len(one)).astype(str)).fingerprint == one.fingerprint
+        assert one.with_classes(one.class_names[::-1]).fingerprint == one.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        faces(images=faces().images ^ np.array([1, 0, 0, 0, 0, 0], np.uint8)[:, None, None]),
+        faces(images=faces().images.reshape(6, 5, 4)),
+        faces(labels=np.array([1, 1, 2, 0, 1, 2])),
+        faces(labels=np.array([UNLABELLED, 1, 2, 0, 1, 2])),
+        faces(split=np.array(["test", "train", "train", "test", "test", "validation"])),
+        faces().take(np.arange(5)),
+        clips(subject=np.array(["s1", "s2", "s2", "s2"])),
+        clips(frame_rate=np.array([100, 100, 25.0, 100])),
+        clips(apex=np.array([3, 41, 7, 13])),
+    ],
+)
+def test_a_fingerprint_changes_with_any_pixel_label_split_subject_or_time(changed):
+    assert changed.fingerprint not in (faces().fingerprint, clips().fingerprint)
+
+
+# --- clips -------------------------------------------------------------------------------------------------
+
+
+def test_the_apex_has_a_position_among_evenly_sampled_frames():
+    assert clips().apex_position.tolist() == [1, NO_APEX, 0, 4]
+    with pytest.raises(ValueError, match="evenly"):
+        _ = clips(origin={"sampling": "first"}).apex_position
+
+
+def test_frames_carry_clip_subject_and_label():
+    frames = clips(notes=("a note",), skipped=("s3: empty",)).frames()
+    assert frames.images.shape == (20, 3, 2)
+    np.testing.assert_array_equal(frames.images[7], clips().clips[1, 2])
+    assert frames.sample_id[[0, 7, 19]].tolist() == ["s1/a/000", "s1/b/002", "s2/b/004"]
+    np.testing.assert_array_equal(clip_of(frames.sample_id), np.repeat(clips().sample_id, 5))
+    np.testing.assert_array_equal(frames.subject, np.repeat(clips().subject, 5))
+    np.testing.assert_array_equal(frames.labels, np.repeat(clips().labels, 5))
+    assert (frames.notes, frames.dropped) == (("a note",), ("s3: empty",))
+
+
+# --- combined sets -----------------------------------------------------------------------------------------
+
+
+def one_set(name: str, labels, class_names=FER7, *, split="train", size=4, **more) -> FaceSet:
+    count = len(labels)
+    return FaceSet(
+        name=name,
+        source=more.pop("source", "real"),
+        images=np.arange(count * size * size, dtype=np.uint8).reshape(count, size, size),
+        labels=np.array(labels, dtype=np.int64),
+        class_names=class_names,
+        split=np.full(count, split, dtype="U12"),
+        sample_id=np.arange(count).astype(str),
+        **more,
+    )
+
+
+def classes(one: FaceSet) -> list[str]:
+    return [one.class_names[label] for label in one.labels]
+
+
+LABELS = st.lists(st.integers(0, 6), max_size=12)
+
+
+@given(LABELS, LABELS, st.permutations(sorted({*FER7, *CKPLUS7})))
+def test_combined_images_keep_class_split_and_pixels_and_can_be_separated(some, others, class_names):
+    sets = [one_set("fer2013", some, split="validation"), one_set("ckplus", others, CKPLUS7)]
+    both = combine(sets, class_names=class_names)
+    assert both.name == "fer2013+ckplus" and both.class_names == tuple(class_names)
+    assert classes(both) == classes(sets[0]) + classes(sets[1])
+    assert both.split.tolist() == [*sets[0].split, *sets[1].split]
+    for before, after in zip(sets, separate(both), strict=True):
+        assert after.name == before.name and classes(after) == classes(before)
+        assert after.sample_id.tolist() == [f"{before.name}/{one}" for one in before.sample_id]
+        np.testing.assert_array_equal(after.images, before.images)
+
+
+@pytest.mark.parametrize("name", ["fer2013", "mine+yours"])
+def test_a_set_that_was_not_combined_stays_whole(name):
+    (alone,) = separate(one := one_set(name, [0, 1]))
+    assert alone is one
+
+
+def test_combining_notes_missing_classes_and_images_left_out():
+    both = combine([one_set("rafdb", range(7)), one_set("ckplus", range(7), CKPLUS7)], class_names=FER7)
+    assert len(both) == 13 and both.notes[0] == "ckplus has no neutral"
+    assert "1 of 7 images left out" in both.notes[1] and "contempt 1" in both.notes[1]
+    some = combine([one_set("fer2013", [-1, 0, -1])], class_names=("angry",))
+    assert len(some) == 1 and some.notes == ("fer2013: 2 images without a class left out",)
+
+
+def test_a_mapping_moves_classes_that_names_do_not():
+    sets = [one_set("mine", [0, 1, 1], ("Joy", "bored")), one_set("ckplus", [1], CKPLUS7)]
+    both = combine(sets, class_names=FER7, mapping={"bored": "neutral", "contempt": "disgust"})
+    assert classes(both) == ["happy", "neutral", "neutral", "disgust"]
+    assert "mine: classes were merged: happy = Joy 1; neutral = bored 2" in both.notes
+    exact = combine([one_set("mine", [0, 1], ("anger", "angry"))], class_names=("angry", "anger"))
+    assert classes(exact) == ["anger", "angry"]
+    for mapping in ({"borde": "neutral"}, {"bored": "tired"}):
+        with pytest.raises(ValueError, match=r"borde\b|tired"):
+            combine(sets, class_names=FER7, mapping=mapping)
+
+
+def test_subjects_origin_and_dropped_rows_carry_the_name_of_their_set():
+    one = one_set("a", [0, 1], subject=np.array(["S1", ""]), origin={"form": "csv"}, dropped=("line 3: bad",))
+    both = combine([one, one_set("b", [0], subject=np.array(["S1"]))], class_names=FER7)
+    assert both.subject.tolist() == ["a/S1", "", "b/S1"]
+    assert both.origin == {"a.form": "csv"} and both.dropped == ("a: line 3: bad",)
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([], "nothing"),
+        ([one_set("a", [0]), one_set("a", [1])], "different names"),
+        ([one_set("a", [0]), one_set("b", [0], size=5)], "a has 4x4, b has 5x5"),
+        ([one_set("a", [0]), one_set("b", [0], source="synthetic")], "b is synthetic"),
+    ],
+)
+def test_sets_that_cannot_be_combined_are_an_error(sets, message):
+    with pytest.raises(ValueError, match=message):
+        combine(sets, class_names=FER7)
