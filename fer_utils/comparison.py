@@ -16,6 +16,7 @@ import pandas as pd
 from fer_utils.data import FaceSet
 from fer_utils.evaluation import METRICS, measure, once_each
 from fer_utils.files import digest
+from fer_utils.params import method_of
 from fer_utils.predictions import Predictions, aligned
 from fer_utils.splits import random_folds
 from fer_utils.statistics import (
@@ -31,8 +32,6 @@ Methods = Mapping[str, Sequence[Predictions]]
 
 MERGED = ("accuracy", "macro_f1")
 """Metrics whose mean over seeds has an interval."""
-
-_SEED = re.compile(r"--?seed\d+$")
 
 
 # --- means over seeds and differences -------------------------------------------------------------
@@ -228,11 +227,6 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
 
 
 # --- finished runs --------------------------------------------------------------------------------
-
-
-def method_of(run: str) -> str:
-    """Return the name of a run without its seed: the method of ``x--raw--seed2`` is ``x--raw``."""
-    return _SEED.sub("", run)
 
 
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:

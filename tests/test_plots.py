@@ -19,7 +19,7 @@ from fer_utils import evaluation, plots
 from fer_utils.data import NO_APEX, ClipSet, FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.labels import FER6, FER7
-from fer_utils.live.seen import Event
+from fer_utils.live.frames import Event
 from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, render_face
 
 RNG = np.random.default_rng(0)

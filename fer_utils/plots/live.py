@@ -22,7 +22,7 @@ from fer_utils.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from fer_utils.live.seen import Event
+    from fer_utils.live.frames import Event
 
 _LANE_COLORS = {"micro": ORANGE, "macro": BLUE, "expression": GREY}
 
