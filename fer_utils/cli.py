@@ -148,41 +148,30 @@ def _describe(dataset: "DataSet", path: Path) -> None:
 
 
 def _refresh(options: argparse.Namespace) -> None:
-    from fer_utils.refresh import refresh_outputs
+    from fer_utils.runner import refresh_outputs
 
     for notebook in options.notebooks or sorted(project_path("notebooks").glob("*.ipynb")):
         print(refresh_outputs(Path(notebook)))
 
 
 def _readme(options: argparse.Namespace) -> None:
-    from fer_utils import effects
     from fer_utils.files import write_text
-    from fer_utils.readme import (
-        readme_effects,
-        readme_methods,
-        readme_protocols,
-        readme_table,
-        replace_between_markers,
-    )
-    from fer_utils.report import load_methods
+    from fer_utils.results import schema
+    from fer_utils.tables import readme_tables, replace_between_markers
 
-    readme, reference = project_path("README.md"), project_path("reports/reference")
-    results = load_methods(reference)
+    readme = project_path("README.md")
     text = readme.read_text(encoding="utf-8")
-    tables = {"results": readme_table, "methods": readme_methods, "clips": readme_protocols}
-    for marker, table in tables.items():
-        text = replace_between_markers(text, marker, table(results))
-    measured = reference / "61_protocol_effects" / "effects.json"
-    table = readme_effects(effects.read_effects(measured)) if measured.is_file() else "not run"
-    text = replace_between_markers(text, "effects", table)
+    for marker, table in readme_tables(project_path("reports/reference")).items():
+        text = replace_between_markers(text, marker, table)
     write_text(readme, text)
+    write_text(project_path("fer_utils/results.schema.json"), schema())
     print("README.md: tables written from reports/reference")
 
 
 def _networks(_: argparse.Namespace) -> None:
-    from fer_utils.live.demo import ship
+    from fer_utils.live.demo import export_networks
 
-    for path in ship():
+    for path in export_networks():
         print(f"{path.relative_to(project_path(''))}: {path.stat().st_size:,} bytes")
 
 
@@ -222,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     page = command("page", _page, "serve the live demo as a page, on this machine alone")
     page.add_argument("--port", type=int, default=8866)
     page.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
-    command("readme", _readme, "renew README's results table from reports/reference")
+    command("readme", _readme, "write README's tables from reports/reference, and the schema of results.json")
     return parser
 
 

@@ -4,6 +4,7 @@ import ast
 import difflib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -439,18 +440,13 @@ class LiveDemo(Parameters):
     people: int = Field(ge=1, le=4)
     detector: Literal["haar", "yunet"]
     detector_path: str
-    detect_every: Count
-    most_faces: Count
     low_light: Literal["off", "auto", "on"]
     smoothing_seconds: float = Field(ge=0)
     photographs: int = Field(ge=0)
     data_path: str
     spotting_videos: int = Field(ge=0)
     spotting_seconds: float = Field(ge=8)
-    spotting_frame_rate: float = Field(ge=25, le=240)
     latency_frames: int = Field(ge=20)
-    usual_loop: bool
-    memory_frames: int = Field(ge=0)
     seed: Seed
     threads: Count
 
@@ -461,8 +457,6 @@ class LiveDemo(Parameters):
             raise ValueError(f"source={self.source!r}, source_path={self.source_path!r}: the path {needed}")
         if self.detector == "haar" and self.detector_path:
             raise ValueError(f"detector_path={self.detector_path!r}: it is for yunet; leave it empty")
-        if 0 < self.memory_frames <= 1000:
-            raise ValueError(f"memory_frames={self.memory_frames}: write more than 1000, or 0 for none")
         return self
 
 
@@ -585,6 +579,11 @@ def find_runs(folder: Path, name: str) -> dict[str, Path]:
         known = {*runs, *(path.stem for path in runs.values())}
         raise ConfigError(f"{folder}: no run {name!r}{_nearest(name, known)}")
     return found
+
+
+def method_of(run: str) -> str:
+    """Return the name of a run without its seed: the method of ``x--raw--seed2`` is ``x--raw``."""
+    return re.sub(r"--?seed\d+$", "", run)
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, object], dict[str, list]]:

@@ -1,4 +1,4 @@
-"""Run one YAML: execute its notebook, export the report, and put the finished folder in place as a whole."""
+"""Execute notebooks: a run of a parameter file, and the outputs that are stored in `notebooks/`."""
 
 import fcntl
 import logging
@@ -15,31 +15,28 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from fer_utils.data import MissingData
-from fer_utils.files import ConfigError, project_path, read_json
-from fer_utils.hardware import MissingGPU
+from fer_utils.files import ConfigError, project_path, read_json, write_text
 from fer_utils.params import notebook_path, read_runs
-from fer_utils.report import export_report
+from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
 from fer_utils.run import heading, write_results
 
-CELL_TIMEOUT = None
-"""Seconds that one cell may take; a paper's training takes hours, so there is no limit."""
+KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
+"""The frameworks' own messages go to kernel.log: they differ between machines, and the last one names the
+cause when a kernel dies."""
 
-KERNEL_OPTIONS = ("--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR")
-"""What frameworks say below Python goes to the log: in the notebook it would differ between machines, and the
-last words of a dying kernel would be lost on the way there."""
+MAX_STORED_BYTES = 1_000_000
+_NOT_RUN = {"MissingData", "MissingGPU"}
+_VOLATILE = ("execution", "papermill", "widgets")
 
-_MISSING = {MissingData.__name__, MissingGPU.__name__}
-
-logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it has to say is in the run folder
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # its messages are in the run folder
 
 
 def run_yaml(path: Path, *, run: str | None = None, reports: Path | None = None) -> str:
     """Make one run of a parameter file and return its status.
 
-    The notebook works in a staging folder that replaces `reports/<profile>/<run>` only when everything, the
-    HTML report included, is there. A failed or impossible run never touches an earlier finished one.
+    The notebook works in a staging folder that replaces `reports/<profile>/<run>` only when it is complete,
+    HTML report included. A run that failed or could not start never replaces an earlier finished one.
 
     Parameters
     ----------
@@ -48,12 +45,12 @@ def run_yaml(path: Path, *, run: str | None = None, reports: Path | None = None)
     run : str, optional
         One of the runs of the file's grid; the file's own name by default.
     reports : Path, optional
-        Where profiles are kept; `reports/` of the project by default.
+        Folder of the profiles; `reports/` of the project by default.
 
     Returns
     -------
     {"done", "not_run", "failed"}
-        "not_run": the data, the weights or the GPU that it asks for are not on this machine.
+        "not_run": data, weights or a GPU that the run needs are not on this machine.
 
     Raises
     ------
@@ -64,35 +61,36 @@ def run_yaml(path: Path, *, run: str | None = None, reports: Path | None = None)
     runs = read_runs(path)
     if run not in runs:
         raise ConfigError(f"{path}: no run {run!r}; choose one of {', '.join(runs)}")
-    values = runs[run]
     reports = (reports or project_path("reports")).absolute()
     profile = path.absolute().parent.name
+    target = reports / profile / run
     with (
-        _only_one(reports / ".locks" / profile / run),
+        _lock(reports / ".locks" / profile / run),
         _elapsed(f"{profile}/{run}") as progress,
         _staging_folder(reports / ".staging" / profile / run) as top,
     ):
-        _recover(reports / profile / run)
-        progress.result = _make(values, top / profile / run, target=reports / profile / run)
-    return progress.result
+        if (retired := _retired(target)).exists() and not target.exists():
+            os.rename(retired, target)  # a process was killed between the two renames of `_replace`
+        progress["status"] = _make(runs[run], top / profile / run, target=target)
+    return progress["status"]
 
 
 def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
+    """Execute the notebook in `staging`, write its report, and move the folder to its place."""
     staging.mkdir(parents=True)
     executed, log = staging / "notebook.ipynb", staging / "kernel.log"
-    failure = _execute(values, notebook_path(target.name), executed, log=log)
-    status, reason = _outcome(failure, log=log)
-    if failure is not None:
+    status, reason = _execute(values, notebook_path(target.name), executed, log=log)
+    if status != "done":
         first = heading(target.name, target.parent.name, status=status)
-        write_results(
-            staging,
-            first | {"reason": reason, "environment": Environment.current().model_dump(), "params": values},
-        )
-    if executed.exists():
-        _name_final_folder(executed, staging=staging, target=target)
-        export_report(executed, staging / "report.html", title=target.name)
-    if failure is not None:
+        environment = Environment.current().model_dump()
+        write_results(staging, first | {"reason": reason, "environment": environment, "params": values})
         print(f"{target.name}: {status.replace('_', ' ')}: {reason}", file=sys.stderr)
+    if executed.exists():
+        # The stored notebook names the folder that a reader finds, not the one it was made in.
+        text = _in_project(executed.read_text(encoding="utf-8"))
+        text = text.replace(_in_project(str(staging)), _in_project(str(target)))
+        executed.write_text(text, encoding="utf-8")
+        export_report(executed, staging / "report.html", title=target.name)
     attempt = target.parent / ".failed" / target.name
     if status == "failed" or (status == "not_run" and _is_done(target)):
         _replace(attempt, staging)
@@ -102,7 +100,17 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     return status
 
 
-def _execute(values: dict[str, object], notebook: Path, executed: Path, *, log: Path) -> Exception | None:
+def _is_done(folder: Path) -> bool:
+    try:
+        return read_json(folder / "results.json")["status"] == "done"
+    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
+        return False
+
+
+def _execute(
+    values: dict[str, object], notebook: Path, executed: Path, *, log: Path
+) -> tuple[str, str | None]:
+    """Return the status and, unless it is "done", the reason."""
     try:
         with _stderr_to(log):
             papermill.execute_notebook(
@@ -111,50 +119,65 @@ def _execute(values: dict[str, object], notebook: Path, executed: Path, *, log: 
                 parameters=values | {"output_dir": str(executed.parent)},
                 kernel_name="python3",
                 progress_bar=False,
-                execution_timeout=CELL_TIMEOUT,
-                extra_arguments=[*KERNEL_OPTIONS],
+                execution_timeout=None,  # a paper's training takes hours
+                extra_arguments=KERNEL_OPTIONS,
             )
+    except PapermillExecutionError as error:
+        if error.ename in _NOT_RUN and error.evalue:
+            return "not_run", _in_project(error.evalue)
+        return "failed", _in_project(f"{error.ename}: {error.evalue}")
     except Exception as error:  # whatever stops a notebook, a dead kernel too, is a failure of this run
-        return error
+        lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+        last = f"; last line of {log.name}: {lines[-1].strip()}" if lines else ""
+        return "failed", _in_project(f"{type(error).__name__}: {error}{last}")
     if not executed.with_name("results.json").exists():
-        return RuntimeError("the notebook ended without writing results.json")
-    return None
+        return "failed", "the notebook ended without writing results.json"
+    return "done", None
 
 
-def _outcome(failure: Exception | None, *, log: Path) -> tuple[str, str | None]:
-    if failure is None:
-        return "done", None
-    if not isinstance(failure, PapermillExecutionError):
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = [f"; last line of {log.name}: {line.strip()}" for line in lines if line.strip()][-1:]
-        return "failed", _in_project("".join([f"{type(failure).__name__}: {failure}", *said]))
-    if failure.ename in _MISSING and failure.evalue:
-        return "not_run", _in_project(failure.evalue)
-    return "failed", _in_project(f"{failure.ename}: {failure.evalue}")
+def refresh_outputs(notebook: Path) -> str:
+    """Execute a notebook with its defaults and store it with its outputs; returns a line that says so.
 
+    Raises
+    ------
+    ValueError
+        When the stored notebook would be larger than 1 MB.
+    nbclient.exceptions.CellExecutionError
+        When a cell fails; the stored notebook is left unchanged.
+    """
+    import nbformat
+    from nbclient import NotebookClient
 
-def _is_done(folder: Path) -> bool:
-    try:
-        return read_json(folder / "results.json")["status"] == "done"
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # absent, damaged or something else
-        return False
-
-
-def _name_final_folder(notebook: Path, *, staging: Path, target: Path) -> None:
-    # The stored notebook should name the folder that a reader finds, not the one it was made in.
-    text = _in_project(notebook.read_text(encoding="utf-8"))
-    text = text.replace(_in_project(str(staging)), _in_project(str(target)))
-    notebook.write_text(text, encoding="utf-8")
+    content = nbformat.read(notebook, as_version=4)
+    resources = {"metadata": {"path": str(notebook.resolve().parent)}}
+    NotebookClient(content, kernel_name="python3", timeout=None, resources=resources).execute()
+    for holder in [content, *content.cells]:
+        for key in _VOLATILE:
+            holder.metadata.pop(key, None)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            # Messages on stderr differ between machines, and a widget shows nothing without its kernel.
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                for kind in [kind for kind in output.get("data", {}) if kind not in DISPLAYED]:
+                    del output.data[kind]
+    content.metadata["language_info"] = {"name": "python"}  # not the version it was executed with
+    text = nbformat.writes(content).replace(f"{project_path('')}/", "") + "\n"
+    if len(text) > MAX_STORED_BYTES:
+        raise ValueError(
+            f"{notebook}: {len(text) / 1e6:.2f} MB with outputs; show fewer images (limit: 1 MB)"
+        )
+    write_text(notebook, text)
+    return f"{notebook.name}: {len(text) / 1024:.0f} KiB"
 
 
 def _in_project(text: str) -> str:
-    # Where the checkout lies on this machine says nothing to a reader.
+    """Return a text with paths relative to the project, which mean something on other machines."""
     return text.replace(f"{project_path('')}/", "")
 
 
 def _replace(target: Path, staging: Path) -> None:
-    # Two renames: there is no moment in which the folder is half old, half new. A process that is killed
-    # between them leaves the old one where `_recover` finds it.
+    """Put `staging` in the place of `target` by two renames: the folder is never half old, half new."""
     target.parent.mkdir(parents=True, exist_ok=True)
     retired = _retired(target)
     shutil.rmtree(retired, ignore_errors=True)
@@ -164,18 +187,13 @@ def _replace(target: Path, staging: Path) -> None:
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def _recover(target: Path) -> None:
-    if _retired(target).exists() and not target.exists():
-        os.rename(_retired(target), target)
-
-
 def _retired(target: Path) -> Path:
     return target.with_name(f".{target.name}.retired")
 
 
 @contextmanager
 def _stderr_to(log: Path) -> Iterator[None]:
-    # The kernel inherits file descriptor 2: frameworks talk there, below everything that Python could catch.
+    """Redirect file descriptor 2, which the kernel inherits: frameworks write to it below Python."""
     terminal = os.dup(2)
     try:
         with open(log, "wb") as file:
@@ -190,8 +208,7 @@ def _stderr_to(log: Path) -> Iterator[None]:
 
 @contextmanager
 def _staging_folder(folder: Path) -> Iterator[Path]:
-    # What an earlier run left here it left when it was killed. The name is new each time: should its kernel
-    # still be alive, it cannot write into this run.
+    """Yield an empty folder of a new name: the kernel of a killed run cannot write into it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -201,25 +218,22 @@ def _staging_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    # The kernel of the system lets go of this lock when the process dies, however it dies.
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock that the operating system releases when the process ends, also when it is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{path.name}: the same run is already being made; waiting for it", file=sys.stderr)
+            print(f"{path.name}: the same run is in progress; waiting for it", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-class _Progress:
-    result = "stopped"
-
-
 @contextmanager
-def _elapsed(label: str) -> Iterator[_Progress]:
-    progress, finished, start = _Progress(), threading.Event(), time.monotonic()
+def _elapsed(label: str) -> Iterator[dict[str, str]]:
+    """Print the time, each second on a terminal, and at the end with the status."""
+    progress, finished, start = {"status": "stopped"}, threading.Event(), time.monotonic()
 
     def tick() -> None:
         while not finished.wait(1):
@@ -232,5 +246,5 @@ def _elapsed(label: str) -> Iterator[_Progress]:
         yield progress
     finally:
         finished.set()
-        line = f"{label:<44} {time.monotonic() - start:5.0f} s  {progress.result.replace('_', ' ')}"
+        line = f"{label:<44} {time.monotonic() - start:5.0f} s  {progress['status'].replace('_', ' ')}"
         print(f"\r{line}" if on_terminal else line, flush=True)

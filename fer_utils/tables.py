@@ -1,299 +1,128 @@
-"""Many run folders as tables: what was run, and what the papers print beside what was measured."""
+"""Run folders as tables: one run, many runs, papers beside measurements, and README's tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from fer_utils import results as results_file
-from fer_utils.comparison import merge_seeds
-from fer_utils.papers import RATES, Headline, Paper, PublishedCell
+from fer_utils.files import digest, read_json, sha256_of, write_json
+from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
+from fer_utils.params import method_of
+from fer_utils.results import read_results
+
+Result = dict[str, Any]
+Record = Mapping[str, Any]
+
+AGGREGATES = "aggregates.json"
+"""In a profile's folder: values computed from several runs, stored because their intervals take seconds."""
+
+# --- numbers as text -----------------------------------------------------------------------------------
 
 
-def load_results(folder: Path) -> list[dict]:
-    """Read ``<folder>/<run>/results.json`` of every run, in the order of their names.
+def format_metric(record: Record | None, *, percent: bool = False, sd: float | None = None) -> str:
+    """Return a metric record as ``0.543 [0.526, 0.559]`` or ``54.3 % [52.6, 55.9]``; "" for None.
 
-    A file that is damaged or breaks the schema is a failed run whose reason names the file, never an error.
+    `sd` is the standard deviation over seeds, if there were several.
     """
-    folders = sorted(p for p in Path(folder).glob("*") if p.is_dir() and not p.name.startswith("."))
-    return list(read_results(path / "results.json" for path in folders))
-
-
-def load_methods(folder: Path) -> list[dict]:
-    """Return `load_results` with the seeds of one method merged into one result."""
-    return merge_seeds(folder, load_results(folder))
-
-
-def read_results(paths: Iterable[Path]) -> Iterator[dict]:
-    """Yield the content of the files that exist; a damaged one becomes a failed run."""
-    for path in filter(Path.is_file, paths):
-        try:
-            yield results_file.read_results(path)
-        except Exception as error:  # whatever is wrong with one file, the others are shown
-            name = "/".join(path.parts[-3:])
-            yield {
-                "kind": "study", "status": "failed", "run": path.parent.name, "variant": None, "paper": None,
-                "notebook": path.parent.name.split("--")[0], "profile": path.parent.parent.name,
-                "reason": f"{name} cannot be used: {error}"[:400],
-            }  # fmt: skip
-
-
-def runs_table(results: Sequence[dict]) -> pd.DataFrame:
-    """Return one row per run: status, data, metrics with intervals, baselines, cost and seed."""
-    return pd.DataFrame([run_row(result) for result in results], columns=list(run_row({})))
-
-
-def run_row(result: dict) -> dict:
-    """Return a run's line of `runs_table`; what it does not state is None."""
-    metrics, other = result.get("metrics", {}), result.get("other_metrics", {})
-    low, high = metrics.get("accuracy", {}).get("ci95") or (None, None)
-    seed = result.get("protocol", {}).get("seed")
-    return {
-        "run": result.get("run"),
-        "status": result.get("status"),
-        "reason": result.get("reason"),
-        "dataset": result.get("dataset", {}).get("name"),
-        "source": result.get("dataset", {}).get("source"),
-        "accuracy": _value(metrics, "accuracy"),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "balanced_accuracy": _value(metrics, "balanced_accuracy"),
-        "macro_f1": _value(metrics, "macro_f1"),
-        "n": metrics.get("accuracy", {}).get("n"),
-        "majority_accuracy": _value(other.get("majority_baseline", {}), "accuracy"),
-        "chance_accuracy": _value(other.get("chance_baseline", {}), "accuracy"),
-        "seconds": result.get("compute", {}).get("seconds"),
-        "hardware": hardware(result),
-        "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else None if seed is None else str(seed),
-    }
-
-
-def _value(metrics: dict, name: str) -> float | None:
-    return metrics.get(name, {}).get("value")
-
-
-def runs_for_reading(results: Sequence[dict]) -> pd.DataFrame:
-    """Return `runs_table` in the words and the width that a page has room for."""
-    rows = []
-    for result in results:
-        metrics, other = result.get("metrics", {}), result.get("other_metrics", {})
-        majority = other.get("majority_baseline", {}).get("accuracy")
-        data = result.get("dataset", {})
-        rows.append(
-            {
-                "run": result["run"],
-                "status": result["status"].replace("_", " ")
-                + (f": {result['reason']}" if result.get("reason") else ""),
-                "faces": "synthetic" if data.get("source") == "synthetic" else data.get("name", ""),
-                **{
-                    name.replace("_", " "): with_interval(metrics[name]) if name in metrics else ""
-                    for name in ("accuracy", "macro_f1")
-                },
-                "majority": with_interval(majority | {"ci95": None}) if majority else "",
-                "n": metrics.get("accuracy", {}).get("n", ""),
-                "time": duration(result["compute"]["seconds"]) if "compute" in result else "",
-            }
-        )
-    columns = ["run", "status", "faces", "accuracy", "macro f1", "majority", "n", "time"]
-    return pd.DataFrame(rows, columns=columns).set_index("run")
-
-
-def what_to_believe(papers: Iterable[Paper]) -> pd.DataFrame:
-    """Return one row per paper: what a reader should believe of it, in our words."""
-    rows = {paper.key: {"what a reader should believe": paper.believe} for paper in papers}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("paper")
-
-
-def comparison_table(results: Sequence[dict], papers: Iterable[Paper]) -> pd.DataFrame:
-    """Return the papers' headline numbers, each with every run that reports against it.
-
-    ``measured``, ``ci95_low``, ``ci95_high`` and ``delta_pp`` (percentage points, measured less printed) hold
-    numbers only where a run on real data can be compared; ``shown`` is what to print in every case: the value
-    with its interval in the paper's unit, the value of a synthetic run labelled as such, or why there is
-    none. A number without a run is one row.
-    """
-    rows = []
-    for paper in papers:
-        for headline in paper.headline:
-            cell = paper.cell(headline.table, headline.cell)
-            pairs = [(r, e) for r in results for e in r.get("published", []) if _is_about(e, cell)]
-            rows += [_comparison(cell, headline, *pair) for pair in pairs or [({}, {})]]
-    return pd.DataFrame(rows).astype({"n": "Int64"})
-
-
-def _is_about(entry: dict, cell: PublishedCell) -> bool:
-    return (entry["paper"], entry["table"], entry["cell"]) == (cell.paper, cell.table, cell.cell)
-
-
-def _comparison(cell: PublishedCell, headline: Headline, result: dict, entry: dict) -> dict:
-    record = _measured(result, entry.get("compared_with", ""))
-    source = result.get("dataset", {}).get("source")
-    real = record is not None and source == "real"
-    low, high = record["ci95"] or (None, None) if real else (None, None)
-    percent_sign = " %" if cell.unit == "percent" and "%" not in cell.printed else ""
-    run, profile = result.get("run"), result.get("profile")
-    repeated = result.get("members", {}).get("runs", [run])[0]
-    return {
-        "paper": cell.paper,
-        "table": cell.table,
-        "cell": cell.cell,
-        "metric": cell.metric,
-        "printed": cell.printed + percent_sign,
-        "printed_value": cell.value,
-        "measured_on": headline.measured_on,
-        "status": result.get("status", "not run yet"),
-        "shown": _shown(cell, result, record, key=entry.get("compared_with")),
-        "measured": record["value"] if real else None,
-        "ci95_low": low,
-        "ci95_high": high,
-        "delta_pp": 100 * (record["value"] - cell.value) if real and cell.unit in RATES else None,
-        "compared_with": entry.get("compared_with"),
-        "n": record["n"] if record else None,
-        "dataset": result.get("dataset", {}).get("name"),
-        "source": source,
-        "protocol": protocol(result),
-        "hardware": hardware(result),
-        "profile": profile,
-        "run": run,
-        "folder": repeated,
-        "command": f"make reproduce PROFILE={profile} RUN={repeated}" if run else None,
-    }
-
-
-def _measured(result: dict, key: str) -> dict | None:
-    """Find ``accuracy``, ``per_class.<class>.<metric>`` or ``<name in other_metrics>.<metric>``."""
-    if result.get("status") != "done":
-        return None
-    if key in result.get("metrics", {}):
-        return result["metrics"][key]
-    name, _, metric = key.rpartition(".")
-    if name.startswith("per_class."):
-        for row in result.get("per_class", []):
-            if row["class"] == name.removeprefix("per_class.") and row.get(metric) is not None:
-                return {"value": row[metric], "ci95": None, "n": row["support"]}
-    return result.get("other_metrics", {}).get(name, {}).get(metric)
-
-
-def _shown(cell: PublishedCell, result: dict, record: dict | None, *, key: str | None) -> str:
-    if not result:
-        return "not run yet"
-    if result["status"] != "done":
-        return f"{result['status'].replace('_', ' ')}: {result['reason']}"
-    if record is None:
-        return "the run reports no such number"
-    text = with_interval(record, percent=cell.unit == "percent")
-    if result["dataset"]["source"] != "real":
-        return f"{text} synthetic – not comparable"
-    if members := result.get("members", {}).get("metrics", {}).get(key):
-        sd = with_interval({"value": members["sd"]}, percent=cell.unit == "percent")
-        text += f", mean of {members['n']} seeds (sd {sd})"
-    if (leak := result.get("protocol", {}).get("leakage", "none")) != "none":
-        text += f"; leaks: {leak}"
-    distinct = result.get("other_metrics", {}).get("without_duplicates", {}).get(key)
-    if distinct is None or distinct["n"] == record["n"]:
-        return text
-    without = with_interval(distinct, percent=cell.unit == "percent")
-    return f"{text}; without duplicates {without}, n {distinct['n']:,}"
-
-
-def with_interval(record: dict, *, percent: bool = False) -> str:
-    """Return ``0.543 [0.526, 0.559]``, or ``54.3 % [52.6, 55.9]``, of a metric's record."""
-    number = (lambda x: f"{100 * x:.1f}") if percent else (lambda x: f"{x:.3f}")
-    interval = f" [{number(record['ci95'][0])}, {number(record['ci95'][1])}]" if record.get("ci95") else ""
-    return number(record["value"]) + (" %" if percent else "") + interval
-
-
-def with_spread(result: dict, metric: str, *, of: str = "", percent: bool = False) -> str:
-    """Return a metric as `with_interval`, of several seeds with their sd; "" where the run has none such.
-
-    `of` is a name in `other_metrics`; "" takes the reported metrics.
-    """
-    own, members = result.get("metrics", {}), result.get("members", {})
-    record = (result.get("other_metrics", {}).get(of, {}) if of else own).get(metric)
     if record is None:
         return ""
-    text = with_interval(record, percent=percent)
-    several = (members.get("other_metrics", {}).get(of, {}) if of else members.get("metrics", {})).get(metric)
-    if several is None:
-        return text
-    sd = f"{100 * several['sd']:.1f}" if percent else f"{several['sd']:.3f}"
-    return f"{text}, sd {sd}"
+    number = (lambda x: f"{100 * x:.1f}") if percent else (lambda x: f"{x:.3f}")
+    text = number(record["value"]) + (" %" if percent else "")
+    if record.get("ci95"):
+        text += f" [{number(record['ci95'][0])}, {number(record['ci95'][1])}]"
+    return text if sd is None else f"{text}, sd {number(sd)}"
 
 
-def protocol(result: dict) -> str | None:
-    """Return a run's protocol as one line, or None where it states none."""
-    if not (stated := result.get("protocol")):
-        return None
-    subjects = {True: "subjects kept apart", False: "subjects shared between the parts", None: None}
-    duplicates = stated["overlap"]["exact_duplicates"]
-    seed = stated["seed"]
-    parts = [
-        stated["split"],
-        stated["selection"],
-        subjects[stated["subject_independent"]],
-        None if stated["leakage"] == "none" else f"leak: {stated['leakage']}",
-        f"{duplicates:,} exact duplicates across the parts" if duplicates else None,
-        f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}",
-    ]
-    return "; ".join(part for part in parts if part)
-
-
-def hardware(result: dict) -> str | None:
-    """Return what a run was computed on and how long it took, or None where it does not say."""
-    if not (compute := result.get("compute")):
-        return None
-    count = compute.get("threads")
-    threads = f", {count} thread{'s' if count > 1 else ''}" if count else ""
-    return f"{compute['device_name']} ({compute['device']}{threads}), {duration(compute['seconds'])}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that fits it."""
+def format_seconds(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours, whichever fits."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def for_reading(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return a `comparison_table` in the words and the width that a page has room for."""
-    rows = comparison.astype(object).where(comparison.notna(), "")
-    delta = [f"{value:+.1f}" if value != "" else "" for value in rows["delta_pp"]]
-    return pd.DataFrame(
-        {
-            "paper": rows["paper"],
-            "where": rows["table"] + ": " + rows["cell"],
-            "printed": rows["printed"],
-            "measured [95 % interval]": rows["shown"],
-            "Δ points": delta,
-            "n": rows["n"],
-            "protocol": rows["protocol"],
-            "run": rows["run"],
-        }
-    ).set_index("paper")
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table of texts as Markdown; columns of numbers are aligned to the right."""
+    named = table.reset_index()
+
+    def line(cells: Iterable[object]) -> str:
+        texts = (" ".join(str(cell).split()).replace("|", r"\|").replace("<", "&lt;") for cell in cells)
+        return f"| {' | '.join(texts)} |"
+
+    starts = [named[name].astype(str).str.match(r"[-+−]?\d|$").all() for name in named]
+    rules = ("---:" if is_number else "---" for is_number in starts)
+    return "\n".join([line(named), f"|{'|'.join(rules)}|", *map(line, named.itertuples(index=False))]) + "\n"
 
 
-def for_figure(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the rates of a `comparison_table` as `plots.paper_vs_measured` takes them."""
-    rates = comparison[comparison["printed_value"].between(0, 1)]
-    names = {
-        "printed_value": "printed",
-        "measured": "measured",
-        "ci95_low": "low",
-        "ci95_high": "high",
-        "n": "n",
+# --- one run -------------------------------------------------------------------------------------------
+
+_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
+
+
+def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> pd.DataFrame:
+    """Return metric records as text: one row for each name, n in the last column."""
+    rows = {
+        name: {metric: format_metric(records[metric]) for metric in _METRICS if metric in records}
+        | {"n": next(iter(records.values()))["n"]}
+        for name, records in sets.items()
     }
-    label = rates["paper"] + "\n" + rates["table"].str.removeprefix("Slide: ") + ": " + rates["cell"]
-    return rates[list(names)].rename(columns=names).assign(label=label).reset_index(drop=True)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("95 % CI in brackets", axis="columns")
 
 
-def run_summary(content: dict) -> pd.DataFrame:
+def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> pd.DataFrame:
+    """Return precision, recall, F1 and AUC per class, with the published values in columns of their own."""
+    table = pd.DataFrame(rows).set_index("class").round(3)
+    values = published_by_class(published)
+    for metric in ("precision", "recall", "f1"):
+        column = [values.get(name, {}).get(metric) for name in table.index]
+        if any(value is not None for value in column):
+            table.insert(table.columns.get_loc(metric) + 1, f"{metric} printed", column)
+    return table
+
+
+def published_by_class(published: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """Return ``{class: {metric: published value}}`` of a `published` block."""
+    found: dict[str, dict[str, float]] = {}
+    for record in published:
+        block, *rest = record["compared_with"].split(".")
+        if block == "per_class":
+            found.setdefault(rest[0], {})[rest[1]] = record["value"]
+    return found
+
+
+def layers_table(model: Any) -> pd.DataFrame:
+    """Return the layers of a Keras model with output shape and parameters, and the total."""
+    rows = {
+        layer.name: (type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
+        for layer in model.layers
+    }
+    rows["total"] = ("", "", model.count_params())
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "output", "parameters"])
+    return table.rename_axis("layer")
+
+
+def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
+    """Return counts and rates of each class against all others, as in dubey2020's Tables 3 and 4."""
+    from fer_utils.evaluation import evaluate
+
+    result = evaluate(predictions, n_boot=0)
+    matrix = pd.DataFrame(result.confusion_matrix)
+    truth, predicted = matrix.sum(axis=1).to_numpy(), matrix.sum(axis=0).to_numpy()
+    wrong = truth + predicted - 2 * matrix.to_numpy().diagonal()
+    table = pd.DataFrame(result.per_class).set_index("class")[["recall", "precision", "f1"]]
+    counts = {"n (truth)": truth, "n (predicted)": predicted, "accuracy": 1 - wrong / truth.sum()}
+    return pd.DataFrame(counts, index=table.index).join(table)
+
+
+def run_summary(result: Record) -> pd.DataFrame:
     """Return protocol, machine and versions of a results.json as a table of two columns."""
-    compute, environment = content["compute"], content["environment"]
-    stated = {key: value for key, value in content.get("protocol", {}).items() if key != "overlap"}
-    shared = content.get("protocol", {}).get("overlap", {})
+    compute, environment = result["compute"], result["environment"]
+    stated = {key: value for key, value in result.get("protocol", {}).items() if key != "overlap"}
+    shared = result.get("protocol", {}).get("overlap", {})
     speed, gpu_memory = compute.get("samples_per_second"), compute.get("peak_gpu_memory_mb")
     rows = {
-        "data": f"{content['dataset']['name']} ({content['dataset']['source']})",
+        "data": f"{result['dataset']['name']} ({result['dataset']['source']})",
         **{key.replace("_", " "): "not known" if value is None else value for key, value in stated.items()},
         **{f"{key.replace('_', ' ')} with test": value for key, value in shared.items()},
         "device": compute["device_name"],
@@ -304,3 +133,390 @@ def run_summary(content: dict) -> pd.DataFrame:
         "commit": environment["commit"],
     }
     return pd.DataFrame({"": {key: str(value) for key, value in rows.items()}})
+
+
+def describe_protocol(result: Record) -> str | None:
+    """Return a run's protocol as one line, or None if it has none."""
+    if not (stated := result.get("protocol")):
+        return None
+    subjects = {True: "subject-independent", False: "subjects shared across splits", None: None}
+    duplicates, seed = stated["overlap"]["exact_duplicates"], stated["seed"]
+    parts = [
+        stated["split"],
+        stated["selection"],
+        subjects[stated["subject_independent"]],
+        None if stated["leakage"] == "none" else f"leakage: {stated['leakage']}",
+        f"{duplicates:,} exact duplicates across splits" if duplicates else None,
+        f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}",
+        result.get("dataset", {}).get("form"),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def describe_hardware(result: Record) -> str | None:
+    """Return the machine and the time of a run, or None if it states none; of several seeds the sum."""
+    if not (compute := result.get("compute")):
+        return None
+    count = compute.get("threads")
+    threads = f", {count} thread{'s' if count > 1 else ''}" if count else ""
+    runs = len(result.get("members", {}).get("runs", [0]))
+    in_all = f" for all {runs} seeds" if runs > 1 else ""
+    device = f"{compute['device_name']} ({compute['device']}{threads})"
+    return f"{device}, {format_seconds(compute['seconds'])}{in_all}"
+
+
+# --- many runs -----------------------------------------------------------------------------------------
+
+
+def load_results(folder: Path) -> list[Result]:
+    """Read ``<folder>/<run>/results.json`` of every run, in the order of their names.
+
+    A damaged file, or one of another form, becomes a failed run whose reason names the file.
+    """
+    folders = sorted(path for path in Path(folder).glob("*") if path.is_dir() and path.name[0] != ".")
+    return [load_result(path / "results.json") for path in folders if (path / "results.json").is_file()]
+
+
+def load_result(path: Path) -> Result:
+    """Read one results.json as `load_results` does."""
+    try:
+        return read_results(path)
+    except (ValueError, OSError, TypeError) as error:
+        reason = f"{'/'.join(path.parts[-3:])} cannot be used: {error}"[:400]
+        run, profile = path.parent.name, path.parent.parent.name
+        heading = {"kind": "study", "status": "failed", "run": run, "variant": None, "paper": None}
+        return heading | {"notebook": run.split("--")[0], "profile": profile, "reason": reason}
+
+
+def load_methods(folder: Path) -> list[Result]:
+    """Return `load_results` with the seeds of each method merged into one result.
+
+    A merged result has the mean of each metric with its interval, `members`, and the sum of the times.
+    """
+    families: dict[str, list[Result]] = {}
+    for result in load_results(folder):
+        families.setdefault(method_of(result["run"]), []).append(result)
+
+    found = []
+    for name, family in families.items():
+        merged = family if len(family) == 1 else _stored(folder, name, family, _merge)
+        found += [_with_commits(result, family) for result in merged]
+    return found
+
+
+def _merge(folder: Path, results: Sequence[Result]) -> list[Result]:
+    from fer_utils.comparison import merge_seeds  # takes seconds to import
+
+    return merge_seeds(folder, results)
+
+
+def compare_methods(folder: Path) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Return a table of methods and one of their pairs, for each group that reports on the same samples."""
+    stored = _stored(folder, "pairs", load_results(folder), _compare)
+    return [tuple(pd.DataFrame(**table).set_index(table["columns"][0]) for table in pair) for pair in stored]
+
+
+def _compare(folder: Path, results: Sequence[Result]) -> list[list[dict]]:
+    from fer_utils.comparison import comparable_methods, methods_table, pairs_table
+
+    groups = comparable_methods(folder, results)
+    return [[_as_plain(methods_table(group)), _as_plain(pairs_table(group))] for group in groups]
+
+
+def _as_plain(table: pd.DataFrame) -> dict[str, list]:
+    """Return a table for JSON, which has no NaN."""
+    named = table.reset_index().astype(object)
+    return named.where(named.notna(), None).to_dict("split", index=False)
+
+
+def _stored(
+    folder: Path, name: str, results: Sequence[Result], compute: Callable[[Path, Sequence[Result]], Any]
+) -> Any:
+    """Return what `compute` gives for these results, from `AGGREGATES` if they have not changed since."""
+    path = Path(folder) / AGGREGATES
+    arrays = [file for result in results for file in sorted((path.parent / result["run"]).glob("pred*.npz"))]
+    key = digest(list(results), [[file.name, sha256_of(file)] for file in arrays])
+    known = read_json(path) if path.is_file() else {}
+    if known.get(name, {}).get("key") != key:
+        known[name] = {"key": key, "value": compute(Path(folder), results)}
+        write_json(path, dict(sorted(known.items())))
+    return known[name]["value"]
+
+
+def _with_commits(result: Result, family: Sequence[Result]) -> Result:
+    """Return a merged result with the commits and the notes of all its runs."""
+    runs = [one for one in family if one["run"] in result.get("members", {}).get("runs", [])]
+    if not runs:
+        return result
+    commits = dict.fromkeys(str(one["environment"]["commit"]) for one in runs)
+    notes = dict.fromkeys(one["note"] for one in runs if one.get("note"))
+    note = {"note": "; ".join(notes)} if notes else {}
+    return result | note | {"environment": result["environment"] | {"commit": ", ".join(commits)}}
+
+
+def run_row(result: Record) -> dict[str, Any]:
+    """Return a run's row of `runs_table` and of the index page; missing values are empty."""
+    metrics, others = result.get("metrics", {}), result.get("other_metrics", {})
+    seed, data = result.get("protocol", {}).get("seed"), result.get("dataset", {})
+
+    def baseline(name: str) -> str:
+        record = others.get(name, {}).get("accuracy")
+        return f"{record['value']:.3f}" if record else ""
+
+    return {
+        "run": result["run"],
+        "status": result["status"].replace("_", " "),
+        "reason": result.get("reason") or result.get("note") or "",
+        "data": "synthetic" if data.get("source") == "synthetic" else data.get("name", ""),
+        **{name: format_metric(metrics.get(name)) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
+        "n": f"{metrics['accuracy']['n']:,}" if "accuracy" in metrics else "",
+        "majority": baseline("majority_baseline"),
+        "chance": baseline("chance_baseline"),
+        "computed_on": describe_hardware(result) or "",
+        "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else "" if seed is None else str(seed),
+    }
+
+
+def runs_table(results: Iterable[Record]) -> pd.DataFrame:
+    """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
+    table = pd.DataFrame([run_row(result) for result in results]).set_index("run")
+    return table.rename(columns=lambda name: name.replace("_", " "))
+
+
+def what_to_believe(papers: Iterable[Paper]) -> pd.DataFrame:
+    """Return one row per paper: what a reader should believe of it, in our words."""
+    rows = {paper.key: {"what a reader should believe": paper.believe} for paper in papers}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("paper")
+
+
+# --- papers beside measurements ------------------------------------------------------------------------
+
+
+def comparison_table(results: Sequence[Record], papers: Iterable[Paper]) -> pd.DataFrame:
+    """Return the papers' headline numbers, each with every run that reports against it.
+
+    `measured`, `low`, `high` and `delta` (percentage points, measured minus printed) are numbers only where a
+    run on real data can be compared. `text` is for display: the value with its interval in the paper's unit,
+    or why there is none. A number without a run is one row.
+    """
+    rows = []
+    for paper in papers:
+        for headline in paper.headline:
+            cell = paper.cell(headline.table, headline.cell)
+            place = (cell.paper, cell.table, cell.cell)
+            pairs = [
+                (result, entry)
+                for result in results
+                for entry in result.get("published", [])
+                if (entry["paper"], entry["table"], entry["cell"]) == place
+            ]
+            rows += [_comparison(cell, headline, *pair) for pair in pairs or [({}, {})]]
+    return pd.DataFrame(rows).astype({"n": "Int64"})
+
+
+def _comparison(cell: PublishedCell, headline: Headline, result: Record, entry: Record) -> dict[str, Any]:
+    key = entry.get("compared_with", "")
+    record, source = _find_metric(result, key), result.get("dataset", {}).get("source")
+    comparable = record is not None and source == "real"
+    low, high = record["ci95"] or (None, None) if comparable else (None, None)
+    percent_sign = " %" if cell.unit == "percent" and "%" not in cell.printed else ""
+    run, profile = result.get("run"), result.get("profile")
+    return {
+        "paper": cell.paper,
+        "table": cell.table,
+        "cell": cell.cell,
+        "metric": cell.metric,
+        "printed": cell.printed + percent_sign,
+        "printed_value": cell.value,
+        "measured_on": headline.measured_on,
+        "status": result.get("status", "not run yet"),
+        "text": _comparison_text(cell, result, record, key=key),
+        "measured": record["value"] if comparable else None,
+        "low": low,
+        "high": high,
+        "delta": 100 * (record["value"] - cell.value) if comparable and cell.unit in RATES else None,
+        "compared_with": key or None,
+        "n": record["n"] if record else None,
+        "dataset": result.get("dataset", {}).get("name"),
+        "source": source,
+        "protocol": describe_protocol(result),
+        "hardware": describe_hardware(result),
+        "commit": result.get("environment", {}).get("commit"),
+        "note": result.get("note"),
+        "profile": profile,
+        "run": run,
+        "folder": result.get("members", {}).get("runs", [run])[0],
+        "command": f"make reproduce PROFILE={profile} RUN={run}" if run else None,
+    }
+
+
+def _find_metric(result: Record, key: str) -> Record | None:
+    """Find ``accuracy``, ``per_class.<class>.<metric>`` or ``<name in other_metrics>.<metric>``."""
+    if result.get("status") != "done":
+        return None
+    if key in result.get("metrics", {}):
+        return result["metrics"][key]
+    name, _, metric = key.rpartition(".")
+    for row in result.get("per_class", []):
+        if name == f"per_class.{row['class']}" and row.get(metric) is not None:
+            return {"value": row[metric], "ci95": None, "n": row["support"]}
+    return result.get("other_metrics", {}).get(name, {}).get(metric)
+
+
+def _comparison_text(cell: PublishedCell, result: Record, record: Record | None, *, key: str) -> str:
+    percent = cell.unit == "percent"
+    if not result:
+        return "not run yet"
+    if result["status"] != "done":
+        return f"{result['status'].replace('_', ' ')}: {result['reason']}"
+    if record is None:
+        return "the run reports no such number"
+    text = format_metric(record, percent=percent)
+    if result["dataset"]["source"] != "real":
+        return f"{text} synthetic – not comparable"
+    if spread := result.get("members", {}).get("metrics", {}).get(key):
+        sd = format_metric({"value": spread["sd"]}, percent=percent)
+        text += f", mean of {spread['n']} seeds (sd {sd})"
+    if (leak := result.get("protocol", {}).get("leakage", "none")) != "none":
+        text += f"; leakage: {leak}"
+    distinct = result.get("other_metrics", {}).get("without_duplicates", {}).get(key)
+    if distinct is None or distinct["n"] == record["n"]:
+        return text
+    return f"{text}; without duplicates {format_metric(distinct, percent=percent)}, n {distinct['n']:,}"
+
+
+def comparison_for_display(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a `comparison_table` that a page has room for, as text."""
+    rows = comparison.astype(object).where(comparison.notna(), "")
+    return pd.DataFrame(
+        {
+            "paper": rows["paper"],
+            "where": rows["table"] + ": " + rows["cell"],
+            "printed": rows["printed"],
+            "measured [95 % CI]": rows["text"],
+            "Δ points": [f"{value:+.1f}" if value != "" else "" for value in rows["delta"]],
+            "n": rows["n"],
+            "protocol": rows["protocol"],
+            "run": rows["run"],
+        }
+    ).set_index("paper")
+
+
+def comparison_for_figure(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Return the rates of a `comparison_table` as `plots.paper_vs_measured` takes them."""
+    rates = comparison[comparison["printed_value"].between(0, 1)]
+    label = rates["paper"] + "\n" + rates["table"].str.removeprefix("Slide: ") + ": " + rates["cell"]
+    numbers = rates[["printed_value", "measured", "low", "high", "n"]]
+    return numbers.rename(columns={"printed_value": "printed"}).assign(label=label).reset_index(drop=True)
+
+
+# --- README --------------------------------------------------------------------------------------------
+
+
+def readme_tables(reference: Path) -> dict[str, str]:
+    """Return README's tables from the committed runs: name of the marker -> Markdown."""
+    from fer_utils import effects
+
+    results = load_methods(reference)
+    stored = reference / "61_protocol_effects" / "effects.json"
+    added = markdown(effects.effects_table(effects.read_effects(stored))) if stored.is_file() else "not run\n"
+    return {
+        "results": readme_comparison(results),
+        "methods": readme_methods(results),
+        "clips": readme_clips(results),
+        "effects": added,
+    }
+
+
+def readme_comparison(results: Sequence[Record]) -> str:
+    """Return the headline numbers that a run on real data reports against, one row each."""
+    honest = [result for result in results if _leakage(result) == "none"]
+    table = comparison_table(honest, [load_paper(key) for key in PAPERS])
+    rows = table[table["run"].notna() & (table["source"] != "synthetic")]
+    rows = rows.astype(object).where(rows.notna(), "")
+    columns = {
+        "study": rows["paper"] + ", " + rows["table"] + ": " + rows["cell"],
+        "printed": rows["printed"],
+        "measured [95 % CI]": rows["text"],
+        "n": [f"{n:,}" if n else "" for n in rows["n"]],
+        "protocol": rows["protocol"],
+        "hardware; training time": rows["hardware"],
+        "commit": [note or commit for commit, note in zip(rows["commit"], rows["note"], strict=True)],
+        "command": [f"`{command}`" for command in rows["command"]],
+    }
+    text = markdown(pd.DataFrame(columns).set_index("study")) if len(rows) else ""
+    waiting = int((table["status"] == "not run yet").sum())
+    return f"{text}\n{waiting} of the papers' {len(table)} headline rows have no run yet.\n"
+
+
+def readme_methods(results: Iterable[Record]) -> str:
+    """Return every method without leakage that was measured on real data, its seeds in one row."""
+    rows = []
+    for result in results:
+        metrics = result.get("metrics", {})
+        real = result.get("dataset", {}).get("source") == "real"
+        if not real or "accuracy" not in metrics or _leakage(result) != "none":
+            continue
+        members, others = result.get("members", {}), result.get("other_metrics", {})
+        in_others = members.get("other_metrics", {})
+
+        def text(records: Record, spreads: Record, name: str = "accuracy") -> str:
+            return format_metric(records.get(name), sd=spreads.get(name, {}).get("sd"))
+
+        rows.append(
+            {
+                "run": f"`{result['run']}`",
+                "accuracy": text(metrics, members.get("metrics", {})),
+                "without duplicates": text(
+                    others.get("without_duplicates", {}), in_others.get("without_duplicates", {})
+                ),
+                "ten views": text(others.get("ten_crop", {}), in_others.get("ten_crop", {})),
+                "macro-F1": text(metrics, members.get("metrics", {}), "macro_f1"),
+                "seeds": len(members.get("runs", [result])),
+                "n": f"{metrics['accuracy']['n']:,}",
+                "training, all seeds": format_seconds(result["compute"]["seconds"]),
+            }
+        )
+    return markdown(pd.DataFrame(rows).set_index("run")) if rows else "not run\n"
+
+
+_CLIP_PROTOCOLS = {
+    "": ("leave one subject out, epoch fixed beforehand", "none"),
+    "pixels_loso_best_epoch": (
+        "the same, the epoch that was best on the held-out clips",
+        "epoch selected on test",
+    ),
+    "pixels_random": ("random clips, epoch fixed beforehand", "subjects in training and test"),
+    "pixels_random_best_epoch": ("random clips, best epoch", "subjects in both, epoch selected on test"),
+    "still": ("leave one subject out, the network sees one frame repeated", "none"),
+    "flow": ("leave one subject out, a small network on optical flow", "none"),
+    "majority_baseline": ("always the most frequent class", ""),
+}
+"""Name in `other_metrics` of a run of 30_cnn3d_smic ("": the reported one) -> protocol and leakage."""
+
+
+def readme_clips(results: Iterable[Record]) -> str:
+    """Return the protocols of the run `30_cnn3d_smic`, one row each."""
+    run = next((one for one in results if one["run"] == "30_cnn3d_smic" and one["status"] == "done"), None)
+    if run is None:
+        return "not run\n"
+    rows = []
+    for name, (protocol, leakage) in _CLIP_PROTOCOLS.items():
+        metrics = run["other_metrics"][name] if name else run["metrics"]
+        names = {"accuracy": "accuracy", "macro_f1": "UF1", "balanced_accuracy": "UAR"}
+        texts = {label: format_metric(metrics[metric]) for metric, label in names.items()}
+        rows.append({"protocol": protocol} | texts | {"n": metrics["accuracy"]["n"], "leakage": leakage})
+    return markdown(pd.DataFrame(rows).set_index("protocol"))
+
+
+def replace_between_markers(text: str, marker: str, new: str) -> str:
+    """Return `text` with the part between ``<!-- marker:start -->`` and ``<!-- marker:end -->`` replaced."""
+    start, end = f"<!-- {marker}:start -->", f"<!-- {marker}:end -->"
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"the text needs one line {start!r} and, after it, one line {end!r}")
+    return pattern.sub(lambda _: f"{start}\n{new.strip()}\n{end}", text)
+
+
+def _leakage(result: Record) -> str:
+    return result.get("protocol", {}).get("leakage", "none")

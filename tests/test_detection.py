@@ -77,7 +77,7 @@ def test_pictures_too_small_for_a_face_have_none(size):
     ids=["floats", "four channels", "no pixel", "a row"],
 )
 def test_what_is_no_picture_is_refused(array):
-    with pytest.raises(ValueError, match="a picture is uint8 of shape"):
+    with pytest.raises(ValueError, match="an image is uint8 of shape"):
         Haar().find(array)
 
 

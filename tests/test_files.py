@@ -1,6 +1,5 @@
-"""A file is whole or absent, and equal content has an equal name."""
+"""A file is complete or absent, and equal content has an equal hash."""
 
-import hashlib
 import json
 import math
 import os
@@ -30,37 +29,24 @@ jsonable = st.recursive(
 )
 
 
-def test_relative_paths_start_at_the_project_and_absolute_ones_stay(tmp_path, monkeypatch):
+def test_relative_paths_start_at_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert project_path("data/raw") == PROJECT / "data" / "raw"
     assert project_path(tmp_path) == tmp_path
-    assert (PROJECT / "pyproject.toml").is_file()
-
-
-def test_a_home_folder_is_spelt_out(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
     assert project_path("~/faces") == tmp_path / "faces"
 
 
-def test_a_write_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path):
-    path = write_text(tmp_path / "table.csv", "earlier")
+def test_an_interrupted_write_leaves_the_earlier_file_and_nothing_else(tmp_path):
+    path = write_text(tmp_path / "new" / "table.csv", "earlier")
     with suppress(KeyboardInterrupt), atomic_write(path) as temporary:
         temporary.write_text("half of it")
         raise KeyboardInterrupt
     assert path.read_text() == "earlier"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_shows_nothing_before_it_is_complete(tmp_path):
-    path = tmp_path / "new" / "folder" / "table.csv"
-    with atomic_write(path) as temporary:
-        temporary.write_text("all of it")
-        assert not path.exists()
-    assert path.read_text() == "all of it"
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_temporary_file_keeps_the_suffix_that_libraries_go_by(tmp_path):
+def test_the_temporary_file_has_the_suffix_that_libraries_go_by(tmp_path):
     with atomic_write(tmp_path / "model.weights.h5") as temporary:
         assert temporary.name.endswith(".weights.h5")
     with atomic_write(tmp_path / "array.npy") as temporary:
@@ -68,7 +54,7 @@ def test_the_temporary_file_keeps_the_suffix_that_libraries_go_by(tmp_path):
     assert np.load(tmp_path / "array.npy").tolist() == [0, 1, 2]
 
 
-def test_a_written_file_has_the_rights_of_any_new_file(tmp_path):
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
     mask = os.umask(0o027)
     try:
         path = write_text(tmp_path / "shared.txt", "")
@@ -79,46 +65,32 @@ def test_a_written_file_has_the_rights_of_any_new_file(tmp_path):
 
 @settings(max_examples=25)  # each waits for the disk
 @given(st.dictionaries(st.text(), jsonable, max_size=4))
-def test_json_comes_back_as_it_was_written(tmp_path_factory, value):
+def test_json_is_read_as_it_was_written(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"
     assert read_json(write_json(path, value)) == value
 
 
-def test_json_is_readable_text_in_any_language(tmp_path):
-    assert "Δ ± überrascht" in write_json(tmp_path / "a.json", {"name": "Δ ± überrascht"}).read_text("utf-8")
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_json_cannot_hold_is_refused_and_the_earlier_file_kept(tmp_path, value):
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_values_that_json_lacks_are_refused_and_the_earlier_file_kept(tmp_path, value):
     path = write_json(tmp_path / "results.json", {"f1": 0.5})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"f1": value})
     assert read_json(path) == {"f1": 0.5}
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe", b"not json"])
-def test_damaged_json_is_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe"])
+def test_a_damaged_json_file_is_named(tmp_path, content):
     (tmp_path / "results.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"results\.json: not readable as JSON .*delete it and run again"):
+    with pytest.raises(ValueError, match=r"results\.json"):
         read_json(tmp_path / "results.json")
 
 
-@given(st.binary(max_size=200))
-def test_a_files_hash_is_sha256_of_its_bytes(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "content"
-    path.write_bytes(content)
-    assert sha256_of(path) == hashlib.sha256(content).hexdigest()
-
-
-@given(st.dictionaries(st.text(), jsonable, max_size=5))
-def test_the_digest_does_not_depend_on_the_order_of_keys(value):
-    assert digest(dict(reversed(value.items()))) == digest(value)
+def test_the_hash_of_a_file_is_sha256(tmp_path):
+    path = write_text(tmp_path / "a", "abc")
+    assert sha256_of(path).startswith("ba7816bf8f01cfea")
 
 
 @given(jsonable, jsonable)
-def test_the_digest_tells_different_values_apart(a, b):
+def test_equal_values_have_equal_digests_and_others_not(a, b):
     assert (digest(a) == digest(b)) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
-
-
-def test_the_digest_tells_parts_from_one_list():
     assert len({digest("a", "b"), digest(["a", "b"]), digest("ab"), digest("a", "b", None)}) == 4

@@ -1,4 +1,4 @@
-"""The machine's facts: what a GPU used, asked of the framework that computes and of no other."""
+"""Hardware information: GPU memory is asked of the framework that computes and of no other."""
 
 import subprocess
 import sys
@@ -7,56 +7,38 @@ from types import SimpleNamespace
 import pytest
 
 from fer_utils import hardware
-from fer_utils.training import common
-
-
-class FakeGpu:
-    """Stands in for a framework's own count of its memory, in bytes."""
-
-    peak = 3 * 2**30
-
-    def reset(self, *_: str) -> None:
-        self.peak = 0
-
-
-@pytest.fixture
-def gpu(monkeypatch) -> FakeGpu:
-    """Put frameworks that have a GPU in place of the real ones."""
-    gpu = FakeGpu()
-    cuda = SimpleNamespace(max_memory_allocated=lambda: gpu.peak, reset_peak_memory_stats=gpu.reset)
-    experimental = SimpleNamespace(
-        get_memory_info=lambda device: {"current": 0, "peak": gpu.peak}, reset_memory_stats=gpu.reset
-    )
-    config = SimpleNamespace(experimental=experimental)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
-    return gpu
 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
-def test_the_peak_is_in_mebibytes_and_counts_from_the_start_of_a_training(gpu, backend):
+def test_peak_gpu_memory_is_in_mebibytes_and_can_be_reset(monkeypatch, backend):
+    peak = [3 * 2**30]
+    cuda = SimpleNamespace(
+        max_memory_allocated=lambda: peak[0], reset_peak_memory_stats=lambda: peak.insert(0, 0)
+    )
+    experimental = SimpleNamespace(
+        get_memory_info=lambda device: {"peak": peak[0]},
+        reset_memory_stats=lambda device: peak.insert(0, 0),
+    )
+    frameworks = {"torch": SimpleNamespace(cuda=cuda)}
+    frameworks["tensorflow"] = SimpleNamespace(config=SimpleNamespace(experimental=experimental))
+    monkeypatch.setitem(sys.modules, backend, frameworks[backend])
     assert hardware.peak_gpu_memory_mb(backend) == 3072
-    common.hardware("a GPU", backend=backend, device="auto")
+    hardware.reset_peak_gpu_memory(backend)
     assert hardware.peak_gpu_memory_mb(backend) == 0
 
 
-def test_a_training_on_the_processor_asks_no_gpu(gpu):
-    assert common.hardware(None, backend="torch", device="auto")["device"] == "cpu"
-    assert gpu.peak
+@pytest.mark.parametrize(
+    ("driver", "printed", "name"),
+    [(None, "Tesla T4\n", None), ("libcuda.so.1", "Tesla T4\n", "Tesla T4"), ("libcuda.so.1", "\n", None)],
+)
+def test_torch_is_asked_for_its_gpu_only_where_there_is_a_driver(monkeypatch, driver, printed, name):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=printed))
+    monkeypatch.setattr(hardware, "find_library", lambda library: driver)
+    assert hardware.torch_gpu_name() == name
 
 
-def test_torch_is_asked_for_its_gpu_only_where_there_is_a_driver(monkeypatch):
-    def answer(*_: object, **__: object) -> SimpleNamespace:
-        return SimpleNamespace(stdout="Tesla T4\n")
-
-    monkeypatch.setattr(subprocess, "run", answer)
-    monkeypatch.setattr(hardware, "find_library", lambda name: None)
-    assert hardware.torch_gpu_name() is None
-    monkeypatch.setattr(hardware, "find_library", lambda name: "libcuda.so.1")
-    assert hardware.torch_gpu_name() == "Tesla T4"
-
-
-def test_a_torch_that_sees_none_or_does_not_start_has_no_gpu(monkeypatch):
-    monkeypatch.setattr(hardware, "find_library", lambda name: "libcuda.so.1")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="\n"))
-    assert hardware.torch_gpu_name() is None
+def test_without_a_framework_the_device_is_the_processor(monkeypatch):
+    monkeypatch.setattr(hardware, "_current", {})
+    assert hardware.current() == {"device": "cpu", "device_name": hardware.processor_name()}
+    hardware.set_current(device="cuda", device_name="a GPU", backend="torch", threads=2)
+    assert hardware.current()["device_name"] == "a GPU" and hardware.current()["threads"] == 2

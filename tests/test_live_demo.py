@@ -1,265 +1,155 @@
-"""The demo as parameters describe it, and what its card and its own trial say."""
+"""The demo as parameters describe it, its page, and what README says of it."""
 
-import os
-
+import nbformat
 import numpy as np
-import pandas as pd
 import pytest
 
 from fer_utils.data import load_faces
 from fer_utils.files import PROJECT, ConfigError, read_json
-from fer_utils.labels import FER7, SMIC3
-from fer_utils.live import card, demo, sources, trial
-from fer_utils.live.pipeline import DRAWINGS
-from fer_utils.live.seen import Event, Frame, Problem, Seen, SeenFace
+from fer_utils.live import demo, measurements
+from fer_utils.live.frames import Analysis, Face, Frame, Problem
 from fer_utils.onnx import OnnxModel
-from fer_utils.params import FaceParameters, LiveDemo, notebook_defaults
-from fer_utils.predictions import Predictions
-
-DEFAULTS = notebook_defaults("50_live_demo")
+from fer_utils.params import FaceParameters, LiveDemo, notebook_defaults, notebook_path
 
 
 def parameters(**changed: object) -> LiveDemo:
-    return LiveDemo.from_values(DEFAULTS | changed, where="test")
+    return LiveDemo.from_values(notebook_defaults("50_live_demo") | changed, where="test")
 
 
-@pytest.fixture(scope="module")
-def stills() -> OnnxModel:
-    return demo.stills_network(parameters())
+@pytest.mark.parametrize(("name", "run"), demo.RUNS.items())
+def test_shipped_networks_are_small_and_describe_their_runs(name, run):
+    file = demo.NETWORKS / name
+    assert file.stat().st_size < 1_000_000
+    model = OnnxModel.read(file)
+    results = read_json(demo.REFERENCE / run / "results.json")
+    assert model.description.run == run
+    stored = results["metrics"]["accuracy"]
+    assert model.description.metrics["accuracy"].value == pytest.approx(stored["value"])
 
 
-@pytest.fixture(scope="module")
-def clips() -> OnnxModel:
-    return demo.clips_network(parameters())
+def test_wrong_parameters_say_what_is_needed():
+    with pytest.raises(ConfigError, match=r"model=.*stills"):
+        demo.build_pipeline(parameters(model=str(demo.NETWORKS / demo.CLIPS)))
+    with pytest.raises(ConfigError, match="90_summary"):
+        demo.build_pipeline(parameters(model="reports/smoke/90_summary"))
+    with pytest.raises(ConfigError, match="source_path"):
+        parameters(source="video")
 
 
-# --- what travels with the package ---------------------------------------------------------------
+def test_parameters_choose_networks_and_sources():
+    pipeline = demo.build_pipeline(parameters())
+    assert pipeline.clips is not None and pipeline.warning
+    without = demo.build_pipeline(parameters(clip_model="none"))
+    assert without.clips is None and without.warning is None
+    assert set(demo.panel_sources(parameters(), pipeline.stills)) == {"synthetic", "local camera"}
+    first = next(iter(demo.panel_sources(parameters(), pipeline.stills)["synthetic"]()))
+    assert first == Problem(demo.SYNTHETIC_NOTE)
+    folder = parameters(source="folder", source_path="data/published")
+    (problem,) = demo.panel_sources(folder, pipeline.stills)["folder"]()
+    assert "published" in problem.message
 
 
-@pytest.mark.parametrize("name", [demo.STILLS, demo.CLIPS])
-def test_a_shipped_network_fits_into_a_megabyte_and_says_what_its_run_measured(name):
-    path = demo.NETWORKS / name
-    assert path.stat().st_size <= 1_000_000
-    told = OnnxModel.read(path).description.model_dump()
-    results = read_json(demo.REFERENCE / demo.RUNS[name] / "results.json")
-    assert told["run"] == results["run"] and told["source"] == results["dataset"]["source"]
-    assert told["metrics"]["accuracy"] == results["metrics"]["accuracy"]
-    assert told["split"] == results["protocol"]["split"]
-
-
-def test_the_shipped_networks_know_the_classes_of_their_data(stills, clips):
-    assert stills.class_names == FER7 and stills.image_size == 48
-    assert clips.class_names == SMIC3 and clips.n_frames == 18
-
-
-@pytest.mark.skipif("FER2013_PATH" not in os.environ, reason="FER2013_PATH names no copy of FER-2013")
-def test_the_shipped_network_answers_real_pictures_as_its_run_did(stills):
-    faces = load_faces(FaceParameters(dataset="fer2013", data_path=os.environ["FER2013_PATH"]))
-    test = faces.take(np.flatnonzero(faces.split == "test"))
-    kept = Predictions.load(demo.REFERENCE / demo.RUNS[demo.STILLS] / "predictions.npz")
-    assert kept.sample_id.tolist() == test.sample_id.tolist()
-    answers = stills.predict(test.images)
-    # Its weights have 16 bits, and the run's arithmetic had 32.
-    np.testing.assert_allclose(answers, kept.probabilities, atol=0.03)
-    assert (answers.argmax(axis=1) == kept.probabilities.argmax(axis=1)).mean() > 0.995
-
-
-def test_a_picture_of_training_looks_the_same_to_the_demo(stills):
-    """A file's picture, read for training and cut out of a frame, gives one and the same image."""
-    from fer_utils.detection import Box
-    from fer_utils.live.crops import STILLS, face_image, square
-
-    faces = load_faces(FaceParameters())
-    picture = faces.images[0]
-    frame = np.pad(picture, 40)
-    box = next(
-        Box(64 - side / 2, 64 - side / 2, side, side)
-        for side in np.arange(40, 60, 1 / 128)
-        if square(Box(64 - side / 2, 64 - side / 2, side, side), framing=STILLS) == (40, 40, 48)
-    )
-    np.testing.assert_array_equal(face_image(frame, box, size=48, framing=STILLS), picture)
-
-
-# --- parameters ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"source": "video"}, "source='video', source_path='': the path names the file or folder"),
-        ({"source_path": "a.mp4"}, "source='synthetic', source_path='a.mp4': the path stays empty"),
-        ({"detector_path": "a.onnx"}, "it is for yunet; leave it empty"),
-        ({"memory_frames": 1000}, "memory_frames=1000: growth counts from frame 1,000 on"),
-        ({"frame_rate": 5.0}, "frame_rate=5.0"),
-        ({"spotting_frame_rate": 12.0}, "spotting_frame_rate=12.0"),
-    ],
-)
-def test_settings_that_do_not_go_together_are_refused(changed, said):
-    with pytest.raises(ConfigError, match=said):
-        parameters(**changed)
-
-
-def test_a_network_of_the_wrong_kind_is_refused():
-    wrong = str(demo.NETWORKS / demo.CLIPS)
-    with pytest.raises(ConfigError, match="a network for clips, and one for stills is needed here"):
-        demo.pipeline(parameters(model=wrong))
-
-
-def test_a_run_without_a_network_says_which_runs_have_one():
-    with pytest.raises(ConfigError, match=r"no such file; runs of the notebooks 10, 20, 30, 40 and 41"):
-        demo.pipeline(parameters(model="reports/smoke/90_summary"))
-
-
-def test_without_a_network_for_clips_movements_are_not_looked_for():
-    assert demo.pipeline(parameters(clip_model="none")).clips is None
-
-
-def test_people_are_told_that_the_network_has_never_seen_a_drawing(stills):
-    first = next(iter(demo.offered(parameters(), stills)["synthetic"]()))
-    assert first == Problem(demo.DRAWN)
-
-
-def test_a_video_or_a_folder_is_offered_when_it_is_named(stills):
-    assert set(demo.offered(parameters(), stills)) == {"synthetic", "local camera"}
-    named = parameters(source="folder", source_path="data/published")
-    (problem,) = demo.offered(named, stills)["folder"]()
-    assert isinstance(problem, Problem) and "published" in problem.message
-
-
-# --- the card ----------------------------------------------------------------------------------------
-
-
-def test_the_card_says_how_often_it_is_right_and_what_it_is_not_for(stills, clips):
-    told = card.sections(stills, clips)
-    text = card.as_markdown(told)
+def test_card_states_accuracy_and_forbidden_uses():
+    card = demo.model_card(demo.build_pipeline(parameters()))
+    text = demo.card_markdown(card)
     assert "67.5 %" in text and "n 3,589" in text
-    assert "drawn" in told["The networks"][1]
-    assert all(word in text for word in ("hiring", "border control", "medicine"))
-    assert "<script" not in card.as_html({"a": ["<script>alert(1)</script>"]})
+    assert all(word in text for word in ("synthetic", "hiring", "border control", "medicine"))
+    assert "<script" not in demo.card_html({"a": ["<script>alert(1)</script>"]})
 
 
-# --- the trial ---------------------------------------------------------------------------------------
-
-
-def a_seen(time: float) -> Seen:
-    frame = Frame(np.zeros((4, 4, 3), np.uint8), time)
-    return Seen(frame, (SeenFace(1, None, np.array([0.2, 0.8]), "b"),), messages=("look",))
-
-
-class Repeats:
-    """A pipeline that sees the same in every frame."""
-
-    def reset(self) -> list[Event]:
+class FakePipeline:
+    def reset(self) -> list:
         return []
 
-    def see(self, frame: Frame) -> Seen:
-        return a_seen(frame.time)
+    def process(self, frame: Frame) -> Analysis:
+        return Analysis(frame, (Face(1, None, np.array([0.2, 0.8]), "b"),), messages=("look",))
 
 
-def test_watching_keeps_some_frames_and_counts_what_was_said():
+def test_analysis_of_a_source_counts_messages_and_stops_in_time():
     frames = [Frame(np.zeros((4, 4, 3), np.uint8), number / 10) for number in range(50)]
-    watched = trial.watch(Repeats(), [Problem("one is broken"), *frames], seconds=3.0, keep_every=1.0)
-    assert watched.n_frames == 30 and watched.n_empty == 0
-    assert [seen.frame.time for seen in watched.kept] == [0.0, 1.0, 2.0]
-    assert watched.messages == {"one is broken": 1, "look": 30}
-    times, probabilities = watched.timeline()
+    result = measurements.analyze_source(FakePipeline(), [Problem("damaged"), *frames], seconds=3.0)
+    assert (result.n_frames, result.n_empty) == (30, 0)
+    assert [analysis.frame.time for analysis in result.frames] == [0.0, 1.0, 2.0]
+    assert result.messages == {"damaged": 1, "look": 30}
+    times, probabilities = result.timeline()
     assert len(times) == 30 and probabilities.shape == (30, 2)
-    with pytest.raises(ValueError, match="no face has the number 2"):
-        watched.timeline(2)
 
 
-def test_what_is_known_of_a_drawn_video_is_told_as_events():
-    drawn = sources.synthetic(seconds=10, n_micro=2, n_macro=1, class_names=SMIC3, seed=3)
-    known = trial.known(drawn.events[0])
-    assert sorted(event.kind for event in known) == ["macro", "micro", "micro"]
-    assert all((event.kind == "micro") == (event.seconds <= 0.5) for event in known)
+def test_images_of_a_data_set_are_processed_in_frames():
+    faces = load_faces(FaceParameters(synthetic_subjects=3, synthetic_per_subject=7))
+    pipeline = demo.build_pipeline(parameters(clip_model="none"))
+    table = measurements.process_images(pipeline, faces.take(np.arange(12)))
+    assert table["found"].mean() > 0.8 and (table["correct"] <= table["found"]).all()
+    assert measurements.image_metrics(table)["found"]["n"] == 12
 
 
-def test_names_are_compared_for_micro_expressions_that_were_found():
-    def event(kind: str, label: str, onset: float, offset: float) -> Event:
-        return Event(kind, 1, label, onset, (onset + offset) / 2, offset, 1.0)
-
-    truth = (
-        event("micro", "negative", 1, 1.4),
-        event("macro", "positive", 3, 5),
-        event("micro", "surprise", 7, 7.3),
-    )
-    found = (event("micro", "positive", 1.05, 1.4), event("macro", "negative", 3, 5))
-    assert trial.Spotting(found, truth).named == [("negative", "positive")]
+def test_latency_table_has_every_step():
+    pipeline = demo.build_pipeline(parameters())
+    frames = [frame for frame, _ in zip(demo.open_source(parameters()), range(20), strict=False)]
+    table = measurements.latency_table(measurements.measure_latency(pipeline, frames))
+    assert table.loc["total", "share"] == 1 and (table.drop("total")["share"] < 1).all()
 
 
-def test_naming_is_a_share_with_an_interval():
-    record = trial.naming([("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")])["accuracy"]
-    assert record["value"] == 0.75 and record["n"] == 4
-    assert record["ci95"][0] < 0.75 < record["ci95"][1]
+# --- page ----------------------------------------------------------------------------------------
 
 
-def test_photographs_are_each_the_first_frame_of_a_video(stills):
-    faces = load_faces(FaceParameters())
-    line = demo.pipeline(parameters(clip_model="none"))
-    table = trial.photographs(line, faces.take(np.arange(12)))
-    assert table["found"].mean() > 0.8 and (table["through"] <= table["found"]).all()
-    assert trial.photograph_records(table)["found"]["n"] == 12
+def test_page_executes_only_its_cells_on_127_0_0_1(monkeypatch):
+    from fer_utils.live import page
+
+    started = {}
+    monkeypatch.setattr(page.Page, "launch_instance", lambda argv, config: started.update(config))
+    page.serve(notebook_path("50_live_demo"), port=1, open_browser=False, parameters={"seed": 7})
+    assert started["Voila"]["ip"] == "127.0.0.1" and started["Voila"]["auto_token"]
+    policy = started["Voila"]["tornado_settings"]["headers"]["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "http" not in policy
+    notebook = nbformat.read(notebook_path("50_live_demo"), as_version=4)
+    cells = started["VoilaConfiguration"]["prelaunch_hook"](None, notebook=notebook, cwd="").cells
+    assert any("seed = 7" in cell.source for cell in cells)
+    assert "build_panel" in cells[-1].source and all("measurements" not in cell.source for cell in cells)
 
 
-def test_people_are_told_that_movements_are_named_by_one_who_knows_drawings(stills):
-    line = demo.pipeline(parameters())
-    assert line.warning == DRAWINGS
-    assert demo.pipeline(parameters(clip_model="none")).warning is None
+def test_page_needs_a_notebook_with_tagged_cells(tmp_path):
+    from fer_utils.live import page
+
+    with pytest.raises(ConfigError, match="no such notebook"):
+        page.serve(tmp_path / "absent.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), tmp_path / "a.ipynb")
+    with pytest.raises(ConfigError, match="page"):
+        page.serve(tmp_path / "a.ipynb")
 
 
-def test_scores_become_records_without_what_is_not_known():
-    row = {
-        "tp": 3,
-        "fn": 1,
-        "f1": 0.8,
-        "f1_low": np.nan,
-        "f1_high": np.nan,
-        "precision": np.nan,
-        "recall": 0.75,
-    }
-    records = trial.records(pd.DataFrame({"micro": row}).T)
-    assert records == {
-        "spotting_micro": {
-            "f1": {"value": 0.8, "ci95": None, "n": 4},
-            "recall": {"value": 0.75, "ci95": None, "n": 4},
-        }
-    }
+# --- README --------------------------------------------------------------------------------------
 
 
-# --- README ----------------------------------------------------------------------------------------------
-
-
-def test_readme_says_what_the_reference_run_measured():
+def test_readme_states_what_was_measured():
     folder = demo.REFERENCE / "50_live_demo"
-    measured = read_json(folder / "results.json")["other_metrics"]
-    speed = read_json(folder / "latency.json")
+    metrics = read_json(folder / "results.json")["other_metrics"]
+    speed, benchmark = read_json(folder / "latency.json"), read_json(PROJECT / "benchmarks/live_demo.json")
     total = speed["steps"][-1]
-    ours, usual = (speed["usual_loop"][name]["frames_per_second"] for name in ("this demo", "the usual loop"))
+    ours, usual = (benchmark["loops"][name]["frames_per_second"] for name in ("this demo", "the usual loop"))
     readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
     for text in (
-        _percent(measured["photographs"]["found"]),
-        _percent(measured["photographs"]["accuracy"]),
-        _percent(measured["photographs"]["accuracy_direct"]),
-        _percent(measured["confidence_90_to_100"]["accuracy"]),
-        f"of the {measured['naming_micro']['accuracy']['n']} found",
-        _f1(measured["spotting_micro"]["f1"]),
-        _f1(measured["spotting_macro"]["f1"]),
-        f"a median of {total['median_ms']:.1f} ms a frame (95th percentile {total['p95_ms']:.1f} ms; on "
-        f"average {speed['frames_per_second']:.0f} frames a second)",
-        f"{ours / usual:.0f} times as fast",
+        as_percent(metrics["photographs"]["found"]),
+        as_percent(metrics["photographs"]["accuracy"]),
+        as_percent(metrics["photographs"]["accuracy_direct"]),
+        as_percent(metrics["confidence_90_to_100"]["accuracy"]),
+        as_f1(metrics["spotting_micro"]["f1"]),
+        as_f1(metrics["spotting_macro"]["f1"]),
+        f"{total['median_ms']:.1f} ms",
+        f"{total['p95_ms']:.1f} ms",
+        f"{speed['frames_per_second']:.0f} frames a second",
+        f"{ours / usual:.0f} times",
         f"{ours:.0f} against {usual:.0f} frames a second",
-        f"Memory grows by {speed['memory_growth_mb']:.1f} MB",
+        f"{benchmark['memory_growth_mb']:.1f} MB",
     ):
         assert text in readme
-    assert ours > 3 * usual and speed["memory_growth_mb"] < 20
 
 
-def _percent(record: dict) -> str:
+def as_percent(record: dict) -> str:
     low, high = (f"{100 * end:.1f}" for end in record["ci95"])
     return f"{100 * record['value']:.1f} % [{low}, {high}]"
 
 
-def _f1(record: dict) -> str:
+def as_f1(record: dict) -> str:
     low, high = record["ci95"]
     return f"{record['value']:.2f} [{low:.2f}, {high:.2f}]"

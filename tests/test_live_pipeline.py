@@ -1,32 +1,113 @@
-"""The demo's way from a frame to events, with networks that look at the picture in a way one can foresee."""
+"""From frames to log, timeline, CSV and recording, with networks whose predictions are known."""
 
-from itertools import islice
+import io
+import tempfile
+from itertools import pairwise
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fer_utils.detection import Box, Haar
-from fer_utils.live.pipeline import NO_FACE, STEPS, Pipeline
-from fer_utils.live.seen import Frame, Problem
-from fer_utils.live.session import PROBLEM_SECONDS, Session
-from fer_utils.live.tracking import Tracker
+from fer_utils.detection import Box, Haar, detector
+from fer_utils.live import session as session_module
+from fer_utils.live.faces import Tracker
+from fer_utils.live.frames import COLORS, Analysis, Event, Face, Frame, Problem, annotate, text_color
+from fer_utils.live.pipeline import MIN_SECONDS, NO_FACE, ONSET_AT, STEPS, ExpressionTracker, Pipeline
+from fer_utils.live.session import CSV_COLUMNS, Session, VideoRecorder, events_csv, log_line
+from fer_utils.live.sources import SyntheticSource
 
-NAMES = ("dark", "light")
+NAMES = ("angry", "happy", "neutral")
+
+
+# --- expressions ---------------------------------------------------------------------------------
+
+
+def certain(name: str, probability: float = 0.9) -> np.ndarray:
+    rest = (1 - probability) / (len(NAMES) - 1)
+    return np.array([probability if name == other else rest for other in NAMES])
+
+
+def show(tracker: ExpressionTracker, *held: tuple[str, float], probability: float = 0.9) -> list[Event]:
+    """Show classes for some seconds each at 20 frames per second, and return what ended."""
+    names = [name for name, seconds in held for _ in range(round(20 * seconds))]
+    ended = [tracker.add(certain(name, probability), at / 20)[1] for at, name in enumerate(names)]
+    return [event for event in ended if event]
+
+
+def unsmoothed() -> ExpressionTracker:
+    return ExpressionTracker(NAMES, face=3, half_life=0)
+
+
+def test_expression_lasts_from_its_first_frame_until_another_class_takes_over():
+    tracker = unsmoothed()
+    (first,) = show(tracker, ("neutral", 2.0), ("happy", 1.0))
+    assert (first.kind, first.face, first.label, first.onset) == ("expression", 3, "neutral", 0)
+    assert first.offset == pytest.approx(2.0, abs=0.1)
+    assert tracker.current.label == "happy" and tracker.current.onset == pytest.approx(2.0, abs=0.06)
+    assert tracker.end().label == "happy" and tracker.current is None
+
+
+def test_short_or_uncertain_classes_are_no_expressions():
+    tracker = unsmoothed()
+    assert show(tracker, ("happy", 0.9 * MIN_SECONDS)) == [] and tracker.current is None
+    assert show(tracker, ("happy", 3.0), probability=0.45) == [] and tracker.current is None
+    smoothed = ExpressionTracker(NAMES, face=1)
+    assert show(smoothed, ("happy", 1.0), ("angry", 0.1), ("happy", 1.0)) == []
+    assert smoothed.current.label == "happy" and smoothed.current.seconds > 1.9
+
+
+def test_apex_is_where_the_probability_is_highest():
+    tracker = unsmoothed()
+    for at, probability in enumerate([0.6, 0.7, 0.95, 0.8, 0.7, 0.6, 0.6]):
+        tracker.add(certain("happy", probability), at / 5)
+    assert tracker.current.apex == pytest.approx(0.4) and tracker.current.score == pytest.approx(0.95)
+
+
+def test_gap_ends_the_expression_and_the_smoothing():
+    tracker = ExpressionTracker(NAMES, face=1)
+    show(tracker, ("happy", 1.0))
+    smoothed, ended = tracker.add(certain("angry"), 60.0)
+    assert ended.label == "happy" and ended.offset == pytest.approx(0.95)
+    assert tracker.current is None and smoothed.tolist() == certain("angry").tolist()
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=80), st.floats(ONSET_AT, 1.0))
+def test_expressions_of_a_face_do_not_overlap(labels, probability):
+    tracker, events = unsmoothed(), []
+    for at, label in enumerate(labels):
+        events.append(tracker.add(certain(NAMES[label], probability), at / 10)[1])
+    events = [event for event in [*events, tracker.end()] if event]
+    assert all(event.seconds >= MIN_SECONDS and event.onset <= event.apex <= event.offset for event in events)
+    assert all(before.offset <= after.onset + 1e-9 for before, after in pairwise(events))
+
+
+@pytest.mark.parametrize("rate", [5, 10, 40])
+def test_smoothing_is_the_same_at_every_frame_rate(rate):
+    tracker = ExpressionTracker(("a", "b"), face=1, half_life=0.5)
+    tracker.add(np.array([1.0, 0.0]), 0.0)
+    for at in range(1, rate + 1):
+        smoothed, _ = tracker.add(np.array([0.0, 1.0]), at / rate)
+    assert smoothed == pytest.approx([0.25, 0.75])
+
+
+# --- pipeline and session ------------------------------------------------------------------------
 
 
 class Brightness:
-    """Says that a crop is light with its mean gray level, as a share of 255, for a probability."""
+    """Network whose probability of "light" is the mean gray level as a share of 255."""
 
-    kind, class_names, image_size = "stills", NAMES, 48
+    kind, class_names, image_size = "stills", ("dark", "light"), 48
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         light = images.reshape(len(images), -1).mean(axis=1) / 255
         return np.stack([1 - light, light], axis=1)
 
 
-class OneFace:
-    """A detector that finds what it is told."""
-
+class FakeDetector:
     def __init__(self, *boxes: Box) -> None:
         self.boxes = list(boxes)
 
@@ -34,177 +115,230 @@ class OneFace:
         return self.boxes
 
 
-def plain(level: int, time: float, **more: object) -> Frame:
+def gray_frame(level: int, time: float, **more: object) -> Frame:
     texture = np.random.default_rng(0).integers(0, 12, (120, 160, 1))
     return Frame(np.broadcast_to(level + texture, (120, 160, 3)).astype(np.uint8), time, **more)
 
 
-def pipeline(*boxes: Box, **changed: object) -> Pipeline:
-    tracker = Tracker(OneFace(*(boxes or [Box(50, 30, 60, 60)])), every=1)
-    return Pipeline(Brightness(), tracker=tracker, **{"light": "off"} | changed)
+def make_pipeline(*boxes: Box, **options: object) -> Pipeline:
+    tracker = Tracker(FakeDetector(*(boxes or [Box(50, 30, 60, 60)])), every=1)
+    return Pipeline(Brightness(), tracker=tracker, **{"light": "off", "half_life": 0.05} | options)
 
 
-def show(session: Session, level: int, *, start: float, seconds: float) -> None:
-    for frame in range(round(10 * seconds)):
-        session.show(plain(level, start + frame / 10))
+def play(session: Session, level: int, *, start: float, seconds: float = 2.0) -> None:
+    for at in range(round(10 * seconds)):
+        session.process(gray_frame(level, start + at / 10))
 
 
-def test_a_face_gets_a_label_and_says_where_the_time_went():
-    seen = pipeline().see(plain(220, 0.0))
-    (face,) = seen.faces
+def test_face_has_a_label_and_every_step_its_time():
+    analysis = make_pipeline().process(gray_frame(220, 0.0))
+    (face,) = analysis.faces
     assert face.label == "light" and face.probability == pytest.approx(225 / 255, abs=0.05)
-    assert set(seen.seconds) == set(STEPS) and all(value >= 0 for value in seen.seconds.values())
-    assert seen.messages == ()
+    assert set(analysis.seconds) == set(STEPS) and analysis.messages == ()
 
 
-def test_without_a_face_there_is_advice_and_no_answer():
-    line = pipeline()
-    line.tracker.detector.boxes = []
-    seen = line.see(plain(220, 0.0))
-    assert seen.faces == () and seen.messages == (NO_FACE,)
-    assert line.see(plain(220, 0.0, name="a.jpg", alone=True)).messages == ("a.jpg: no face was found",)
+def test_no_face_and_too_many_faces_have_messages():
+    pipeline = make_pipeline()
+    pipeline.tracker.detector.boxes = []
+    assert pipeline.process(gray_frame(220, 0.0)).messages == (NO_FACE,)
+    (message,) = pipeline.process(gray_frame(220, 0.0, name="a.jpg", still=True)).messages
+    assert message.startswith("a.jpg: ")
+    boxes = [Box(5 + 30 * x, 5 + 30 * y, 24, 24) for y in range(3) for x in range(5)]
+    pipeline = make_pipeline(*boxes)
+    pipeline.tracker.most = 4
+    analysis = pipeline.process(gray_frame(200, 0.0))
+    assert len(analysis.faces) == 4 and "15 faces" in analysis.messages[0]
 
 
-def test_more_faces_than_are_followed_are_counted():
-    boxes = [Box(5 + 30 * column, 5 + 30 * row, 24, 24) for row in range(3) for column in range(5)]
-    line = pipeline(*boxes)
-    line.tracker.most = 4
-    seen = line.see(plain(200, 0.0))
-    assert len(seen.faces) == 4 and seen.messages == ("15 faces; 4 of them are followed",)
-
-
-def test_one_dark_frame_does_not_turn_a_smoothed_answer():
-    line = pipeline(half_life=0.5)
-    for frame in range(10):
-        line.see(plain(230, frame / 30))
-    assert line.see(plain(10, 10 / 30)).faces[0].label == "light"
-    assert pipeline(half_life=0).see(plain(10, 0.0)).faces[0].label == "dark"
-
-
-def test_pictures_by_themselves_are_neither_smoothed_nor_one_person():
-    line = pipeline()
-    labels = [line.see(plain(level, 0.0, name=f"{level}.png", alone=True)).faces for level in (230, 10)]
-    assert [faces[0].label for faces in labels] == ["light", "dark"]
-
-
-def test_the_log_grows_goes_on_and_is_cleared():
-    session = Session(pipeline(half_life=0.05))
-    show(session, 230, start=0.0, seconds=2)
-    assert [event.label for event in session.events] == ["light"]
-    show(session, 10, start=2.0, seconds=2)
+def test_log_and_timeline_grow_survive_another_source_and_are_cleared():
+    session = Session(make_pipeline())
+    play(session, 230, start=0.0)
+    play(session, 10, start=2.0)
     light, dark = session.events
     assert (light.label, dark.label) == ("light", "dark")
     assert light.offset == pytest.approx(2.0, abs=0.2) and dark.offset == pytest.approx(3.9, abs=0.01)
     assert len(session.timeline) == 40 and session.frames_per_second > 0
+    session.start_source()
+    assert [event.label for event in session.events] == ["light", "dark"] and not session.timeline
+    assert not session.pipeline.tracker.numbers
+    assert session.process(gray_frame(10, 0.0)).faces[0].number == 2
+    play(session, 200, start=50.0)
+    assert session.timeline[0][0] == 50
     session.clear()
     assert session.events == [] and not session.timeline and session.frames_per_second == 0
 
 
-def test_every_picture_has_its_line_in_the_log():
-    session = Session(pipeline())
+def test_single_images_are_neither_smoothed_nor_remembered():
+    session = Session(make_pipeline(half_life=5.0))
     for number, level in enumerate((230, 10)):
-        session.show(plain(level, float(number), name=f"{number}.png", alone=True))
+        session.process(gray_frame(level, float(number), name=f"{number}.png", still=True))
     assert [event.label for event in session.events] == ["light", "dark"]
+    assert not session.pipeline.tracker.numbers
 
 
-def test_the_timeline_is_half_a_minute_long():
-    session = Session(pipeline())
-    for second in range(100):
-        session.show(plain(200, float(second)))
-    assert len(session.timeline) == 31 and session.timeline[0][0] == 69
-
-
-def test_a_source_s_message_stays_for_a_while_and_then_goes(monkeypatch):
-    session = Session(pipeline())
-    session.note(Problem("the camera was lost"))
-    session.note(Problem("the camera was lost"))
-    assert session.messages == ["the camera was lost"]
-    import fer_utils.live.session as module
-
-    later = module.perf_counter() + PROBLEM_SECONDS
-    monkeypatch.setattr(module, "perf_counter", lambda: later)
-    assert session.messages == []
-
-
-def test_another_source_ends_what_went_on_and_keeps_the_log():
-    session = Session(pipeline(half_life=0.05))
-    show(session, 230, start=0.0, seconds=2)
-    session.begin()
-    assert [event.label for event in session.events] == ["light"] and not session.timeline
-    seen = session.show(plain(10, 0.0))
-    assert seen.faces[0].number == 2 and seen.faces[0].label == "dark"
-
-
-def test_nothing_is_kept_unless_asked(tmp_path, monkeypatch):
-    import tempfile
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    session = Session(pipeline())
-    show(session, 230, start=0.0, seconds=1)
-    assert session.video() is None and list(tmp_path.iterdir()) == []
-    session.recording = True
-    show(session, 230, start=1.0, seconds=1)
-    assert session.video()[:4] == b"\x1a\x45\xdf\xa3"  # WebM
-    assert list(tmp_path.iterdir()) == []
-    show(session, 230, start=2.0, seconds=1)
-    session.clear()
-    assert session.video() is None and list(tmp_path.iterdir()) == []
-
-
-def test_a_drawn_person_is_followed_through_a_video():
-    from fer_utils.live import sources
-
-    source = sources.synthetic(seconds=2.0, frame_rate=10.0, seed=0)
-    line = Pipeline(Brightness(), tracker=Tracker(Haar(), every=5))
-    seen = [line.see(frame) for frame in islice(source, 20)]
-    assert [face.number for one in seen for face in one.faces] == [1] * 20
-
-
-def test_in_a_picture_by_itself_small_faces_are_found_too():
-    from fer_utils.detection import detector
-    from fer_utils.live import sources
-
-    crowd = next(iter(sources.synthetic(people=12, seconds=3.0, frame_rate=10.0, seed=1)))
-    line = Pipeline(
-        Brightness(),
-        tracker=Tracker(detector("haar")),
-        pictures=Tracker(detector("haar", fine=True), every=1, most=20),
-    )
-    alone = line.see(Frame(crowd.image, 0.0, name="crowd.png", alone=True))
-    assert len(alone.faces) == 12 and len(line.see(crowd).faces) < 12
-
-
-def test_a_face_that_is_lost_for_a_moment_is_the_same_person_afterwards():
-    """A tracker leaves a covered face out and gives it its number again: so does its expression go on."""
-    line = pipeline(half_life=0.05)
-    session = Session(line)
-    whole = line.tracker.update
-    for frame in range(40):
-        covered = frame == 20
-        line.tracker.update = (lambda *_: []) if covered else whole
-        session.show(plain(230, frame / 10))
+def test_face_lost_for_a_moment_continues_its_expression():
+    pipeline = make_pipeline()
+    session, update = Session(pipeline), pipeline.tracker.update
+    for at in range(40):
+        pipeline.tracker.update = (lambda *_: []) if at == 20 else update
+        session.process(gray_frame(230, at / 10))
     (event,) = session.events
     assert event.onset == 0 and event.offset == pytest.approx(3.9)
 
 
-def test_a_recording_that_cannot_be_written_does_not_stop_the_demo(monkeypatch):
-    session = Session(pipeline())
+def test_small_faces_are_found_in_single_images():
+    frame = next(iter(SyntheticSource.create(people=8, seconds=3.0, frame_rate=10.0, seed=1)))
+    tracker, fine = Tracker(Haar()), Tracker(detector("haar", fine=True), every=1)
+    pipeline = Pipeline(Brightness(), tracker=tracker, still_tracker=fine)
+    assert len(pipeline.process(Frame(frame.image, 0.0, still=True)).faces) == 8
+
+
+def test_message_of_a_source_disappears_after_a_while(monkeypatch):
+    session = Session(make_pipeline())
+    session.add_problem(Problem("the camera was lost"))
+    session.add_problem(Problem("the camera was lost"))
+    assert session.messages == ["the camera was lost"]
+    monkeypatch.setattr(session_module, "PROBLEM_SECONDS", 0.0)
+    assert session.messages == []
+
+
+# --- CSV and log ---------------------------------------------------------------------------------
+
+
+def event(kind="expression", face=1, label="happy", times=(1.0, 1.5, 2.25), score=0.92) -> Event:
+    return Event(kind, face, label, *times, score)
+
+
+@settings(max_examples=50)
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    st.tuples(*3 * [st.integers(0, 10**7)]).map(sorted),
+    st.integers(0, 10_000),
+)
+def test_events_are_read_back_from_csv(label, milliseconds, score):
+    content = events_csv([event(label=label, times=[at / 1000 for at in milliseconds], score=score / 10_000)])
+    row = pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype={"label": str}).iloc[0]
+    assert tuple(row.index) == CSV_COLUMNS
+    assert row.label.removeprefix("'") == label.removeprefix("'")
+    assert [row.onset_s, row.apex_s, row.offset_s] == [at / 1000 for at in milliseconds]
+    assert row.score == score / 10_000
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_no_label_in_csv_is_a_formula(start):
+    assert f",'{start}cmd," in events_csv([event(label=f"{start}cmd")]).decode()
+
+
+def test_log_lines_read_as_in_the_paper():
+    assert log_line(event()) == "00:01.0  Happy : 92 %  (face 1, 1.2 s)"
+    micro = event("micro", 3, "surprise", (75.26, 75.4, 75.58), 0.64)
+    assert log_line(micro) == "01:15.3  Surprise : 64 %  (micro-expression, face 3, 0.32 s)"
+
+
+# --- recording -----------------------------------------------------------------------------------
+
+
+def gray_levels(content: bytes, tmp_path) -> list[int]:
+    path = tmp_path / "video.webm"
+    path.write_bytes(content)
+    capture, found = cv2.VideoCapture(str(path)), []
+    while (image := capture.read()[1]) is not None:
+        found.append(round(float(image.mean())))
+    return found
+
+
+def gray(level: int, shape=(96, 128, 3)) -> np.ndarray:
+    return np.full(shape, level, np.uint8)
+
+
+def test_frames_are_recorded_at_their_times_and_sources_one_after_the_other(tmp_path):
+    recorder = VideoRecorder()
+    for time, level in ((5.0, 40), (5.25, 120), (5.26, 120), (5.5, 200)):
+        recorder.add(gray(level, (97, 129, 3)), time)
+    recorder.add(gray(90, (48, 64, 3)), 0.0)  # another source, of another size
+    levels = gray_levels(recorder.finish(), tmp_path)
+    assert levels == pytest.approx([40] * 5 + [120] * 5 + [200, 90], abs=4)
+
+
+def test_recording_is_bounded():
+    recorder = VideoRecorder(max_seconds=1.0)
+    recorder.add(gray(100), 0.0)
+    recorder.add(gray(100), 3600.0)
+    assert "full" in recorder.message
+    recorder.discard()
+    noise = np.random.default_rng(0).integers(256, size=(96, 128, 3), dtype=np.uint8)
+    recorder = VideoRecorder(max_bytes=200_000)
+    for at in range(400):
+        recorder.add(np.roll(noise, at, axis=1), at / 20)
+        if recorder.message:
+            break
+    assert "full" in recorder.message and 150_000 < len(recorder.finish()) < 600_000
+
+
+def test_nothing_is_stored_unless_recorded_and_then_until_taken_or_cleared(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    session = Session(make_pipeline())
+    play(session, 230, start=0.0)
+    assert session.take_video() is None and list(tmp_path.iterdir()) == []
+    session.recording = True
+    play(session, 230, start=2.0)
+    assert session.take_video()[:4] == b"\x1a\x45\xdf\xa3"  # WebM
+    assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
+    play(session, 230, start=4.0)
+    session.clear()
+    assert session.take_video() is None and list(tmp_path.iterdir()) == []
+
+
+def test_recording_that_cannot_be_written_does_not_stop_the_demo(monkeypatch):
+    session = Session(make_pipeline())
     session.recording = True
 
-    def full(_: object) -> None:
+    def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(session, "_record", full)
-    assert session.show(plain(230, 0.0)).faces and session.recording is False
-    assert session.messages == ["the recording was stopped: no space left"]
+    monkeypatch.setattr(VideoRecorder, "add", full)
+    assert session.process(gray_frame(230, 0.0)).faces and session.recording is False
+    assert "no space left" in session.messages[0] and session.take_video() is None
 
 
-def test_when_a_source_has_ended_no_picture_is_remembered_and_the_log_is():
-    session = Session(pipeline(half_life=0.05))
-    show(session, 230, start=0.0, seconds=2)
-    assert session.pipeline.tracker.remembered
-    session.end()
-    assert not session.pipeline.tracker.remembered
-    assert [event.label for event in session.events] == ["light"]
-    session.show(plain(230, 0.0, name="a.png", alone=True))
-    assert not session.pipeline.tracker.remembered
+# --- annotation ----------------------------------------------------------------------------------
+
+GRAY = np.full((480, 640, 3), 128, np.uint8)
+
+
+def annotated(*faces: tuple[tuple[float, ...], str, int], image=GRAY) -> np.ndarray:
+    probabilities = np.array([0.87, 0.13])
+    faces = [Face(number, Box(*box), probabilities, label) for box, label, number in faces]
+    return annotate(Analysis(Frame(image, 0.0), tuple(faces)))
+
+
+def test_box_and_label_surround_the_face_and_leave_it_visible():
+    assert annotated(image=GRAY) is GRAY
+    image = annotated(((200, 150, 200, 200), "happy", 1))
+    rows, columns = np.nonzero((image != GRAY).any(axis=2))
+    assert (GRAY == 128).all()
+    assert columns.min() == pytest.approx(200, abs=4) and columns.max() == pytest.approx(400, abs=4)
+    assert rows.max() == pytest.approx(350, abs=4) and 110 < rows.min() < 148
+    assert not (image[155:345, 205:395] != 128).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.floats(-300, 700), st.floats(-300, 500), st.floats(1, 900), st.floats(1, 900)),
+    st.text(max_size=40),
+    st.tuples(st.integers(8, 300), st.integers(8, 300)),
+)
+def test_any_face_can_be_annotated(box, label, size):
+    image = np.zeros((*size, 3), np.uint8)
+    assert annotated((box, label, 12), ((5, 5, 50, 50), "", 3), image=image).shape == image.shape
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_labels_have_enough_contrast(color):
+    def luminance(color: str) -> float:
+        channels = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, brighter = sorted([luminance(color), luminance(text_color(color))])
+    assert (brighter + 0.05) / (darker + 0.05) >= 4.5  # WCAG 2.2, level AA

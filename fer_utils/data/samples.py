@@ -102,31 +102,15 @@ class Samples:
         return self if known.all() else self.take(known)
 
     def with_classes(self, class_names: Sequence[str]) -> Self:
-        """Return the samples whose class is in `class_names`, relabelled to that order.
-
-        Raises
-        ------
-        ValueError
-            When the data set does not have one of the classes.
-        """
+        """Return the samples whose class is in `class_names`, relabelled to that order."""
         if missing := [name for name in class_names if name not in self.class_names]:
             raise ValueError(f"{self.name} has no class {missing}; it has {', '.join(self.class_names)}")
         return self._relabelled(dict(zip(class_names, class_names, strict=True)), class_names)
 
     def merged(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
-        """Return the samples relabelled by `mapping`, with notes on what was merged and what was left out.
+        """Return the samples relabelled by `mapping` (own class -> one of `class_names`).
 
-        Parameters
-        ----------
-        mapping : mapping of str to str
-            Class of this data set -> one of `class_names`; it may name classes that this one does not have.
-        class_names : sequence of str
-            The new classes in label order.
-
-        Raises
-        ------
-        ValueError
-            When `mapping` leads to a class that is not in `class_names`.
+        Samples of other classes are left out; notes say what was merged and how many were left out.
         """
         if unknown := {*mapping.values()} - {*class_names}:
             raise ValueError(

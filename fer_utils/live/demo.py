@@ -1,7 +1,8 @@
-"""The demo as parameters describe it: networks, pipeline, sources and panel."""
+"""The demo as parameters describe it: networks, model card, pipeline, sources, panel."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,152 +11,193 @@ import numpy as np
 from fer_utils.data import FaceSet, load_faces
 from fer_utils.detection import detector
 from fer_utils.files import ConfigError, project_path
-from fer_utils.live import card, sources
+from fer_utils.live import sources
+from fer_utils.live.faces import Tracker
+from fer_utils.live.frames import Frame, Problem
 from fer_utils.live.pipeline import Pipeline
-from fer_utils.live.seen import Frame, Problem
 from fer_utils.live.session import Session
-from fer_utils.live.tracking import Tracker
-from fer_utils.onnx import OnnxModel
+from fer_utils.onnx import OnnxModel, export_half
 from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
 
 if TYPE_CHECKING:
     from fer_utils.live.panel import Panel
 
-SHIPPED, NONE = "shipped", "none"
 REFERENCE = project_path("reports/reference")
 NETWORKS = Path(__file__).with_name("networks")
-"""The networks that travel with the package, below a megabyte each."""
+"""Networks in the package, below a megabyte each."""
 
 STILLS, CLIPS = "fer2013.onnx", "synthetic_clips.onnx"
 RUNS = {STILLS: "40_fastai_transfer--live", CLIPS: "30_cnn3d_smic--live"}
-"""The runs of the reference profile that they come from; `fer-utils networks` takes them from there."""
+"""Reference runs that trained them."""
 
 PASSES = 60
-"""How often the panel shows the drawn video: ten minutes with the defaults."""
+"""How often the panel repeats the synthetic video: ten minutes with the defaults."""
 
-DRAWN = "a drawn person: this network has learned from photographs and is often wrong about drawings"
+SYNTHETIC_NOTE = "a synthetic person: this network was trained on photographs and is often wrong here"
+
+NOT_FOR = (
+    "hiring, schooling, policing, border control, insurance, credit or medicine",
+    "judging anybody who has not agreed to it",
+    "deciding whether somebody lies, is ill, is fit for work or is dangerous",
+)
+"""Forbidden uses. Inferring emotions at work and at school is illegal in the European Union: Regulation (EU)
+2024/1689, Article 5(1)(f)."""
+
+LIMITS = (
+    "It names the expression of a face as labellers of images named it. It cannot see what a person feels.",
+    "Faces from the side, covered, very small or dark are missed or misclassified; drawings too.",
+    "The percentage is the network's own. The notebook compares it with the accuracy on FER-2013; nobody has "
+    "measured it with your camera.",
+)
+FER2013_LIMITS = (
+    "FER-2013 was collected by web searches for words of emotion. Age, sex and skin of its people are not "
+    "recorded, so that nobody can say for whom it works worse.",
+    "FER-2013 has duplicates across its splits, so that an accuracy on it is somewhat too high.",
+)
+PRIVACY = (
+    "To the machine on which this notebook runs and no further. They are processed and forgotten. A video is "
+    "kept only while “record” is ticked, until it is downloaded or cleared."
+)
 
 
-def stills_network(params: LiveDemo) -> OnnxModel:
-    """Return the network for expressions: the shipped one, or that of a run folder."""
-    return _network(params.model, STILLS, kind="stills", threads=params.threads, name="model")
+def load_network(params: LiveDemo, name: str, shipped: str, *, kind: str) -> OnnxModel:
+    """Return the network of a parameter: the one in the package, or that of a run folder."""
+    value = getattr(params, name)
+    path = NETWORKS / shipped if value == "shipped" else project_path(value)
+    model = OnnxModel.read(path, threads=params.threads)
+    if model.kind != kind:
+        raise ConfigError(f"{name}={value!r}: a network for {kind} is needed, this one is for {model.kind}")
+    return model
 
 
-def clips_network(params: LiveDemo) -> OnnxModel | None:
-    """Return the network for micro-expressions, or None for `clip_model: none`."""
-    if params.clip_model == NONE:
-        return None
-    return _network(params.clip_model, CLIPS, kind="clips", threads=params.threads, name="clip_model")
-
-
-def pipeline(params: LiveDemo, *, movements: bool = True) -> Pipeline:
-    """Return a pipeline of its own, with movements looked for or not.
-
-    Raises
-    ------
-    ConfigError
-        For a network or a detector's file that is not there or not usable.
-    """
-    finder, fine = (detector(params.detector, path=params.detector_path, fine=fine) for fine in (False, True))
+def build_pipeline(params: LiveDemo, *, spot: bool = True) -> Pipeline:
+    """Return a new pipeline; it spots movements unless `spot` is false or `clip_model` is "none"."""
+    coarse, fine = (detector(params.detector, path=params.detector_path, fine=fine) for fine in (False, True))
+    spot = spot and params.clip_model != "none"
     return Pipeline(
-        stills_network(params),
-        clips=clips_network(params) if movements else None,
-        tracker=Tracker(finder, every=params.detect_every, most=params.most_faces),
-        pictures=Tracker(fine, every=1, most=params.most_faces),
+        load_network(params, "model", STILLS, kind="stills"),
+        clips=load_network(params, "clip_model", CLIPS, kind="clips") if spot else None,
+        tracker=Tracker(coarse),
+        still_tracker=Tracker(fine, every=1),
         light=params.low_light,
         half_life=params.smoothing_seconds,
     )
 
 
-def drawn(params: LiveDemo) -> sources.SyntheticSource:
-    """Return the drawn video that time is measured on, long enough for `latency_frames`."""
-    seconds = max(params.seconds, params.latency_frames / params.frame_rate)
-    return _choices(params.model_copy(update={"seconds": seconds}))["synthetic"]()
-
-
-def source(params: LiveDemo) -> Iterable[Frame | Problem]:
-    """Return the source that the notebook itself looks at."""
-    return _choices(params)[params.source]()
-
-
-def offered(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
-    """Return what the panel offers on this side of the browser: names, and what starts a source."""
-    choices = _choices(params, passes=PASSES) | {"local camera": partial(sources.camera, params.camera_index)}
-    if stills.description.source == "real":
-        choices["synthetic"] = partial(_after_a_word, DRAWN, choices["synthetic"])
-    return choices
-
-
-def panel(params: LiveDemo) -> "Panel":
-    """Return the panel of JupyterLab and of Voilà's page."""
-    from fer_utils.live.panel import Panel
-
-    line = pipeline(params)
-    told = card.sections(line.stills, line.clips)
-    return Panel(Session(line), offered(params, line.stills), card=card.as_html(told))
-
-
-def _choices(params: LiveDemo, *, passes: int = 1) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
-    drawn = partial(
-        sources.synthetic,
-        seconds=params.seconds,
+def synthetic_source(params: LiveDemo, *, seconds: float = 0.0, passes: int = 1) -> sources.SyntheticSource:
+    """Return the synthetic video, of `seconds` at least."""
+    return sources.SyntheticSource.create(
+        seconds=max(params.seconds, seconds),
         frame_rate=params.frame_rate,
         people=params.people,
         passes=passes,
         seed=params.seed,
     )
-    of_path = {"video": sources.video, "folder": sources.folder}
-    choices = {"synthetic": drawn}
-    if params.source in of_path:
-        choices[params.source] = partial(of_path[params.source], project_path(params.source_path))
-    return choices
 
 
-def _after_a_word(word: str, make: Callable[[], Iterable[Frame | Problem]]) -> Iterator[Frame | Problem]:
-    yield Problem(word)
-    yield from make()
+def open_source(params: LiveDemo) -> Iterable[Frame | Problem]:
+    """Return the source that the notebook itself analyses."""
+    if params.source == "synthetic":
+        return synthetic_source(params)
+    return _file_source(params)
 
 
-def _network(given: str, shipped: str, *, kind: str, threads: int, name: str) -> OnnxModel:
-    model = OnnxModel.read(NETWORKS / shipped if given == SHIPPED else project_path(given), threads=threads)
-    if model.kind != kind:
-        raise ConfigError(f"{name}={given!r}: a network for {model.kind}, and one for {kind} is needed here")
-    return model
+def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
+    """Return the sources of the panel on the side of the kernel."""
+
+    def synthetic() -> Iterator[Frame | Problem]:
+        if stills.description.source == "real":
+            yield Problem(SYNTHETIC_NOTE)
+        yield from synthetic_source(params, passes=PASSES)
+
+    offered = {"synthetic": synthetic, "local camera": partial(sources.read_camera, params.camera_index)}
+    if params.source != "synthetic":
+        offered[params.source] = partial(_file_source, params)
+    return offered
 
 
-def reported_answers() -> Predictions:
-    """Return what the shipped network for expressions answered to PrivateTest, as its run has kept it."""
+def build_panel(params: LiveDemo) -> "Panel":
+    """Return the panel for JupyterLab and for Voilà's page."""
+    from fer_utils.live.panel import Panel
+
+    pipeline = build_pipeline(params)
+    card = card_html(model_card(pipeline))
+    return Panel(Session(pipeline), panel_sources(params, pipeline.stills), card=card)
+
+
+def _file_source(params: LiveDemo) -> Iterator[Frame | Problem]:
+    read = sources.read_video if params.source == "video" else sources.read_folder
+    return read(project_path(params.source_path))
+
+
+# --- model card ----------------------------------------------------------------------------------
+
+
+def model_card(pipeline: Pipeline) -> dict[str, list[str]]:
+    """Return the card as lines under headings."""
+    networks = [_describe("Expressions", pipeline.stills)]
+    if pipeline.clips is not None:
+        networks.append(_describe("Micro-expressions", pipeline.clips))
+    on_fer2013 = pipeline.stills.description.dataset == "fer2013"
+    return {
+        "The networks": networks,
+        "Limits": [*LIMITS, *(FER2013_LIMITS if on_fer2013 else ())],
+        "Must not be used for": list(NOT_FOR),
+        "Where the images go": [PRIVACY],
+    }
+
+
+def card_html(card: Mapping[str, Sequence[str]]) -> str:
+    """Return the card for the panel."""
+    return "".join(
+        f"<h4>{escape(heading)}</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+        for heading, lines in card.items()
+    )
+
+
+def card_markdown(card: Mapping[str, Sequence[str]]) -> str:
+    """Return the card for a notebook."""
+    return "\n\n".join(
+        "\n".join([f"**{heading}**", "", *(f"- {escape(line, quote=False)}" for line in lines)])
+        for heading, lines in card.items()
+    )
+
+
+def _describe(task: str, model: OnnxModel) -> str:
+    about = model.description
+    data = f"{task}: {', '.join(model.class_names)}. Trained on {about.dataset}"
+    if about.source == "synthetic":
+        data += " (synthetic faces: its predictions for people mean nothing)"
+    accuracy = about.metrics["accuracy"]
+    value = f"{100 * accuracy.value:.1f} %"
+    if accuracy.ci95 is not None:
+        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
+    measured = f"Accuracy {value}, n {accuracy.n:,}: {about.estimate}; {about.split}"
+    return f"{data}. {measured}. From run {about.run}."
+
+
+# --- the shipped networks ------------------------------------------------------------------------
+
+
+def reference_predictions() -> Predictions:
+    """Return the predictions of the shipped network for PrivateTest, from its reference run."""
     return Predictions.load(REFERENCE / RUNS[STILLS] / "predictions.npz")
 
 
-def ship() -> list[Path]:
-    """Write the networks that travel with the package, from their runs; see `RUNS`.
-
-    Raises
-    ------
-    ConfigError
-        Where such a run, with its `model.onnx`, is not on this machine.
-    """
-    from fer_utils.onnx import export_half
-
-    for name, run in RUNS.items():
-        export_half(REFERENCE / run, NETWORKS / name)
-    return [NETWORKS / name for name in RUNS]
-
-
-def photographs(params: LiveDemo) -> FaceSet:
-    """Return as many of FER-2013's PrivateTest pictures as the parameters say, as the network takes them.
-
-    Raises
-    ------
-    MissingData
-        Where FER-2013 is not on this machine.
-    """
-    network = stills_network(params)
+def private_test_images(params: LiveDemo) -> FaceSet:
+    """Return `params.photographs` random images of FER-2013's PrivateTest in the size of the network."""
+    network = load_network(params, "model", STILLS, kind="stills")
     wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
     faces = load_faces(wanted)
     faces = faces.with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")
     chosen = np.random.default_rng(params.seed).permutation(test)[: params.photographs]
     return faces.take(np.sort(chosen))
+
+
+def export_networks() -> list[Path]:
+    """Write the networks in the package from their reference runs, whose `model.onnx` must be present."""
+    for name, run in RUNS.items():
+        export_half(REFERENCE / run, NETWORKS / name)
+    return [NETWORKS / name for name in RUNS]

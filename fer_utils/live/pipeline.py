@@ -1,46 +1,118 @@
-"""From a frame to the faces in it, what the networks say of them, and the events that ended with it."""
+"""From a frame to its faces, their expressions, and the events that ended with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 
 import cv2
 import numpy as np
 
-from fer_utils.live.crops import CLIPS, STILLS, face_image
-from fer_utils.live.expressions import HALF_LIFE, Expressions, Smoother
-from fer_utils.live.light import Light, brightened
-from fer_utils.live.seen import Event, Frame, Seen, SeenFace
-from fer_utils.live.spotting import Spotted, Spotter
-from fer_utils.live.tracking import Track, Tracker
+from fer_utils.live.faces import CLIPS, Light, Track, Tracker, brighten, crop_face
+from fer_utils.live.frames import Analysis, Event, Face, Frame
+from fer_utils.live.spotting import SpottedMovement, Spotter
 from fer_utils.onnx import OnnxModel
 
 STEPS = ("light", "detect", "track", "crop", "classify", "spot")
-"""Where the time of a frame goes, in this order."""
+"""Processing steps whose duration is measured."""
+
+HALF_LIFE = 0.25
+"""Seconds after which a prediction has half its weight in the smoothed probabilities."""
+
+ONSET_AT, OFFSET_BELOW = 0.5, 0.35
+"""Probability from which a class is an expression, and below which it ends."""
+
+MIN_SECONDS = 0.4
+"""Shortest expression."""
+
+GAP = 1.0
+"""Seconds without a look at the face that end its expression."""
 
 NO_FACE = "no face: look at the camera, come closer, or turn on a light"
-DRAWINGS = "movements are named by a network that has seen drawings only: of people, believe when, not what"
-SPOT_SIZE = 64
-"""Side in pixels of the crops in which movements are looked for: that of dubey2020's clips."""
+SYNTHETIC_CLIPS = "the network for movements was trained on synthetic faces: of people, trust when, not what"
+
+_SPOT_SIZE = 64  # pixels of the crops for the spotter, as in the clips of dubey2020
+
+
+class ExpressionTracker:
+    """Smooths the probabilities of one face and logs its expressions.
+
+    An expression starts when a class reaches `ONSET_AT` and holds for `MIN_SECONDS`; it ends when its
+    probability falls below `OFFSET_BELOW`, or when another class has held for as long. `current` is the one
+    that has not ended. A half-life of 0 means no smoothing.
+    """
+
+    def __init__(self, class_names: Sequence[str], *, face: int, half_life: float = HALF_LIFE) -> None:
+        self.class_names, self.face, self.half_life = tuple(class_names), face, half_life
+        self.current: Event | None = None
+        self._candidate: Event | None = None
+        self._smoothed: np.ndarray | None = None
+        self._time = 0.0
+
+    def add(self, probabilities: np.ndarray, time: float) -> tuple[np.ndarray, Event | None]:
+        """Return the smoothed probabilities, (K,), and the expression that ended with this frame, if any."""
+        ended, elapsed = None, time - self._time
+        if self._smoothed is None or elapsed > GAP:
+            ended = self.end()
+            self._smoothed = np.asarray(probabilities, dtype=float)
+        else:
+            # In seconds, so that the result is the same at every frame rate.
+            kept = 0.5 ** (max(elapsed, 0.0) / self.half_life) if self.half_life else 0.0
+            self._smoothed = kept * self._smoothed + (1 - kept) * probabilities
+        self._time = time
+        self._candidate = self._extend(self._candidate, time, threshold=ONSET_AT)
+        if self.current is not None:
+            extended = self._extend(self.current, time, threshold=OFFSET_BELOW)
+            ended = self._before_candidate(self.current) if extended is None else None
+            self.current = extended
+        if self._candidate is None and (best := float(self._smoothed.max())) >= ONSET_AT:
+            label = self.class_names[int(self._smoothed.argmax())]
+            self._candidate = Event("expression", self.face, label, time, time, time, best)
+        new, label = self._candidate, self.current.label if self.current else None
+        if new is not None and new.seconds >= MIN_SECONDS and new.label != label:
+            ended = self._before_candidate(self.current) if self.current else ended
+            self.current = new
+        return self._smoothed, ended
+
+    def end(self) -> Event | None:
+        """Return the current expression, because the face is gone."""
+        ended, self.current, self._candidate = self.current, None, None
+        return ended
+
+    def _before_candidate(self, event: Event) -> Event:
+        """Return an event that ends where another label has begun."""
+        if self._candidate is None or self._candidate.label == event.label:
+            return event
+        return replace(event, offset=min(event.offset, self._candidate.onset))
+
+    def _extend(self, event: Event | None, time: float, *, threshold: float) -> Event | None:
+        """Return an event up to this time, or None if its probability is below the threshold."""
+        if event is None:
+            return None
+        value = float(self._smoothed[self.class_names.index(event.label)])
+        if value < threshold:
+            return None
+        apex, score = (time, value) if value > event.score else (event.apex, event.score)
+        return replace(event, apex=apex, offset=time, score=score)
 
 
 class Pipeline:
-    """Follows the faces of one source at a time.
+    """Tracks and classifies the faces of one source at a time.
 
     Parameters
     ----------
     stills : OnnxModel
-        Says which expression a face shows.
+        Classifies expressions.
     clips : OnnxModel, optional
-        Says of which class a spotted movement is; without it, movements are not looked for.
+        Classifies movements; without it, movements are not spotted.
     tracker : Tracker
-        Finds and follows faces.
-    pictures : Tracker, optional
-        Finds faces in pictures by themselves; `tracker` by default.
+        For the frames of cameras and videos.
+    still_tracker : Tracker, optional
+        For single images; `tracker` by default.
     light : {"off", "auto", "on"}
-        Whether dark pictures are made brighter before anything else.
+        As in `brighten`.
     half_life : float
-        Seconds of the smoothing, see `Smoother`.
+        As in `ExpressionTracker`.
     """
 
     def __init__(
@@ -49,132 +121,103 @@ class Pipeline:
         *,
         clips: OnnxModel | None = None,
         tracker: Tracker,
-        pictures: Tracker | None = None,
+        still_tracker: Tracker | None = None,
         light: Light = "auto",
         half_life: float = HALF_LIFE,
     ) -> None:
         self.stills, self.clips = stills, clips
-        self.tracker, self.pictures = tracker, pictures or tracker
+        self.tracker, self.still_tracker = tracker, still_tracker or tracker
         self.light, self.half_life = light, half_life
-        self._people: dict[int, _Person] = {}
+        self._expressions: dict[int, ExpressionTracker] = {}
+        self._spotters: dict[int, Spotter] = {}
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes of the stills network."""
+        """Classes of the network for stills."""
         return self.stills.class_names
 
     @property
     def warning(self) -> str | None:
-        """What to know of the names of movements, where the network for clips has seen drawings only."""
-        drawn = self.clips is not None and self.clips.description.source == "synthetic"
-        return DRAWINGS if drawn else None
+        """Message if the network for clips was trained on synthetic faces."""
+        return SYNTHETIC_CLIPS if self.clips and self.clips.description.source == "synthetic" else None
 
     @property
-    def going_on(self) -> list[Event]:
-        """The expressions that have not ended."""
-        return [event for person in self._people.values() if (event := person.expressions.current)]
+    def current(self) -> list[Event]:
+        """Expressions that have not ended."""
+        return [face.current for face in self._expressions.values() if face.current]
 
     def reset(self) -> list[Event]:
-        """Forget all faces, as for another source, and return the expressions that this ends."""
+        """Forget all faces, as for another source, and return the expressions that end with it."""
         self.tracker.reset()
-        self.pictures.reset()
-        return self._gone(set())
+        self.still_tracker.reset()
+        return self._forget_except(set())
 
-    def see(self, frame: Frame) -> Seen:
-        """Find the faces of a frame and ask the networks about each.
-
-        Parameters
-        ----------
-        frame : Frame
-            The next one of the source, or a picture by itself, whose faces are nobody's that was seen before.
-        """
+    def process(self, frame: Frame) -> Analysis:
+        """Find the faces of the next frame and classify them."""
         seconds = dict.fromkeys(STEPS, 0.0)
-        ended = self.reset() if frame.alone else []
-        with _timed(seconds, "light"):
-            image, _ = brightened(frame.image, self.light)
-        tracker = self.pictures if frame.alone else self.tracker
+        events = self.reset() if frame.still else []
+        tracker = self.still_tracker if frame.still else self.tracker
+        with _measure(seconds, "light"):
+            image = brighten(frame.image, self.light)
         tracks = tracker.update(image, frame.time)
         seconds |= tracker.seconds
-        ended += self._gone(tracker.remembered)
-        faces, messages = [], self._messages(tracks, tracker, frame)
-        if tracks:
-            probabilities = self._classified(image, tracks, seconds)
-            faces = [self._face(*found, frame) for found in zip(tracks, probabilities, strict=True)]
-        if frame.alone:
+        events += self._forget_except(tracker.numbers)
+        faces, messages = [], []
+        if not tracks:
+            messages.append(f"{frame.name}: no face found" if frame.name else NO_FACE)
+        elif tracker.found > tracker.most:
+            messages.append(f"{tracker.found} faces; {tracker.most} of them are tracked")
+        for track, probabilities in zip(tracks, self._classify(image, tracks, seconds), strict=True):
+            expressions = self._expressions.setdefault(
+                track.number,
+                ExpressionTracker(self.class_names, face=track.number, half_life=self.half_life),
+            )
+            smoothed, ended = expressions.add(probabilities, frame.time)
+            label = self.class_names[int(smoothed.argmax())]
+            faces.append(Face(track.number, track.box, smoothed, label))
+            events += [ended] if ended else []
+        if frame.still:
             times = (frame.time,) * 3
-            ended += [Event("expression", one.number, one.label, *times, one.probability) for one in faces]
+            events += [Event("expression", one.number, one.label, *times, one.probability) for one in faces]
             self.reset()
-        else:
-            ended += [event for track in tracks if (event := self._people[track.number].ended)]
-            with _timed(seconds, "spot"):
-                movements, slow = self._movements(image, tracks, frame.time)
-            ended, messages = ended + movements, [*messages, *slow]
-        return Seen(frame, tuple(faces), tuple(ended), tuple(messages), seconds)
+        elif self.clips is not None:
+            with _measure(seconds, "spot"):
+                for track in tracks:
+                    spotter = self._spotters.setdefault(track.number, Spotter())
+                    crop = crop_face(image, track.box, size=_SPOT_SIZE, framing=CLIPS)
+                    if movement := spotter.add(crop, frame.time):
+                        events.append(self._classify_movement(spotter, movement, track.number))
+                    messages += [spotter.problem] if spotter.problem else []
+        messages = tuple(dict.fromkeys(messages))
+        return Analysis(frame, tuple(faces), tuple(events), messages, seconds)
 
-    def _classified(self, image: np.ndarray, tracks: list[Track], seconds: dict[str, float]) -> np.ndarray:
-        with _timed(seconds, "crop"):
+    def _classify(self, image: np.ndarray, tracks: list[Track], seconds: dict[str, float]) -> np.ndarray:
+        if not tracks:
+            return np.empty((0, len(self.class_names)))
+        with _measure(seconds, "crop"):
             size = self.stills.image_size
-            crops = np.stack([face_image(image, track.box, size=size, framing=STILLS) for track in tracks])
-        with _timed(seconds, "classify"):
+            crops = np.stack([crop_face(image, track.box, size=size) for track in tracks])
+        with _measure(seconds, "classify"):
             return self.stills.predict(crops)
 
-    def _face(self, track: Track, probabilities: np.ndarray, frame: Frame) -> SeenFace:
-        person = self._people.get(track.number)
-        if person is None:
-            person = self._people[track.number] = _Person(self, track.number)
-        smoothed = probabilities if frame.alone else person.add(probabilities, frame.time)
-        return SeenFace(track.number, track.box, smoothed, self.class_names[int(smoothed.argmax())])
-
-    def _movements(self, image: np.ndarray, tracks: list[Track], time: float) -> tuple[list[Event], set[str]]:
-        events, slow = [], set()
-        if self.clips is None:
-            return events, slow
-        for track in tracks:
-            spotter = self._people[track.number].spotter
-            crop = face_image(image, track.box, size=SPOT_SIZE, framing=CLIPS)
-            spotted = spotter.add(crop, time)
-            events += [self._named(spotter, movement, track.number) for movement in spotted]
-            slow |= {spotter.too_slow} - {None}
-        return events, slow
-
-    def _named(self, spotter: Spotter, movement: Spotted, face: int) -> Event:
-        window = spotter.window(movement, n_frames=self.clips.n_frames)
+    def _classify_movement(self, spotter: Spotter, movement: SpottedMovement, face: int) -> Event:
+        clip = spotter.clip(movement, n_frames=self.clips.n_frames)
         size = (self.clips.image_size,) * 2
-        frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in window])
+        frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])
         probabilities = self.clips.predict(frames[None])[0]
         label = self.clips.class_names[int(probabilities.argmax())]
         times = (movement.onset, movement.apex, movement.offset)
         return Event(movement.kind, face, label, *times, float(probabilities.max()))
 
-    def _messages(self, tracks: list[Track], tracker: Tracker, frame: Frame) -> list[str]:
-        if not tracks:
-            return [NO_FACE if not frame.name else f"{frame.name}: no face was found"]
-        if tracker.found > tracker.most:
-            return [f"{tracker.found} faces; {tracker.most} of them are followed"]
-        return []
-
-    def _gone(self, numbers: set[int]) -> list[Event]:
-        gone = [self._people.pop(number) for number in set(self._people) - numbers]
-        return [event for person in gone if (event := person.expressions.end())]
-
-
-class _Person:
-    """What is remembered of a face while it is seen."""
-
-    def __init__(self, pipeline: Pipeline, number: int) -> None:
-        self.smoother = Smoother(half_life=pipeline.half_life)
-        self.expressions = Expressions(pipeline.class_names, face=number)
-        self.spotter = Spotter()
-        self.ended: Event | None = None
-
-    def add(self, probabilities: np.ndarray, time: float) -> np.ndarray:
-        smoothed = self.smoother.add(probabilities, time)
-        self.ended = self.expressions.add(smoothed, time)
-        return smoothed
+    def _forget_except(self, numbers: set[int]) -> list[Event]:
+        gone = [self._expressions.pop(number) for number in set(self._expressions) - numbers]
+        for number in set(self._spotters) - numbers:
+            del self._spotters[number]
+        return [event for face in gone if (event := face.end())]
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    began = perf_counter()
+def _measure(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = perf_counter()
     yield
-    seconds[step] = seconds.get(step, 0.0) + perf_counter() - began
+    seconds[step] += perf_counter() - start

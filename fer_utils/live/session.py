@@ -1,152 +1,256 @@
-"""What the demo remembers between start and clear: the log, the last half minute, and how fast it goes."""
+"""What the demo remembers between start and clear: log, timeline, frame rate, recording."""
 
+import csv
+import io
+import os
 import tempfile
 from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
+import cv2
 import numpy as np
 
-from fer_utils.live.drawing import annotated
+from fer_utils.live.frames import Analysis, Event, Frame, Problem, annotate, percent
 from fer_utils.live.pipeline import Pipeline
-from fer_utils.live.recording import VideoWriter, events_csv
-from fer_utils.live.seen import Event, Frame, Problem, Seen
 
-MOST_EVENTS = 1000
-"""In the log; older ones are forgotten."""
+MAX_EVENTS = 1000
+"""Events in the log; older ones are dropped."""
 
 TIMELINE_SECONDS = 30.0
-PROBLEM_SECONDS = 10.0
-"""For how long a source's message stays."""
 
-RATE_OVER = 30
-"""Frames whose mean duration is the frames per second."""
+PROBLEM_SECONDS = 10.0
+"""How long the message of a source is displayed."""
+
+CSV_COLUMNS = ("kind", "face", "label", "onset_s", "apex_s", "offset_s", "seconds", "score")
+"""Columns of the events; times in seconds since the source started."""
+
+VIDEO_RATE = 20.0
+"""Frames per second of a recording."""
+
+MAX_VIDEO_BYTES, MAX_VIDEO_SECONDS = 100_000_000, 300.0
+"""Limits of a recording."""
+
+
+def events_csv(events: Iterable[Event]) -> bytes:
+    """Return events as a CSV file (RFC 4180, UTF-8) with `CSV_COLUMNS`.
+
+    A label that a spreadsheet would take for a formula is preceded by an apostrophe.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(CSV_COLUMNS)
+    for event in events:
+        times = (round(time, 3) for time in (event.onset, event.apex, event.offset, event.seconds))
+        label = f"'{event.label}" if event.label.startswith(("=", "+", "-", "@", "\t", "\r")) else event.label
+        table.writerow((event.kind, event.face, label, *times, round(event.score, 4)))
+    return text.getvalue().encode()
+
+
+def log_line(event: Event) -> str:
+    """Return an event as a line of a log: as in Fig. 9 of kishor2022 ("Happy : 92 %"), with its time."""
+    minutes, seconds = divmod(round(event.onset, 1), 60)
+    label = event.label[:1].upper() + event.label[1:]
+    kind = "" if event.kind == "expression" else f"{event.kind}-expression, "
+    duration = f"{event.seconds:.2f} s" if event.kind == "micro" else f"{event.seconds:.1f} s"
+    start = f"{minutes:02.0f}:{seconds:04.1f}"
+    return f"{start}  {label} : {percent(event.score)}  ({kind}face {event.face}, {duration})"
+
+
+class VideoRecorder:
+    """Writes frames at irregular times to a WebM video (VP8) of a constant rate, in a thread.
+
+    Each frame is repeated until the next one, and scaled to fit into the size of the first. The file is in a
+    temporary folder that is deleted with the recorder. Beyond `max_bytes` and `max_seconds`, frames are
+    dropped, and `message` says so. The first `add` raises `OSError` if OpenCV cannot write the video.
+    """
+
+    def __init__(self, *, max_bytes: float = MAX_VIDEO_BYTES, max_seconds: float = MAX_VIDEO_SECONDS) -> None:
+        self.message = ""
+        self._max_bytes, self._max_seconds = max_bytes, max_seconds
+        self._folder = tempfile.TemporaryDirectory(prefix="fer-video-")
+        self._path = Path(self._folder.name) / "annotated.webm"
+        self._writer: cv2.VideoWriter | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="video")
+        self._queue: deque[Future[None]] = deque()
+        self._size = (0, 0)
+        self._start = self._latest = 0.0
+        self._n_frames = 0  # written, without the last one
+        self._last: np.ndarray | None = None
+
+    def add(self, image: np.ndarray, time: float) -> None:
+        """Add an RGB frame; a time before that of the last frame belongs to another source, which follows."""
+        if self.message:
+            return
+        if self._writer is None:
+            self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)  # codecs need even sides
+            self._start = time
+            self._open()
+        elif time < self._latest:
+            self._start = time - (self._n_frames + 1) / VIDEO_RATE
+        self._latest = time
+        if self._path.stat().st_size > self._max_bytes:
+            self.message = f"the recording is full: {self._max_bytes / 1e6:g} MB"
+        elif time - self._start >= self._max_seconds:
+            self.message = f"the recording is full: {self._max_seconds:g} s"
+        else:
+            self._repeat_last(until=round((time - self._start) * VIDEO_RATE))
+            self._last = _fit(image, self._size)
+
+    def finish(self) -> bytes | None:
+        """Return the video, or None if there was no frame, and delete the file."""
+        try:
+            if self._writer is None:
+                return None
+            self._repeat_last(until=self._n_frames + 1)
+            while self._queue:
+                self._queue.popleft().result()
+            self._writer.release()
+            return self._path.read_bytes()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Delete the video."""
+        self._thread.shutdown(cancel_futures=True)
+        if self._writer is not None:
+            self._writer.release()
+        self._folder.cleanup()
+
+    def _open(self) -> None:
+        # OpenCV prints to file descriptor 2 that WebM has no codec tags, which Jupyter would display.
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            codec = cv2.VideoWriter.fourcc(*"VP80")
+            self._writer = cv2.VideoWriter(str(self._path), cv2.CAP_FFMPEG, codec, VIDEO_RATE, self._size)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(nowhere)
+        if not self._writer.isOpened():
+            raise OSError("OpenCV cannot write WebM videos here")
+
+    def _repeat_last(self, *, until: int) -> None:
+        while len(self._queue) >= 8:  # frames to be compressed
+            self._queue.popleft().result()
+        if until > self._n_frames:
+            self._queue.append(self._thread.submit(self._write, self._last, until - self._n_frames))
+            self._n_frames = until
+
+    def _write(self, image: np.ndarray, times: int) -> None:
+        for _ in range(times):
+            self._writer.write(image)
+
+
+def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an image as BGR, scaled to fit into `size` with black borders."""
+    width, height = size
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = (max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0])))
+    if inner != image.shape[1::-1]:
+        image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    borders = (top, height - inner[1] - top, left, width - inner[0] - left)
+    return cv2.cvtColor(cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT), cv2.COLOR_RGB2BGR)
 
 
 class Session:
-    """A pipeline and what it has seen; one for each panel.
+    """A pipeline and what it has found; one for each panel.
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-
-    Attributes
-    ----------
-    timeline : deque of (float, int, ndarray)
-        Time in seconds, number of the face and its probabilities, of the last half minute.
-    recording : bool
-        Whether annotated frames are kept for a video; off, as nothing is kept unless asked.
+    `timeline` has time, number of the face and its probabilities of the last `TIMELINE_SECONDS`. Annotated
+    frames are recorded while `recording` is true: off unless the user asks.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.recording = False
-        self._folder: tempfile.TemporaryDirectory | None = None
-        self._writer: VideoWriter | None = None
-        self._start()
+        self._recorder: VideoRecorder | None = None
+        self._clear()
 
-    def _start(self) -> None:
-        self._ended: deque[Event] = deque(maxlen=MOST_EVENTS)
+    def _clear(self) -> None:
+        self._ended: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.timeline: deque[tuple[float, int, np.ndarray]] = deque()
-        self._moments: deque[float] = deque(maxlen=RATE_OVER)
+        self._moments: deque[float] = deque(maxlen=30)
         self._problems: deque[tuple[float, str]] = deque(maxlen=5)
-        self._said: tuple[str, ...] = ()
+        self._messages: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes whose probabilities are shown."""
+        """Classes of the probabilities."""
         return self.pipeline.class_names
 
     @property
     def events(self) -> list[Event]:
-        """The log: what has ended, in the order in which it did, and then the expressions that go on."""
-        return [*self._ended, *self.pipeline.going_on]
+        """The log: events in the order in which they ended, then those that have not."""
+        return [*self._ended, *self.pipeline.current]
 
     @property
     def messages(self) -> list[str]:
-        """What the person in front of the screen should know now, once each."""
-        recent = [text for moment, text in self._problems if perf_counter() - moment < PROBLEM_SECONDS]
-        full = [self._writer.message] if self._writer is not None and self._writer.message else []
-        moved = any(event.kind != "expression" for event in self._ended)
-        warned = [self.pipeline.warning] if moved and self.pipeline.warning else []
-        return list(dict.fromkeys([*recent, *full, *self._said, *warned]))
+        """Messages for the user."""
+        texts = [text for moment, text in self._problems if perf_counter() - moment < PROBLEM_SECONDS]
+        if self._recorder is not None and self._recorder.message:
+            texts.append(self._recorder.message)
+        texts += self._messages
+        if self.pipeline.warning and any(event.kind != "expression" for event in self._ended):
+            texts.append(self.pipeline.warning)
+        return list(dict.fromkeys(texts))
 
     @property
     def frames_per_second(self) -> float:
-        """Over the last frames; 0 before the second one."""
+        """Over the last 30 frames; 0 before the second one."""
         if len(self._moments) < 2:
             return 0.0
         return (len(self._moments) - 1) / (self._moments[-1] - self._moments[0])
 
-    def show(self, frame: Frame) -> Seen:
-        """Look at a frame and remember what was seen."""
-        seen = self.pipeline.see(frame)
+    def process(self, frame: Frame) -> Analysis:
+        """Process a frame and remember the result."""
+        analysis = self.pipeline.process(frame)
         self._moments.append(perf_counter())
-        self._said = seen.messages
-        self._ended.extend(seen.events)
-        self.timeline.extend((frame.time, face.number, face.probabilities) for face in seen.faces)
+        self._messages = analysis.messages
+        self._ended.extend(analysis.events)
+        self.timeline.extend((frame.time, face.number, face.probabilities) for face in analysis.faces)
         while self.timeline and self.timeline[0][0] < frame.time - TIMELINE_SECONDS:
             self.timeline.popleft()
         if self.recording:
             try:
-                self._record(seen)
-            except OSError as error:  # seeing goes on without it
+                self._recorder = self._recorder or VideoRecorder()
+                self._recorder.add(annotate(analysis), frame.time)
+            except OSError as error:
                 self.recording = False
-                self.note(Problem(f"the recording was stopped: {error}"))
-        return seen
+                self._discard_recording()
+                self.add_problem(Problem(f"the recording stopped: {error}"))
+        return analysis
 
-    def note(self, problem: Problem) -> None:
-        """Remember what a source had to say."""
+    def add_problem(self, problem: Problem) -> None:
+        """Display the message of a source."""
         self._problems.append((perf_counter(), problem.message))
 
-    def end(self) -> None:
-        """Forget the faces of a source that has ended, and with them all pictures; the log stays."""
+    def end_source(self) -> None:
+        """Forget the faces of a source that has ended; the log stays."""
         self._ended.extend(self.pipeline.reset())
 
-    def begin(self) -> None:
-        """Begin another source, whose faces are others and whose time starts again; the log stays."""
-        self.end()
+    def start_source(self) -> None:
+        """Prepare for another source, whose times start at 0; the log stays."""
+        self.end_source()
         self.timeline.clear()
         self._moments.clear()
-        self._said = ()
+        self._messages = ()
 
     def clear(self) -> None:
-        """Forget everything that was seen, the recording included."""
+        """Forget everything, the recording included."""
         self.pipeline.reset()
-        self._forget_video()
-        self._start()
+        self._discard_recording()
+        self._clear()
 
-    def annotated(self, seen: Seen) -> np.ndarray:
-        """Return the frame with boxes, labels and percentages, uint8 (H, W, 3)."""
-        return annotated(seen, self.class_names)
+    def take_video(self) -> bytes | None:
+        """Return the recording as a WebM file and delete it; None if there is none."""
+        recorder, self._recorder = self._recorder, None
+        return None if recorder is None else recorder.finish()
 
-    def events_csv(self) -> bytes:
-        """Return the log as a CSV file."""
-        return events_csv(self.events)
-
-    def video(self) -> bytes | None:
-        """Return the annotated video of what was recorded, or None, and forget it.
-
-        Raises
-        ------
-        OSError
-            When it could not be written whole.
-        """
-        if self._writer is None:
-            return None
-        try:
-            return self._writer.close().read_bytes()
-        finally:
-            self._forget_video()
-
-    def _record(self, seen: Seen) -> None:
-        if self._writer is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="fer-video-")
-            self._writer = VideoWriter(Path(self._folder.name) / "annotated.webm")
-        self._writer.add(self.annotated(seen), seen.frame.time)
-
-    def _forget_video(self) -> None:
-        if self._writer is not None:
-            self._writer.discard()
-            self._folder.cleanup()
-        self._folder = self._writer = None
+    def _discard_recording(self) -> None:
+        if self._recorder is not None:
+            self._recorder.discard()
+            self._recorder = None

@@ -1,0 +1,283 @@
+"""Measurements of the demo: spotting on synthetic videos, detection and accuracy on test images, latency."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from fer_utils.data import FaceSet
+from fer_utils.labels import SMIC3
+from fer_utils.live.frames import Analysis, Event, Frame, Problem, annotate
+from fer_utils.live.pipeline import STEPS, Pipeline
+from fer_utils.live.sources import SyntheticSource
+from fer_utils.live.spotting import kind_of
+from fer_utils.statistics import bootstrap_weights, percentile_interval, wilson_interval
+
+WARM_UP = 10
+"""Frames at the start that are not measured: they load libraries and find the face."""
+
+
+@dataclass
+class SourceAnalysis:
+    """Result of a whole source."""
+
+    frames: list[Analysis] = field(default_factory=list)  # one a second, or every single image
+    probabilities: list[tuple[float, int, np.ndarray]] = field(default_factory=list)  # by time and face
+    events: list[Event] = field(default_factory=list)  # by onset
+    messages: Counter = field(default_factory=Counter)  # in how many frames
+    n_frames: int = 0
+    n_empty: int = 0  # frames without a face
+
+    def timeline(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return times (T,) and probabilities (T, K) of the most frequent face, if it is in two frames."""
+        counts = Counter(number for _, number, _ in self.probabilities).most_common(1)
+        if not counts or counts[0][1] < 2:
+            return None
+        rows = [(time, values) for time, number, values in self.probabilities if number == counts[0][0]]
+        times, values = zip(*rows, strict=True)
+        return np.array(times), np.array(values)
+
+
+def analyze_source(
+    pipeline: Pipeline, source: Iterable[Frame | Problem], *, seconds: float = np.inf
+) -> SourceAnalysis:
+    """Process a source up to its end, or up to `seconds`."""
+    result = SourceAnalysis()
+    pipeline.reset()
+    for item in source:
+        if isinstance(item, Problem):
+            result.messages[item.message] += 1
+            continue
+        if not item.still and item.time >= seconds:
+            break
+        analysis = pipeline.process(item)
+        if item.still or item.time >= len(result.frames):
+            result.frames.append(analysis)
+        result.probabilities += [(item.time, face.number, face.probabilities) for face in analysis.faces]
+        result.events += analysis.events
+        result.messages.update(analysis.messages)
+        result.n_frames += 1
+        result.n_empty += not analysis.faces
+    result.events = sorted(result.events + pipeline.reset(), key=lambda event: event.onset)
+    return result
+
+
+# --- spotting ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SpottingTrial:
+    """Movements of one synthetic video: those that were found, and the true ones."""
+
+    found: tuple[Event, ...]
+    truth: tuple[Event, ...]
+
+    @property
+    def micro_labels(self) -> list[tuple[str, str]]:
+        """True and predicted label of every micro-expression that was found."""
+        micro = [event for event in self.truth if event.kind == "micro"]
+        pairs = match_events(self.found, micro)
+        return [(micro[true].label, self.found[found].label) for found, true in pairs]
+
+
+def spotting_trials(
+    pipeline: Pipeline, *, n_videos: int, seconds: float, frame_rate: float, seed: int
+) -> list[SpottingTrial]:
+    """Spot movements in synthetic videos of one person each, others than in the demo's own video."""
+    trials = []
+    for number in range(1, n_videos + 1):
+        source = SyntheticSource.create(
+            seconds=seconds, frame_rate=frame_rate, class_names=SMIC3, seed=(n_videos + 1) * seed + number
+        )
+        events = analyze_source(pipeline, source).events
+        found = tuple(event for event in events if event.kind != "expression")
+        trials.append(SpottingTrial(found, true_events(source)))
+    return trials
+
+
+def true_events(source: SyntheticSource) -> tuple[Event, ...]:
+    """Return the events of the first person, as the demo should find them."""
+    return tuple(
+        Event(kind_of(one.onset, one.offset), 1, one.label, one.onset, one.apex, one.offset, 1.0)
+        for one in source.events[0]
+    )
+
+
+def overlap(one: Event, other: Event) -> float:
+    """Return intersection over union of two intervals in time."""
+    shared = min(one.offset, other.offset) - max(one.onset, other.onset)
+    return max(shared, 0.0) / (max(one.offset, other.offset) - min(one.onset, other.onset))
+
+
+def match_events(
+    found: Sequence[Event], truth: Sequence[Event], *, iou: float = 0.5
+) -> list[tuple[int, int]]:
+    """Return positions in `found` and `truth` of events that match one to one, with an overlap of `iou`.
+
+    As many as possible are matched, then those with the largest overlap. The rule of the spotting task of
+    MEGC 2020 (Y. He et al., *Spotting macro- and micro-expression intervals in long video sequences*, FG
+    2020).
+    """
+    if not 0 < iou <= 1:
+        raise ValueError(f"iou must be above 0 and at most 1, got {iou}")
+    for event in (*found, *truth):
+        if not event.onset < event.offset:
+            raise ValueError(f"event from {event.onset} s to {event.offset} s: it must end after its onset")
+    shared = np.array([[overlap(one, other) for other in truth] for one in found])
+    shared = shared.reshape(len(found), len(truth))
+    fits = shared >= iou
+    # All overlaps together weigh less than one match.
+    weights = fits * (1 + shared / (1 + min(shared.shape)))
+    pairs = zip(*linear_sum_assignment(weights, maximize=True), strict=True)
+    return [(int(one), int(other)) for one, other in pairs if fits[one, other]]
+
+
+def spotting_scores(
+    trials: Sequence[SpottingTrial], *, iou: float = 0.5, n_boot: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Return precision, recall and F1 for micro-expressions, macro-expressions and both.
+
+    Micro- and macro-expressions are matched separately: a true micro-expression found as a macro-expression
+    is one missed and one false. Counts are summed over the videos. The interval resamples videos.
+
+    Returns
+    -------
+    DataFrame
+        Rows "micro", "macro", "all"; columns `n_videos`, `tp`, `fp`, `fn`, `precision`, `recall`, `f1`,
+        `f1_low`, `f1_high`, and `onset_error`, `apex_error`, `offset_error`: mean errors of the matches in
+        seconds.
+    """
+    if not trials:
+        raise ValueError("no videos to score")
+    counts, errors = {}, {}
+    for kind in ("micro", "macro"):
+        rows, distances = [], []
+        for trial in trials:
+            found, truth = (
+                [event for event in events if kind_of(event.onset, event.offset) == kind]
+                for events in (trial.found, trial.truth)
+            )
+            pairs = match_events(found, truth, iou=iou)
+            rows.append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
+            distances += [
+                [getattr(found[i], at) - getattr(truth[j], at) for at in ("onset", "apex", "offset")]
+                for i, j in pairs
+            ]
+        counts[kind] = np.array(rows)
+        errors[kind] = np.abs(np.array(distances, dtype=float)).reshape(-1, 3)
+    counts["all"] = counts["micro"] + counts["macro"]
+    errors["all"] = np.concatenate([errors["micro"], errors["macro"]])
+    table = {}
+    for kind, of_videos in counts.items():
+        tp, fp, fn = (int(total) for total in of_videos.sum(axis=0))
+        f1 = float(_f1(of_videos.sum(axis=0)))
+        weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=seed)
+        resampled = np.concatenate([_f1(of_videos.T @ some) for some in weights] or [np.empty(0)])
+        low, high = percentile_interval([resampled], value=f1) or (nan, nan)
+        mean_errors = errors[kind].mean(axis=0) if len(errors[kind]) else (nan,) * 3
+        table[kind] = {"n_videos": len(trials), "tp": tp, "fp": fp, "fn": fn}
+        table[kind]["precision"] = tp / (tp + fp) if tp + fp else nan
+        table[kind]["recall"] = tp / (tp + fn) if tp + fn else nan
+        table[kind] |= {"f1": f1, "f1_low": low, "f1_high": high}
+        table[kind] |= zip(("onset_error", "apex_error", "offset_error"), mean_errors, strict=True)
+    return pd.DataFrame(table).T.astype(dict.fromkeys(("n_videos", "tp", "fp", "fn"), int))
+
+
+def _f1(counts: np.ndarray) -> np.ndarray:
+    """Return F1 of true positives, false positives and false negatives (3, ...)."""
+    tp, fp, fn = np.asarray(counts, dtype=float)
+    events = 2 * tp + fp + fn
+    return np.divide(2 * tp, events, out=np.full_like(events, nan), where=events > 0)
+
+
+def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return `spotting_scores` as metrics of results.json; n is the number of true events."""
+    metrics: dict[str, dict[str, dict[str, Any]]] = {}
+    for kind, row in scores.iterrows():
+        n = int(row["tp"] + row["fn"])
+        interval = None if np.isnan(row["f1_low"]) else [row["f1_low"], row["f1_high"]]
+        metrics[f"spotting_{kind}"] = {
+            name: {"value": float(row[name]), "ci95": ci95, "n": n}
+            for name, ci95 in {"f1": interval, "precision": None, "recall": None}.items()
+            if not np.isnan(row[name])
+        }
+    return metrics
+
+
+# --- test images ---------------------------------------------------------------------------------
+
+
+def process_images(pipeline: Pipeline, faces: FaceSet, *, side: int = 200) -> pd.DataFrame:
+    """Place the images of a data set in frames and process each as the first frame of a video.
+
+    Each image is enlarged to `side` pixels in the middle of a frame of 640x480, its edges repeated around it.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    faces : FaceSet
+        With the classes and image size of the network.
+
+    Returns
+    -------
+    DataFrame
+        One row an image, all boolean: `found` (a face was detected), `correct` (the label in the frame is
+        right; False without a face), `direct` (the network is right for the image itself).
+    """
+    direct = pipeline.stills.predict(faces.images).argmax(axis=1) == faces.labels
+    top, left = ((length - side) // 2 for length in (480, 640))
+    rows = []
+    for image, label in zip(faces.images, faces.labels, strict=True):
+        large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+        borders = (top, 480 - side - top, left, 640 - side - left)
+        frame = cv2.copyMakeBorder(large, *borders, cv2.BORDER_REPLICATE)
+        pipeline.reset()
+        found = pipeline.process(Frame(cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB), 0.0)).faces
+        correct = bool(found) and found[0].label == pipeline.class_names[label]
+        rows.append({"found": bool(found), "correct": correct})
+    index = pd.Index(faces.sample_id, name="sample")
+    return pd.DataFrame(rows, index=index).assign(direct=direct)
+
+
+def image_metrics(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return `process_images` as metrics: share found, and of these the accuracy in frames and directly."""
+    found = table[table["found"]]
+    columns = {"found": table["found"], "accuracy": found["correct"], "accuracy_direct": found["direct"]}
+    return {name: share_metric(values) for name, values in columns.items() if len(values)}
+
+
+def share_metric(correct: Sequence[bool]) -> dict[str, Any]:
+    """Return a share with its Wilson interval as a metric."""
+    count, n = int(sum(correct)), len(correct)
+    return {"value": count / n, "ci95": list(wilson_interval(count, n)), "n": n}
+
+
+# --- latency -------------------------------------------------------------------------------------
+
+
+def measure_latency(pipeline: Pipeline, frames: Sequence[Frame]) -> pd.DataFrame:
+    """Return the seconds of each step for each frame after `WARM_UP`: columns `STEPS`, "draw" and "total"."""
+    pipeline.reset()
+    rows = []
+    for frame in frames:
+        start = perf_counter()
+        analysis = pipeline.process(frame)
+        processed = perf_counter()
+        annotate(analysis)
+        end = perf_counter()
+        rows.append({**analysis.seconds, "draw": end - processed, "total": end - start})
+    return pd.DataFrame(rows[WARM_UP:], columns=[*STEPS, "draw", "total"])
+
+
+def latency_table(seconds: pd.DataFrame) -> pd.DataFrame:
+    """Return median and 95th percentile of each step in milliseconds, and its share of the total."""
+    quantiles = 1000 * seconds.quantile([0.5, 0.95]).T
+    quantiles.columns = ["median_ms", "p95_ms"]
+    return quantiles.assign(share=seconds.sum() / seconds["total"].sum()).rename_axis("step")
