@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.plots.style import BLUE, GREY, RED, check_columns, legend_above, panels, styled
+from fer_utils.plots.style import BLUE, GREY, RED, legend_above, panels, styled
 
 _LOOKS = {"consistent": (BLUE, ""), "inconsistent": (RED, "//"), "not_checkable": (GREY, "..")}
 
@@ -17,13 +17,7 @@ def verdicts(counts: pd.DataFrame) -> Figure:
     ----------
     counts : DataFrame
         As `audit.counts_table`: one row a paper, columns consistent, inconsistent, not_checkable.
-
-    Raises
-    ------
-    ValueError
-        When a column is missing or there are no rows.
     """
-    check_columns(counts, tuple(_LOOKS))
     y, left = np.arange(len(counts)), np.zeros(len(counts))
     figure, (ax,) = panels(1, height=1.0 + 0.42 * len(counts))
     for name, (color, hatch) in _LOOKS.items():

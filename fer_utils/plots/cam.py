@@ -14,7 +14,6 @@ from fer_utils.plots.style import (
     ORANGE,
     SKY,
     WIDTH,
-    check_columns,
     face,
     heading,
     intervals,
@@ -105,7 +104,6 @@ def band_shares(table: pd.DataFrame) -> Figure:
     table : DataFrame
         `CamStudy.band_shares`. Bands that the paper claims are orange.
     """
-    check_columns(table, ("class", "band", "claimed", "share", "low", "high", "area", "n"))
     classes = list(table["class"].unique())
     figure, axes = panels(len(classes), columns=4, row_height=1.95, sharex=True)
     dense = table.assign(**{name: table[name] / table["area"] for name in ("share", "low", "high")})
@@ -134,7 +132,6 @@ def perturbation_curves(table: pd.DataFrame) -> Figure:
     table : DataFrame
         `CamStudy.perturbation`.
     """
-    check_columns(table, ("way", "maps", "share", "probability", "low", "high"))
     axis = {"deletion": "removed (lower is better)", "insertion": "inserted (higher is better)"}
     figure, axes = panels(len(axis), columns=len(axis), height=3.2, sharey=True)
     for ax, (way, label) in zip(axes, axis.items(), strict=True):
@@ -158,7 +155,6 @@ def randomised_similarity(table: pd.DataFrame) -> Figure:
         `CamStudy.randomisation`: the last row is chance.
     """
     measures = {"rank correlation": ("rank low", "rank high"), "ssim": ("ssim low", "ssim high")}
-    check_columns(table, [*measures, *(name for pair in measures.values() for name in pair), "n"])
     figure, axes = panels(2, columns=2, height=1.1 + 0.3 * len(table), sharey=True)
     rows = np.arange(len(table))
     for ax, (name, (low, high)) in zip(axes, measures.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Figures of data sets."""
+"""Figures of data sets: faces, their duplicates, clips, and the generator of synthetic faces."""
 
 import textwrap
 from collections.abc import Sequence
@@ -7,23 +7,40 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fer_utils.data import SPLITS, FaceSet
-from fer_utils.plots.style import COLORS, INK, WIDTH, face, heading, legend_above, panels, styled
+from fer_utils.data import SPLITS, ClipSet, FaceSet
+from fer_utils.features.flow import apex_frames
+from fer_utils.plots.style import (
+    COLORS,
+    INK,
+    ORANGE,
+    WIDTH,
+    face,
+    heading,
+    legend_above,
+    panels,
+    source_name,
+    styled,
+)
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, action_unit_mask, render_face
+
+_AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
 
 
 @styled
 def class_split_counts(faces: FaceSet) -> Figure:
-    """Draw the number of images of each class in each split as grouped bars."""
+    """Draw the number of images of each class in each split."""
     counts = faces.counts().drop(index="total", columns="total")
-    tall = counts.melt(ignore_index=False, value_name="images").reset_index()
+    table = counts.melt(ignore_index=False, value_name="images").reset_index()
     figure, (ax,) = panels(1, height=3.4)
     palette = dict(zip(SPLITS, COLORS, strict=False))
-    sns.barplot(tall, x="class", y="images", hue="split", palette=palette, saturation=0.85, ax=ax)
+    sns.barplot(table, x="class", y="images", hue="split", palette=palette, saturation=0.85, ax=ax)
     for bars in ax.containers:
         ax.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
-    ax.set(xlabel="", title=f"{_source(faces)}: {len(faces):,} images")
+    ax.set(xlabel="", title=f"{source_name(faces)}: {len(faces):,} images")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.margins(y=0.09)
     legend_above(ax)
@@ -32,15 +49,7 @@ def class_split_counts(faces: FaceSet) -> Figure:
 
 @styled
 def sample_grid(faces: FaceSet, *, per_class: int = 8, seed: int = 0) -> Figure:
-    """Draw up to `per_class` images of each class (rows), chosen by the seed.
-
-    Raises
-    ------
-    ValueError
-        When `per_class` is less than one.
-    """
-    if per_class < 1:
-        raise ValueError(f"per_class must be at least 1, got {per_class}")
+    """Draw up to `per_class` images of each class, one class a row, chosen by the seed."""
     rows = [
         np.random.default_rng((seed, label)).permutation(np.flatnonzero(faces.labels == label))[:per_class]
         for label in range(len(faces.class_names))
@@ -49,13 +58,13 @@ def sample_grid(faces: FaceSet, *, per_class: int = 8, seed: int = 0) -> Figure:
     figure, (ax,) = panels(1, height=0.95 * WIDTH * len(rows) * height / (per_class * width) + 0.3)
     _tiles(ax, [faces.images[np.sort(row)] for row in rows], columns=per_class)
     ax.set_yticks(np.arange(len(rows)) * (height + 2) + height / 2, faces.class_names)
-    ax.set_title(f"{_source(faces)}, {height} × {width} pixels")
+    ax.set_title(f"{source_name(faces)}, {height} × {width} pixels")
     return figure
 
 
 @styled
 def mean_faces(faces: FaceSet) -> Figure:
-    """Draw the mean of each class's images, with their number below."""
+    """Draw the mean image of each class, with n below."""
     figure, axes = panels(len(faces.class_names), columns=7, row_height=1.95)
     for label, (ax, name) in enumerate(zip(axes, faces.class_names, strict=True)):
         rows = np.flatnonzero(faces.labels == label)
@@ -65,7 +74,7 @@ def mean_faces(faces: FaceSet) -> Figure:
             ax.set(xticks=[], yticks=[], box_aspect=1)
         ax.set_title(name, loc="center")
         ax.set_xlabel(f"n = {len(rows):,}")
-    heading(figure, f"Mean faces: {_source(faces)}")
+    heading(figure, f"Mean faces: {source_name(faces)}")
     return figure
 
 
@@ -79,65 +88,46 @@ def duplicate_groups(
     ----------
     faces : FaceSet
     groups : sequence of sequences of int
-        Row numbers of the images in each group. No groups at all is a finding, and the figure says it.
+        Row numbers of the images in each group; without any, the figure says so.
     limit, copies : int
-        How many groups, and how many images of each, are drawn.
-
-    Raises
-    ------
-    ValueError
-        When a group has fewer than two images or names one that is not there.
     """
-    for number, group in enumerate(groups):
-        if len(group) < 2 or min(group) < 0 or max(group) >= len(faces):
-            raise ValueError(f"group {number} needs two or more rows of 0 to {len(faces) - 1}, got {group}")
     if not len(groups):
-        return _sentence(f"{_source(faces)}: no two images are equal.")
+        return _sentence(f"{source_name(faces)}: no two images are equal.")
     shown = [np.asarray(group) for group in groups[:limit]]
     titles = []
     for number, group in enumerate(shown, start=1):
         more = f", {len(group) - copies} not shown" if len(group) > copies else ""
         titles.append(f"group {number}: {len(group)} copies{more}")
-    title = f"Exact duplicates in {_source(faces)}: {len(shown)} of {len(groups):,} groups"
-    return _side_by_side(faces, [group[:copies] for group in shown], titles, title=title, columns=3)
+    title = f"Exact duplicates in {source_name(faces)}: {len(shown)} of {len(groups):,} groups"
+    return _image_groups(faces, [group[:copies] for group in shown], titles, title=title, columns=3)
 
 
 @styled
 def near_pairs(faces: FaceSet, pairs: pd.DataFrame, *, limit: int = 16, seed: int = 0) -> Figure:
-    """Draw up to `limit` pairs of near duplicates chosen by the seed, with split and class under each image.
+    """Draw up to `limit` random pairs of near duplicates, with split and class under each image.
 
     Parameters
     ----------
     faces : FaceSet
     pairs : DataFrame
-        As `duplicates.near_duplicates` returns them. None at all is a finding, and the figure says it.
+        Columns first, second, similarity, mirrored; without any row, the figure says so.
     limit, seed : int
-        How many pairs are drawn, and which.
     """
     if pairs.empty:
-        return _sentence(f"{_source(faces)}: no two images are nearly equal.")
+        return _sentence(f"{source_name(faces)}: no two images are nearly equal.")
     shown = pairs.sample(min(limit, len(pairs)), random_state=seed)
     shown = shown.sort_values("similarity", ascending=False)
     titles = [f"{pair.similarity:.3f}{', mirrored' if pair.mirrored else ''}" for pair in shown.itertuples()]
-    title = f"Near duplicates in {_source(faces)}: {len(shown)} of {len(pairs):,} pairs, by similarity"
-    return _side_by_side(faces, shown[["first", "second"]].to_numpy(), titles, title=title, columns=4)
+    title = f"Near duplicates in {source_name(faces)}: {len(shown)} of {len(pairs):,} pairs, by similarity"
+    return _image_groups(faces, shown[["first", "second"]].to_numpy(), titles, title=title, columns=4)
 
 
 @styled
 def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float) -> Figure:
-    """Draw how similar each image is to its nearest other one, and the threshold of near duplicates.
-
-    Parameters
-    ----------
-    faces : FaceSet
-    nearest : ndarray, shape (N,)
-        As `duplicates.nearest_similarity` returns it; images without a value are counted in the title.
-    threshold : float
-        Drawn as a line, with the number of images on its right.
-    """
+    """Draw the distribution of each image's similarity to its nearest other one, shape (N,), NaN for none."""
     known = nearest[~np.isnan(nearest)]
     if not len(known):
-        return _sentence(f"{_source(faces)}: no image resembles another.")
+        return _sentence(f"{source_name(faces)}: no image resembles another.")
     figure, (ax,) = panels(1, height=2.8)
     lowest = np.floor(100 * known.min()) / 100
     ax.hist(known, bins=np.arange(lowest, 1.005, 0.01), color=COLORS[0])
@@ -145,7 +135,7 @@ def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float)
     ax.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.2f}: {above:,} images")
     others = f"{len(nearest) - len(known):,} of {len(nearest):,} images resemble no other"
     ax.set(xlabel="similarity to the most similar other image", ylabel="images", xlim=(lowest, 1.0))
-    ax.set_title(f"{_source(faces)}: {others}")
+    ax.set_title(f"{source_name(faces)}: {others}")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     legend_above(ax)
     return figure
@@ -155,22 +145,12 @@ def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float)
 def face_sheet(
     faces: FaceSet, *, captions: Sequence[str] | None = None, columns: int = 8, title: str = ""
 ) -> Figure:
-    """Draw every image of a small set with its sample id, split and class.
-
-    Parameters
-    ----------
-    faces : FaceSet
-        None at all is drawn as a sentence that says so.
-    captions : sequence of str, optional
-        A further line under each image.
-    columns : int
-        Images in a row.
-    title : str
-        Written above.
-    """
+    """Draw every image of a small set with its sample id, split and class, and a caption each."""
     if not len(faces):
         return _sentence(f"{title}: no images." if title else "No images.")
-    texts = [_caption(faces, row) for row in range(len(faces))]
+    # Of an id that is a path, the file's name.
+    names = ["\n".join(textwrap.wrap(name.rsplit("/", 1)[-1], 20)) for name in faces.sample_id]
+    texts = [f"{name}\n{_split_and_class(faces, row)}" for row, name in enumerate(names)]
     if captions is not None:
         texts = [f"{text}\n{caption}" for text, caption in zip(texts, captions, strict=True)]
     height, width = faces.images.shape[1:]
@@ -178,53 +158,148 @@ def face_sheet(
     gap = round(0.13 * height * (1 + max(text.count("\n") + 1 for text in texts)))
     figure, (ax,) = panels(1, height=WIDTH * len(rows) * (height + gap) / (columns * (width + 2)) + 0.4)
     _tiles(ax, rows, columns=columns, row_gap=gap, below=gap)
-    for place, text in enumerate(texts):
-        row, column = divmod(place, columns)
+    for number, text in enumerate(texts):
+        row, column = divmod(number, columns)
         x, y = column * (width + 2) + width / 2, row * (height + gap) + height + 1
         ax.text(x, y, text, ha="center", va="top", fontsize=6.5, linespacing=1.1, in_layout=False)
     ax.set_title(title)
     return figure
 
 
-def _caption(faces: FaceSet, row: int) -> str:
-    """Return id, split and class in short lines; of an id that is a path, the file's name."""
-    name = faces.sample_id[row].rsplit("/", 1)[-1]
-    return "\n".join([*textwrap.wrap(name, 20), _part_and_class(faces, row)])
+@styled
+def action_unit_faces(person: Identity, *, size: int = 96) -> Figure:
+    """Draw a synthetic person once for each action unit at intensity 1, the unit's region outlined."""
+    figure, axes = panels(len(ACTION_UNITS), columns=6, row_height=1.75)
+    for ax, (unit, name) in zip(axes, ACTION_UNITS.items(), strict=True):
+        face(ax, render_face(person, {unit: 1.0}, size=size))
+        region = action_unit_mask(person, unit, size=size)
+        ax.contour(region, levels=[0.5], colors=ORANGE, linewidths=1.2)
+        ax.set_title(f"AU{unit} {name}", fontsize=7, pad=3)
+    heading(figure, "One action unit at intensity 1 (synthetic), with the region that it can change")
+    return figure
 
 
-def _side_by_side(
+@styled
+def expression_strengths(
+    person: Identity, *, strengths: Sequence[float] = (0.25, 0.5, 0.75, 1.0), size: int = 96
+) -> Figure:
+    """Draw a synthetic person with each expression (columns) at each intensity (rows)."""
+    columns = len(PROTOTYPES)
+    figure, axes = panels(len(strengths) * columns, columns=columns, row_height=1.2)
+    for row, strength in enumerate(strengths):
+        for column, (name, units) in enumerate(PROTOTYPES.items()):
+            ax = axes[row * columns + column]
+            face(ax, render_face(person, dict.fromkeys(units, strength), size=size))
+            if row == 0:
+                ax.set_title(name, loc="center", pad=3)
+            if column == 0:
+                ax.set_ylabel(f"{strength:g}")
+    heading(figure, "Action units of each expression (synthetic), all at the intensity on the left")
+    return figure
+
+
+@styled
+def clip_strip(clips: ClipSet, rows: Sequence[int], *, n_shown: int = 7) -> Figure:
+    """Draw clips, one a row: frames from onset to offset with their time, and the change until the apex.
+
+    The apex is framed: the annotated one, else the one of `features.flow.apex_by_strain`.
+
+    Parameters
+    ----------
+    clips : ClipSet
+    rows : sequence of int
+    n_shown : int
+        Frames of a clip, at least 3: onset, apex and offset.
+    """
+    chosen, n_frames = clips.take(np.asarray(rows)), clips.clips.shape[1]
+    if not 3 <= n_shown <= n_frames:
+        raise ValueError(f"n_shown must be 3 to {n_frames}, the frames of a clip, got {n_shown}")
+    columns = n_shown + 1
+    row_height = 0.93 * WIDTH / columns * clips.clips.shape[2] / clips.clips.shape[3] + 0.48
+    figure, axes = panels(columns * len(chosen), columns=columns, height=row_height * len(chosen) + 0.3)
+    times = _milliseconds(chosen)
+    for row, apex in enumerate(apex_frames(chosen)):
+        *strip, last = axes[row * columns : (row + 1) * columns]
+        frames = chosen.clips[row]
+        places = np.rint(np.linspace(0, n_frames - 1, n_shown)).astype(int)
+        if apex not in places:
+            places[1 + np.argmin(abs(places[1:-1] - apex))] = apex
+        for ax, place in zip(strip, places, strict=True):
+            face(ax, frames[place], frame=ORANGE if place == apex else None)
+            name = {0: "onset", n_frames - 1: "offset", apex: "apex"}.get(place, "")
+            ax.set_xlabel(f"{times[row, place]:.0f} ms\n{name}", fontsize=7.5, labelpad=3)
+        change = abs(frames[apex].astype(float) - frames[0])
+        face(last, np.minimum(_AMPLIFIED * change, 255))
+        last.set_xlabel(f"|apex − onset|\n× {_AMPLIFIED}", fontsize=7.5, labelpad=3)
+        strip[0].set_title(_class_and_subject(chosen, row), fontsize=8.5, pad=4)
+    heading(figure, f"{source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed")
+    return figure
+
+
+@styled
+def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figure:
+    """Draw the displacement from onset to apex as arrows on the onset, and beside it the strain.
+
+    Parameters
+    ----------
+    clips : ClipSet
+    flows : ndarray, shape (N, 3, H, W)
+        `features.flow.onset_to_apex(clips)`. Each clip has its own arrow length; the strain has one scale.
+    rows : sequence of int
+        Which of them are drawn, two in a line.
+    """
+    chosen, fields = clips.take(np.asarray(rows)), flows[np.asarray(rows)]
+    columns = min(len(chosen), 2)
+    lines, width = -(-len(chosen) // 2), WIDTH if columns == 2 else 5.6
+    row_height = 0.42 * width / columns * clips.clips.shape[2] / clips.clips.shape[3] + 0.45
+    height = row_height * lines + 0.3
+    figure, axes = panels(2 * len(chosen), columns=2 * columns, height=height, width=width)
+    # A few pixels where the flow is lost must not decide the scale.
+    scale = ScalarMappable(Normalize(0, float(np.percentile(fields[:, 2], 99.5)) or 1.0), "magma")
+    for row, (left, right) in enumerate(zip(axes[::2], axes[1::2], strict=True)):
+        _arrows(left, chosen.clips[row, 0], fields[row, :2])
+        right.imshow(fields[row, 2], cmap=scale.cmap, norm=scale.norm, interpolation="nearest")
+        right.set(xticks=[], yticks=[])
+        right.grid(False)
+        left.set_title(_class_and_subject(chosen, row), fontsize=8.5, pad=4)
+        right.set_title("strain", fontsize=8.5, pad=4)
+    bar = figure.colorbar(scale, ax=axes, fraction=0.03, pad=0.01, extend="max", aspect=15 * lines)
+    bar.set_label("strain (pixels per pixel)")
+    heading(figure, f"{source_name(clips)}: displacement and strain from onset to apex")
+    return figure
+
+
+def _image_groups(
     faces: FaceSet, rows: Sequence[np.ndarray], titles: Sequence[str], *, title: str, columns: int
 ) -> Figure:
-    """Draw groups of images, each group in a panel of its own, with split and class under each image."""
-    across = max(map(len, rows))
+    """Draw groups of images, each group in its own panel, with split and class under each image."""
     figure, axes = panels(len(rows), columns=columns, row_height=1.65)
     figure.get_layout_engine().set(wspace=0.06)
     height, width = faces.images.shape[1:]
     for ax, group, text in zip(axes, rows, titles, strict=True):
-        _tiles(ax, [faces.images[group]], columns=across)
+        _tiles(ax, [faces.images[group]], columns=max(map(len, rows)))
         for column, row in enumerate(group):
             middle = column * (width + 2) + width / 2
-            ax.text(middle, height + 2, _part_and_class(faces, row), ha="center", va="top", fontsize=8)
+            ax.text(middle, height + 2, _split_and_class(faces, row), ha="center", va="top", fontsize=8)
         ax.set_title(text, fontsize=8.5, pad=3)
     heading(figure, title)
     return figure
 
 
 def _sentence(text: str) -> Figure:
-    """Draw a finding that has no picture."""
     figure, (ax,) = panels(1, height=0.8)
     ax.set_axis_off()
     ax.text(0, 0.5, text, va="center", transform=ax.transAxes)
     return figure
 
 
-def _part_and_class(faces: FaceSet, row: int) -> str:
+def _split_and_class(faces: FaceSet, row: int) -> str:
     label = faces.labels[row]
     return f"{faces.split[row]}\n{'unlabelled' if label == faces.UNLABELLED else faces.class_names[label]}"
 
 
 def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int, row_gap: int = 2, below: int = 0) -> None:
-    """Draw rows of images, each of shape (<= columns, H, W), as one picture with white between them."""
+    """Draw rows of images, each of shape (<= columns, H, W), as one image with white between them."""
     height, width = rows[0].shape[1:]
     shape = (len(rows) * (height + row_gap) - row_gap + below, columns * (width + 2) - 2)
     canvas = np.full(shape, 255, np.uint8)
@@ -235,6 +310,27 @@ def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int, row_gap: int =
     face(ax, canvas)
 
 
-def _source(faces: FaceSet) -> str:
-    said = faces.source == "real" or "synthetic" in faces.name.lower()
-    return faces.name if said else f"{faces.name} (synthetic)"
+def _milliseconds(clips: ClipSet) -> np.ndarray:
+    """Return each frame's time since the onset, shape (N, T)."""
+    n_frames = clips.clips.shape[1]
+    if clips.origin.get("sampling", "interpolate") == "interpolate":
+        frames = np.linspace(0, clips.offset - clips.onset, n_frames, axis=1)
+    else:
+        frames = np.broadcast_to(np.arange(n_frames), (len(clips), n_frames))
+    return 1000 * frames / clips.frame_rate[:, None]
+
+
+def _class_and_subject(clips: ClipSet, row: int) -> str:
+    return f"{clips.class_names[clips.labels[row]]}, subject {clips.subject[row]}"
+
+
+def _arrows(ax: Axes, image: np.ndarray, flow: np.ndarray) -> None:
+    """Draw every few pixels' displacement on an image; the longest arrow spans two grid cells."""
+    face(ax, image)
+    mesh = max(1, image.shape[1] // 16)
+    grid = (slice(mesh // 2, None, mesh),) * 2
+    (y, x), (u, v) = (part[(slice(None), *grid)] for part in (np.indices(image.shape), flow))
+    longest = float(np.hypot(u, v).max())
+    size = {"angles": "xy", "scale_units": "xy", "scale": (longest or 1.0) / (2 * mesh)}
+    ax.quiver(x, y, u, v, color=ORANGE, width=0.009, minlength=0.3, **size)
+    ax.set_xlabel(f"longest arrow: {longest:.2f} pixels", fontsize=7.5, labelpad=3)

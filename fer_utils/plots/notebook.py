@@ -1,9 +1,8 @@
-"""Figures as pictures: shown and stored from a notebook, leafed through in JupyterLab."""
+"""Show figures and source code in a notebook, and save figures."""
 
 import base64
 import inspect
 import io
-import os
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,19 +36,14 @@ def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Pat
     ----------
     figure : Figure
     alt : str
-        What the picture shows, for those who do not see it; also the output's plain text.
+        Description for readers who cannot see the figure; also the output's plain text.
     name, folder : optional
         Both or neither. Equal figures give equal files.
-
-    Raises
-    ------
-    ValueError
-        When `alt` is empty, or only one of `name` and `folder` is given.
     """
     if not alt.strip():
-        raise ValueError("say in alt what the figure shows; it is empty")
+        raise ValueError("alt is empty; describe what the figure shows")
     if (name is None) != (folder is None):
-        raise ValueError("to store the figure, give both its name and the folder")
+        raise ValueError("to save the figure, give both name and folder")
     picture = _Picture(png(figure), alt)
     if folder is not None:
         with atomic_write(Path(folder) / f"{name}.png") as temporary:
@@ -63,27 +57,6 @@ def show_source(*objects: Callable | type) -> None:
         module = inspect.getmodule(thing).__name__.replace(".", "/")
         source = textwrap.dedent(inspect.getsource(thing)).rstrip()
         display(Markdown(f"`{module}.py`\n```python\n{source}\n```"))
-
-
-def in_jupyterlab() -> bool:
-    """Return whether somebody can move a widget: Jupyter's server sets this name, papermill does not."""
-    return "JPY_SESSION_NAME" in os.environ
-
-
-def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
-    """Display a slider that draws figure 0 to n - 1; without JupyterLab, or without figures, do nothing.
-
-    The slider is for people: it needs a running kernel, so a stored notebook keeps the static figures that
-    were shown before it.
-    """
-    if n < 1 or not in_jupyterlab():
-        return
-    import ipywidgets
-
-    picture = ipywidgets.Image(value=png(draw(0)), format="png", layout={"max_width": "100%"})
-    slider = ipywidgets.IntSlider(min=0, max=n - 1, description=label, continuous_update=False)
-    slider.observe(lambda change: setattr(picture, "value", png(draw(change["new"]))), names="value")
-    display(ipywidgets.VBox([slider, picture]))
 
 
 @styled

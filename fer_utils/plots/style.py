@@ -1,11 +1,10 @@
 """The look that all figures share, and the parts they are put together from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -127,8 +126,14 @@ def one_row_each(ax: Axes, labels: Iterable[str]) -> None:
     """Label rows 0, 1, 2, ... from the top down."""
     labels = list(labels)
     ax.set_yticks(range(len(labels)), labels)
+    ax.tick_params(axis="y", pad=7)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.spines["left"].set_visible(False)
+
+
+def note_right(ax: Axes, row: float, text: str) -> None:
+    """Write a text to the right of the axes in a row."""
+    ax.text(1.015, row, text, va="center", fontsize=8, transform=ax.get_yaxis_transform())
 
 
 def source_name(samples: Any) -> str:
@@ -145,11 +150,3 @@ def legend_above(ax: Axes) -> None:
 def darker(color: str) -> tuple[float, float, float]:
     """Return a shade of `color` that has contrast enough for small text on white."""
     return tuple(0.75 * part for part in to_rgb(color))
-
-
-def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise a `ValueError` unless the table has these columns and at least one row."""
-    if missing := [name for name in names if name not in table.columns]:
-        raise ValueError(f"the table has no column {missing[0]!r}; it has {list(table.columns)}")
-    if table.empty:
-        raise ValueError("the table has no rows to draw")

@@ -1,35 +1,14 @@
-"""Figures of how a network was trained: its first batch, its learning rates, their schedule, its pace."""
+"""Figures of how a network was trained: its learning rates, their schedule, its pace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.plots.style import BLUE, COLORS, GREY, INK, check_columns, darker, face, panels, styled
+from fer_utils.plots.style import BLUE, COLORS, GREY, INK, darker, panels, styled
 
 _MARKERS = "osDv"
-
-
-@styled
-def batch(
-    images: np.ndarray, labels: Sequence[int], class_names: Sequence[str], *, columns: int = 8
-) -> Figure:
-    """Draw the pictures of a training batch as the network gets them, each with its class.
-
-    Parameters
-    ----------
-    images : ndarray, shape (N, H, W)
-        Gray levels 0 to 255, after augmentation.
-    labels : sequence of int, length N
-    class_names : sequence of str
-    columns : int
-    """
-    figure, axes = panels(len(images), columns=columns, row_height=1.2)
-    for ax, image, label in zip(axes, images, labels, strict=True):
-        face(ax, image)
-        ax.set_title(class_names[label], fontsize=8, pad=2, loc="center")
-    return figure
 
 
 @styled
@@ -69,7 +48,6 @@ def schedule(plan: pd.DataFrame) -> Figure:
     plan : DataFrame
         Columns epoch, group, rate, momentum; several groups of layers have a line each.
     """
-    check_columns(plan, ("epoch", "group", "rate", "momentum"))
     figure, (left, right) = panels(2, columns=2, row_height=2.5)
     names = sorted(plan["group"].unique())
     alike = plan.groupby("epoch")["rate"].nunique().max() == 1
@@ -120,7 +98,6 @@ def time_to_accuracy(
     """
     figure, (ax,) = panels(1, height=3.4)
     for (name, table), color, marker in zip(tables.items(), COLORS, _MARKERS, strict=False):
-        check_columns(table, ("epoch", "seconds", "accuracy", "low", "high", "n"))
         reach = (table["accuracy"] - table["low"], table["high"] - table["accuracy"])
         ax.errorbar(
             table["seconds"],
