@@ -107,20 +107,6 @@ def _is_done(folder: Path) -> bool:
         return False
 
 
-def _is_done(folder: Path) -> bool:
-    try:
-        return read_json(folder / "results.json")["status"] == "done"
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-        return False
-
-
-def _is_done(folder: Path) -> bool:
-    try:
-        return read_json(folder / "results.json")["status"] == "done"
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-        return False
-
-
 def _execute(
     values: dict[str, object], notebook: Path, executed: Path, *, log: Path
 ) -> tuple[str, str | None]:

@@ -115,54 +115,6 @@ def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
     return pd.DataFrame(counts, index=table.index).join(table)
 
 
-def layers_table(model: Any) -> pd.DataFrame:
-    """Return the layers of a Keras model with output shape and parameters, and the total."""
-    rows = {
-        layer.name: (type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
-        for layer in model.layers
-    }
-    rows["total"] = ("", "", model.count_params())
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "output", "parameters"])
-    return table.rename_axis("layer")
-
-
-def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
-    """Return counts and rates of each class against all others, as in dubey2020's Tables 3 and 4."""
-    from fer_utils.evaluation import evaluate
-
-    result = evaluate(predictions, n_boot=0)
-    matrix = pd.DataFrame(result.confusion_matrix)
-    truth, predicted = matrix.sum(axis=1).to_numpy(), matrix.sum(axis=0).to_numpy()
-    wrong = truth + predicted - 2 * matrix.to_numpy().diagonal()
-    table = pd.DataFrame(result.per_class).set_index("class")[["recall", "precision", "f1"]]
-    counts = {"n (truth)": truth, "n (predicted)": predicted, "accuracy": 1 - wrong / truth.sum()}
-    return pd.DataFrame(counts, index=table.index).join(table)
-
-
-def layers_table(model: Any) -> pd.DataFrame:
-    """Return the layers of a Keras model with output shape and parameters, and the total."""
-    rows = {
-        layer.name: (type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
-        for layer in model.layers
-    }
-    rows["total"] = ("", "", model.count_params())
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "output", "parameters"])
-    return table.rename_axis("layer")
-
-
-def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
-    """Return counts and rates of each class against all others, as in dubey2020's Tables 3 and 4."""
-    from fer_utils.evaluation import evaluate
-
-    result = evaluate(predictions, n_boot=0)
-    matrix = pd.DataFrame(result.confusion_matrix)
-    truth, predicted = matrix.sum(axis=1).to_numpy(), matrix.sum(axis=0).to_numpy()
-    wrong = truth + predicted - 2 * matrix.to_numpy().diagonal()
-    table = pd.DataFrame(result.per_class).set_index("class")[["recall", "precision", "f1"]]
-    counts = {"n (truth)": truth, "n (predicted)": predicted, "accuracy": 1 - wrong / truth.sum()}
-    return pd.DataFrame(counts, index=table.index).join(table)
-
-
 def run_summary(result: Record) -> pd.DataFrame:
     """Return protocol, machine and versions of a results.json as a table of two columns."""
     compute, environment = result["compute"], result["environment"]
