@@ -116,7 +116,7 @@ def flip_views() -> Tensor:
 
 
 class Batches:
-    """A loader for fastai's `DataLoaders`: yields `(images, labels)` of a set that is one tensor on the device.
+    """A loader for fastai's `DataLoaders`: `(images, labels)` of a set that is one tensor on the device.
 
     Images are float32 of 0-255, shape (B, 1, H, W), of clips (B, 1, T, H, W); labels int64, shape (B,). If a
     single image would be left for the last batch, it joins the batch before: batch normalisation has no
