@@ -29,7 +29,7 @@ def check_labelled(*sets: Samples) -> None:
     for samples in sets:
         if unlabelled := int((samples.labels < 0).sum()):
             raise ValueError(
-                f"{samples.name}: {unlabelled} of {len(samples)} {samples.UNIT} have no class; remove them "
+                f"{samples.name}: {unlabelled} of {len(samples)} samples have no class; remove them "
                 "with `.labelled()`"
             )
 
