@@ -4,8 +4,7 @@ A method is one or more trained models that differ only in their seed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,12 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.evaluation import METRICS, measure, once_each
+from fer_utils.evaluation import measure
 from fer_utils.files import digest
 from fer_utils.params import method_of
 from fer_utils.predictions import Predictions, aligned
 from fer_utils.splits import random_folds
-from fer_utils.statistics import (
-    bootstrap_weights,
-    mean_and_sd,
-    paired_difference_interval,
-    percentile_interval,
-    wilson_interval,
-)
+from fer_utils.statistics import bootstrap_weights, mean_and_sd, percentile_interval, wilson_interval
 
 Methods = Mapping[str, Sequence[Predictions]]
 """Name of a method -> the predictions of its seeds, for the same samples."""
@@ -47,7 +40,7 @@ def mean_metrics(
     runs : sequence of Predictions
         One for each seed or random split; their samples may differ.
     names : sequence of str
-        Of `METRICS`.
+        Of `evaluation.METRICS`.
     n_boot, seed : int
         Number of resamples, and the seed of drawing them.
 
@@ -58,114 +51,65 @@ def mean_metrics(
         samples (or groups), and a sample that several runs have is drawn for all of them at once. `n` is the
         number of distinct samples.
     """
-    unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
-    units, unit = np.unique(np.concatenate(unit_names), return_inverse=True)
-    of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
-
-    def mean(weights: np.ndarray) -> dict[str, np.ndarray]:
-        values = [measure(run, weights[rows], names=names) for run, rows in zip(runs, of_run, strict=True)]
-        return {name: np.mean([value[name] for value in values], axis=0) for name in names}
-
-    value = {name: float(one[0]) for name, one in mean(np.ones((len(units), 1), np.float32)).items()}
-    draws = bootstrap_weights(np.arange(len(units)), n_boot=n_boot, seed=seed)
-    drawn = [mean(weights) for weights in draws]
     n = len(np.unique(np.concatenate([run.sample_id for run in runs])))
+    value, drawn = _resampled_means(runs, names, n_boot=n_boot, seed=seed)
     return {
-        name: {
-            "value": value[name],
-            "ci95": percentile_interval([one[name] for one in drawn], value=value[name]),
-            "n": n,
-        }
+        name: {"value": value[name], "ci95": percentile_interval(drawn[name], value=value[name]), "n": n}
         for name in names
     }
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Two methods on the same samples.
-
-    Attributes
-    ----------
-    metric : str
-        One of `METRICS`.
-    difference : float
-        Mean over the seeds of a, less the mean over the seeds of b.
-    ci95 : list of float or None
-        Interval of the difference of these trained models, as it varies with the samples.
-    a, b : dict
-        ``{"mean", "sd", "n"}`` of the metric over the seeds.
-    n : int
-        Number of samples.
-    """
-
-    metric: str
-    difference: float
-    ci95: list[float] | None
-    a: dict[str, float | int | None]
-    b: dict[str, float | int | None]
-    n: int
-
-
-def paired_bootstrap(
+def paired_difference(
     a: Sequence[Predictions],
     b: Sequence[Predictions],
     *,
     metric: str = "accuracy",
     n_boot: int = 2000,
     seed: int = 0,
-) -> Difference:
-    """Compare two methods over several seeds by resampling the samples (or groups) that all runs share.
+) -> dict[str, object]:
+    """Return the mean of a metric over the runs of a, less that over the runs of b, as a metric record.
+
+    The interval resamples the samples (or groups) that all runs share.
 
     Raises
     ------
     ValueError
-        When a method has no runs, the samples differ, or the metric is unknown or undefined.
+        When a method has no runs, or the samples differ.
     """
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")
     if not a or not b:
         raise ValueError("each of the two methods needs at least one run")
-    runs = aligned([*a, *b])
-
-    def values(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        measured = np.array([measure(run, weights, names=[metric])[metric] for run in runs])
-        return measured[: len(a)], measured[len(a) :]
-
-    of_a, of_b = (mean_and_sd(found[:, 0]) for found in values(once_each(runs[0])))
-    difference = of_a["mean"] - of_b["mean"]
-    draws = bootstrap_weights(runs[0].unit, n_boot=n_boot, seed=seed)
-    drawn = [in_a.mean(axis=0) - in_b.mean(axis=0) for in_a, in_b in map(values, draws)]
-    interval = percentile_interval(drawn, value=difference)
-    return Difference(metric, difference, interval, of_a, of_b, len(runs[0]))
+    aligned([*a, *b])
+    (value_a, of_a), (value_b, of_b) = (
+        _resampled_means(runs, [metric], n_boot=n_boot, seed=seed) for runs in (a, b)
+    )
+    difference = value_a[metric] - value_b[metric]
+    drawn = [one - other for one, other in zip(of_a[metric], of_b[metric], strict=True)]
+    return {"value": difference, "ci95": percentile_interval(drawn, value=difference), "n": len(a[0])}
 
 
-@dataclass(frozen=True)
-class McNemar:
-    """Two classifiers on the same samples.
+def _resampled_means(
+    runs: Sequence[Predictions], names: Sequence[str], *, n_boot: int, seed: int
+) -> tuple[dict[str, float], dict[str, list[np.ndarray]]]:
+    """Return the means of metrics over runs, and in each resample; equal samples give equal resamples."""
+    unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
+    units, unit = np.unique(np.concatenate(unit_names), return_inverse=True)
+    of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
-    Attributes
-    ----------
-    table : list of list of int
-        ``[[both correct, only a], [only b, both wrong]]``.
-    p_value : float
-        Exact two-sided p value of both being correct equally often.
-    difference : float
-        Accuracy a - accuracy b.
-    ci95 : list of float
-        Interval of the difference.
-    n : int
-        Number of samples.
-    """
+    def means(weights: np.ndarray) -> dict[str, np.ndarray]:
+        values = [measure(run, weights[rows], names=names) for run, rows in zip(runs, of_run, strict=True)]
+        return {name: np.mean([value[name] for value in values], axis=0) for name in names}
 
-    table: list[list[int]]
-    p_value: float
-    difference: float
-    ci95: list[float]
-    n: int
+    value = means(np.ones((len(units), 1), np.float32))
+    draws = bootstrap_weights(np.arange(len(units)), n_boot=n_boot, seed=seed)
+    drawn = [means(weights) for weights in draws]
+    return (
+        {name: float(value[name][0]) for name in names},
+        {name: [one[name] for one in drawn] for name in names},
+    )
 
 
-def mcnemar_exact(a: Predictions, b: Predictions) -> McNemar:
-    """Test whether two classifiers are correct equally often, on the same independent samples.
+def mcnemar_p_value(a: Predictions, b: Predictions) -> float:
+    """Return the exact two-sided p value of two classifiers being correct equally often.
 
     Raises
     ------
@@ -176,18 +120,9 @@ def mcnemar_exact(a: Predictions, b: Predictions) -> McNemar:
 
     a, b = aligned([a, b])
     if a.grouped:
-        raise ValueError("McNemar's test needs independent samples; use paired_bootstrap for grouped ones")
-    table = pd.crosstab(~a.correct, ~b.correct).reindex([False, True], fill_value=0)
-    (both, only_a), (only_b, neither) = counts = (
-        table.reindex([False, True], axis="columns", fill_value=0).to_numpy().tolist()
-    )
-    return McNemar(
-        table=counts,
-        p_value=float(mcnemar(counts, exact=True).pvalue) if only_a + only_b else 1.0,
-        difference=(only_a - only_b) / len(a),
-        ci95=list(paired_difference_interval(both, only_a, only_b, neither)),
-        n=len(a),
-    )
+        raise ValueError("McNemar's test needs independent samples; these have groups")
+    only_a, only_b = int((a.correct & ~b.correct).sum()), int((b.correct & ~a.correct).sum())
+    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue) if only_a + only_b else 1.0
 
 
 def methods_table(methods: Methods) -> pd.DataFrame:
@@ -218,11 +153,11 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
     rows = []
     for first, second in combinations(methods, 2):
         a, b = methods[first], methods[second]
-        between = paired_bootstrap(a, b)
-        low, high = between.ci95 or (None, None)
-        tests = [] if a[0].grouped else [mcnemar_exact(*pair) for pair in zip(a, b, strict=False)]
-        p_values = ", ".join(f"{test.p_value:.2g}" for test in tests) or None
-        rows.append((f"{first} − {second}", between.difference, low, high, p_values, between.n))
+        between = paired_difference(a, b)
+        low, high = between["ci95"] or (None, None)
+        tests = [] if a[0].grouped else [mcnemar_p_value(*pair) for pair in zip(a, b, strict=False)]
+        p_values = ", ".join(f"{p_value:.2g}" for p_value in tests) or None
+        rows.append((f"{first} − {second}", between["value"], low, high, p_values, between["n"]))
     return pd.DataFrame(rows, columns=columns).set_index("method − other")
 
 
@@ -236,12 +171,7 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     of runs, and all seeds in its protocol. Runs are merged only where their parameters differ in nothing but
     the seed.
 
-    Parameters
-    ----------
-    folder : Path
-        Contains ``<run>/predictions.npz``, from which the intervals of the means are computed.
-    results : sequence of dict
-        The runs' results.json.
+    `folder` contains ``<run>/predictions.npz``, from which the intervals are computed.
     """
     families: dict[str, list[dict]] = {}
     for result in results:
@@ -286,19 +216,10 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
 
 
 def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:
-    """Return the methods among finished runs on real data, grouped by their test samples.
+    """Return groups of two or more methods on real data with the same test samples.
 
-    Parameters
-    ----------
-    folder : Path
-        Contains ``<run>/predictions.npz``.
-    results : sequence of dict
-        The runs' results.json.
-
-    Returns
-    -------
-    list of dict
-        In each, name of a method -> its seeds' predictions. Only groups of two or more methods.
+    `folder` contains ``<run>/predictions.npz`` of the `results`. Each group maps the name of a method to the
+    predictions of its seeds.
     """
     groups: dict[tuple, dict[str, list[Predictions]]] = {}
     for result in results:
@@ -319,25 +240,12 @@ def vary(params: Any, grid: Mapping[str, Sequence[object]]) -> list[Any]:
     return [params.varied(**dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
 
 
-def ablate(params: Any, alternatives: Iterable[Mapping[str, object]]) -> list[Any]:
-    """Return `params`, and `params` with each of the alternatives by itself."""
-    return [params.varied(**change) for change in ({}, *alternatives)]
-
-
 def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:
     """Train every cell, which is a set of parameters, and return one row each.
 
-    Parameters
-    ----------
-    cells : sequence of Parameters
-    train : callable
-        Cell -> an object with `validation` (Predictions), `epochs`, `parameters` and `seconds`.
-
-    Returns
-    -------
-    DataFrame
-        The parameters in which the cells differ, then validation accuracy, low, high (Wilson), n, epochs,
-        parameters and seconds.
+    `train` returns an object with `validation` (Predictions), `epochs`, `parameters` and `seconds`. Columns:
+    the parameters in which the cells differ, then validation accuracy, low, high (Wilson), n, epochs,
+    parameters and seconds.
     """
     rows = []
     for cell in cells:
@@ -356,18 +264,9 @@ def cross_validate(
 ) -> pd.DataFrame:
     """Cross-validate every cell of `params.cv_grid` on `faces`, the training images.
 
-    Subjects are kept together where all are known.
-
-    Returns
-    -------
-    DataFrame, one row per cell, best first
-        The parameters in which the cells differ; mean and sd of the folds' accuracies; accuracy, low, high
-        and n of all held-out images pooled; seconds.
-
-    Raises
-    ------
-    ValueError
-        When a class has fewer images than there are folds.
+    Subjects are kept together where all are known. One row per cell, best first: the parameters in which the
+    cells differ; mean and sd of the folds' accuracies; accuracy, low, high and n of all held-out images
+    pooled; seconds.
     """
     by = "subject" if (faces.subject != "").all() else "sample"
     folds = random_folds(faces, n_folds=params.cv_folds, seed=params.seed, by=by)

@@ -1,4 +1,4 @@
-"""Where faces are in a picture."""
+"""Face detection in images."""
 
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -9,21 +9,21 @@ import numpy as np
 from fer_utils.files import ConfigError, project_path
 
 DETECTORS = ("haar", "yunet")
-"""What `detector` knows."""
+"""Values of the `detector` parameter."""
 
 YUNET_FILE = "data/raw/weights/face_detection_yunet_2023mar.onnx"
 """Where YuNet's network is looked for when no other path is given."""
 
 LONGEST_SIDE = 320
-"""Pixels to which a larger picture is reduced before faces are searched or followed in it."""
+"""Pixels to which a larger image is reduced before faces are searched or tracked in it."""
 
 FINE_SIDE = 1280
 """The same, where small faces are searched too."""
 
 _EYES_APART, _EYES_DOWN = 0.39, 0.386
 """Where the eyes are in a box of the Haar cascade, in shares of its side: how far from each other, and how
-far below its upper edge. Medians over 446 faces of FER-2013 (of 800 of its Training part, drawn at random) in
-which OpenCV's cascades find a face and two eyes; quartiles 0.36 to 0.415 and 0.376 to 0.397."""
+far below its upper edge. Medians over 446 faces of FER-2013 (of 800 random ones of Training) in which
+OpenCV's cascades find a face and two eyes; quartiles 0.36 to 0.415 and 0.376 to 0.397."""
 
 
 class Box(NamedTuple):
@@ -46,34 +46,19 @@ class Box(NamedTuple):
 
 
 class Detector(Protocol):
-    """Finds faces. All detectors frame a face alike, as the Haar cascade does: `crops` relies on it."""
+    """Finds faces. All detectors frame a face as the Haar cascade does, which `live.crops` relies on."""
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in a picture, the largest first; the same picture gives the same boxes.
+        """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
 
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (H, W) or (H, W, 3)
-            Gray; or red, green, blue.
-
-        Returns
-        -------
-        list of Box
-            Squares in pixels of `image`. They may reach beyond its edges.
-
-        Raises
-        ------
-        ValueError
-            For another shape or type.
+        The boxes are squares in pixels of `image` and may reach beyond its edges; the same image always gives
+        the same boxes. Another shape or type is a `ValueError`.
         """
         ...
 
 
 class Haar:
-    """OpenCV's frontal Haar cascade.
-
-    P. Viola and M. Jones, *Robust real-time face detection*, IJCV 57, 2004; the cascade is R. Lienhart's. It
-    searches in gray and in a reduced picture: a face that is large enough to read is found there too.
+    """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
 
     Parameters
     ----------
@@ -82,15 +67,9 @@ class Haar:
     min_neighbors : int
         How many overlapping finds make a face; with fewer there are more false ones.
     smallest : float
-        Side of the smallest face as a share of the picture's shorter side. The cascade itself sees nothing
-        below 24 pixels of the reduced picture.
+        Side of the smallest face as a share of the image's shorter side; at least 24 pixels.
     longest_side : int or None
-        Pixels to which a larger picture is reduced; None searches it as it is.
-
-    Raises
-    ------
-    ConfigError
-        For settings out of range, and where OpenCV came without the cascade, as its version 5 does.
+        Pixels to which a larger image is reduced; None searches it as it is.
     """
 
     def __init__(
@@ -106,16 +85,15 @@ class Haar:
                 f"scale_factor={scale_factor}, min_neighbors={min_neighbors}, smallest={smallest}: "
                 "use a factor above 1, no negative number, and a share of 0 to 1"
             )
-        _check_side(longest_side)
-        self.scale_factor, self.min_neighbors = scale_factor, min_neighbors
-        self.smallest, self.longest_side = smallest, longest_side
+        self.scale_factor, self.min_neighbors, self.smallest = scale_factor, min_neighbors, smallest
+        self.longest_side = _checked_side(longest_side)
         file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
         if not file.is_file():
             raise ConfigError(f"detector 'haar': OpenCV {cv2.__version__} came without {file.name}; use 4.x")
         self._cascade = cv2.CascadeClassifier(str(file))
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in a picture, as `Detector` says."""
+        """Return the faces in an image, as `Detector` describes."""
         small = gray(reduced(image, self.longest_side))
         least = round(self.smallest * min(small.shape))
         found = self._cascade.detectMultiScale(
@@ -128,23 +106,18 @@ class YuNet:
     """A small network that also finds turned and partly covered faces; its file is not shipped.
 
     W. Wu, H. Peng and S. Yu, *YuNet: a tiny millisecond-level face detector*, Machine Intelligence Research
-    20, 2023. Its own boxes are tight and of any shape; here a box is laid around the eyes and the mouth that
-    it finds, as the Haar cascade would lay it: what is cut out then looks like what networks learned from.
+    20, 2023. Its own boxes are tight and of any shape; here a box is put around the eyes and the mouth that
+    it finds, as the Haar cascade would put it.
 
     Parameters
     ----------
     path : path
-        ``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo. Relative paths start at the project
+        ``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo; a relative path starts at the project
         folder.
     least_score : float
-        Faces that the network is less sure of are left out; 0 to 1.
+        Faces with a lower score are left out; 0 to 1.
     longest_side : int or None
-        Pixels to which a larger picture is reduced; None searches it as it is.
-
-    Raises
-    ------
-    ConfigError
-        For settings out of range, a file that is not there, one that is not ONNX, and another network.
+        Pixels to which a larger image is reduced; None searches it as it is.
     """
 
     def __init__(
@@ -156,15 +129,14 @@ class YuNet:
     ) -> None:
         if not 0 <= least_score <= 1:
             raise ConfigError(f"least_score={least_score}: use 0 to 1")
-        _check_side(longest_side)
+        self.longest_side = _checked_side(longest_side)
         file = project_path(path)
         if not file.is_file():
             raise ConfigError(
-                f"detector 'yunet': {path} is not there. Get face_detection_yunet_2023mar.onnx from OpenCV's "
+                f"detector 'yunet': {path} is missing. Get face_detection_yunet_2023mar.onnx from OpenCV's "
                 f"model zoo (opencv_zoo on GitHub, models/face_detection_yunet; MIT licence), put it at "
                 f"{YUNET_FILE}, or use the detector 'haar', which needs no file"
             )
-        self.longest_side = longest_side
         try:
             self._network = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=least_score)
             self.find(np.zeros((64, 64, 3), np.uint8))  # what it cannot compute shows only here
@@ -176,52 +148,31 @@ class YuNet:
             ) from error
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in a picture, as `Detector` says."""
+        """Return the faces in an image, as `Detector` describes."""
         small = reduced(image, self.longest_side)
-        height, width = small.shape[:2]
-        self._network.setInputSize((width, height))
+        self._network.setInputSize(small.shape[1::-1])
         code = cv2.COLOR_GRAY2BGR if small.ndim == 2 else cv2.COLOR_RGB2BGR
         _, rows = self._network.detect(cv2.cvtColor(small, code))
-        boxes = [] if rows is None else [_around(row[4:14].reshape(5, 2).astype(float)) for row in rows]
+        boxes = [] if rows is None else [_box_of(row[4:14].reshape(5, 2).astype(float)) for row in rows]
         return _enlarged(boxes, small, image)
 
 
 def detector(name: str, *, path: str | Path = "", fine: bool = False) -> Detector:
-    """Return the detector of a name.
-
-    Parameters
-    ----------
-    name : {"haar", "yunet"}
-    path : path, optional
-        Of YuNet's file, where it is not `YUNET_FILE`.
-    fine : bool
-        Search for small faces too, as for a picture by itself, which may take its time.
-
-    Raises
-    ------
-    ConfigError
-        For another name, a path for the Haar cascade, and what keeps a detector from working.
-    """
+    """Return the detector "haar" or "yunet"; `path` is YuNet's file, `fine` searches small faces too."""
     if name not in DETECTORS:
         raise ConfigError(f"detector={name!r}: use {' or '.join(map(repr, DETECTORS))}")
     if name == "yunet":
         return YuNet(path or YUNET_FILE, longest_side=FINE_SIDE if fine else LONGEST_SIDE)
     if str(path):
-        raise ConfigError(f"the detector 'haar' takes no file, and {str(path)!r} is given; leave it empty")
+        raise ConfigError(f"the detector 'haar' takes no file, got {str(path)!r}; leave it empty")
     return Haar(smallest=0.03, longest_side=FINE_SIDE) if fine else Haar()
 
 
 def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
-    """Return a picture with its longer side at most `longest_side` pixels; None leaves it as it is.
-
-    Raises
-    ------
-    ValueError
-        For what is no picture: uint8 of the shape (H, W) or (H, W, 3), with a pixel at least.
-    """
+    """Return an image with its longer side at most `longest_side` pixels; None leaves it as it is."""
     colour = image.ndim == 3 and image.shape[2] == 3
     if image.dtype != np.uint8 or not (image.ndim == 2 or colour) or not image.size:
-        raise ValueError(f"a picture is uint8 of shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
+        raise ValueError(f"an image is uint8 of shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
     longest = max(image.shape[:2])
     if longest_side is None or longest <= longest_side:
         return image
@@ -230,21 +181,22 @@ def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
 
 
 def gray(image: np.ndarray) -> np.ndarray:
-    """Return the luma of a picture, uint8 (H, W); a gray one is returned as it is."""
+    """Return the luma of an image, uint8 (H, W); a gray one is returned as it is."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
-def _check_side(longest_side: int | None) -> None:
+def _checked_side(longest_side: int | None) -> int | None:
     if longest_side is not None and longest_side < 1:
         raise ConfigError(f"longest_side={longest_side}: use a number of pixels, or None")
+    return longest_side
 
 
-def _around(marks: np.ndarray) -> Box:
-    """Return the box that the Haar cascade would lay around two eyes, the nose and two corners of a mouth."""
+def _box_of(marks: np.ndarray) -> Box:
+    """Return the box that the Haar cascade would put around two eyes, the nose and two corners of a mouth."""
     eyes, mouth = marks[:2].mean(axis=0), marks[3:].mean(axis=0)
     height = float(np.hypot(*(mouth - eyes)))
-    # Seen from the front, eyes are about as far from each other as from the mouth; a turn of the head to the
-    # side shortens the one, a bow the other.
+    # Seen from the front, eyes are about as far from each other as from the mouth; turning the head to the
+    # side shortens the one distance, bowing it the other.
     side = max(float(np.hypot(*(marks[1] - marks[0]))), height) / _EYES_APART
     down = (mouth - eyes) / height if height else np.array([0.0, 1.0])
     x, y = eyes + (0.5 - _EYES_DOWN) * side * down - side / 2
@@ -252,9 +204,8 @@ def _around(marks: np.ndarray) -> Box:
 
 
 def _enlarged(boxes: list[Box], small: np.ndarray, image: np.ndarray) -> list[Box]:
-    """Return boxes of a reduced picture in pixels of the whole one, the largest first."""
+    """Return boxes of a reduced image in pixels of the whole one, the largest first."""
     across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-    sides = ((across * x, down * y, across * width, down * height) for x, y, width, height in boxes)
-    whole = [box for box in map(Box._make, sides) if box.area > 0]
-    # Several threads search, so that the order in which OpenCV returns boxes is not always the same.
-    return sorted(whole, key=lambda box: (-box.area, box.x, box.y))
+    whole = [Box(across * box.x, down * box.y, across * box.width, down * box.height) for box in boxes]
+    # Several threads search, so the order in which OpenCV returns boxes varies.
+    return sorted((box for box in whole if box.area > 0), key=lambda box: (-box.area, box.x, box.y))

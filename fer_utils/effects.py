@@ -27,20 +27,10 @@ DUPLICATES = Path("00_data_prep") / "copies.csv"
 
 
 class Arm(BaseModel):
-    """An accuracy measured in one way.
+    """An accuracy measured in one way: the mean over the seeds, as a fraction.
 
-    Attributes
-    ----------
-    label : str
-    value : float
-        Mean over the seeds, a fraction.
-    interval : (float, float)
-        95 % interval of that mean, as it varies with the samples.
-    by_seed : tuple of float
-    n : int
-        Test samples of one seed.
-    leak : str
-        Name of the leakage, or "none".
+    `interval` is for that mean as it varies with the samples, `n` the number of test samples of one seed, and
+    `leak` the name of the leakage or "none".
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,23 +44,10 @@ class Arm(BaseModel):
 
 
 class Effect(BaseModel):
-    """One experiment: an accuracy measured honestly, and in the way that inflates it.
+    """One experiment: an accuracy measured honestly, and in the way (`trick`) that inflates it.
 
-    Attributes
-    ----------
-    key : str
-        Name of the experiment in `data/effects.yaml`.
-    trick : str
-        What is done.
-    honest, leaky : Arm
-    interval : (float, float)
-        95 % interval of `size`, as it varies with the samples.
-    by_seed : tuple of float
-        `size` for each seed that both arms have.
-    data : str
-        Data set; real or, if it begins with "synthetic", not.
-    runs : tuple of str
-        The runs that were read.
+    `key` is its name in `data/effects.yaml`. `interval` is for `size`, as it varies with the samples;
+    `by_seed` has `size` for each seed that both arms have. `runs` are the runs that were read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,16 +94,9 @@ class Seeds:
         return tuple(EpochPredictions.load(folder / f"epochs_{name}.npz") for folder in self.folders)
 
     def correct_on_test(self, *, epochs: int | None = None) -> np.ndarray:
-        """Return which test images each seed classifies correctly at its best epoch on validation.
+        """Return which test images each seed has correct, shape (seeds, N), at its best epoch on validation.
 
-        Parameters
-        ----------
-        epochs : int, optional
-            Number of epochs to select from; all by default.
-
-        Returns
-        -------
-        ndarray of float, shape (seeds, N)
+        `epochs` is the number of epochs to select from; all by default.
         """
         pairs = zip(self.epochs("validation"), self.epochs("test"), strict=True)
         return np.array([test.correct[validation.first(epochs).best] for validation, test in pairs], float)
@@ -139,13 +109,7 @@ def definitions() -> dict[str, Any]:
 
 
 def load_seeds(reports: Path, method: str) -> Seeds:
-    """Return the finished runs of a method in a profile's folder.
-
-    Raises
-    ------
-    MissingData
-        When there is none.
-    """
+    """Return the finished runs of a method in a profile's folder; `MissingData` when there is none."""
     found = [path.parent for path in sorted(Path(reports).glob(f"{method}*/results.json"))]
     same = [folder for folder in found if method_of(folder.name) == method]
     done = tuple(folder for folder in same if read_json(folder / "results.json")["status"] == "done")
@@ -158,19 +122,10 @@ def load_seeds(reports: Path, method: str) -> Seeds:
 
 
 def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
-    """Measure every experiment whose runs exist.
+    """Measure every experiment whose runs are in a profile's folder.
 
-    Parameters
-    ----------
-    reports : Path
-        A profile's folder of run folders.
-
-    Returns
-    -------
-    effects : list of Effect
-        In the order of `data/effects.yaml`.
-    missing : dict of str to str
-        Name of an experiment -> the missing run.
+    Returns the effects, in the order of `data/effects.yaml`, and a dict from the names of the other
+    experiments to what is missing.
     """
     effects, missing = [], {}
     for key in definitions()["experiments"]:
@@ -182,13 +137,7 @@ def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
 
 
 def measure(key: str, reports: Path) -> Effect:
-    """Measure one experiment of `data/effects.yaml`.
-
-    Raises
-    ------
-    MissingData
-        When one of its runs is missing.
-    """
+    """Measure one experiment of `data/effects.yaml`; `MissingData` when one of its runs is missing."""
     experiment = definitions()["experiments"][key]
     reports = Path(reports)
     runs = [load_seeds(reports, experiment[arm]) for arm in ("honest", "leaky") if arm in experiment]
@@ -397,18 +346,9 @@ def read_effects(path: str | Path) -> list[Effect]:
 
 
 def validation_curves(reports: Path) -> pd.DataFrame:
-    """Return the validation accuracy of every arm, seed and epoch.
+    """Return the validation accuracy of every arm, seed and epoch; arms without runs are left out.
 
-    Returns
-    -------
-    DataFrame
-        Columns arm, seed, epoch, accuracy, seen: the share of the validation images that are trained on. Arms
-        without finished runs are left out.
-
-    Raises
-    ------
-    MissingData
-        When there is no run of any arm.
+    Columns: arm, seed, epoch, accuracy, and `seen`, the share of the validation images that are trained on.
     """
     parts = []
     for arm, seeds in _validation_sets(reports).items():
@@ -424,13 +364,10 @@ def validation_curves(reports: Path) -> pd.DataFrame:
 def last_epochs(reports: Path) -> pd.DataFrame:
     """Return the accuracies after the last epoch of each arm, beside those on bamb2023's slides.
 
-    Returns
-    -------
-    DataFrame, one row per arm and slide
-        Columns epoch, training, validation (accuracies, of arms the mean over seeds), seen (share of the
-        validation images that are trained on; NaN for a slide), unseen (accuracy on the other validation
-        images if four fifths of them are trained on and classified as well as training images:
-        (validation - 0.8 training) / 0.2; NaN where another share is trained on).
+    Columns: epoch, training, validation (accuracies, of arms the mean over seeds), seen (share of the
+    validation images that are trained on; NaN for a slide), unseen (accuracy on the other validation images
+    if four fifths of them are trained on and classified as well as training images: (validation - 0.8
+    training) / 0.2; NaN where another share is trained on).
     """
     rows = {}
     for arm, seeds in _validation_sets(reports).items():
@@ -473,18 +410,7 @@ def _validation_sets(reports: Path) -> dict[str, Seeds]:
 
 
 def seed_spread(reports: Path) -> pd.DataFrame:
-    """Return how the accuracy of each method of `seed_methods` varies over its seeds.
-
-    Returns
-    -------
-    DataFrame, one row per method of two seeds or more
-        Columns seeds, mean, sd, lowest, highest (fractions).
-
-    Raises
-    ------
-    MissingData
-        When no method has two seeds.
-    """
+    """Return seeds, mean, sd, lowest and highest accuracy of each of the `seed_methods` with two seeds."""
     rows = {}
     for method in definitions()["seed_methods"]:
         try:
@@ -514,12 +440,9 @@ def seed_difference(sd: float) -> float:
 def printed_differences() -> pd.DataFrame:
     """Return the differences of `printed_pairs`, and what chance alone allows where n is known.
 
-    Returns
-    -------
-    DataFrame, one row per pair
-        Columns paper, about, first, second, difference (fractions), n, chance: the largest difference of two
-        equally good classifiers in 95 % of samples of this size, if their errors are independent. For
-        classifiers tested on the same samples that is too wide.
+    Columns: paper, about, first, second, difference (fractions), n, and `chance`, the largest difference of
+    two equally good classifiers in 95 % of samples of this size, if their errors are independent. For
+    classifiers tested on the same samples that is too wide.
     """
     rows = []
     for pair in definitions()["printed_pairs"]:

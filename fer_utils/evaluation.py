@@ -56,10 +56,8 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000, seed: int = 0) -> 
     Parameters
     ----------
     predictions : Predictions
-    n_boot : int
-        Number of resamples; 0 leaves out the bootstrapped intervals (None).
-    seed : int
-        Equal samples, in any order, and equal seed give equal intervals.
+    n_boot, seed : int
+        Number of resamples, 0 for no bootstrapped intervals, and the seed of drawing them.
     """
     value = {name: float(values[0]) for name, values in measure(predictions, once_each(predictions)).items()}
     draws = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=seed)
@@ -123,20 +121,10 @@ def baselines(
 def reference_points(
     predictions: Predictions, split: Split | Folds, *, n_boot: int = 2000, seed: int = 0
 ) -> dict[str, dict[str, dict]]:
-    """Return the metrics that stand beside a result: two baselines, and the result without duplicates.
+    """Return the metrics to compare a result with: the two `baselines`, and the result without duplicates.
 
-    Parameters
-    ----------
-    predictions : Predictions
-        Of the test set of `split`.
-    split : Split or Folds
-        Gives the majority class and the test samples with exact duplicates in training or validation.
-
-    Returns
-    -------
-    dict
-        As `baselines`; ``without_duplicates`` is left out where every sample is a duplicate, and for folds
-        where none is.
+    `predictions` are of the test set of `split`. ``without_duplicates`` leaves out test samples with exact
+    duplicates in training or validation; it is missing where all are, and for folds where none is.
     """
     found = baselines(predictions, majority_class=split.majority_class, n_boot=n_boot, seed=seed)
     repeated = np.isin(predictions.sample_id, split.test.sample_id[split.repeated])
@@ -169,31 +157,16 @@ def roc_curves(predictions: Predictions) -> dict[str, RocCurve]:
 
 
 CONFIDENCE_EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
+"""Edges of the bins of `reliability`; a bin contains its lower edge, the last one both."""
 
 
-def reliability(predictions: Predictions, *, edges: Sequence[float] = CONFIDENCE_EDGES) -> pd.DataFrame:
+def reliability(predictions: Predictions) -> pd.DataFrame:
     """Return accuracy by confidence, the probability of the predicted class.
 
-    Parameters
-    ----------
-    predictions : Predictions
-    edges : sequence of float
-        Edges of the bins, from 0 to 1, rising; a bin contains its lower edge, the last one both.
-
-    Returns
-    -------
-    DataFrame
-        One row per bin with samples: mean `confidence`, `accuracy`, its Wilson interval `low` and `high`, and
-        `n`. The index names the bin, such as "80 to 90 %".
-
-    Raises
-    ------
-    ValueError
-        For edges that do not rise from 0 to 1.
+    One row per bin with samples, named such as "80 to 90 %": mean `confidence`, `accuracy`, its Wilson
+    interval `low` and `high`, and `n`.
     """
-    edges = np.asarray(edges, dtype=float)
-    if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or (np.diff(edges) <= 0).any():
-        raise ValueError(f"edges must rise from 0 to 1, got {edges.tolist()}")
+    edges = np.array(CONFIDENCE_EDGES)
     names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(edges)]
     columns = {"confidence": predictions.confidence, "correct": predictions.correct}
     edges[-1] = np.inf
@@ -241,9 +214,12 @@ def confusion(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     """Return the confusion matrices, shape (K, K, B); rows are the true classes."""
     n_classes = len(predictions.class_names)
     cell = predictions.truth * n_classes + predictions.predicted
-    in_cell = (np.arange(n_classes**2)[:, None] == cell).astype(np.float32)
+    order = np.argsort(cell, kind="stable")
+    present, start = np.unique(cell[order], return_index=True)
+    counts = np.zeros((n_classes**2, weights.shape[1]))
     # Whole numbers below 2**24: exact in float32, whatever the order of summation.
-    return (in_cell @ weights).astype(float).reshape(n_classes, n_classes, -1)
+    counts[present] = np.add.reduceat(weights[order], start, axis=0)
+    return counts.reshape(n_classes, n_classes, -1)
 
 
 def _of_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:

@@ -54,12 +54,14 @@ class Predictions:
             "sample_id": sample_id,
             "truth": np.array(self.truth),
             "probabilities": np.array(self.probabilities, dtype=float),
-            "fold": _one_for_each(np.array(self.fold), sample_id),
-            "group": _one_for_each(np.array(self.group, dtype=str), sample_id),
+            "fold": np.array(self.fold),
+            "group": np.array(self.group, dtype=str),
         }
+        for key in ("fold", "group"):
+            if columns[key].ndim == 0:
+                columns[key] = np.full(sample_id.shape, columns[key])
         names = tuple(map(str, self.class_names))
-        _check_shapes(columns, names)
-        _check_values(columns, names)
+        _check(columns, names)
         columns |= {key: columns[key].astype(np.int64) for key in ("truth", "fold")}
         columns["probabilities"] = columns["probabilities"].astype(np.float16).astype(np.float32)
         for key, column in columns.items():
@@ -133,13 +135,7 @@ class Predictions:
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
-    """Return the predictions of several folds as one.
-
-    Raises
-    ------
-    ValueError
-        When there are none, they differ in classes, or a sample is in two of them.
-    """
+    """Return the predictions of several folds as one; a sample must not be in two of them."""
     if len({part.class_names for part in parts}) != 1:
         raise ValueError(f"only folds with the same classes can be pooled, got {len(parts)} folds")
     columns = ("sample_id", "truth", "probabilities", "fold", "group")
@@ -175,12 +171,9 @@ def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     return ordered
 
 
-def _one_for_each(value: np.ndarray, sample_id: np.ndarray) -> np.ndarray:
-    return np.full(sample_id.shape, value) if value.ndim == 0 else value
-
-
-def _check_shapes(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None:
-    n, n_classes = len(columns["sample_id"]), len(class_names)
+def _check(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None:
+    sample_id, truth, probabilities = (columns[key] for key in ("sample_id", "truth", "probabilities"))
+    n, n_classes = len(sample_id), len(class_names)
     if n == 0:
         raise ValueError("predictions for no samples")
     if len(set(class_names)) != n_classes:
@@ -189,22 +182,16 @@ def _check_shapes(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) 
         shape = (n, n_classes) if key == "probabilities" else (n,)
         if column.shape != shape:
             raise ValueError(f"{key}: shape {column.shape}; {n} samples of {n_classes} classes need {shape}")
-    for key in ("truth", "fold"):
-        if not np.issubdtype(columns[key].dtype, np.integer):
-            raise ValueError(f"{key} must hold integers, got {columns[key].dtype}")
-
-
-def _check_values(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None:
-    sample_id, truth, probabilities = (columns[key] for key in ("sample_id", "truth", "probabilities"))
-    repeated = np.ones(len(sample_id), dtype=bool)
+        if key in ("truth", "fold") and not np.issubdtype(column.dtype, np.integer):
+            raise ValueError(f"{key} must hold integers, got {column.dtype}")
+    repeated = np.ones(n, dtype=bool)
     repeated[np.unique(sample_id, return_index=True)[1]] = False
     with np.errstate(over="ignore", invalid="ignore"):
         # As stored, so that all valid predictions can be saved and loaded.
         total = probabilities.astype(np.float16).astype(float).sum(axis=1)
-    last = len(class_names) - 1
     for wrong, problem in (
         (repeated, "an earlier row has the same sample id"),
-        ((truth < 0) | (truth > last), f"truth must be a class index 0 to {last}, got {{truth}}"),
+        ((truth < 0) | (truth >= n_classes), f"truth must be 0 to {n_classes - 1}, got {{truth}}"),
         (~np.isfinite(probabilities).all(axis=1), "a probability is not finite; did training diverge?"),
         ((probabilities < 0).any(axis=1), "a probability is negative; are these logits?"),
         (abs(total - 1) > SUM_TOLERANCE, "probabilities sum to {total:.4g}, not 1; are these logits?"),
@@ -217,20 +204,7 @@ def _check_values(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) 
 
 @dataclass(frozen=True, eq=False)
 class EpochPredictions:
-    """The predicted classes of one set of samples after each epoch.
-
-    Attributes
-    ----------
-    sample_id : ndarray of str, shape (N,)
-    truth : ndarray of int64, shape (N,)
-    predicted : ndarray of uint8, shape (E, N)
-        Predicted classes after epochs 1 to E.
-
-    Raises
-    ------
-    ValueError
-        When the shapes do not fit together.
-    """
+    """The predicted classes of N samples after epochs 1 to E, shape (E, N)."""
 
     sample_id: np.ndarray
     truth: np.ndarray

@@ -33,17 +33,7 @@ OVERLAPPING = "sets drawn independently of each other: four fifths of the test i
 
 @dataclass(frozen=True)
 class Redrawn:
-    """Training and validation sets that are drawn again for each epoch.
-
-    Attributes
-    ----------
-    faces : FaceSet
-        All images.
-    rows : callable
-        Epoch, counted from 0 -> rows of `faces` for training, and for validation.
-    epochs : int
-        Number of epochs of the training.
-    """
+    """Training and validation sets drawn again for each epoch: `rows` gives those of an epoch, from 0."""
 
     faces: FaceSet
     rows: Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -131,26 +121,16 @@ class Split(Generic[S]):
         return shares
 
     def _sets(self) -> dict[str, S]:
-        sets = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {key: part for key, part in sets.items() if part is not None}
+        parts = {key: getattr(self, key) for key in ("train", "validation", "test")}
+        return {key: part for key, part in parts.items() if part is not None}
 
 
 @dataclass(frozen=True, eq=False)
 class Folds(Generic[S]):
-    """The splits of a cross-validation; each tested sample is in the test set of one of them.
+    """The splits of a cross-validation of `samples`; each tested sample is in one of their test sets.
 
-    Attributes
-    ----------
-    samples : Samples
-        The whole data set.
-    splits : tuple of Split
-    names : tuple of str
-        Name of each fold, such as the subject that it holds out.
-    description : str
-    leakage : str
-        As for `Split`, of all folds.
-    skipped : tuple of str
-        Folds that are impossible, with the reason.
+    `names` has the name of each fold, such as the subject that it holds out; `skipped` the impossible folds
+    with the reason. The other attributes are as for `Split`.
     """
 
     samples: S
@@ -204,21 +184,10 @@ class Folds(Generic[S]):
 
 
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
-    """Split still faces as the parameters of a notebook say.
+    """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
 
-    Parameters
-    ----------
-    faces : FaceSet
-        Images without a class are left out.
-    params : object
-        With `split_by` (a key of `FACE_SPLITS`), `seed` and `epochs`.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown `split_by`.
-    ValueError
-        When the data set cannot be split in this way.
+    Images without a class are left out. Raises `ConfigError` for an unknown split and `ValueError` when the
+    data set cannot be split in this way.
     """
     if params.split_by not in FACE_SPLITS:
         raise ConfigError(
@@ -235,11 +204,6 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     of the training images is the validation set and all held-out images are the test set. A data set without
     any official split is split 80/10/10, stratified by class and, where the subjects are known, by subject.
     Sets joined by `combine` are split separately and then joined.
-
-    Raises
-    ------
-    ValueError
-        When there are no training or no held-out images, only one class, or a class is missing in a set.
     """
     faces = faces.labelled()
     # The split does not depend on the pixels, of which joined sets have many.
@@ -270,11 +234,6 @@ def random_split(faces: FaceSet, *, share: float = 0.2, seed: int) -> Split[Face
     the number in Fig. 10. Its images per class (1,264 sad, 92 disgust; a stratified draw has 1,215 and 109)
     fit an unstratified draw (chi-squared 9.5, 6 degrees of freedom, p = 0.15). PublicTest and PrivateTest
     together (7,178 images) have fewer angry images than Fig. 10.
-
-    Raises
-    ------
-    ValueError
-        When `share` leaves no test or no training images, or a class is missing in a set.
     """
     faces = faces.labelled()
     n_test = int(share * len(faces)) if 0 < share < 1 else 0
@@ -295,11 +254,6 @@ def take_skip_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     """Split all images at random into 80 % training, 10 % validation and 10 % test images, not stratified.
 
     The sets of FER-2013 then have their official sizes, to one image.
-
-    Raises
-    ------
-    ValueError
-        When a class is missing in a set.
     """
     faces = faces.labelled()
     parts = [faces.take(rows) for rows in _shuffled_parts(len(faces), seed, 3)]
@@ -313,17 +267,11 @@ def reshuffled_split(faces: FaceSet, *, seed: int, epochs: int) -> Split[FaceSet
     Training, validation and test set are drawn independently of each other, and the first two again for
     every epoch. Four fifths of an epoch's validation images are expected among its training images, and soon
     all of them have been trained on (`Split.validation_seen`).
-
-    Raises
-    ------
-    ValueError
-        As `take_skip_split`.
     """
     faces = faces.labelled()
 
     def rows(epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        train, validation = (_shuffled_parts(len(faces), seed, part, epoch)[part] for part in (0, 1))
-        return train, validation
+        return tuple(_shuffled_parts(len(faces), seed, part, epoch)[part] for part in (0, 1))
 
     redrawn = Redrawn(faces, rows, epochs)
     test = faces.take(_shuffled_parts(len(faces), seed, 2)[2])
@@ -338,11 +286,6 @@ def cached_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     """Split as `reshuffled_split` does for its first epoch, and keep these sets (`cache()` of `tf.data`).
 
     Four fifths of the validation and test images are also training images.
-
-    Raises
-    ------
-    ValueError
-        As `take_skip_split`.
     """
     first = reshuffled_split(faces, seed=seed, epochs=1)
     description = (
@@ -384,18 +327,8 @@ def stratified_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
 def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
     """Hold out every subject once, in the order of their names.
 
-    A fold whose training set lacks a class, because only the held-out subject shows it, is skipped.
-
-    Parameters
-    ----------
-    samples : Samples
-    strict : bool
-        Whether a skipped fold is an error.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two subjects, when no fold is left, and under `strict`.
+    A fold whose training set lacks a class, because only the held-out subject shows it, is skipped, or under
+    `strict` an error.
     """
     subjects = np.unique(samples.subject)
     if len(subjects) < 2:
@@ -426,52 +359,22 @@ def random_folds(
     by : {"sample", "frame", "clip", "subject"}
         What stays together: nothing (single samples or frames), the frames of a clip, or all of a subject.
     validation : bool
-        Whether each split also has a validation set, the next fold, so that a fold is used for each of
-        training, validation and test.
-
-    Raises
-    ------
-    ValueError
-        For too few folds, samples, clips, subjects or classes.
+        Whether each split also has a validation set: the next fold.
     """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     if n_folds < 2 + validation:
         raise ValueError(f"n_folds={n_folds}: at least {2 + validation} are needed")
-    counts = np.bincount(samples.labels, minlength=len(samples.class_names))
-    if by in ("sample", "frame") and counts.min() < n_folds:
-        raise ValueError(
-            f"{samples.name}: {counts.min()} {samples.UNIT} of {samples.class_names[counts.argmin()]} cannot "
-            f"be in {n_folds} folds; use fewer folds or leave the class out"
-        )
-    single = by in ("sample", "frame")
-    groups = samples.sample_id if single else _GROUPS[by](samples)
-    if (n_groups := len(np.unique(groups))) < n_folds:
-        raise ValueError(f"{samples.name}: {n_groups} {by}s cannot be in {n_folds} folds; use fewer folds")
-    kind = StratifiedKFold if single else StratifiedGroupKFold
-    folds = kind(n_folds, shuffle=True, random_state=seed)
-    fold = np.empty(len(samples), np.int64)
-    drawn = folds.split(samples.labels, samples.labels, None if single else groups)
-    for number, (_, held_out) in enumerate(drawn):
-        fold[held_out] = number
-    if len(np.unique(fold)) < n_folds:
-        raise ValueError(f"{samples.name}: {n_groups} {by}s leave a fold of {n_folds} empty; use fewer folds")
+    fold = _fold_numbers(samples, n_folds, seed, by)
     n_subjects = len(np.unique(samples.subject))
     description = (
-        f"{len(samples):,} {samples.UNIT} of {n_subjects} subjects in {n_folds} random folds by {by}, "
+        f"{len(samples):,} {samples.PIXELS} of {n_subjects} subjects in {n_folds} random folds by {by}, "
         f"stratified by class (seed {seed}){'; the next fold is the validation set' if validation else ''}"
     )
     splits = []
     for number in range(n_folds):
         chosen = _validation_fold(samples, fold, number) if validation else number
-        splits.append(
-            _split_of(
-                samples.take((fold != number) & (fold != chosen)),
-                samples.take(fold == chosen) if validation else None,
-                samples.take(fold == number),
-                description,
-            )
-        )
+        train = samples.take((fold != number) & (fold != chosen))
+        held_out = samples.take(fold == chosen) if validation else None
+        splits.append(_split_of(train, held_out, samples.take(fold == number), description))
     names = tuple(f"random {number}" for number in range(1, n_folds + 1))
     seen = seen_in_training(splits)
     clips_shared = by != "sample" and seen["clip"] > 0
@@ -484,11 +387,6 @@ def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
     """Hold out a random share, not stratified, rounded up as in scikit-learn's `train_test_split`.
 
     A fifth of 158 clips are the 32 of dubey2020's Figs. 5-6.
-
-    Raises
-    ------
-    ValueError
-        When the training set lacks a class or the test set is empty.
     """
     held_out = np.zeros(len(samples), dtype=bool)
     held_out[np.random.default_rng(seed).permutation(len(samples))[: math.ceil(share * len(samples))]] = True
@@ -498,18 +396,12 @@ def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
         raise ValueError(
             f"{samples.name}, share={share:g}, seed={seed}: {problem}; use another share or seed"
         )
-    description = f"{share:.0%} of the {samples.UNIT} held out at random (seed {seed})"
+    description = f"{share:.0%} of the {samples.PIXELS} held out at random (seed {seed})"
     return _split_of(train, None, test, description, leakage=SUBJECTS_SHARED)
 
 
 def inner_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
-    """Split a training set into (training, validation) by subject; validation has about `share` of it.
-
-    Raises
-    ------
-    ValueError
-        For too few subjects, or when the training set would lack a class whichever subjects are held out.
-    """
+    """Split a training set into (training, validation) by subject; validation has about `share` of it."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     subjects = np.unique(samples.subject)
@@ -604,6 +496,28 @@ def _shuffled_parts(n: int, *seed: int) -> list[np.ndarray]:
         np.sort(rows)
         for rows in np.split(stream, np.cumsum([round(share * n) for share in TAKE_SKIP_SHARES]))
     ]
+
+
+def _fold_numbers(samples: Samples, n_folds: int, seed: int, by: str) -> np.ndarray:
+    """Return the fold, 0 to `n_folds` - 1, of each sample."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    name, single = samples.name, by in ("sample", "frame")
+    counts = np.bincount(samples.labels, minlength=len(samples.class_names))
+    if single and counts.min() < n_folds:
+        rarest = f"{counts.min()} {samples.PIXELS} of {samples.class_names[counts.argmin()]}"
+        raise ValueError(f"{name}: {rarest} cannot be in {n_folds} folds; use fewer or leave the class out")
+    groups = samples.sample_id if single else _GROUPS[by](samples)
+    if (n_groups := len(np.unique(groups))) < n_folds:
+        raise ValueError(f"{name}: {n_groups} {by}s cannot be in {n_folds} folds; use fewer folds")
+    folds = (StratifiedKFold if single else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
+    fold = np.empty(len(samples), np.int64)
+    drawn = folds.split(samples.labels, samples.labels, None if single else groups)
+    for number, (_, held_out) in enumerate(drawn):
+        fold[held_out] = number
+    if len(np.unique(fold)) < n_folds:
+        raise ValueError(f"{name}: {n_groups} {by}s leave one of {n_folds} folds empty; use fewer folds")
+    return fold
 
 
 def _validation_fold(samples: Samples, fold: np.ndarray, held_out: int) -> int:

@@ -35,38 +35,6 @@ def wilson_interval(successes: int, n: int) -> Interval:
     return max(0.0, min(float(low), successes / n)), min(1.0, max(float(high), successes / n))
 
 
-def paired_difference_interval(both: int, only_a: int, only_b: int, neither: int) -> Interval:
-    """Return the interval of accuracy a - accuracy b, both measured on the same independent samples.
-
-    Combines the two Wilson intervals, allowing for the correlation of the two classifiers' successes.
-
-    Parameters
-    ----------
-    both, only_a, only_b, neither : int
-        Samples that both, only a, only b and neither classified correctly.
-
-    References
-    ----------
-    R. G. Newcombe (1998), Statistics in Medicine 17, 2635-2650, method 10.
-    """
-    n = both + only_a + only_b + neither
-    right_a, right_b = both + only_a, both + only_b
-    low_a, high_a = wilson_interval(right_a, n)
-    low_b, high_b = wilson_interval(right_b, n)
-    a, b = right_a / n, right_b / n
-
-    covariance = both * neither - only_a * only_b
-    if covariance > 0:
-        covariance = max(covariance - n / 2, 0.0)
-    spread = sqrt(right_a * (n - right_a)) * sqrt(right_b * (n - right_b))
-    phi = covariance / spread if spread else 0.0
-
-    def distance(from_a: float, from_b: float) -> float:
-        return sqrt(max(from_a**2 - 2 * phi * from_a * from_b + from_b**2, 0.0))
-
-    return a - b - distance(a - low_a, high_b - b), a - b + distance(high_a - a, b - low_b)
-
-
 def mean_interval(values: np.ndarray) -> Interval:
     """Return the interval of the mean of independent numbers, shape (N,): ± 1.96 standard errors.
 

@@ -293,9 +293,3 @@ def test_reliability_records_name_their_bins():
     assert set(found) == {"confidence_50_to_70", "confidence_90_to_100"}
     assert found["confidence_90_to_100"]["accuracy"]["value"] == 0.5
     assert found["confidence_90_to_100"]["accuracy"]["n"] == 2
-
-
-@pytest.mark.parametrize("edges", [[0, 1, 1], [0.5, 1], [0, 0.5], [1]])
-def test_edges_must_rise_from_0_to_1(edges):
-    with pytest.raises(ValueError, match="must rise from 0 to 1"):
-        reliability(classifier(), edges=edges)

@@ -118,7 +118,7 @@ def test_the_predictions_of_each_epoch_are_those_of_the_run(run):
 
 def test_the_duplicates_of_00_are_those_that_the_runs_count():
     copies = pd.read_csv(REFERENCE / "00_data_prep" / "copies.csv")
-    in_test = copies[copies["part"] == "test"]
+    in_test = copies[copies["split"] == "test"]
     run = REFERENCE / "10_baseline_cnn--bamb2023"
     overlap = read_json(run / "results.json")["protocol"]["overlap"]
     assert in_test["exact"].sum() == overlap["exact_duplicates"] == 314

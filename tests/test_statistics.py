@@ -5,19 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
-from statsmodels.stats.proportion import proportion_confint
 
 from fer_utils.statistics import (
     bootstrap_weights,
     difference_interval,
     mean_and_sd,
     mean_interval,
-    paired_difference_interval,
     percentile_interval,
     wilson_interval,
 )
-
-counts = st.integers(0, 60)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -42,42 +38,6 @@ def test_wilson_covers_95_percent_averaged_over_proportions():
     coverage = (covers * binom.pmf(np.arange(n + 1), n, p[:, None])).sum(axis=1)
     assert coverage.mean() == pytest.approx(0.95, abs=0.01)
     assert coverage.min() > 0.88
-
-
-@given(counts, counts, counts, counts)
-@settings(derandomize=True, deadline=None)
-def test_paired_interval_holds_the_difference_and_mirrors_when_the_two_are_swapped(
-    both, only_a, only_b, neither
-):
-    n = both + only_a + only_b + neither
-    if n == 0:
-        return
-    low, high = paired_difference_interval(both, only_a, only_b, neither)
-    assert low <= (only_a - only_b) / n + 1e-12
-    assert high >= (only_a - only_b) / n - 1e-12
-    assert (-high, -low) == pytest.approx(
-        paired_difference_interval(both, only_b, only_a, neither), abs=1e-12
-    )
-
-
-def test_paired_interval_by_hand():
-    """Without failures of both there is no correction: phi = -12 * 2 / sqrt(48 * 2 * 38 * 12)."""
-    (low_a, high_a), (low_b, high_b) = (proportion_confint(k, 50, method="wilson") for k in (48, 38))
-    phi = -24 / np.sqrt(48 * 2 * 38 * 12)
-    below = (0.96 - low_a) ** 2 - 2 * phi * (0.96 - low_a) * (high_b - 0.76) + (high_b - 0.76) ** 2
-    above = (high_a - 0.96) ** 2 - 2 * phi * (high_a - 0.96) * (0.76 - low_b) + (0.76 - low_b) ** 2
-    expected = (0.2 - np.sqrt(below), 0.2 + np.sqrt(above))
-    assert paired_difference_interval(36, 12, 2, 0) == pytest.approx(expected)
-    assert paired_difference_interval(36, 12, 2, 0) == pytest.approx((0.0569, 0.3404), abs=5e-5)
-
-
-@pytest.mark.parametrize("cells", [(0.5, 0.1, 0.05, 0.35), (0.9, 0.05, 0.01, 0.04), (0.2, 0.2, 0.2, 0.4)])
-def test_paired_interval_covers_about_95_percent(cells):
-    tables = np.random.default_rng(0).multinomial(100, cells, size=1500)
-    intervals = np.array([paired_difference_interval(*table) for table in tables.tolist()])
-    difference = cells[1] - cells[2]
-    coverage = ((intervals[:, 0] <= difference) & (difference <= intervals[:, 1])).mean()
-    assert 0.93 < coverage < 0.985
 
 
 def test_each_resample_draws_as_many_units_as_there_are_and_keeps_them_whole():

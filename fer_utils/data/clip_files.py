@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -41,19 +41,7 @@ class VideoFrames:
 
 @dataclass(frozen=True)
 class Clip:
-    """One facial movement in the files of its data set.
-
-    Attributes
-    ----------
-    clip_id, subject, label : str
-        `label` in the spelling of `fer_utils.labels.canonical`.
-    frames : tuple of Path, or VideoFrames
-        From onset to offset in the order of time.
-    frame_rate : float
-        Frames per second of the camera.
-    onset, apex, offset : int
-        Frame numbers as the data set counts them; `apex` is None where it is not given.
-    """
+    """One facial movement in the files of its data set: frames from onset to offset in the order of time."""
 
     clip_id: str
     subject: str
@@ -88,8 +76,7 @@ class Recordings:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """One row of a table of clips, its times as they are written."""
 
     row: int
@@ -112,17 +99,8 @@ def annotated_clips(
 ) -> Iterator[Clip | Skipped]:
     """Yield the clip of every row, and what only the table or only the files have.
 
-    Parameters
-    ----------
-    rows : iterable of Annotation or Skipped
-    places : mapping
-        `Annotation.place` -> folder of numbered images or video file.
-    table : str
-        Name of the table, for messages.
-    prefix : str
-        See `numbered_frames`.
-    frame_rate : float, optional
-        Frames per second of images, and of a video that does not state its own.
+    `places` gives the folder of images or the video for `Annotation.place`; `frame_rate` is that of images,
+    and of a video that does not state its own.
     """
     named = set()
     for row in rows:
@@ -220,12 +198,8 @@ def _gray_image(path: Path) -> np.ndarray:
     try:
         with open_image(read_file(path)) as image:
             return np.asarray(to_gray(image))
-    except OSError as error:  # Pillow's, for damaged bytes
-        raise ValueError(f"{path.name}: not a usable image: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path.name}: not a usable image: {error!r}") from error
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def _video_frames(video: VideoFrames) -> Iterator[np.ndarray]:
@@ -257,18 +231,10 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
 
 
 def read_sheet(path: Path, *, columns: Sequence[str], sheet: str = "") -> list[tuple[int, list[str]]]:
-    """Read the table of an Excel worksheet, by default the first, whose header row has all `columns`.
+    """Return the rows below the header that has all `columns`, of an Excel worksheet, by default the first.
 
-    Returns
-    -------
-    list of (int, list of str)
-        Row number as Excel shows it, and the texts of these columns; a whole number has no decimal point.
-
-    Raises
-    ------
-    ValueError
-        For a file that is not a workbook, a missing worksheet, and one without such a header or with a column
-        twice.
+    Each row is its number as Excel shows it and the texts of these columns; a whole number has no decimal
+    point.
     """
     with open_zip(path, wanted=lambda name: True, max_bytes=MAX_WORKBOOK_BYTES):
         pass
@@ -301,27 +267,11 @@ def to_clipset(
     sampling: Sampling = "interpolate",
     leave_out: Sequence[str] = (),
 ) -> ClipSet:
-    """Read clips, one at a time, into arrays of one length and size.
+    """Read clips, one at a time, into arrays of `n_frames` frames of `size` x `size` pixels.
 
-    Parameters
-    ----------
-    found : Recordings
-        Under its `crop_face` a clip is cropped to the face that OpenCV's frontal Haar cascade finds in its
-        first frame. Where it finds none, the whole frames are taken and a note says so.
-    size : int
-        Height and width in pixels; the frames are scaled to it whatever the ratio of their sides.
-    n_frames : int
-        Frames per clip, see `resample`.
-    sampling : {"interpolate", "first"}
-    leave_out : sequence of str
-        Ids of clips not to read.
-
-    Raises
-    ------
-    ValueError
-        When no clip is left, and for an id in `leave_out` that no clip has.
-    ConfigError
-        For an unknown `sampling`, fewer than two frames and a size below 1.
+    Under `found.crop_face` a clip is cropped to the face that OpenCV's frontal Haar cascade finds in its
+    first frame; where it finds none, the whole frames are taken and a note says so. Clips that cannot be used
+    are listed in `skipped`; those in `leave_out` are not read.
     """
     if sampling not in ("interpolate", "first"):
         raise ConfigError(f"sampling={sampling!r}: use 'interpolate' or 'first'")
@@ -394,16 +344,10 @@ def left_out_note(leave_out: Sequence[str]) -> list[str]:
 
 
 def resample(frames: np.ndarray, n_frames: int = 18, *, method: Sampling = "interpolate") -> np.ndarray:
-    """Return a clip with `n_frames` frames.
+    """Return a clip, uint8 (T, H, W), with `n_frames` frames, 2 at least.
 
-    Parameters
-    ----------
-    frames : ndarray of uint8, shape (T, H, W)
-    n_frames : int
-        2 at least.
-    method : {"interpolate", "first"}
-        Linear interpolation between neighbouring frames at even times, the first and last kept; or the
-        first ones of those that are given. Fewer than `n_frames` are interpolated in either case.
+    "interpolate": linear interpolation between neighbouring frames at even times, the first and last kept;
+    "first": the first ones of those that are given. Fewer than `n_frames` are interpolated in either case.
     """
     if min(len(frames), n_frames) < 2:
         few = f"{len(frames)} frame" if len(frames) < 2 else f"n_frames={n_frames}"
@@ -449,6 +393,5 @@ def _gray_frames(clip: Clip, *, size: int, sampling: Sampling, crop_face: bool) 
     x, y, width, height = face or (0, 0, frames.shape[2], frames.shape[1])
     interpolation = cv2.INTER_AREA if min(width, height) >= size else cv2.INTER_LINEAR
     part = np.ascontiguousarray(frames[:, y : y + height, x : x + width])
-    return np.stack([cv2.resize(one, (size, size), interpolation=interpolation) for one in part]), bool(
-        face
-    ) or not crop_face
+    scaled = np.stack([cv2.resize(one, (size, size), interpolation=interpolation) for one in part])
+    return scaled, bool(face) or not crop_face

@@ -44,20 +44,9 @@ def natural_order(path: Path) -> list[tuple[int, str]]:
 
 
 class BadRows:
-    """Rows or images of a source that cannot be used: the first is an error, or all are dropped and listed.
+    """Rows or images (`unit`) of a source that cannot be used.
 
-    Parameters
-    ----------
-    path : Path
-        The source, for messages.
-    policy : {"error", "drop"}
-    unit : str
-        What the source consists of, in the plural.
-
-    Attributes
-    ----------
-    dropped : list of str
-        Place and problem of everything that was dropped.
+    Under the policy "error" the first one is an error; under "drop" all are listed in `dropped`.
     """
 
     def __init__(self, path: Path, policy: OnBadRows, *, unit: str = "images") -> None:
@@ -110,15 +99,7 @@ class ImageFiles(NamedTuple):
 def open_images(path: Path, bad: BadRows) -> Iterator[ImageFiles]:
     """List the image files of a folder or zip, whose bytes can be read while the block lasts.
 
-    Hidden files and those of macOS are ignored. Links to files are followed inside the folder; links that
-    lead out of it, and links to folders, are not, and a note says so.
-
-    Raises
-    ------
-    ValueError
-        For anything else than a folder or a safe zip archive.
-    OSError
-        When a folder or file cannot be read.
+    Hidden files are ignored. Links are followed to files inside the folder only, and a note lists the others.
     """
     if path.is_dir():
         yield _in_folder(path, bad)
@@ -135,13 +116,7 @@ def open_zip(
 ) -> Iterator[dict[str, Callable[[], bytes]]]:
     """Open a zip archive after checking all its entries; yield name -> function that reads the entry.
 
-    Parameters
-    ----------
-    path : Path
-    wanted : callable
-        From the name of an entry, whether it will be read; other entries are listed and may be of any size.
-    max_bytes : int
-        Of all wanted entries, unpacked.
+    Entries whose name is not `wanted` may be of any size; the others have `max_bytes` together, unpacked.
 
     Raises
     ------

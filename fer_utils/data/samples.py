@@ -102,31 +102,15 @@ class Samples:
         return self if known.all() else self.take(known)
 
     def with_classes(self, class_names: Sequence[str]) -> Self:
-        """Return the samples whose class is in `class_names`, relabelled to that order.
-
-        Raises
-        ------
-        ValueError
-            When the data set does not have one of the classes.
-        """
+        """Return the samples whose class is in `class_names`, relabelled to that order."""
         if missing := [name for name in class_names if name not in self.class_names]:
             raise ValueError(f"{self.name} has no class {missing}; it has {', '.join(self.class_names)}")
         return self._relabelled(dict(zip(class_names, class_names, strict=True)), class_names)
 
     def merged(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
-        """Return the samples relabelled by `mapping`, with notes on what was merged and what was left out.
+        """Return the samples relabelled by `mapping` (own class -> one of `class_names`).
 
-        Parameters
-        ----------
-        mapping : mapping of str to str
-            Class of this data set -> one of `class_names`; it may name classes that this one does not have.
-        class_names : sequence of str
-            The new classes in label order.
-
-        Raises
-        ------
-        ValueError
-            When `mapping` leads to a class that is not in `class_names`.
+        Samples of other classes are left out; notes say what was merged and how many were left out.
         """
         if unknown := {*mapping.values()} - {*class_names}:
             raise ValueError(
@@ -303,27 +287,11 @@ def combine(
     class_names: Sequence[str],
     mapping: Mapping[str, str] = MappingProxyType({}),
 ) -> FaceSet:
-    """Return the images of all sets as one set with common classes.
+    """Return the images of all sets as one set, named like `rafdb+fer2013`, with the classes `class_names`.
 
-    Parameters
-    ----------
-    sets : sequence of FaceSet
-        Each with another name, all with images of one size, all real or all synthetic.
-    class_names : sequence of str
-        The classes of the result; a set's own class is found by its name or by its canonical name.
-    mapping : mapping of str to str
-        Class of a set -> one of `class_names`, where the names do not say it.
-
-    Returns
-    -------
-    FaceSet
-        Named like `rafdb+fer2013`. Ids, known subjects, notes and keys of `origin` have the set's name in
-        front. Notes say which classes a set lacks and how many images were left out.
-
-    Raises
-    ------
-    ValueError
-        For sets that cannot be combined, and a mapping from or to an unknown class.
+    A class of a set is found by its name, by its canonical name, or by `mapping`. Ids, known subjects, notes
+    and keys of `origin` have the set's name in front; notes say which classes a set lacks and what was left
+    out.
     """
     names = [faces.name for faces in sets]
     if not names or len({*names}) < len(names):

@@ -77,18 +77,9 @@ def prepared_from(
 def prepared(
     make: Callable[[], AnySamples], *, name: str, content: str, folder: Path, settings: Mapping[str, object]
 ) -> AnySamples:
-    """Return what `make` returns, from the files of an earlier call with the same content and settings.
+    """Return what `make` returns, from the files of an earlier call with the same `content` and `settings`.
 
-    Parameters
-    ----------
-    make : callable
-        Called when there are no whole files.
-    name : str
-        Start of the folder's name.
-    content : str
-        Hash of what the data set is made from.
-    folder, settings
-        As in `prepared_from`.
+    `content` is a hash of what the data set is made from, `name` the start of the folder's name.
     """
     key = digest(FORMAT, content, dict(settings))[:16]
     target = folder / f"{printable(name)}-{key}"

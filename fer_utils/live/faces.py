@@ -63,21 +63,11 @@ def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
 
 
 class Framing(NamedTuple):
-    """How much a data set shows around the box of a detector, and how its images were resized.
+    """How much a data set shows around the box of a detector, and how its images were resized."""
 
-    Attributes
-    ----------
-    scale : float
-        Side of the crop as a share of the side of the box.
-    shift : float
-        How far the centre of the crop is below that of the box, in sides of the box.
-    resampling : {"lanczos", "area"}
-        "lanczos" as still images are resized, "area" as frames of clips are.
-    """
-
-    scale: float
-    shift: float
-    resampling: Literal["lanczos", "area"]
+    scale: float  # side of the crop, in sides of the box
+    shift: float  # of the centre downwards, in sides of the box
+    resampling: Literal["lanczos", "area"]  # as still images, or as frames of clips
 
 
 STILLS = Framing(1.03, 0.0, "lanczos")

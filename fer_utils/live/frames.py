@@ -13,40 +13,18 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from fer_utils.data.raw_files import printable
 from fer_utils.detection import Box
 
-COLORS = (
-    "#0173b2",
-    "#de8f05",
-    "#029e73",
-    "#d55e00",
-    "#cc78bc",
-    "#ca9161",
-    "#fbafe4",
-    "#ece133",
-    "#56b4e9",
-)
+COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#ece133", "#56b4e9")
 """Colours of faces and classes: seaborn's palette "colorblind" without grey."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Image of a source.
-
-    Attributes
-    ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        RGB.
-    time : float
-        Seconds since the source started.
-    name : str
-        File name; empty for frames of a camera or video.
-    still : bool
-        True for a single image, which is unrelated to the frame before.
-    """
+    """RGB image of a source, uint8 (H, W, 3)."""
 
     image: np.ndarray
-    time: float
-    name: str = ""
-    still: bool = False
+    time: float  # seconds since the source started
+    name: str = ""  # of the file, for single images
+    still: bool = False  # a single image, unrelated to the frame before
 
 
 @dataclass(frozen=True)
@@ -58,24 +36,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Face:
-    """Face in a frame.
+    """Face in a frame, with the probabilities of the classes (K,) smoothed over time."""
 
-    Attributes
-    ----------
-    number : int
-        From 1; the same for the same face in all frames of a source.
-    box : Box
-        In pixels of the frame.
-    probabilities : ndarray, shape (K,)
-        Of the classes, smoothed over time.
-    label : str
-        Class with the highest probability.
-    """
-
-    number: int
+    number: int  # from 1; the same for the same face in all frames of a source
     box: Box
     probabilities: np.ndarray
-    label: str
+    label: str  # class with the highest probability
 
     @property
     def probability(self) -> float:
@@ -85,20 +51,11 @@ class Face:
 
 @dataclass(frozen=True)
 class Event:
-    """Expression with onset and offset.
+    """Expression with onset, apex and offset in seconds since the source started.
 
-    Attributes
-    ----------
-    kind : {"expression", "micro", "macro"}
-        "expression": the network predicted one class for a while. "micro" and "macro": a movement against the
-        baseline of the face, of at most half a second, or longer.
-    face : int
-        Number of the face.
-    label : str
-    onset, apex, offset : float
-        Seconds since the source started. The apex of an "expression" is where its probability is highest.
-    score : float
-        Probability of `label`; for an "expression" at the apex.
+    An "expression" is a class that the network predicted for a while; its apex is where the probability is
+    highest. "micro" and "macro" are movements against the baseline of the face, of at most half a second, or
+    longer. `score` is the probability of `label`.
     """
 
     kind: Literal["expression", "micro", "macro"]

@@ -26,28 +26,14 @@ WARM_UP = 10
 
 @dataclass
 class SourceAnalysis:
-    """Result of a whole source.
+    """Result of a whole source."""
 
-    Attributes
-    ----------
-    frames : list of Analysis
-        One a second, or every single image.
-    probabilities : list of (float, int, ndarray)
-        Time, number of the face and its probabilities, of every face in every frame.
-    events : list of Event
-        By onset.
-    messages : Counter
-        Messages, and in how many frames.
-    n_frames, n_empty : int
-        Number of frames, and of those without a face.
-    """
-
-    frames: list[Analysis] = field(default_factory=list)
-    probabilities: list[tuple[float, int, np.ndarray]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    messages: Counter = field(default_factory=Counter)
+    frames: list[Analysis] = field(default_factory=list)  # one a second, or every single image
+    probabilities: list[tuple[float, int, np.ndarray]] = field(default_factory=list)  # by time and face
+    events: list[Event] = field(default_factory=list)  # by onset
+    messages: Counter = field(default_factory=Counter)  # in how many frames
     n_frames: int = 0
-    n_empty: int = 0
+    n_empty: int = 0  # frames without a face
 
     def timeline(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return times (T,) and probabilities (T, K) of the most frequent face, if it is in two frames."""
@@ -196,18 +182,11 @@ def spotting_scores(
         resampled = np.concatenate([_f1(of_videos.T @ some) for some in weights] or [np.empty(0)])
         low, high = percentile_interval([resampled], value=f1) or (nan, nan)
         mean_errors = errors[kind].mean(axis=0) if len(errors[kind]) else (nan,) * 3
-        table[kind] = {
-            "n_videos": len(trials),
-            "tp": tp,
-            "fp": fp,
-            "fn": fn,
-            "precision": tp / (tp + fp) if tp + fp else nan,
-            "recall": tp / (tp + fn) if tp + fn else nan,
-            "f1": f1,
-            "f1_low": low,
-            "f1_high": high,
-            **dict(zip(("onset_error", "apex_error", "offset_error"), mean_errors, strict=True)),
-        }
+        table[kind] = {"n_videos": len(trials), "tp": tp, "fp": fp, "fn": fn}
+        table[kind]["precision"] = tp / (tp + fp) if tp + fp else nan
+        table[kind]["recall"] = tp / (tp + fn) if tp + fn else nan
+        table[kind] |= {"f1": f1, "f1_low": low, "f1_high": high}
+        table[kind] |= zip(("onset_error", "apex_error", "offset_error"), mean_errors, strict=True)
     return pd.DataFrame(table).T.astype(dict.fromkeys(("n_videos", "tp", "fp", "fn"), int))
 
 

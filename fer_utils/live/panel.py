@@ -60,11 +60,6 @@ class Panel(anywidget.AnyWidget):
         Sources on the side of the kernel by name. The browser's camera and uploads are always offered.
     card : str
         Model card as HTML of this package.
-
-    Attributes
-    ----------
-    playing : str or None
-        Name of the source that is running.
     """
 
     _esm = _STATIC / "panel.js"
@@ -76,7 +71,7 @@ class Panel(anywidget.AnyWidget):
         names = {"class_names": list(session.class_names), "sources": list(sources), "colors": COLORS}
         limits = {"file_bytes": MAX_BYTES, "files": MAX_FILES, "side": CAMERA_SIZE}
         super().__init__(settings=names | limits, card=card)
-        self.playing: str | None = None
+        self.playing: str | None = None  # name of the source
         self._session, self._sources = session, dict(sources)
         self._run: float | None = None
         self._task: asyncio.Task[None] | None = None

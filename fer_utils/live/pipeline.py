@@ -38,19 +38,8 @@ class ExpressionTracker:
     """Smooths the probabilities of one face and logs its expressions.
 
     An expression starts when a class reaches `ONSET_AT` and holds for `MIN_SECONDS`; it ends when its
-    probability falls below `OFFSET_BELOW`, or when another class has held for as long.
-
-    Parameters
-    ----------
-    class_names : sequence of str
-    face : int
-    half_life : float
-        Seconds; 0 for no smoothing.
-
-    Attributes
-    ----------
-    current : Event or None
-        Expression that has not ended; its offset is the time of the last frame.
+    probability falls below `OFFSET_BELOW`, or when another class has held for as long. `current` is the one
+    that has not ended. A half-life of 0 means no smoothing.
     """
 
     def __init__(self, class_names: Sequence[str], *, face: int, half_life: float = HALF_LIFE) -> None:

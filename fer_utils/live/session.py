@@ -63,17 +63,8 @@ class VideoRecorder:
     """Writes frames at irregular times to a WebM video (VP8) of a constant rate, in a thread.
 
     Each frame is repeated until the next one, and scaled to fit into the size of the first. The file is in a
-    temporary folder that is deleted with the recorder.
-
-    Parameters
-    ----------
-    max_bytes, max_seconds : float
-        Later frames are left out, and `message` says so.
-
-    Raises
-    ------
-    OSError
-        If OpenCV cannot write the video, on the first frame.
+    temporary folder that is deleted with the recorder. Beyond `max_bytes` and `max_seconds`, frames are
+    dropped, and `message` says so. The first `add` raises `OSError` if OpenCV cannot write the video.
     """
 
     def __init__(self, *, max_bytes: float = MAX_VIDEO_BYTES, max_seconds: float = MAX_VIDEO_SECONDS) -> None:
@@ -169,12 +160,8 @@ def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class Session:
     """A pipeline and what it has found; one for each panel.
 
-    Attributes
-    ----------
-    timeline : deque of (float, int, ndarray)
-        Time, number of the face and its probabilities, of the last `TIMELINE_SECONDS`.
-    recording : bool
-        Whether annotated frames are recorded; off unless the user asks.
+    `timeline` has time, number of the face and its probabilities of the last `TIMELINE_SECONDS`. Annotated
+    frames are recorded while `recording` is true: off unless the user asks.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:

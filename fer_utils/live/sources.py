@@ -65,20 +65,8 @@ def _open_capture(source: int | str, backend: int) -> cv2.VideoCapture:
 def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Frame | Problem]:
     """Read a camera of this machine.
 
-    A thread reads the camera, so that each frame is the latest one; frames in between are dropped.
-
-    Parameters
-    ----------
-    index : int
-        0 for the first camera.
-    devices : Path
-        Folder of the devices (Linux).
-
-    Yields
-    ------
-    Frame or Problem
-        Times start at 0. A camera that does not open, or yields nothing for `TIMEOUT` seconds, ends with a
-        problem.
+    A thread reads the camera, so that each frame is the latest one; frames in between are dropped. A camera
+    that does not open, or yields nothing for `TIMEOUT` seconds, ends with a problem.
     """
     device = devices / f"video{index}"
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
@@ -160,11 +148,8 @@ class _CameraThread(threading.Thread):
 def read_video(path: str | Path) -> Iterator[Frame | Problem]:
     """Read a video file in the orientation that it states.
 
-    Yields
-    ------
-    Frame or Problem
-        Times are those of the file, from 0; where they do not increase, the frame rate is used. A file that
-        ends early has a problem at the end.
+    Times are those of the file, from 0; where they do not increase, the frame rate is used. A file that ends
+    early has a problem at the end.
     """
     path = Path(path)
     name = _short(path.name)
@@ -206,10 +191,7 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
 def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
     """Read the images of a folder in natural order (2 before 10), without hidden files and subfolders.
 
-    Yields
-    ------
-    Frame or Problem
-        As `decode_image`; the time of a frame is the number of its image, from 0.
+    The time of a frame is the number of its image, from 0.
     """
     path = Path(path)
     try:
@@ -238,12 +220,6 @@ def decode_image(
     EXIF rotation is applied, transparency becomes white, 16 bits are scaled to 8, and larger images are
     reduced to `MAX_SIDE`. Files of more than `MAX_BYTES` or with sides that `check_size` refuses become a
     problem, as does everything that cannot be decoded.
-
-    Parameters
-    ----------
-    content : bytes
-    time, name, still
-        Of the frame.
     """
     name = _short(name)
     try:
@@ -286,21 +262,11 @@ def _short(name: str) -> str:
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """Frames of synthetic people side by side, with expressions and blinks at known times.
+    """Frames of synthetic people side by side, with expressions and blinks at known times."""
 
-    Attributes
-    ----------
-    videos : tuple of SyntheticVideo
-        One a person.
-    size : (int, int)
-        Height and width of the frames.
-    passes : int
-        How often the videos are shown, every second time backwards, so that nothing jumps.
-    """
-
-    videos: tuple[SyntheticVideo, ...]
-    size: tuple[int, int]
-    passes: int = 1
+    videos: tuple[SyntheticVideo, ...]  # one a person
+    size: tuple[int, int]  # height and width of the frames
+    passes: int = 1  # every second one backwards, so that nothing jumps
 
     @classmethod
     def create(
@@ -314,20 +280,7 @@ class SyntheticSource:
         passes: int = 1,
         seed: int = 0,
     ) -> "SyntheticSource":
-        """Create the people; each has two micro- and three macro-expressions in ten seconds.
-
-        Parameters
-        ----------
-        seconds, frame_rate : float
-            Of one pass.
-        size : (int, int)
-            Height and width of the frames.
-        people, passes : int
-        class_names : sequence of str
-            Expressions, keys of `EXPRESSIONS`.
-        seed : int
-            Non-negative.
-        """
+        """Create people of whom each has two micro- and three macro-expressions in ten seconds of a pass."""
         videos = (
             synthetic_video(
                 seconds=seconds,

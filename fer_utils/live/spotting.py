@@ -60,16 +60,7 @@ _JITTER = 3.0  # times the spread of that share at rest, if this is more
 
 @dataclass(frozen=True)
 class SpottedMovement:
-    """Movement with onset and offset.
-
-    Attributes
-    ----------
-    onset, apex, offset : float
-        Seconds on the clock of the crops.
-    strength : float
-        Root mean square distance at the apex of brows or mouth, whichever moved further, as a share of the
-        side of the face's box.
-    """
+    """Movement of brows or mouth; its strength is the distance at the apex as a share of the face's box."""
 
     onset: float
     apex: float
@@ -149,12 +140,8 @@ class Spotter:
             Gray, cropped with `framing` around a box that follows the face.
         time : float
             Seconds. A repeated time is ignored; a time that goes back, a gap of more than `GAP` and crops of
-            another size reset the spotter.
-
-        Returns
-        -------
-        SpottedMovement or None
-            At a low frame rate, only movements that certainly are longer than half a second.
+            another size reset the spotter. At a low frame rate, only movements that certainly are longer than
+            half a second are returned.
         """
         if crop.dtype != np.uint8 or crop.ndim != 2 or not crop.shape[0] == crop.shape[1] >= _MIN_SIDE:
             expected = f"uint8 of shape (S, S), S at least {_MIN_SIDE}"
