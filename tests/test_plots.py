@@ -127,15 +127,6 @@ VERDICTS = pd.DataFrame(
 FINDER = np.geomspace(1e-6, 1, 30), np.linspace(2, 1, 30)
 
 
-def plan(*rates) -> pd.DataFrame:
-    moments = np.linspace(0, 1, 12)
-    parts = [
-        pd.DataFrame({"epoch": 4 * moments, "group": group, "rate": rate * (1.01 - moments), "momentum": 0.9})
-        for group, rate in enumerate(rates, start=1)
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
 EFFECTS = pd.DataFrame(
     {
         "honest": [0.5, 0.4],
@@ -200,8 +191,6 @@ EVERY_FIGURE = {
     "rate_finder": lambda: plots.rate_finder(
         *FINDER, suggestions={"steep": 1e-4, "valley": 1e-3}, chosen=1e-3
     ),
-    "schedule": lambda: plots.schedule(plan(1e-4, 1e-3, 1e-2)),
-    "one rate for all": lambda: plots.schedule(plan(1e-3, 1e-3)),
     "class_split_counts": lambda: plots.class_split_counts(faces()),
     "sample_grid": lambda: plots.sample_grid(faces(), per_class=4),
     "mean_faces": lambda: plots.mean_faces(faces()),

@@ -52,5 +52,5 @@ from fer_utils.plots.results import (
     roc_curves,
 )
 from fer_utils.plots.style import COLORS, STYLE
-from fer_utils.plots.training import rate_finder, schedule, time_to_accuracy
+from fer_utils.plots.training import rate_finder
 from fer_utils.plots.widgets import browse, browse_faces, move_action_units
