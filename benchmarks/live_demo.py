@@ -29,7 +29,7 @@ from fer_utils.live.measurements import WARM_UP, measure_latency
 from fer_utils.live.pipeline import Pipeline
 from fer_utils.models import baseline
 from fer_utils.onnx import Card, export
-from fer_utils.params import LiveDemo, notebook_defaults
+from fer_utils.params import BaselineCNN, LiveDemo, notebook_defaults
 
 ROUNDS = 3
 N_FRAMES = 600
@@ -79,7 +79,8 @@ def memory_growth(pipeline: Pipeline, frames: list[Frame]) -> float:
 def main() -> None:
     params = LiveDemo.from_values(notebook_defaults("50_live_demo"), where="benchmark")
     frames = list(islice(demo.synthetic_source(params, seconds=N_FRAMES / params.frame_rate), N_FRAMES))
-    model = baseline.build("bamb2023", seed=params.seed, source_size=48, image_size=48)
+    settings = notebook_defaults("10_baseline_cnn") | {"architecture": "bamb2023", "seed": params.seed}
+    model = baseline.build(BaselineCNN(**settings), n_classes=len(FER7))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export(model, path, Card(class_names=FER7, image_size=48, n_frames=None, description=ABOUT_NETWORK))

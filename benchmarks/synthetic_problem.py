@@ -7,17 +7,19 @@
 import argparse
 import tempfile
 import time
-from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
+import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from fer_utils.data import FaceSet
 from fer_utils.models.baseline import build
+from fer_utils.params import BaselineCNN, notebook_defaults
 from fer_utils.synthetic import random_face, synthetic_faces
-from fer_utils.training.keras_fit import compile_classifier, fit, predict_probabilities, prepare
+from fer_utils.training.keras_training import Batches, ReseedEachEpoch, predict_probabilities, prepare
 
 DETECTOR_SIZE = 256
 PENALTIES = (1e-3, 1e-2, 1e-1)  # scikit-learn's C; the best on validation is taken, as the CNN's epoch is
@@ -28,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     cv2.setNumThreads(1)
     threadpool_limits(1)
-    prepare(threads=1, device="cpu")
+    prepare(SimpleNamespace(threads=1, device="cpu"))
     print_detection(arguments.faces)
     results = [compare(arguments, seed) for seed in range(arguments.seeds)]
     linear, network = np.mean(results, axis=0)
@@ -87,19 +89,21 @@ def small_cnn(
     train: FaceSet, validation: FaceSet, test: FaceSet, arguments: argparse.Namespace, seed: int
 ) -> float:
     """Return the test accuracy of the epoch that is best on validation."""
-    model = build("bamb2023", seed=seed, source_size=48, image_size=48, n_classes=7, batch_norm=True)
-    compile_classifier(model, learning_rate=1e-3)
+    defaults = notebook_defaults("10_baseline_cnn")
+    params = BaselineCNN(**defaults | {"architecture": "bamb2023", "batch_norm": True, "seed": seed})
+    model = build(params, n_classes=7)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    batches = Batches(train, batch_size=32, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        fit(
-            model,
-            train,
-            validation,
-            epochs=arguments.epochs,
-            batch_size=32,
-            seed=seed,
-            checkpoint_dir=Path(folder),
-            log=lambda line: None,
-        )
+        best = f"{folder}/best.weights.h5"
+        callbacks = [
+            ReseedEachEpoch(seed, batches),
+            keras.callbacks.ModelCheckpoint(best, "val_accuracy", 0, True, True),
+        ]
+        validation_data = Batches(validation, batch_size=256)
+        settings = {"epochs": arguments.epochs, "shuffle": False, "verbose": 0}
+        model.fit(batches, validation_data=validation_data, callbacks=callbacks, **settings)
+        model.load_weights(best)
     return float(np.mean(predict_probabilities(model, test.images).argmax(axis=1) == test.labels))
 
 

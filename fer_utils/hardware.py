@@ -37,6 +37,26 @@ def current() -> dict[str, str | int]:
     return {"device": "cpu", "device_name": processor_name()} | _current
 
 
+def use_device(gpu_name: str | None, *, backend: str, device: str, threads: int) -> None:
+    """Record the device of a training, as `current` returns it, and start measuring the GPU's memory.
+
+    Parameters
+    ----------
+    gpu_name : str or None
+        The GPU that the framework uses, or None for the CPU.
+    backend : {"torch", "tensorflow"}
+    device : {"auto", "cpu", "cuda"}
+        What was asked for; "cuda" without a GPU raises `MissingGPU`.
+    threads : int
+    """
+    if device == "cuda" and gpu_name is None:
+        raise MissingGPU(f"device=cuda: the {backend} backend sees no GPU; use device=auto or device=cpu")
+    if gpu_name is not None:
+        reset_peak_gpu_memory(backend)
+    kind = "cuda" if gpu_name else "cpu"
+    set_current(device=kind, device_name=gpu_name or processor_name(), backend=backend, threads=threads)
+
+
 def processor_name() -> str:
     """Return the processor's name and how many of its cores this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

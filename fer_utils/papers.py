@@ -161,7 +161,8 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
         raise KeyError(f"no paper {key!r}{_nearest(key, PAPERS)}; known: {', '.join(PAPERS)}")
     path = (folder or PUBLISHED_FOLDER) / f"{key}.yaml"
     try:
-        return _build(key, _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return _build(key, _File.model_validate(content))
     except (yaml.YAMLError, ValueError) as error:  # pydantic's errors are ValueErrors and name the entry
         raise ValueError(f"{path}: {error}") from error
 

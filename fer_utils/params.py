@@ -321,10 +321,6 @@ class Cnn3dSmic(ClipParameters, Parameters):
         return self.replace(**changes)
 
 
-_SMALLEST = 16
-"""Pixels that any of the networks needs."""
-
-
 class Transfer(Training):
     """The parameters of 40 and 41; `learning_rate` and `epochs` are those of the second stage."""
 
@@ -353,16 +349,12 @@ class Transfer(Training):
 class FastaiTransfer(Transfer):
     """40_fastai_transfer."""
 
-    architecture: Literal["small_resnet", "vgg8", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
+    architecture: Literal["small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
     width: Positive
-    window: int = Field(ge=0)
     rate_rule: Literal["fixed", "steep", "valley", "minimum"]
     rate_steps: int = Field(ge=20)
     frozen_epochs: int = Field(ge=0)
     rate_spread: float = Field(ge=1)
-    schedule: Literal["one_cycle", "cosine", "constant"]
-    optimizer: Literal["adam", "rmsprop", "sgd", "nesterov"]
-    momentum: Rate
     label_smoothing: Rate
     mixup: float = Field(ge=0, allow_inf_nan=False)
     weight_averaging: Rate
@@ -370,48 +362,21 @@ class FastaiTransfer(Transfer):
     crop: float = Field(ge=0, le=0.5)
     flip: bool
     cutout: Rate
-    repeats: Count
-    compiled: bool
-    keep_every: int = Field(ge=0)
-    checkpoint_every: Count
-    ten_crop: bool
-    flip_views: bool
-
-    @property
-    def scratch(self) -> bool:
-        """Whether the network takes images at their own size and has no weights from ImageNet."""
-        return self.architecture in ("small_resnet", "vgg8")
 
     @model_validator(mode="after")
-    def _window_in_the_image(self) -> Self:
-        beside = self.picture_size - self.window
-        if self.window and (self.window < _SMALLEST or beside < 0 or beside % 2):
-            raise ValueError(
-                f"window={self.window}, picture_size={self.picture_size}: write {_SMALLEST} to "
-                f"{self.picture_size} pixels with as many on either side of it, or 0 for the whole image"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _own_networks(self) -> Self:
-        if not self.scratch:
-            if self.width != 1:
-                raise ValueError(f"width={self.width}: only small_resnet and vgg8 have a width; write 1.0")
-            return self
-        if self.weights == "imagenet":
-            raise ValueError(f"weights='imagenet': {self.architecture} has none; write none, or a file")
-        step = 16 if self.architecture == "small_resnet" else 1  # which halves its maps four times
-        whole = not self.window
-        if self.image_size != self.picture_size or (whole and self.image_size % step):
-            raise ValueError(
-                f"image_size={self.image_size}, picture_size={self.picture_size}: {self.architecture} takes "
-                f"images as they are; write one {'multiple of 16' if step > 1 else 'size'} for both"
-            )
-        if self.window % step:
-            raise ValueError(
-                f"window={self.window}: {self.architecture} needs a multiple of 16; write 32, or 0 for the "
-                "whole image"
-            )
+    def _network_exists(self) -> Self:
+        if self.architecture == "small_resnet":
+            if self.weights == "imagenet":
+                raise ValueError("weights='imagenet': small_resnet has none; write none, or a file")
+            if self.image_size != self.picture_size or self.image_size % 16:
+                raise ValueError(
+                    f"image_size={self.image_size}, picture_size={self.picture_size}: small_resnet does not "
+                    "scale its images; write one multiple of 16 for both"
+                )
+        elif self.width != 1:
+            raise ValueError(f"width={self.width}: only small_resnet has a width; write 1.0")
+        elif self.image_size < 32:
+            raise ValueError(f"image_size={self.image_size}: {self.architecture} needs at least 32 pixels")
         return self
 
 

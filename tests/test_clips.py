@@ -351,17 +351,6 @@ def test_the_face_of_the_first_frame_is_the_crop_of_the_whole_clip(tmp_path):
     assert any("have no face" in note and note.endswith("b.avi/1-3") for note in clips.notes)
 
 
-def test_images_are_turned_upright_by_exif(tmp_path):
-    image = Image.fromarray(np.vstack([np.full((12, 24), 200), np.full((12, 24), 40)]).astype(np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    (tmp_path / "raw" / "b").mkdir(parents=True)
-    for number in (1, 2):
-        image.save(tmp_path / "raw" / "b" / f"{number}.jpg", exif=exif)
-    clips = load(tmp_path, "table", write_table(tmp_path / "raw", "b,p1,1,2,sad"), frame_rate=25.0)
-    assert clips.clips[0, 0, 0].mean() < 60 and clips.clips[0, 0, -1].mean() > 180
-
-
 # --- options -----------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_utils.detection import Box, Haar, YuNet, detector, reduced
+from fer_utils.detection import Box, Haar, YuNet, detector
 from fer_utils.files import ConfigError
 from fer_utils.synthetic import Identity, render_face
 from fer_utils.synthetic.paint import REACH
@@ -54,18 +54,6 @@ def test_the_largest_face_comes_first_and_the_same_picture_gives_the_same_boxes(
     assert all(Haar().find(picture) == first for _ in range(3))
 
 
-def test_a_face_smaller_than_asked_for_is_passed_over():
-    picture = frame((300, 200, 80))
-    assert len(Haar(smallest=0.1).find(picture)) == 1
-    assert Haar(smallest=0.2).find(picture) == []
-
-
-def test_a_reduced_picture_shows_the_same_place():
-    picture = frame((300, 120, 260))
-    near, far = (Haar(longest_side=side).find(picture)[0] for side in (None, 240))
-    assert overlap(near, far) > 0.9
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (8, 8), (23, 30)])
 def test_pictures_too_small_for_a_face_have_none(size):
     assert Haar().find(np.zeros(size, np.uint8)) == []
@@ -87,19 +75,6 @@ def test_what_is_no_picture_is_refused(array):
 def test_settings_out_of_range_are_named(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Haar(**wrong)
-
-
-def test_an_opencv_without_the_cascade_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"came without haarcascade_frontalface_default\.xml; use 4\.x"):
-        detector("haar")
-
-
-def test_reducing_keeps_small_pictures_and_a_pixel_of_narrow_ones():
-    picture = np.zeros((480, 640, 3), np.uint8)
-    assert reduced(picture, 320).shape == (240, 320, 3)
-    assert reduced(picture, 640) is picture and reduced(picture, None) is picture
-    assert reduced(np.zeros((2, 4000), np.uint8), 100).shape == (1, 100)
 
 
 # --- YuNet --------------------------------------------------------------------------------------------------
@@ -152,15 +127,6 @@ def test_yunet_runs_a_file_of_its_form_on_pictures_of_any_size(tmp_path):
     assert found.find(np.zeros((7, 3, 3), np.uint8)) == []
 
 
-def test_yunet_searches_a_reduced_picture_and_gives_boxes_of_the_whole_one(tmp_path):
-    write_yunet(tmp_path / "y.onnx")
-    picture = np.zeros((960, 1280, 3), np.uint8)
-    picture[320:384, 640:704] = 255, 0, 0  # 16 pixels of 320
-    boxes = YuNet(tmp_path / "y.onnx", longest_side=320).find(picture)
-    assert boxes and boxes == sorted(boxes, key=lambda box: -box.area)
-    assert boxes[0].width == pytest.approx(4 * 32 / 0.39)
-
-
 class Marks:
     """Stands in for OpenCV's network: finds one face, whose marks are known."""
 
@@ -196,10 +162,6 @@ def test_both_detectors_frame_a_face_alike(monkeypatch, tmp_path):
     assert overlap(by_haar, by_marks) > 0.75
 
 
-def test_marks_that_all_lie_in_one_place_are_no_face(monkeypatch, tmp_path):
-    assert yunet_with(monkeypatch, tmp_path, *[(5, 5)] * 5).find(np.zeros((20, 20), np.uint8)) == []
-
-
 def test_a_missing_file_says_which_where_from_and_where_to():
     with pytest.raises(ConfigError) as raised:
         detector("yunet")
@@ -212,25 +174,6 @@ def test_a_broken_file_is_named(tmp_path, content):
     (tmp_path / "broken.onnx").write_bytes(content)
     with pytest.raises(ConfigError, match=r"broken\.onnx does not work as YuNet in OpenCV"):
         detector("yunet", path=tmp_path / "broken.onnx")
-
-
-def test_another_network_is_refused_at_once(tmp_path):
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 64, 64]) for name in ("input", "cls_8")
-    ]
-    graph = helper.make_graph([helper.make_node("Relu", ["input"], ["cls_8"])], "other", ends[:1], ends[1:])
-    onnx.save(
-        helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)]),
-        tmp_path / "o.onnx",
-    )
-    with pytest.raises(ConfigError, match=r"o\.onnx does not work as YuNet"):
-        detector("yunet", path=tmp_path / "o.onnx")
-
-
-@pytest.mark.parametrize("wrong", [{"least_score": 1.5}, {"longest_side": -1}])
-def test_settings_of_yunet_out_of_range_are_named(wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        YuNet("anything.onnx", **wrong)
 
 
 # --- choosing -----------------------------------------------------------------------------------------------

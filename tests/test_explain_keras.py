@@ -19,6 +19,7 @@ WITH_TORCH = """
 import json
 
 import numpy as np
+from helpers.settings import notebook_params
 from patch_networks import energy_in_patch, patch_network, striped_images
 
 from fer_utils import explain
@@ -32,9 +33,10 @@ for method in ("Grad-CAM", "Grad-CAM++"):
         found[f"{method} {k}"] = energy_in_patch(maps, k).tolist()
 found["changed"] = any((weight.numpy() != was).any() for weight, was in zip(model.weights, before))
 found["gradients"] = any(weight.value.grad is not None for weight in model.weights)
-model = baseline.build("kumar2021", seed=0, source_size=48, image_size=32, n_classes=7)
+params = notebook_params("10_baseline_cnn", architecture="kumar2021", image_size=32)
+model = baseline.build(params, n_classes=7)
 network = explain.KerasNetwork(model)
-images = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+images = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
 found["shape"] = network.maps(images, [0, 6], layer="conv3").maps.shape
 print(json.dumps(found))
 """
@@ -82,7 +84,7 @@ def test_both_methods_light_up_the_patch_that_decides_with_torch_as_the_backend(
     assert finished.returncode == 0, finished.stderr
     found = json.loads(finished.stdout.splitlines()[-1])
     assert min(min(found[f"{method} {k}"]) for method in METHODS for k in PATCHES) > 0.99
-    assert (found["changed"], found["gradients"], found["shape"]) == (False, False, [2, 48, 48])
+    assert (found["changed"], found["gradients"], found["shape"]) == (False, False, [2, 32, 32])
 
 
 def test_the_default_layer_is_the_last_relu_with_a_map_large_enough(look, model):

@@ -284,18 +284,3 @@ def test_bad_own_images_are_an_error_or_dropped_and_other_files_are_noted(tmp_pa
     assert "5.heic" in faces.notes[0] and "2 of 4 images were dropped" in faces.notes[-1]
     with pytest.raises(ConfigError, match="image_size=7: use 8 to 1024"):
         OwnFolder().read(path, image_size=7)
-
-
-PARTS = st.sampled_from(["happy", "joy", "sad", "s1", "train", "test", "Val", "bored", "mine"])
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(PARTS, max_size=4).map("/".join), min_size=1, max_size=4, unique=True))
-def test_any_nesting_is_read_whole_or_refused_by_name(tmp_path_factory, folders):
-    path = tmp_path_factory.mktemp("nesting") / "mine.zip"
-    zipped(path, {f"{folder}/1.png".lstrip("/"): encoded(PICTURES[0]) for folder in folders})
-    try:
-        count, problem = len(OwnFolder().read(path)), ""
-    except ValueError as error:
-        count, problem = len(folders), str(error)
-    assert count == len(folders) and (not problem or "mine.zip: " in problem)

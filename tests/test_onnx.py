@@ -59,9 +59,9 @@ def build(family: str):
     convolutions = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()]
     network = nn.Sequential(*convolutions, nn.Dropout(0.5), nn.Linear(8, 3))
     if family == "rescaled":
-        from fer_utils.models.transfer import Pictures
+        from fer_utils.models.transfer import ImageNetInput
 
-        network = nn.Sequential(Pictures(32), nn.Conv2d(3, 1, 3), *network)
+        network = nn.Sequential(ImageNetInput(32), nn.Conv2d(3, 1, 3), *network)
     return network.to(memory_format=torch.channels_last)
 
 

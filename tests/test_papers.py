@@ -87,10 +87,6 @@ def test_headlines_name_cells_and_notebooks(key):
         assert headline.notebook in NOTEBOOKS and headline.measured_on
 
 
-def test_every_study_notebook_has_a_headline():
-    assert {h.notebook for key in PAPERS for h in load_paper(key).headline} == NOTEBOOKS
-
-
 @pytest.mark.parametrize("key", PAPERS)
 def test_cells_stand_in_the_document(key):
     document = squeeze(document_of(key))
@@ -179,17 +175,11 @@ def test_impossible_values_are_refused(printed, unit):
         parse_printed(printed, unit=unit)
 
 
-def test_an_unknown_paper_names_the_nearest():
+def test_an_unknown_paper_cell_or_file_is_named(tmp_path):
     with pytest.raises(KeyError, match="kumar2021"):
         load_paper("kumar2012")
-
-
-def test_an_unknown_cell_names_the_nearest():
     with pytest.raises(KeyError, match="Table 2: Happy / precision"):
         load_paper("kumar2021").cell("Table 2", "Hapy / precision")
-
-
-def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"kumar2021\.yaml"):
         load_paper("kumar2021", folder=tmp_path)
 

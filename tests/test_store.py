@@ -13,7 +13,7 @@ import pytest
 
 from fer_utils.data import ClipSet, FaceSet, store
 from fer_utils.data.store import prepared_from
-from fer_utils.files import read_json, sha256_of, write_json
+from fer_utils.files import sha256_of
 
 
 def read(source: Path) -> FaceSet:
@@ -154,18 +154,6 @@ def test_a_damaged_set_is_made_again_beside_those_who_have_it_mapped(source, nam
     assert times_read(source) == 3  # one of them by the comparison
     if name != "pixels.npy":
         assert_same(before, read(source))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"fields": {"class_names": ["sad", "happy"]}}, {"kind": "ClipSet"}, {"sha256": []}, {"format": 1}],
-    ids=str,
-)
-def test_an_edited_sidecar_is_noticed(source, change):
-    prepare(source)
-    sidecar = folders(source)[0] / "sidecar.json"
-    write_json(sidecar, read_json(sidecar) | change)
-    assert_same(prepare(source), read(source))
 
 
 def test_a_reader_that_fails_or_gives_objects_leaves_nothing_behind(source):

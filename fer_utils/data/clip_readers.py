@@ -141,9 +141,7 @@ class Smic(ClipReader):
 
     def missing_from(self, clips: ClipSet) -> str:
         """Return how many clips a copy lacks; SMIC-E is another set of clips, of which that is not known."""
-        if clips.name.endswith("-e"):
-            return f"{len(clips.skipped)} skipped" if clips.skipped else ""
-        return super().missing_from(clips)
+        return "" if clips.name.endswith("-e") else super().missing_from(clips)
 
     def recordings(self, path: Path, *, frame_rate: float | None = None) -> Recordings:
         """Return the clips of a folder of subjects."""

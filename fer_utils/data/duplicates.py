@@ -21,13 +21,7 @@ _BLOCK = 1024  # rows of thumbnails multiplied at a time: 150 MB for FER-2013
 
 
 def duplicate_groups(faces: FaceSet) -> list[np.ndarray]:
-    """Return the groups of two or more images with exactly the same pixels.
-
-    Returns
-    -------
-    list of ndarray of int
-        Indices into `faces`, ascending within a group; groups in order of their first image.
-    """
+    """Return the groups (arrays of indices) of two or more images with exactly the same pixels."""
     return _groups(np.unique(faces.digests, return_inverse=True)[1])
 
 
@@ -90,17 +84,11 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It is for
     photographs: synthetic faces share the shapes of one generator and are alike without being copies.
 
-    Parameters
-    ----------
-    faces : FaceSet
-    threshold : float
-        The least similarity; with `CANDIDATE`, nearly all pairs that have one.
-
     Returns
     -------
     DataFrame
-        Columns `first` < `second` (indices into `faces`), `similarity` (at most 1) and `mirrored`; the most
-        similar pair first. Equal images and blank ones are in no pair.
+        Columns `first` < `second` (indices into `faces`), `similarity` (at least `threshold`, at most 1) and
+        `mirrored`; the most similar pair first. Equal images and blank ones are in no pair.
     """
     details = _details(faces.images)
     found = []
@@ -144,13 +132,7 @@ def seen_in_training(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the held-out images that are also in another split.
-
-    Returns
-    -------
-    DataFrame, one row per such image, in the order of `faces`
-        Columns sample_id, split, `exact` (an equal image is in another split), `near` (a near duplicate is).
-    """
+    """Return sample_id and split of the held-out images with an `exact` or `near` copy in another split."""
     image, other = _both_ways(pairs)
     near = np.isin(np.arange(len(faces)), image[faces.split[image] != faces.split[other]])
     exact = np.zeros(len(faces), bool)

@@ -87,27 +87,10 @@ class Fer2013(FaceData):
         return path.is_dir() and path.name == "fer2013"
 
     def read(self, path: Path, *, image_size: int = SIZE, on_bad_rows: OnBadRows = "error") -> FaceSet:
-        """Read FER-2013 from a table, a folder or a zip of that folder.
+        """Read a table, a folder of tables, a folder of `train/<class>/` and `test/<class>/`, or its zip.
 
-        Parameters
-        ----------
-        path : Path
-            A table of the challenge; a folder with such tables; a folder with images in `train/<class>/` and
-            `test/<class>/`, or its `.zip`. These two may lie below another folder.
-        image_size : int
-            The images are scaled from 48 pixels.
-        on_bad_rows : {"error", "drop"}
-
-        Returns
-        -------
-        FaceSet
-            Classes in the order of `FER7`; split from `Usage` or from the file names. Where the two test sets
-            cannot be told apart, they are one `pooled_test`. `origin["form"]` says which form was read.
-
-        Raises
-        ------
-        ValueError
-            For content that is not FER-2013, naming file and line or entry.
+        The split comes from `Usage` or from the file names; where the two test sets cannot be told apart,
+        they are one `pooled_test`. Images are scaled from 48 pixels.
         """
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file; data/README.md says where FER-2013 comes from")
@@ -238,8 +221,7 @@ def _row(line: bytes, columns: dict[str, int]) -> tuple[int, str, bytes]:
 
 
 def _unquoted(cell: bytes) -> bytes:
-    cell = cell.strip()
-    return cell[1:-1] if len(cell) > 1 and cell[:1] == cell[-1:] == b'"' else cell
+    return cell.strip().removeprefix(b'"').removesuffix(b'"')
 
 
 def _text(cell: bytes) -> str:
@@ -247,13 +229,7 @@ def _text(cell: bytes) -> str:
 
 
 def parse_pixels(text: bytes) -> np.ndarray:
-    """Parse 2,304 space-separated whole numbers from 0 to 255 to an image, uint8 (48, 48).
-
-    Raises
-    ------
-    ValueError
-        Naming the first bad value.
-    """
+    """Parse 2,304 space-separated whole numbers from 0 to 255 to an image; name the first bad one."""
     try:
         # Into int64, where large numbers saturate; into uint8, 300 would become 44.
         values = np.fromstring(text, dtype=np.int64, sep=" ")

@@ -80,13 +80,7 @@ class ImageFolder(FaceData):
         return []
 
     def read(self, path: Path, *, image_size: int = 48, on_bad_rows: OnBadRows = "error") -> FaceSet:
-        """Read the folder, or a `.zip` of it; it may lie below other folders.
-
-        Raises
-        ------
-        ValueError
-            For no images or an unsafe zip; under "error" for the first image that cannot be used, naming it.
-        """
+        """Read the folder, or a `.zip` of it; it may lie below other folders."""
         source, _ = self.files(path)
         bad, decoder = BadRows(path, on_bad_rows), ImageDecoder(image_size)
         kept: dict[str, tuple[str, Face]] = {}
@@ -105,7 +99,9 @@ class ImageFolder(FaceData):
         if not faces:
             reasons = "".join(f"; {note}" for note in found.notes)
             raise ValueError(f"{path}: no images named {self.layout}{reasons}")
-        class_names = self.class_names or _class_order({face.class_name for face in faces})
+        present = {face.class_name for face in faces}
+        known_first = (*(name for name in FER7 if name in present), *sorted(present.difference(FER7)))
+        class_names = self.class_names or known_first
         others = found.others if not self.class_names else []
         passed = [f"{len(others)} files of other kinds were not read, such as {others[0]}"] if others else []
         return FaceSet(
@@ -118,23 +114,19 @@ class ImageFolder(FaceData):
             sample_id=np.array(list(kept)),
             subject=np.array([face.subject for face in faces]),
             notes=(*self.notes(faces, known), *passed, *decoder.notes(), *found.notes, *dropped_note),
-            origin={"form": self.form_of(path)},
+            origin={"form": self.form if source == path else "original folder"},
             dropped=tuple(bad.dropped),
         )
-
-    def form_of(self, path: Path) -> str:
-        """Return the name of the form that `path` has."""
-        return self.form
 
 
 class RafDb(ImageFolder):
     """RAF-DB's single-label part: the authors' folder `basic`, or the folder that Kaggle has."""
 
     name, title = "rafdb", "RAF-DB"
-    places = tuple(
-        f"{top}{place}".rstrip("/") for top in ("", "RAF-DB/", "rafdb/") for place in ("basic", "", "DATASET")
+    places = (
+        *("", "basic", "DATASET", "RAF-DB/basic", "RAF-DB", "RAF-DB/DATASET"),
+        *("rafdb/basic", "rafdb", "rafdb/DATASET"),
     )
-    places = ("", *(place for place in places if place))
     expected = ("RAF-DB/basic", "DATASET")
     counts = MappingProxyType({"train": 12_271, "test": 3_068})
     obtained_from = (
@@ -142,20 +134,16 @@ class RafDb(ImageFolder):
         "(Li, Deng, Du 2017)"
     )
     terms = "research that is not commercial; no part may be passed on; the photographs are not free"
-    layout = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/"
+    layout, form = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/", "kaggle folder"
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder is one of the two forms of RAF-DB."""
         classes = ([path / split / label for label in RAFDB_LABELS] for split in RAFDB_TABLES)
-        return self._is_original(path) or all(any(one.is_dir() for one in part) for part in classes)
-
-    def form_of(self, path: Path) -> str:
-        """Return "original folder" (the authors') or "kaggle folder"."""
-        return "original folder" if self._is_original(path) else "kaggle folder"
+        return (path / RAFDB_LIST).is_file() or all(any(one.is_dir() for one in part) for part in classes)
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return where the images of a copy are, and its lists of labels; one list alone is an error."""
-        if self._is_original(path):
+        if (path / RAFDB_LIST).is_file():
             for place in ("Image/aligned", "Image/aligned.zip"):
                 if (path / place).exists():
                     return path / place, (path / RAFDB_LIST,)
@@ -216,9 +204,6 @@ class RafDb(ImageFolder):
     def notes(self, kept: Sequence[Face], known: Mapping | None) -> list[str]:
         """Say where labels come from folders alone."""
         return [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"] if known is None else []
-
-    def _is_original(self, path: Path) -> bool:
-        return (path / RAFDB_LIST).is_file()
 
     def _lines(self, file: Path) -> Iterator[tuple[int, str, str]]:
         if file.suffix == ".txt":
@@ -378,7 +363,3 @@ class OwnFolder(ImageFolder):
 
     def _split_of(self, folder: str) -> str | None:
         return SPLIT_FOLDERS.get(re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", "")))
-
-
-def _class_order(names: set[str]) -> tuple[str, ...]:
-    return (*(name for name in FER7 if name in names), *sorted(names.difference(FER7)))

@@ -173,22 +173,10 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
 
 
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
-    """Return the file or folder of a real data set.
+    """Return the file or folder of a real data set; `MissingData` names every place that was looked at.
 
-    Parameters
-    ----------
-    dataset : str
-        A key of `FACES` or `CLIPS`.
-    data_path : path
-        That file or folder, or a folder that holds it under a name that it is distributed with. Relative
-        paths start at the project folder.
-
-    Raises
-    ------
-    MissingData
-        Naming every place that was looked at.
-    ConfigError
-        For an unknown name, and for several tables of clips in one folder.
+    `data_path` is that file or folder, or a folder that holds it under a name that it is distributed with; a
+    relative path starts at the project folder.
     """
     known, path = _known(dataset, {**FACES, **CLIPS}), project_path(data_path)
     return path if path.is_file() and dataset in (*FACES, "table") else known.find(path)

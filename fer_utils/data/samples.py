@@ -287,27 +287,11 @@ def combine(
     class_names: Sequence[str],
     mapping: Mapping[str, str] = MappingProxyType({}),
 ) -> FaceSet:
-    """Return the images of all sets as one set with common classes.
+    """Return the images of all sets as one set, named like `rafdb+fer2013`, with the classes `class_names`.
 
-    Parameters
-    ----------
-    sets : sequence of FaceSet
-        Each with another name, all with images of one size, all real or all synthetic.
-    class_names : sequence of str
-        The classes of the result; a set's own class is found by its name or by its canonical name.
-    mapping : mapping of str to str
-        Class of a set -> one of `class_names`, where the names do not say it.
-
-    Returns
-    -------
-    FaceSet
-        Named like `rafdb+fer2013`. Ids, known subjects, notes and keys of `origin` have the set's name in
-        front. Notes say which classes a set lacks and how many images were left out.
-
-    Raises
-    ------
-    ValueError
-        For sets that cannot be combined, and a mapping from or to an unknown class.
+    A class of a set is found by its name, by its canonical name, or by `mapping`. Ids, known subjects, notes
+    and keys of `origin` have the set's name in front; notes say which classes a set lacks and what was left
+    out.
     """
     names = [faces.name for faces in sets]
     if not names or len({*names}) < len(names):

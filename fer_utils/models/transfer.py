@@ -1,14 +1,14 @@
-"""Networks of srivastav2024 with a body that may be pretrained and fastai's head, in PyTorch.
+"""The networks of srivastav2024: a body that may be pretrained, and fastai's head, in PyTorch.
 
 The paper describes VGG19 (Section 3, Fig. 2), names Resnet in its abstract and has batches of 25; its tables
-are fastai's. Which depth of ResNet, whether VGG19 has batch normalisation and how large the pictures are is
-not printed: all are parameters. Bodies are torchvision's, cut, headed and grouped as fastai's
-`vision_learner` does it. `small_resnet` and `vgg8` start from random weights.
+are fastai's. The depth of the ResNet, batch normalisation in VGG19 and the image size are not printed: all
+are parameters. Bodies are torchvision's, with fastai's cut, head and layer groups. `small_resnet` starts from
+random weights.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,25 +16,19 @@ import torchvision.models
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer_utils.files import ConfigError
-from fer_utils.models import small_resnet, vgg8
+from fer_utils.files import ConfigError, sha256_of
+from fer_utils.models import small_resnet
+from fer_utils.models.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_weights, read_weights
+from fer_utils.params import FastaiTransfer
 
-ARCHITECTURES = ("small_resnet", "vgg8", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn")
-_FIRST_GROUP = dict.fromkeys(ARCHITECTURES, 6) | {"small_resnet": 4, "vgg8": 2, "vgg19": 22, "vgg19_bn": 22}
-_SMALLEST = {"small_resnet": 16, "vgg8": 16}
-_SMALLEST_OF_TORCHVISION = 32
+FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
+"""Number of the body's modules in the first layer group, by architecture."""
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue as shares of 255: what torchvision's weights were trained with."""
+"""Of red, green and blue between 0 and 1, for torchvision's weights."""
 
 
-class Pictures(nn.Module):
-    """Gray images of any size to what a body trained on ImageNet takes.
-
-    Parameters
-    ----------
-    image_size : int
-        Height and width in pixels that the body gets.
-    """
+class ImageNetInput(nn.Module):
+    """Scale gray images to the size, the three channels and the mean of torchvision's pretrained networks."""
 
     def __init__(self, image_size: int) -> None:
         super().__init__()
@@ -43,177 +37,54 @@ class Pictures(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return normalised pictures, shape (N, 3, S, S), of images of 0 to 255, shape (N, 1, H, W)."""
-        images = images.float() / 255
-        if images.shape[-2:] != (self.image_size, self.image_size):
-            size = (self.image_size, self.image_size)
+        """Return float images, shape (N, 3, S, S), of images of 0 to 255, shape (N, 1, H, W)."""
+        images, size = images.float() / 255, (self.image_size, self.image_size)
+        if images.shape[-2:] != size:
             images = functional.interpolate(images, size=size, mode="bilinear", antialias=True)
         return (images - self.mean) / self.sd
 
-    def extra_repr(self) -> str:
-        """Say the size, for the network's repr."""
-        return f"{self.image_size}"
 
-
-class Window(nn.Module):
-    """The square in the middle of images of any size, in the pixels that it has.
-
-    A network that is trained on windows from anywhere in the images gets one from the middle when it sees a
-    whole image, wherever it is used.
+def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
+    """Build the network of a run: `inputs`, `body` and `head`.
 
     Parameters
     ----------
-    size : int
-        Height and width in pixels; images of this size stay as they are.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return images, shape (N, 1, S, S), of images, shape (N, 1, H, W)."""
-        top, left = ((side - self.size) // 2 for side in images.shape[-2:])
-        return images[..., top : top + self.size, left : left + self.size]
-
-    def extra_repr(self) -> str:
-        """Say the size, for the network's repr."""
-        return f"{self.size}"
-
-
-def build(
-    architecture: str,
-    *,
-    n_classes: int,
-    seed: int,
-    image_size: int = 48,
-    dropout: float = 0.5,
-    width: float = 1.0,
-    window: int = 0,
-) -> nn.Sequential:
-    """Build a network with random weights.
-
-    Parameters
-    ----------
-    architecture : str
-        One of `ARCHITECTURES`.
+    params : FastaiTransfer
+        `architecture`, `image_size`, `dropout`, `width`, `seed` and `weights`. The same seed gives the same
+        weights, whatever was built before.
     n_classes : int
-        Number of logits.
-    seed : int
-        The same seed gives the same weights, whatever was built before.
-    image_size : int
-        Height and width in pixels that a torchvision body gets, whatever it is given; `small_resnet` and
-        `vgg8` take images as they are, which must have this size.
-    dropout : float
-        Rate before the logits; fastai's head has half of it before its hidden layer, too.
-    width : float
-        Factor on the channels of `small_resnet` and `vgg8`; the others have those of pretrained weights.
-    window : int
-        The network looks at the square of this many pixels in the middle of its images: `Window`. 0 lets it
-        see all. In torchvision's, the window is scaled to `image_size`.
 
     Returns
     -------
     nn.Sequential
-        `pictures`, `body` and `head`: images of 0 to 255, uint8 or float, shape (N, 1, H, W), to logits,
-        shape (N, `n_classes`). On the CPU, in training mode.
+        From images of 0 to 255, shape (N, 1, H, W), to logits, shape (N, `n_classes`).
 
     Raises
     ------
+    MissingData
+        For weights that are not on this machine.
     ConfigError
-        For an unknown architecture, or pictures too small for it.
+        For weights that do not fit, or that have another hash.
     """
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(f"architecture={architecture!r}: use one of {', '.join(ARCHITECTURES)}")
-    smallest = _SMALLEST.get(architecture, _SMALLEST_OF_TORCHVISION)
-    if image_size < smallest:
-        raise ConfigError(f"image_size={image_size}: {architecture} needs at least {smallest} pixels")
-    if architecture in _SMALLEST:
-        model = _own(
-            architecture,
-            n_classes=n_classes,
-            seed=seed,
-            image_size=window or image_size,
-            dropout=dropout,
-            width=width,
+    if params.architecture == "small_resnet":
+        model = small_resnet.build(
+            n_classes=n_classes, seed=params.seed, dropout=params.dropout, width=params.width
         )
     else:
-        model = _torchvisions(
-            architecture, n_classes=n_classes, seed=seed, image_size=image_size, dropout=dropout
-        )
-    if window:
-        model.pictures = nn.Sequential(OrderedDict(window=Window(window), scale=model.pictures))
+        from fastai.vision.learner import apply_init, create_head  # slow to import
+
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(params.seed)
+            body, channels = _body(params.architecture)
+            head = create_head(channels, n_classes, ps=params.dropout)
+            apply_init(head, nn.init.kaiming_normal_)
+        model = nn.Sequential(OrderedDict(inputs=ImageNetInput(params.image_size), body=body, head=head))
+    if params.weights == IMAGENET:
+        load_body(model, imagenet_weights(params.architecture), architecture=params.architecture)
+    elif params.weights != NONE:
+        arrays = read_weights(params.weights, sha256=params.weights_sha256)
+        load_body(model, arrays, architecture=params.architecture)
     return model
-
-
-def layer_groups(architecture: str) -> Callable[[nn.Module], list[list[nn.Parameter]]]:
-    """Return what splits a network of `build` as fastai does: the body's first part, its rest, the head."""
-    return partial(_groups, first=_FIRST_GROUP[architecture])
-
-
-def load_body(model: nn.Sequential, arrays: Mapping[str, np.ndarray], *, architecture: str) -> None:
-    """Put pretrained weights into the body of a network; its head stays as it is.
-
-    Parameters
-    ----------
-    model : nn.Sequential
-        From `build`.
-    arrays : mapping of str to ndarray
-        Of a network of this project (names begin with ``body.``), or named as in torchvision and timm, such
-        as ``layer1.0.conv1.weight`` or ``features.0.weight``. Those of a classifier are not used.
-    architecture : str
-
-    Raises
-    ------
-    ConfigError
-        For arrays that the body lacks or has in another shape, or none for a part of it; the first is named.
-    """
-    own = any(name.startswith("body.") for name in arrays)
-    if own:
-        given = {
-            name.removeprefix("body."): array for name, array in arrays.items() if name.startswith("body.")
-        }
-    else:
-        given = _renamed(arrays, architecture)
-    wanted = model.body.state_dict()
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # timm leaves them out
-    problems = [
-        *(f"{name} is missing" for name in sorted(wanted.keys() - given.keys() - counters)),
-        *(f"{name} is not part of it" for name in sorted(given.keys() - wanted.keys())),
-        *(
-            f"{name} has shape {tuple(array.shape)}, {architecture} has {tuple(wanted[name].shape)}"
-            for name, array in given.items()
-            if name in wanted and tuple(array.shape) != tuple(wanted[name].shape)
-        ),
-    ]
-    if problems:
-        raise ConfigError(
-            f"weights do not fit architecture={architecture}: {problems[0]} (of {len(problems)} problems)"
-        )
-    model.body.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=False)
-
-
-def _own(architecture: str, *, image_size: int, **settings: float) -> nn.Sequential:
-    if architecture == "vgg8":
-        return vgg8.build(image_size=image_size, **settings)
-    return small_resnet.build(**settings)
-
-
-def _torchvisions(
-    architecture: str, *, n_classes: int, seed: int, image_size: int, dropout: float
-) -> nn.Sequential:
-    from fastai.vision.learner import create_head  # slow, and the project's own networks do without
-
-    with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(seed)
-        body, channels = _body(architecture)
-        head = create_head(channels, n_classes, ps=dropout)
-        for layer in head.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight)  # as vision_learner does
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        return nn.Sequential(OrderedDict(pictures=Pictures(image_size), body=body, head=head))
 
 
 def _body(architecture: str) -> tuple[nn.Sequential, int]:
@@ -226,14 +97,79 @@ def _body(architecture: str) -> tuple[nn.Sequential, int]:
     return nn.Sequential(layers), channels
 
 
-def _groups(model: nn.Sequential, *, first: int) -> list[list[nn.Parameter]]:
-    parts = (model.body[:first], model.body[first:], model.head)
-    return [[weights for weights in part.parameters() if weights.requires_grad] for part in parts]
+def layer_groups(architecture: str) -> Callable[[nn.Module], list[list[nn.Parameter]]]:
+    """Return fastai's `splitter` for a network of `build`: the first part of the body, its rest, the head."""
+    first = FIRST_GROUP[architecture]
+
+    def splitter(model: nn.Module) -> list[list[nn.Parameter]]:
+        return [list(part.parameters()) for part in (model.body[:first], model.body[first:], model.head)]
+
+    return splitter
 
 
-def _renamed(arrays: Mapping[str, np.ndarray], architecture: str) -> dict[str, np.ndarray]:
-    classifier = ("fc.", "classifier.", "pre_logits.", "head.")
-    kept = {name: array for name, array in arrays.items() if not name.startswith(classifier)}
-    if architecture.startswith("vgg"):
-        return {name.removeprefix("features."): array for name, array in kept.items()}
-    return kept
+def load_body(model: nn.Sequential, arrays: Mapping[str, np.ndarray], *, architecture: str) -> None:
+    """Load pretrained weights into the body of a network; its head stays as it is.
+
+    Parameters
+    ----------
+    model : nn.Sequential
+    arrays : mapping of str to ndarray
+        Of a run of this project (names begin with ``body.``), or named as in torchvision and timm, such as
+        ``layer1.0.conv1.weight`` or ``features.0.weight``. Those of a classifier are not used.
+    architecture : str
+
+    Raises
+    ------
+    ConfigError
+        For arrays that are missing, unknown or of another shape; the first is named.
+    """
+    if any(name.startswith("body.") for name in arrays):
+        given = {name[5:]: array for name, array in arrays.items() if name.startswith("body.")}
+    else:
+        classifier = ("fc.", "classifier.", "pre_logits.", "head.")
+        given = {
+            name.removeprefix("features."): array
+            for name, array in arrays.items()
+            if not name.startswith(classifier)
+        }
+    wanted = model.body.state_dict()
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # timm has none
+    problems = [f"{name} is missing" for name in sorted(wanted.keys() - given.keys() - counters)]
+    problems += [f"{name} is unknown" for name in sorted(given.keys() - wanted.keys())]
+    problems += [
+        f"{name} has shape {tuple(array.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, array in given.items()
+        if name in wanted and tuple(array.shape) != tuple(wanted[name].shape)
+    ]
+    if problems:
+        raise ConfigError(
+            f"weights do not fit architecture={architecture}: {problems[0]} ({len(problems)} problems)"
+        )
+    model.body.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=False)
+
+
+def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
+    """Return torchvision's first ImageNet weights, from torch's cache folder or downloaded into it.
+
+    Raises
+    ------
+    MissingData
+        When the file is neither there nor can be downloaded; the message says where to put it.
+    ConfigError
+        When the file has another hash: its published name ends in the beginning of its SHA-256.
+    """
+    url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    prefix = file.stem.rsplit("-", 1)[-1]
+    if not file.is_file():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with answer_within(PATIENCE):
+                torch.hub.download_url_to_file(url, str(file), hash_prefix=prefix, progress=False)
+        except (OSError, RuntimeError) as error:  # no network, no such page; a wrong hash
+            problem = f"weights='imagenet': {file.name} is not here and cannot be downloaded ({error})"
+            raise missing_weights(problem, put=file) from error
+    if not sha256_of(file).startswith(prefix):
+        raise ConfigError(f"{file}: its SHA-256 does not begin with {prefix}; delete it and run again")
+    stored = torch.load(file, map_location="cpu", weights_only=True)
+    return {name: array.detach().numpy() for name, array in stored.items()}

@@ -1,150 +1,145 @@
-"""The MobileNetV2 of bamb2023: from parameters to a network, trained in two stages, and to predictions.
+"""What kumar2021 and the slides of bamb2023 print, for 10_baseline_cnn and 41_keras_transfer."""
 
-First the body stays frozen and a new head is trained on its features; then layers of the body join in, at a
-smaller rate. Each stage leaves the network with the weights of its epoch best on validation.
-"""
+from collections.abc import Mapping
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-import keras
 import numpy as np
+import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.models import mobilenet
-from fer_utils.params import KerasTransfer
-from fer_utils.predictions import Predictions
-from fer_utils.training import keras_fit
-from fer_utils.training.common import Fit
-from fer_utils.weights import NONE
+from fer_utils.data.registry import title_of
+from fer_utils.models.weights import initialisation
+from fer_utils.papers import Paper, load_paper
+from fer_utils.params import BaselineCNN, KerasTransfer
+from fer_utils.splits import Split
 
-SEEN_FIRST = 256
-"""Training images from which random weights get their statistics; see `mobilenet.measure_statistics`."""
+SLIDES = {
+    ("fer2013", 48): ("Slide: FER dataset",),
+    ("rafdb", 48): ("Slide: RAF dataset 48X48",),
+    ("rafdb", 100): ("Slide: RAF 100 X 100", "Slide: Testing Accuracy on RAF 100 X 100"),
+    ("rafdb+fer2013", 48): ("Slide: RAF + FER dataset 48X48",),
+}
+"""Data set and image size -> slides with the training log of the plain network and its test accuracy.
 
-StageName = Literal["frozen", "fine-tuned"]
+The FER slide prints no size. FER-2013 has 48 pixels, and a step took 70 to 75 ms: as on RAF-DB at 48 pixels
+(51 to 85), not as at 100 (242 to 304).
+"""
+AS_PRINTED = {"kumar2021": (("kumar2021", "little_vgg"), "fer6"), "bamb2023": (("bamb2023",), "fer7")}
+"""Paper -> its networks and its classes. The text of kumar2021 names two networks and does not say which one
+its numbers are of."""
+TRANSFER = "Slide: Transfer learning model Using MobileNetV2"
+"""The slide with training loss and accuracy of epochs 20 to 25, and nothing else."""
+TRANSFER_EPOCHS = 25
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One of the two trainings.
+def printed_cells(params: BaselineCNN) -> dict[str, str]:
+    """Return the printed cells about a run's data set, network and classes: table -> pattern of its cells.
 
-    Attributes
-    ----------
-    name : {"frozen", "fine-tuned"}
-    fit : Fit
-    validation : Predictions
-        Of the images that chose its epoch, with the weights of that epoch.
-    trainable : int
-        Parameters that it set.
+    Synthetic faces count as FER-2013 here; whoever shows the cells says so.
     """
+    key = ("fer2013" if params.dataset == "synthetic" else params.dataset, params.image_size)
+    if not _as_printed(params):
+        return {}
+    if params.paper == "bamb2023":
+        return dict.fromkeys(SLIDES.get(key, ()), "*")
+    return {"Table 2": "*", "Section 5": f"{params.epochs} epochs*"} if key == ("fer2013", 48) else {}
 
-    name: StageName
-    fit: Fit
-    validation: Predictions
-    trainable: int
 
+def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None = None) -> pd.DataFrame:
+    """Return what the slides print of the plain network, one row per data set and image size.
 
-def build(params: KerasTransfer, training: FaceSet) -> keras.Model:
-    """Return the network before the first stage.
-
-    From random weights, which no file holds, the statistics of its normalisation layers are measured on the
-    first `SEEN_FIRST` training images in an order that the seed draws.
-
-    Raises
-    ------
-    MissingData
-        When the weights are not on this machine.
-    ConfigError
-        For settings that the network or its weights do not have, `fine_tune_from` among them.
+    `accuracy` is the run's metric record (`value`, `ci95`, `n`), which is added to its row if the run is of
+    the printed network and classes; None where it should not be compared.
     """
-    model = mobilenet.build(
-        seed=params.seed,
-        source_size=training.images.shape[1],
-        image_size=params.image_size,
-        n_classes=len(training.class_names),
-        alpha=params.alpha,
-        dropout=params.dropout,
-        l2=params.l2,
-        weights=params.weights,
-        weights_sha256=params.weights_sha256,
-    )
-    mobilenet.train_from(model, params.fine_tune_from, batch_norm=params.batch_norm)  # fails now or never
-    mobilenet.train_from(model, mobilenet.HEAD, batch_norm=params.batch_norm)
-    if params.weights == NONE:
-        chosen = np.random.default_rng(params.seed).permutation(len(training))[:SEEN_FIRST]
-        mobilenet.measure_statistics(model, training.images[chosen])
-    return model
+    paper, own = load_paper("bamb2023"), (params.dataset, params.image_size)
+    comparable = accuracy if params.paper == "bamb2023" and _as_printed(params) else None
+    rows = {}
+    for key in SLIDES | ({own: ()} if comparable else {}):
+        rows[f"{title_of(key[0])}, {key[1]} px"] = _slide_row(paper, key, comparable if key == own else None)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("bamb2023", axis="columns")
 
 
-def train(
-    params: KerasTransfer,
-    model: keras.Model,
-    training: FaceSet,
-    validation: FaceSet,
-    *,
-    stage: StageName,
-    log: Callable[[str], None] = print,
-) -> Stage:
-    """Train one stage and leave `model` with the weights of its epoch best on validation.
+def initial_weights(params: KerasTransfer) -> str:
+    """Return what the network of 41_keras_transfer starts from, for `protocol.selection`."""
+    return initialisation(params.weights, sha256=params.weights_sha256)
+
+
+def stages_table(histories: Mapping[str, pd.DataFrame], trainable: list[int], split: Split) -> pd.DataFrame:
+    """Return the best epoch of each stage with its accuracies and loss, beside the majority class.
 
     Parameters
     ----------
-    model : keras.Model
-        From `build` for the frozen stage, as that left it for the other.
-    training, validation : FaceSet
-        Fitted on, and what the epoch is chosen by.
-    stage : {"frozen", "fine-tuned"}
-    log : callable
-        Gets one line per epoch.
-
-    Raises
-    ------
-    TrainingDiverged
-        At the first loss that is not a number.
+    histories : mapping
+        Name of the stage -> its epochs.
+    trainable : list of int
+        Number of trainable parameters in each stage.
+    split : Split
+        Gives the validation accuracy of always predicting the most frequent training class.
     """
-    frozen = stage == "frozen"
-    first = mobilenet.HEAD if frozen else params.fine_tune_from
-    rate = params.frozen_learning_rate if frozen else params.learning_rate
-    start = _checkpoints_from(params.checkpoints, model, measured=frozen and params.weights == NONE)
-    trainable = mobilenet.train_from(model, first, batch_norm=params.batch_norm)
-    keras_fit.compile_classifier(model, learning_rate=rate, optimizer=params.optimizer)
-    fit = keras_fit.fit(
-        model,
-        training,
-        validation,
-        epochs=params.frozen_epochs if frozen else params.epochs,
-        batch_size=params.batch_size,
-        seed=params.seed,
-        checkpoint_dir=start,
-        mixed_precision=params.mixed_precision,
-        log=log,
-    )
-    return Stage(stage, fit, predict(model, validation), trainable)
+    names = {"epoch": "best epoch", "accuracy": "training accuracy", "val_accuracy": "validation accuracy"}
+    best = {stage: history.loc[history["val_accuracy"].idxmax()] for stage, history in histories.items()}
+    table = pd.DataFrame(best).T.rename(columns=names | {"val_loss": "validation loss"})
+    table = table[[*names.values(), "validation loss"]].astype({"best epoch": int})
+    table.insert(0, "trained parameters", trainable)
+    majority = np.bincount(split.train.labels).argmax()
+    return table.assign(**{"majority class": (split.validation.labels == majority).mean()})
 
 
-def predict(model: keras.Model, faces: FaceSet) -> Predictions:
-    """Return class probabilities for `faces`."""
-    probabilities = keras_fit.predict_probabilities(model, faces.images)
-    return Predictions(faces.sample_id, faces.labels, probabilities, faces.class_names, group=faces.subject)
+def beside_slide(history: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
+    """Return the printed epochs of MobileNetV2, on training images, beside those of a run on real faces.
 
-
-def arrays(model: keras.Model) -> dict[str, np.ndarray]:
-    """Return the network's weights by name; a run on other data can start from them."""
-    return mobilenet.arrays(model)
-
-
-def _checkpoints_from(folder: Path, model: keras.Model, *, measured: bool) -> Path:
-    """Return the folder of trainings that start from the weights which `model` has now.
-
-    A checkpoint's own name holds the seed and the settings, which say what random weights are and not what
-    loaded ones are, nor what an earlier stage made of them. Measured statistics need not repeat to the last
-    bit on a GPU, and seed and images determine them: they do not count.
+    `history` has the epochs of both stages, numbered through, with a column `stage`. The validation accuracy
+    is the run's; the slide has none.
     """
-    content = hashlib.sha256()
-    for variable in model.weights:
-        if not (measured and "moving_" in variable.path):
-            content.update(keras.ops.convert_to_numpy(variable).tobytes())
-    return folder / f"{model.name}-{content.hexdigest()[:16]}"
+    paper = load_paper("bamb2023")
+    printed = pd.DataFrame(
+        {
+            f"{name} printed": {
+                int(cell.cell.split()[1]): cell.value for cell in paper.find(table=TRANSFER, metric=metric)
+            }
+            for name, metric in {"loss": "train_loss", "accuracy": "train_accuracy"}.items()
+        }
+    ).rename_axis("epoch")
+    if faces.source != "real":
+        return printed
+    measured = ["loss", "accuracy", "val_accuracy"]
+    ours = history.set_index("epoch")[["stage", *measured]]
+    return ours.rename(columns={name: f"{name} measured" for name in measured}).join(printed, how="outer")
+
+
+def published_transfer(history: pd.DataFrame, faces: FaceSet) -> list[dict[str, object]]:
+    """Return the `published` block of 41_keras_transfer: the last printed epoch, for runs as long."""
+    if faces.source != "real" or len(history) != TRANSFER_EPOCHS:
+        return []
+    cells = {
+        name: load_paper("bamb2023").cell(TRANSFER, f"epoch 25 / {name}") for name in ("accuracy", "loss")
+    }
+    return [
+        {"paper": "bamb2023", "table": cell.table, "cell": cell.cell, "metric": cell.metric}
+        | {"value": cell.value, "printed": cell.printed, "compared_with": f"train_last_epoch.{name}"}
+        for name, cell in cells.items()
+    ]
+
+
+def _as_printed(params: BaselineCNN) -> bool:
+    networks, label_set = AS_PRINTED[params.paper]
+    return params.architecture in networks and params.label_set == label_set
+
+
+def _slide_row(paper: Paper, key: tuple[str, int], accuracy: Mapping[str, object] | None) -> dict[str, str]:
+    log, test = (*SLIDES.get(key, ()), "", "")[:2]
+
+    def printed(table: str, cell: str) -> str:
+        return paper.cell(table, cell).printed if table else ""
+
+    row = {
+        "training": printed(log, "epoch 50 / accuracy"),
+        "validation": printed(log, "epoch 50 / val_accuracy"),
+        "test": printed(test, "accuracy"),
+        "n": printed(test, "images"),
+        "measured": "",
+        "n measured": "",
+    }
+    if accuracy:  # the interval is missing when all images are of one person
+        interval = " [{:.3f}, {:.3f}]".format(*accuracy["ci95"]) if accuracy["ci95"] else ""
+        row |= {"measured": f"{accuracy['value']:.3f}{interval}", "n measured": str(accuracy["n"])}
+    return row

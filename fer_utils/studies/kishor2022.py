@@ -13,6 +13,7 @@ from fer_utils import predictions
 from fer_utils.data import FaceSet
 from fer_utils.features.hog import hog_features
 from fer_utils.models import kishor2022
+from fer_utils.models.weights import write_weights
 from fer_utils.papers import load_paper
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
@@ -20,7 +21,6 @@ from fer_utils.splits import Split
 from fer_utils.training import fastai_fit, torch_state
 from fer_utils.training.batches import Augmentation
 from fer_utils.training.common import Fit
-from fer_utils.weights import write_weights
 
 PRINTED_OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop"}
 """The optimisers of Tables 1 and 2, by their names in the parameters."""

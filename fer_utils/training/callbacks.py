@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from fer_utils.training import checkpoints, torch_state
-from fer_utils.training.common import Measured, Record, Row, TrainingDiverged
-from fer_utils.weights import write_weights
+from fer_utils.models.weights import write_weights
+from fer_utils.training import TrainingDiverged, checkpoints, torch_state
+from fer_utils.training.common import Measured, Record, Row
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop

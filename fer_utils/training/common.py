@@ -24,18 +24,6 @@ Choice = Literal["best", "last"]
 """Which epoch's weights a training keeps: the best on validation, or the last one, validation looking on."""
 
 
-class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite; the message says when and what to change."""
-
-    @classmethod
-    def at(cls, *, loss: float, epoch: int, batch: int, learning_rate: float) -> "TrainingDiverged":
-        """Return the error for a loss in an epoch and a batch, both counted from 1."""
-        return cls(
-            f"the loss became {loss} in epoch {epoch}, batch {batch}; "
-            f"try a smaller learning_rate (now {learning_rate:g}) or batch_norm=true"
-        )
-
-
 @dataclass(frozen=True)
 class Fit:
     """What a training left behind.
@@ -195,16 +183,6 @@ class Record:
         seconds = float(history["seconds"].sum() + history["validation_seconds"].sum())
         chosen = self.best_epoch if choose == "best" else len(history)
         return Fit(history, chosen, self.resumed_from, seconds, self.state.answers)
-
-
-def check_labelled(*parts: Samples) -> None:
-    """Raise `ValueError` where a sample has no class: the frameworks would say so less clearly, or not."""
-    for samples in parts:
-        if unlabelled := int((samples.labels < 0).sum()):
-            raise ValueError(
-                f"{samples.name}: {unlabelled} of {len(samples)} {samples.UNIT} have no class; leave them "
-                "out with `.labelled()`"
-            )
 
 
 def epoch_line(row: Row, epochs: int) -> str:

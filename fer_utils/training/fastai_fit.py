@@ -19,7 +19,7 @@ from torch.nn import functional
 from fer_utils import hardware
 from fer_utils.data import Samples
 from fer_utils.files import ConfigError
-from fer_utils.training import batches, callbacks, common, rates, torch_state
+from fer_utils.training import batches, callbacks, check_labelled, common, rates, torch_state
 from fer_utils.training.batches import Augmentation, Batches, memory_errors, warp
 from fer_utils.training.callbacks import Averaging, Clock, Progress, Reseed
 from fer_utils.training.common import Choice, Fit, Record
@@ -259,7 +259,7 @@ def fit(
     Numbers repeat to the last bit on a CPU of one kind with the same number of threads; on a GPU nearly.
     """
     begun = time.perf_counter()
-    common.check_labelled(train, validation)
+    check_labelled(train, validation)
     for name, value, known in (("schedule", schedule, SCHEDULES), ("choose", choose, get_args(Choice))):
         if value not in known:
             raise ConfigError(f"{name}={value}: use {' or '.join(known)}")

@@ -14,17 +14,18 @@ from torch.optim.swa_utils import update_bn
 from fer_utils import hardware
 from fer_utils.data import Samples
 from fer_utils.files import ConfigError, atomic_write
-from fer_utils.params import Parameters
+from fer_utils.params import Training
 from fer_utils.predictions import Predictions
-from fer_utils.training import common
+from fer_utils.training import TrainingDiverged, check_labelled, memory_errors
 from fer_utils.training.batches import Augmentation, Batches, warp
 from fer_utils.training.checkpoints import epoch_seed
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
+    import fastai.callback.progress
+    import fastai.callback.schedule  # noqa: F401 (gives the Learner fit_one_cycle and lr_find)
     from fastai.callback.core import Callback
     from fastai.callback.fp16 import MixedPrecision
-    from fastai.callback.progress import CSVLogger, ProgressCallback  # noqa: F401 (a default callback)
     from fastai.callback.tracker import SaveModelCallback, TrackerCallback
     from fastai.data.core import DataLoaders
     from fastai.learner import Recorder
@@ -32,13 +33,8 @@ with warnings.catch_warnings():
     from fastcore.foundation import L
 
 
-def prepare(params: Parameters) -> dict[str, str]:
-    """Set threads and deterministic algorithms, and choose the device.
-
-    Returns
-    -------
-    dict
-        `device` ("cpu" or "cuda"), `device_name` and `backend`, as results state them.
+def prepare(params: Training) -> None:
+    """Set threads and deterministic algorithms, and record the device for `hardware.current`.
 
     Raises
     ------
@@ -50,21 +46,21 @@ def prepare(params: Parameters) -> dict[str, str]:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False  # TF32 rounds the inputs of a convolution to 10 bits
     gpu = torch.cuda.get_device_name(0) if device_of(params) == "cuda" else None
-    return common.hardware(gpu, backend="torch", device=params.device)
+    hardware.use_device(gpu, backend="torch", device=params.device, threads=params.threads)
 
 
-def device_of(params: Parameters) -> str:
+def device_of(params: Training) -> str:
     """Return "cuda" where torch sees a GPU and the parameters allow it, else "cpu"."""
     return "cuda" if params.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def dataloaders(train: Samples, validation: Samples, params: Parameters) -> DataLoaders:
+def dataloaders(train: Samples, validation: Samples, params: Training) -> DataLoaders:
     """Return fastai's `DataLoaders` of a training and a validation set that lie on the device.
 
     Parameters
     ----------
     train, validation : FaceSet or ClipSet
-    params : Parameters
+    params : Training
         `batch_size`, `seed` and `device`; the augmentation is made of `rotation`, `crop`, `flip` and
         `cutout`, where the notebook has them.
 
@@ -73,9 +69,7 @@ def dataloaders(train: Samples, validation: Samples, params: Parameters) -> Data
     ValueError
         For samples without a label.
     """
-    for samples in (train, validation):
-        if unlabelled := int((samples.labels < 0).sum()):
-            raise ValueError(f"{samples.name}: {unlabelled} samples have no label; use `.labelled()`")
+    check_labelled(train, validation)
     device = device_of(params)
     return DataLoaders(
         Batches(
@@ -138,7 +132,7 @@ class BFloat16(Callback):
 
 
 class StopOnNaN(Callback):
-    """Raise `FloatingPointError` at the first batch whose loss is NaN or infinite."""
+    """Raise `TrainingDiverged` at the first batch whose loss is NaN or infinite."""
 
     order = Recorder.order + 1
     run_valid = False
@@ -146,9 +140,11 @@ class StopOnNaN(Callback):
     def after_batch(self) -> None:
         """Check the loss that the Recorder has fetched from the device."""
         if not hasattr(self.learn, "lr_finder") and not np.isfinite(float(self.smooth_loss)):
-            raise FloatingPointError(
-                f"loss is NaN or infinite in epoch {self.epoch}, batch {self.iter}; use a learning_rate "
-                f"below {self.opt.hypers[-1]['lr']:.2g}"
+            raise TrainingDiverged.at(
+                loss=float(self.loss.detach()),
+                epoch=self.epoch + 1,
+                batch=self.iter + 1,
+                learning_rate=self.opt.hypers[-1]["lr"],
             )
 
 
@@ -184,7 +180,7 @@ class ResumeTraining(Callback):
         try:
             return torch.load(self.file, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise ValueError(f"{self.file}: not readable as a checkpoint ({error}); delete it") from error
+            raise ValueError(f"{self.file}: not readable as a checkpoint; delete it") from error
 
     @property
     def start_epoch(self) -> int:
@@ -213,6 +209,8 @@ class ResumeTraining(Callback):
                 for name, value in values.items()
             }
             self.opt.state[parameter].update(on_device)
+        loss = self.recorder.smooth_loss
+        loss.val, loss.count = torch.tensor(self.state["smooth_loss"]), self.start_epoch * len(self.dls.train)
         for callback in self.learn.cbs:
             if callback.name in self.state["best"]:
                 callback.best = self.state["best"][callback.name]
@@ -227,7 +225,7 @@ class ResumeTraining(Callback):
         """Give the Recorder the row of an epoch that `start_epoch` skips."""
         if self.epoch < self.start_epoch:
             row = self.state["rows"][self.epoch]
-            self.recorder.log = L(row["log"])
+            self.recorder.log = L([*row["log"]])
             self.recorder.start_epoch = time.time() - row["seconds"]
 
     def before_train(self) -> None:
@@ -268,6 +266,7 @@ class ResumeTraining(Callback):
             "rows": [*self.state["rows"], row],
             "model": self.model.state_dict(),
             "optimizer": self.opt.state_dict()["state"],
+            "smooth_loss": float(self.recorder.smooth_loss.val),
             "best": {cb.name: float(cb.best) for cb in self.learn.cbs if isinstance(cb, TrackerCallback)},
             "hps": {name: [float(v) for v in values] for name, values in scheduler.hps.items()}
             if scheduler
@@ -359,7 +358,7 @@ def predict_probabilities(model: nn.Module, images: np.ndarray, *, views: Tensor
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     found = []
-    with torch.inference_mode():
+    with torch.inference_mode(), memory_errors(hardware.VALIDATION_SETTING, hardware.VALIDATION_BATCH):
         for start in range(0, len(images), hardware.VALIDATION_BATCH):
             chunk = np.ascontiguousarray(images[start : start + hardware.VALIDATION_BATCH])
             batch = torch.tensor(chunk, device=device).unsqueeze(1).float()

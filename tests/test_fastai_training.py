@@ -1,0 +1,320 @@
+"""A fastai training resumes to the same weights, stops at NaN and keeps the best epoch; augmented batches."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_utils.data import FaceSet
+from fer_utils.files import ConfigError
+
+SIZE, EPOCHS = 12, 5
+
+
+@pytest.fixture(scope="module")
+def fastai_training():
+    """Import late: collecting this file must not start torch in every test process."""
+    from fer_utils.training import fastai_training
+
+    fastai_training.prepare(SimpleNamespace(threads=1, device="cpu"))
+    return fastai_training
+
+
+@pytest.fixture(scope="module")
+def batches(fastai_training):
+    from fer_utils.training import batches
+
+    return batches
+
+
+def stripes(n: int, *, seed: int = 0, size: tuple[int, int] = (SIZE, SIZE)) -> FaceSet:
+    """Return noisy images: of class a brighter at the top, of class b brighter at the bottom."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, n)
+    images = random.integers(0, 120, (n, *size))
+    half = size[0] // 2
+    images[labels == 0, :half] += 40
+    images[labels == 1, half:] += 40
+    return FaceSet(
+        name="stripes",
+        source="synthetic",
+        images=images.astype(np.uint8),
+        labels=labels,
+        class_names=("a", "b"),
+        split=np.full(n, "train"),
+        sample_id=np.array([f"{seed}-{i}" for i in range(n)]),
+    )
+
+
+def params(**changes: object) -> SimpleNamespace:
+    """Return what `dataloaders` reads of a notebook's parameters."""
+    defaults = {"batch_size": 8, "seed": 3, "device": "cpu", "rotation": 5.0, "crop": 0.1, "flip": True}
+    return SimpleNamespace(**defaults | {"cutout": 0.2} | changes)
+
+
+@pytest.fixture
+def make_learner(fastai_training, tmp_path):
+    """Return a function that makes a Learner of a small network with dropout and batch normalisation."""
+    import torch
+    from fastai.learner import Learner
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.metrics import accuracy, error_rate
+    from torch import nn
+
+    def groups(model):
+        return [list(model[0].parameters()) + list(model[1].parameters()), list(model[-1].parameters())]
+
+    def make(*callbacks, optimizer: str = "adam", **changes: object) -> Learner:
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(400, 2)
+        )
+        learn = Learner(
+            fastai_training.dataloaders(stripes(41), stripes(20, seed=1), params(**changes)),
+            model,
+            loss_func=CrossEntropyLossFlat(label_smoothing=0.1),
+            opt_func=partial(fastai_training.OPTIMIZERS[optimizer], mom=0.9, decouple_wd=False),
+            splitter=groups,
+            metrics=[error_rate, accuracy],
+            wd=0.01,
+            path=tmp_path,
+            cbs=[fastai_training.ReseedEachEpoch(3), fastai_training.StopOnNaN(), *callbacks],
+        )
+        learn.remove_cb(learn.progress)
+        return learn
+
+    return make
+
+
+def weights(model) -> np.ndarray:
+    return np.concatenate([value.numpy().ravel() for value in model.state_dict().values()])
+
+
+class Interrupt:
+    """Raise KeyboardInterrupt in the middle of an epoch."""
+
+    def __new__(cls, epoch: int):
+        from fastai.callback.core import Callback
+
+        def after_batch(self):
+            if self.training and (self.epoch, self.iter) == (epoch, 2):
+                raise KeyboardInterrupt
+
+        return Callback(after_batch=after_batch)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("extra", ["plain", "bfloat16", "mixup", "average"])
+def test_an_interrupted_training_resumes_to_the_same_weights(
+    fastai_training, make_learner, tmp_path, monkeypatch, optimizer, extra
+):
+    from fastai.callback.mixup import MixUp
+    from fastai.callback.tracker import SaveModelCallback
+
+    if extra != "plain" and optimizer != "sgd":
+        pytest.skip("one optimizer is enough")
+
+    def train(folder, *stop) -> tuple:
+        callbacks = {"bfloat16": fastai_training.BFloat16(), "mixup": MixUp(0.3)}
+        learn = make_learner(*([callbacks[extra]] if extra in callbacks else []), optimizer=optimizer)
+        average = [fastai_training.WeightAverage(0.9, n_images=16)] if extra == "average" else []
+        resume = fastai_training.ResumeTraining(folder)
+        best = SaveModelCallback(monitor="accuracy", fname=folder.name)
+        cbs = [best, resume, *average, *stop]
+        printed = []
+        learn.logger = lambda row: printed.append(list(row)[:-1])
+        learn.fit_one_cycle(EPOCHS, slice(1e-3, 1e-2), start_epoch=resume.start_epoch, cbs=cbs)
+        return learn, resume, printed
+
+    whole, history, table = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", Interrupt(3))
+    for _ in range(2):  # the second time the training is finished and only loaded
+        resumed, resumed_history, resumed_table = train(tmp_path / "stopped")
+        np.testing.assert_array_equal(weights(resumed.model), weights(whole.model))
+        columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+        assert resumed_history.history[columns].equals(history.history[columns])
+        assert resumed_table == table
+    assert history.history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    best_accuracy = fastai_training.predict(whole.model, stripes(20, seed=1)).correct.mean()
+    np.testing.assert_allclose(best_accuracy, history.history["val_accuracy"].max(), atol=0.051)
+
+
+def test_a_frozen_stage_changes_the_head_alone_and_has_batches_of_its_own(fastai_training, make_learner):
+    seen = []
+
+    def note(self):
+        if self.training and self.iter == 0:
+            seen.append(self.x.clone())
+
+    from fastai.callback.core import Callback
+
+    learn = make_learner(Callback(after_pred=note))
+    before = {name: value.clone() for name, value in learn.model.state_dict().items()}
+    learn.freeze()
+    learn.fit_one_cycle(1, 0.01)
+    changed = [name for name, value in learn.model.state_dict().items() if not value.equal(before[name])]
+    assert "5.weight" in changed and "0.weight" not in changed
+    learn.unfreeze()
+    learn.fit_one_cycle(1, 0.01)
+    assert not learn.model.state_dict()["0.weight"].equal(before["0.weight"])
+    assert not seen[0].equal(seen[1])
+
+
+def test_the_rate_finder_leaves_network_and_training_as_they_were(fastai_training, make_learner):
+    from fastai.callback.schedule import minimum, valley
+
+    def train(*, find: bool):
+        learn = make_learner()
+        before = weights(learn.model)
+        if find:
+            found = learn.lr_find(num_it=30, suggest_funcs=(valley, minimum), show_plot=False)
+            assert 1e-7 < found.valley < 10
+            np.testing.assert_array_equal(weights(learn.model), before)
+        learn.fit_one_cycle(1, 0.01)
+        return weights(learn.model)
+
+    np.testing.assert_array_equal(train(find=True), train(find=False))
+
+
+def test_a_loss_that_is_nan_stops_the_training_and_names_the_epoch(fastai_training, make_learner):
+    with pytest.raises(ArithmeticError, match=r"epoch \d+, batch \d+(.|\n)*learning_rate"):
+        make_learner(optimizer="sgd").fit(3, 1e30)
+
+
+def test_a_damaged_checkpoint_is_named(fastai_training, tmp_path):
+    (tmp_path / "state.pth").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"state\.pth.*delete it"):
+        fastai_training.ResumeTraining(tmp_path)
+
+
+def test_bfloat16_is_used_in_training_alone(fastai_training, make_learner):
+    import torch
+
+    types = []
+    learn = make_learner(fastai_training.BFloat16())
+    learn.model[0].register_forward_hook(lambda module, inputs, output: types.append(output.dtype))
+    learn.fit(1, 0.01)
+    assert set(types) == {torch.bfloat16}
+    assert all(parameter.dtype == torch.float32 for parameter in learn.model.parameters())
+    types.clear()
+    fastai_training.predict(learn.model, stripes(4))
+    assert set(types) == {torch.float32}
+
+
+def test_the_weight_average_is_validated_and_kept(fastai_training, make_learner, tmp_path):
+    import torch
+
+    kept = []
+    average = fastai_training.WeightAverage(0.9, n_images=16)
+    learn = make_learner()
+    learn.model[5].register_forward_pre_hook(
+        lambda module, inputs: None if module.training else kept.append(module.weight.detach().clone())
+    )
+    learn.fit_one_cycle(1, 0.05, cbs=average)
+    torch.testing.assert_close(learn.model[5].weight.detach(), average.mean[-2])
+    assert kept and all(one.equal(average.mean[-2]) for one in kept)
+
+
+def test_samples_without_a_label_are_refused(fastai_training):
+    unlabelled = stripes(4)
+    unlabelled.labels[1] = -1
+    with pytest.raises(ValueError, match="1 of 4"):
+        fastai_training.dataloaders(unlabelled, stripes(4), params())
+
+
+# --- batches --------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_has_every_image_once_in_an_order_of_its_own(batches):
+    loader = batches.Batches(stripes(25), batch_size=8, device="cpu", seed=1)
+    epochs = []
+    for epoch in (0, 1, 0):
+        loader.epoch = epoch
+        found = list(loader)
+        assert [len(labels) for _, labels in found] == [8, 8, 9]  # no batch of a single image
+        epochs.append(np.concatenate([images[:, 0].numpy() for images, _ in found]))
+    assert np.array_equal(epochs[0], epochs[2]) and not np.array_equal(epochs[0], epochs[1])
+    assert sorted(map(hash, map(bytes, epochs[0].astype(np.uint8)))) == sorted(
+        map(hash, map(bytes, stripes(25).images))
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    rotation=st.floats(0, 180),
+    crop=st.floats(0, 0.5),
+    flip=st.booleans(),
+    height=st.integers(8, 14),
+    width=st.integers(8, 14),
+    seed=st.integers(0, 99),
+)
+def test_augmentation_keeps_angles_and_stays_inside_the_image(
+    batches, rotation, crop, flip, height, width, seed
+):
+    how = batches.Augmentation(rotation, crop, flip)
+    maps = how.draw(50, size=(height, width), random=np.random.default_rng(seed)).double().numpy()
+    linear = maps[:, :, :2].copy()
+    linear[:, 0, 1] *= width / height * (height / width) ** 2  # from shares of the image to pixels
+    pixels = np.array([[width, 0], [0, height]]) / 2
+    linear = pixels @ maps[:, :, :2] @ np.linalg.inv(pixels)
+    scale = np.sqrt(np.abs(np.linalg.det(linear)))
+    np.testing.assert_allclose(
+        linear @ linear.transpose(0, 2, 1), scale[:, None, None] ** 2 * np.eye(2)[None], atol=1e-5
+    )
+    assert (scale <= 1 + 1e-5).all() and (scale >= 1 - crop - 1e-5).all()
+    assert (np.linalg.det(linear) > 0).all() or flip
+    assert (np.abs(maps[:, :, 2]) <= 1 - scale[:, None] + 1e-5).all()
+
+
+def test_cutout_makes_one_gray_square_and_all_frames_of_a_clip_alike(batches):
+    import torch
+
+    clips = torch.zeros(3, 1, 4, 10, 10)
+    centres = torch.tensor([[0.5, 0.5], [0.0, 0.0], [1.0, 0.5]])
+    found = batches.cut_out(clips, centres, share=0.4)
+    assert [int((one == batches.GRAY).sum()) for one in found] == [4 * 16, 4 * 4, 4 * 8]
+
+
+def test_views_are_the_image_its_mirror_image_and_its_corners(batches):
+    import torch
+
+    images = torch.tensor(stripes(3).images[:, None]).float()
+    plain, mirrored = (batches.warp(images, view.expand(3, 2, 3)) for view in batches.flip_views())
+    torch.testing.assert_close(plain, images, atol=0.01, rtol=0)
+    torch.testing.assert_close(mirrored, images.flip(-1), atol=0.01, rtol=0)
+    views = [batches.warp(images, view.expand(3, 2, 3)) for view in batches.ten_crop(0.5)]
+    assert len(views) == 10
+    # Half the side at twice the size: the mean of 2x2 pixels lies between the pixels of the corner.
+    top_left = torch.nn.functional.avg_pool2d(views[1], 2)
+    assert top_left[..., 0, 0].allclose(images[..., 0, 0], atol=40)
+
+
+def test_predictions_average_the_views(fastai_training, batches):
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    model, faces = nn.Sequential(nn.Flatten(), nn.Linear(SIZE * SIZE, 2)), stripes(300)
+    with torch.no_grad():
+        model[1].weight.mul_(0.01)
+    one = fastai_training.predict(model, faces)
+    assert one.class_names == faces.class_names and np.array_equal(one.truth, faces.labels)
+    mirrored = fastai_training.predict_probabilities(model, faces.images[..., ::-1])
+    both = fastai_training.predict(model, faces, views=batches.flip_views())
+    np.testing.assert_allclose(both.probabilities, (one.probabilities + mirrored) / 2, atol=2e-3)
+    assert model.training
+
+
+@pytest.mark.parametrize("wrong", [{"rotation": 200.0}, {"crop": 1.0}, {"cutout": -0.1}])
+def test_an_impossible_augmentation_is_refused(batches, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        batches.Augmentation(**wrong)
+
+
+def test_no_change_is_no_augmentation(batches):
+    assert batches.Augmentation.of(SimpleNamespace(rotation=0.0, flip=False)) is None
+    assert batches.Augmentation.of(SimpleNamespace(flip=True)) == batches.Augmentation(0.0, 0.0, True)

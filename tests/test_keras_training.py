@@ -1,0 +1,236 @@
+"""A Keras training repeats, resumes, selects on validation and says clearly when it cannot continue."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.keras_run import MEASURED, TRAIN, VALIDATION, Killed, faces, fit, network, split, state
+
+from fer_utils import hardware
+from fer_utils.files import ConfigError
+from fer_utils.training import TrainingDiverged, memory_errors
+
+
+@pytest.fixture(scope="module")
+def keras_training(torch_first):
+    """Import late: collecting this file must not start TensorFlow in every test process."""
+    from fer_utils.training import keras_training
+
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
+    return keras_training
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(keras_training, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return (*fit(folder), folder)
+
+
+def assert_same(one, other):
+    assert one[1][MEASURED].equals(other[1][MEASURED])
+    assert_same_weights(state(one[0]), state(other[0]))
+
+
+def assert_same_weights(one, other):
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def best(folder):
+    model = network()
+    model.load_weights(folder / "best.weights.h5")
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_killed_training_resumes_to_the_same_bits_and_the_same_best_epoch(uninterrupted, tmp_path, epoch):
+    with pytest.raises(Killed):
+        fit(tmp_path, kill_in_epoch=epoch)
+    resumed = fit(tmp_path)
+    assert_same(resumed, uninterrupted)
+    assert_same_weights(best(tmp_path), best(uninterrupted[2]))
+
+
+def test_a_finished_training_is_found_again_without_training(uninterrupted):
+    _, history = fit(uninterrupted[2])
+    assert history.equals(uninterrupted[1]) and len(history) == 4
+
+
+@pytest.mark.parametrize("backend", ["torch"])
+def test_another_backend_resumes_to_the_same_bits(tmp_path, backend):
+    script = Path(__file__).parent / "helpers" / "keras_run.py"
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    ran = subprocess.run(
+        [sys.executable, script, tmp_path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["backend"] == backend
+    assert found["same_history"] and found["same_state"]
+    np.testing.assert_allclose(found["sums"], 1, atol=2e-3)
+
+
+def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(keras_training, tmp_path):
+    import keras
+
+    seen = {}
+
+    class Accuracies(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["val_accuracy"] = (0.5, 0.7, 0.7, 0.6)[epoch]
+            seen[epoch + 1] = self.model.get_weights()
+
+    with pytest.raises(Killed):
+        fit(tmp_path, first=[Accuracies()], kill_in_epoch=3)
+    _, history = fit(tmp_path, first=[Accuracies()])
+    assert history["val_accuracy"].tolist() == [0.5, 0.7, 0.7, 0.6]
+    assert_same_weights(best(tmp_path), seen[2])
+    assert not np.array_equal(seen[2][0], seen[3][0])
+
+
+def test_history_has_what_reports_need_and_validation_is_of_the_epochs_weights(uninterrupted, keras_training):
+    _, history, folder = uninterrupted
+    model = network()
+    assert {*MEASURED, "seconds", "images_per_second"} <= {*history}
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    model.load_weights(folder / "best.weights.h5")
+    predictions = keras_training.predict(model, VALIDATION)
+    assert predictions.correct.mean() == pytest.approx(history["val_accuracy"].max(), abs=1e-6)
+
+
+def test_a_split_drawn_anew_gives_each_epoch_its_own_images(keras_training, tmp_path):
+    def redrawn(epoch):
+        order = np.random.default_rng(epoch).permutation(len(TRAIN))
+        return TRAIN.take(np.sort(order[:40])), TRAIN.take(np.sort(order[40:]))
+
+    model, history = fit(tmp_path, data=split(redrawn), epochs=3)
+    last = keras_training.predict(model, redrawn(2)[1])
+    assert last.correct.mean() == pytest.approx(history["val_accuracy"].iloc[-1], abs=1e-6)
+    train, validation = keras_training.batches(split(redrawn), SimpleNamespace(batch_size=16, seed=0))
+    seen = []
+    for epoch in (0, 1):
+        train.start_epoch(epoch)
+        validation.start_epoch(epoch)
+        images = np.concatenate([train[i][0] for i in range(len(train))])[..., 0]
+        assert sorted(map(bytes, images)) == sorted(map(bytes, redrawn(epoch)[0].images))
+        np.testing.assert_array_equal(validation[0][1], redrawn(epoch)[1].labels)
+        seen.append(images)
+    assert not np.array_equal(*seen)
+
+
+def test_tf_data_shuffles_again_for_every_epoch_unless_told_not_to(keras_training):
+    """What `Split.redrawn` reproduces: four fifths of the validation images are trained on."""
+    import tensorflow as tf
+
+    def shared(again: bool) -> list[int]:
+        stream = tf.data.Dataset.range(500).shuffle(500, seed=12, reshuffle_each_iteration=again)
+        train, validation = stream.take(400), stream.skip(400).take(50)
+        return [len({int(i) for i in train} & {int(i) for i in validation}) for _ in range(4)]
+
+    assert all(30 < n < 48 for n in shared(again=True))
+    assert shared(again=False) == [0] * 4
+
+
+def test_recorded_predictions_are_those_after_each_epoch_and_change_nothing(
+    uninterrupted, keras_training, tmp_path
+):
+    def record():
+        return keras_training.RecordPredictions(tmp_path, validation=VALIDATION, test=faces("test", 12, 5))
+
+    with pytest.raises(Killed):
+        fit(tmp_path, first=[record()], kill_in_epoch=3)
+    recorder = record()
+    resumed = fit(tmp_path, first=[recorder])
+    assert_same(resumed, uninterrupted)
+    assert recorder.predictions("test").shape == (4, 12)
+    accuracy = (recorder.predictions("validation") == VALIDATION.labels).mean(axis=1)
+    np.testing.assert_allclose(accuracy, resumed[1]["val_accuracy"], atol=1e-6)
+
+
+def test_divergence_names_epoch_batch_and_learning_rate(keras_training, tmp_path):
+    with pytest.raises(TrainingDiverged, match=r"epoch 1, batch [2-4]; .*learning_rate \(now 1e\+30\)"):
+        fit(tmp_path, model=network(learning_rate=1e30))
+
+
+def test_images_without_a_class_cannot_be_trained_on(keras_training):
+    labels = VALIDATION.labels.copy()
+    labels[3] = -1
+    data = split()
+    data.validation = replace(VALIDATION, labels=labels)
+    with pytest.raises(ValueError, match="validation: 1 of 30 images"):
+        keras_training.batches(data, SimpleNamespace(batch_size=16, seed=0))
+
+
+def test_memory_mapped_images_give_the_same_batches_and_predictions(uninterrupted, keras_training, tmp_path):
+    np.save(tmp_path / "images.npy", TRAIN.images)
+    mapped = replace(TRAIN, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    one, other = (keras_training.Batches(data, batch_size=16, seed=3) for data in (mapped, TRAIN))
+    for number in range(len(one)):
+        np.testing.assert_array_equal(one[number][0], other[number][0])
+    found = [keras_training.predict(uninterrupted[0], data).probabilities for data in (mapped, TRAIN)]
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize(("capability", "policy"), [((8, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16")])
+def test_mixed_precision_computes_in_16_bits_and_keeps_32(
+    keras_training, monkeypatch, tmp_path, capability, policy
+):
+    import tensorflow as tf
+
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert keras_training.precision(SimpleNamespace(mixed_precision=False)) == "float32"
+    assert keras_training.precision(SimpleNamespace(mixed_precision=True)) == policy
+    _, history = fit(tmp_path, model=network(dtype=policy), epochs=2)
+    assert np.isfinite(history["loss"]).all()
+    reported = network()
+    reported.load_weights(tmp_path / "best.weights.h5")
+    assert all(weight.dtype == np.float32 for weight in reported.get_weights())
+    assert keras_training.predict(reported, VALIDATION).probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(16, "size=16: .*; try batch_size=8"), (1, "size=1: .*; use device=cpu")],
+)
+def test_too_little_gpu_memory_names_the_batch_size_to_try(keras_training, size, message):
+    import tensorflow as tf
+
+    with pytest.raises(ConfigError, match=message), memory_errors("batch_size", size):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+    with pytest.raises(KeyError), memory_errors("batch_size", size):
+        raise KeyError("another error stays what it is")
+
+
+def test_the_device_is_recorded_and_a_missing_gpu_is_a_configuration_error(keras_training, monkeypatch):
+    import tensorflow as tf
+
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
+    found = hardware.current()
+    assert (found["device"], found["backend"], found["threads"]) == ("cpu", "tensorflow", 2)
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    monkeypatch.setattr(hardware, "torch_gpu_name", lambda: None)
+    with pytest.raises(hardware.MissingGPU, match="device=cuda: the tensorflow backend sees no GPU"):
+        keras_training.prepare(SimpleNamespace(threads=2, device="cuda"))
+    monkeypatch.setattr(hardware, "torch_gpu_name", lambda: "Tesla T4")
+    lines: list[str] = []
+    keras_training.prepare(SimpleNamespace(threads=2, device="auto"), log=lines.append)
+    assert "Tesla T4" in lines[0] and "KERAS_BACKEND=torch" in lines[0]
+
+
+def test_other_threads_in_a_running_kernel_and_other_backends_are_configuration_errors(
+    keras_training, monkeypatch
+):
+    network()  # TensorFlow fixes its threads with the first tensor
+    with pytest.raises(ConfigError, match=r"threads=1.*restart the kernel"):
+        keras_training.prepare(SimpleNamespace(threads=1, device="cpu"))
+    monkeypatch.setattr(keras_training.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ConfigError, match="KERAS_BACKEND=jax: use one of tensorflow, torch"):
+        keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
