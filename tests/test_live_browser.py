@@ -28,7 +28,7 @@ NOTEBOOK = notebook_path("50_live_demo")
 PERSON = {"seed": 4, "seconds": 12.0, "frame_rate": 25.0}
 """A synthetic person whose expressions the shipped network distinguishes."""
 
-RECORD_STREAMS = """
+RECORD_STREAMS = """() => {
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 window.streams = [];
 navigator.mediaDevices.getUserMedia = async (wanted) => {
@@ -37,7 +37,7 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
   window.streams.push(stream);
   return stream;
 };
-"""
+}"""
 OPEN_TRACKS = "window.streams.flatMap((s) => s.getTracks()).filter((t) => t.readyState === 'live').length"
 
 SERVE = """
@@ -56,7 +56,8 @@ def folder(tmp_path_factory) -> Path:
     """Return a folder with a notebook that displays the panel of `live_app`."""
     made = tmp_path_factory.mktemp("demo")
     cells = [nbformat.v4.new_code_cell("import live_app\n\nlive_app.panel()")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), made / "lab.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), made / "lab.ipynb")
     return made
 
 
