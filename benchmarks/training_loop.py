@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import torch
@@ -24,11 +25,12 @@ from fer_utils.data import FaceSet
 from fer_utils.models import kishor2022, small_resnet
 from fer_utils.models.layers import Scale
 from fer_utils.synthetic import synthetic_faces
-from fer_utils.training import fastai_fit
-from fer_utils.training.batches import Augmentation, Batches
+from fer_utils.training import fastai_training
+from fer_utils.training.batches import Batches
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
+    from fastai.callback.channelslast import ChannelsLast
     from fastai.callback.core import Callback
     from fastai.learner import Learner
     from fastai.optimizer import SGD
@@ -37,7 +39,7 @@ with warnings.catch_warnings():
     from fastai.vision.data import ImageDataLoaders
 
 ROUNDS, BATCH = 3, 64
-CHANGES = Augmentation(rotation=10.0, crop=0.1, flip=True)
+PARAMS = SimpleNamespace(batch_size=BATCH, seed=0, device="cpu", rotation=10.0, crop=0.1, flip=True)
 
 
 def tiny(n_classes: int) -> nn.Module:
@@ -64,21 +66,18 @@ class Seconds(Callback):
 
 
 def ours(faces: FaceSet, build: Callable[[int], nn.Module]) -> float:
-    model, few = build(len(faces.class_names)), faces.take(slice(0, BATCH))
-    settings = {"batch_size": BATCH, "learning_rate": 0.001, "seed": 0, "optimizer": "sgd", "momentum": 0.9}
-    with tempfile.TemporaryDirectory() as folder:
-        fit = fastai_fit.fit(
-            model,
-            faces,
-            few,
-            epochs=2,
-            device="cpu",
-            checkpoint_dir=Path(folder),
-            augmentation=CHANGES,
-            log=lambda line: None,
-            **settings,
-        )
-    return fit.history["images_per_second"].iloc[-1]
+    loaders = fastai_training.dataloaders(faces, faces.take(slice(0, BATCH)), PARAMS)
+    timer, model = Seconds(), build(len(faces.class_names))
+    learn = Learner(
+        loaders,
+        model,
+        loss_func=nn.CrossEntropyLoss(),
+        opt_func=partial(SGD, mom=0.9),
+        cbs=[fastai_training.ReseedEachEpoch(0), ChannelsLast(), timer],
+    )
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(2, 0.001)
+    return len(faces) / timer.taken
 
 
 def stock(folder: Path, n: int, build: Callable[[int], nn.Module], classes: int) -> float:

@@ -40,11 +40,13 @@ def _train(options: argparse.Namespace) -> None:
     from fer_utils.data import MissingData, load_clips
     from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_runs
     from fer_utils.studies import dubey2020
-    from fer_utils.training import fastai_fit
+    from fer_utils.training import fastai_training
 
-    given = notebook_defaults(options.yaml.stem) | read_runs(options.yaml)[options.run or options.yaml.stem]
-    if notebook_of(options.yaml.stem) != "30_cnn3d_smic":
-        raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic have folds to train ahead")
+    run = options.run or options.yaml.stem
+    given = notebook_defaults(options.yaml.stem) | read_runs(options.yaml)[run]
+    if notebook_of(run) != "30_cnn3d_smic":
+        raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic can be trained in several jobs")
+    given["output_dir"] = f"reports/{options.yaml.absolute().parent.name}/{run}"
     params = Cnn3dSmic.from_values(given, where=str(options.yaml))
     if not 0 <= options.job < params.fold_jobs:
         raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
@@ -53,8 +55,9 @@ def _train(options: argparse.Namespace) -> None:
     except MissingData as error:
         print(f"nothing to train: {error}")
         return
-    hardware = fastai_fit.prepare(threads=params.threads, device=params.device)
-    dubey2020.train_share(params, clips, job=options.job, device=hardware["device"])
+    fastai_training.prepare(params)
+    for name in dubey2020.train_job(params, clips, options.job):
+        print(name)
 
 
 def _check_params(options: argparse.Namespace) -> int:

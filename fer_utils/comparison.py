@@ -4,7 +4,7 @@ A method is one or more trained models that differ only in their seed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -238,11 +238,6 @@ def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[st
 def vary(params: Any, grid: Mapping[str, Sequence[object]]) -> list[Any]:
     """Return `params` once for every combination of the grid's values, the last name varying fastest."""
     return [params.varied(**dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
-
-
-def ablate(params: Any, alternatives: Iterable[Mapping[str, object]]) -> list[Any]:
-    """Return `params`, and `params` with each of the alternatives by itself."""
-    return [params.varied(**change) for change in ({}, *alternatives)]
 
 
 def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:

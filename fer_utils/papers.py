@@ -22,6 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, Field
 
@@ -180,13 +181,14 @@ def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> li
     result : Evaluation
         Its metrics and rows per class decide which cells have a counterpart.
     cells : mapping
-        Name of a table in `data/published/<paper>.yaml` -> pattern of its cells, such as ``"*"``.
+        Name of a table in `data/published/<paper>.yaml` -> pattern of its cells, such as ``"*"``; upper and
+        lower case are the same.
     """
     per_class = {row["class"]: row for row in result.per_class}
     found = []
     for cell in load_paper(paper).cells:
         metric = _SAME_METRIC.get(cell.metric, cell.metric)
-        if not fnmatch(cell.cell, cells.get(cell.table, "")) or metric == "support":
+        if not _matches(cell, cells) or metric == "support":
             continue
         if cell.class_name is None and metric in result.metrics:
             counterpart = metric
@@ -194,9 +196,55 @@ def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> li
             counterpart = f"per_class.{cell.class_name}.{metric}"
         else:
             continue
-        record = {"paper": paper, "table": cell.table, "cell": cell.cell, "metric": metric}
-        found.append(record | {"value": cell.value, "printed": cell.printed, "compared_with": counterpart})
+        found.append(_published(cell, metric, counterpart))
     return found
+
+
+def published_counterparts(paper: str, counterparts: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
+    """Return the `published` block for printed cells, (table, cell), whose counterparts are named.
+
+    A counterpart is a key of results.json, such as ``"validation.accuracy"``.
+    """
+    source = load_paper(paper)
+    cells = {key: source.cell(*place) for place, key in counterparts.items()}
+    return [_published(cell, cell.metric, key) for key, cell in cells.items()]
+
+
+def printed_beside(
+    paper: str, measured: Mapping[tuple[str, str], float], *, cells: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return printed numbers beside measured ones.
+
+    Parameters
+    ----------
+    paper : str
+        Key of the paper.
+    measured : mapping
+        (table, cell) -> measured value; upper and lower case are the same.
+    cells : mapping
+        As in `published_values`.
+
+    Returns
+    -------
+    DataFrame, one row per printed number
+        Columns printed and measured (NaN where nothing was measured); index ``"<table>: <cell>"``.
+    """
+    values = {tuple(map(str.casefold, place)): value for place, value in measured.items()}
+    rows = {
+        f"{cell.table}: {cell.cell}": (cell.value, values.get((cell.table.casefold(), cell.cell.casefold())))
+        for cell in load_paper(paper).cells
+        if _matches(cell, cells)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["printed", "measured"], dtype=float)
+
+
+def _matches(cell: PublishedCell, cells: Mapping[str, str]) -> bool:
+    return fnmatch(cell.cell.casefold(), cells.get(cell.table, "").casefold())
+
+
+def _published(cell: PublishedCell, metric: str, counterpart: str) -> dict[str, Any]:
+    record = {"paper": cell.paper, "table": cell.table, "cell": cell.cell, "metric": metric}
+    return record | {"value": cell.value, "printed": cell.printed, "compared_with": counterpart}
 
 
 def parse_printed(printed: str, *, unit: Unit) -> float:

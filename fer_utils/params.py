@@ -217,17 +217,15 @@ class HybridHogCNN(Training):
     depth: Literal["shallow", "deep"]
     hog_orientations: Count
     hog_cell: Count
-    hog_block: Count
-    hog_norm: Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
     dropout: Rate
     batch_norm: bool
     l2: float = Field(ge=0)
     rotation: float = Field(ge=0, le=180)
     crop: float = Field(ge=0, le=0.5)
     flip: bool
-    schedule: Literal["constant", "one_cycle"]
-    sweeps: bool
-    sweep_seeds: list[Seed]
+    sweeps: dict[str, list[dict]]
+    test_arms: list[Literal["raw", "hybrid", "hog"]]
+    test_seeds: list[Seed]
     cv_folds: int = Field(ge=0)
     cv_grid: dict[str, list]
 
@@ -258,26 +256,33 @@ class HybridHogCNN(Training):
         return self
 
     @model_validator(mode="after")
-    def _grid_fits(self) -> Self:
-        for name, values in self.cv_grid.items():
-            if name in _NOT_IN_A_GRID or name not in type(self).model_fields:
-                raise ValueError(f"cv_grid: {_unknown(name, set(type(self).model_fields) - _NOT_IN_A_GRID)}")
-            if not values:
-                raise ValueError(f"cv_grid: no value for {name!r}; give a list of at least one")
-            for value in values:
-                self.varied(**{name: value})
+    def _arms_fit(self) -> Self:
+        arms = [("sweeps", arm) for sweep in self.sweeps.values() for arm in sweep]
+        arms += [("cv_grid", {name: value}) for name, values in self.cv_grid.items() for value in values]
+        for where, arm in arms:
+            for name in arm:
+                if name in _NOT_IN_AN_ARM or name not in type(self).model_fields:
+                    known = set(type(self).model_fields) - _NOT_IN_AN_ARM
+                    raise ValueError(f"{where}: {_unknown(name, known)}")
+            self.varied(**arm)
+        if empty := [name for name, values in self.cv_grid.items() if not values]:
+            raise ValueError(f"cv_grid: no value for {empty[0]!r}; give a list of at least one")
+        if bool(self.test_arms) != bool(self.test_seeds):
+            raise ValueError("test_arms and test_seeds: give both, or leave both empty")
         if self.cv_folds == 1:
             raise ValueError("cv_folds=1: one fold leaves no training set; use 0 (none) or at least 2")
         return self
 
     def varied(self, **changes: object) -> Self:
-        """Return one cell of a sweep: these parameters with `changes`, and no sweep of its own."""
-        return self.replace(**({"sweeps": False, "cv_folds": 0, "cv_grid": {}} | changes))
+        """Return one arm: these parameters with `changes`, and no comparison with other arms."""
+        return self.replace(**(_ONE_ARM | changes))
 
 
-_NOT_IN_A_GRID = {
-    *("sweeps", "sweep_seeds", "cv_folds", "cv_grid", "output_dir", "checkpoint_dir"),
-    *("dataset", "frames_of", "split_by", "frame_folds", "frames_per_clip", "synthetic_clips_per_subject"),
+_ONE_ARM = {"sweeps": {}, "test_arms": [], "test_seeds": [], "cv_folds": 0, "cv_grid": {}}
+_NOT_IN_AN_ARM = {
+    *_ONE_ARM,
+    *("output_dir", "checkpoint_dir", "dataset", "frames_of", "split_by", "frame_folds", "frames_per_clip"),
+    "synthetic_clips_per_subject",
 }
 
 
@@ -287,17 +292,14 @@ class Cnn3dSmic(ClipParameters, Parameters):
     activation: Literal["relu", "swish"]
     view: Literal["pixels", "change"]
     dropout: Rate
-    momentum: Rate
     learning_rate: Positive
     batch_size: Count
     epochs: Count
     epoch_choice: Literal["fixed", "inner"]
-    inner_share: Share
+    comparisons: list[Literal["best_epoch", "random", "random_best_epoch", "other_view", "still", "flow"]]
     random_folds: int = Field(ge=2)
     grid_shares: list[Share]
     grid_seeds: list[Seed]
-    comparisons: bool
-    flow_learning_rate: Positive
     flow_epochs: Count
     seed: Seed
     fold_jobs: Count
@@ -317,8 +319,9 @@ class Cnn3dSmic(ClipParameters, Parameters):
         return self
 
     def varied(self, **changes: object) -> Self:
-        """Return these parameters with `changes`."""
-        return self.replace(**changes)
+        """Return one training: these parameters with `changes`, without the other trainings of the run."""
+        one = {"comparisons": [], "grid_shares": [], "grid_seeds": [], "fold_jobs": 1, "random_folds": 2}
+        return self.replace(**(one | changes))
 
 
 class Transfer(Training):

@@ -279,7 +279,8 @@ def run_row(result: Record) -> dict[str, Any]:
 
 def runs_table(results: Iterable[Record]) -> pd.DataFrame:
     """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
-    table = pd.DataFrame([run_row(result) for result in results]).set_index("run")
+    columns = list(run_row({"run": "", "status": ""}))
+    table = pd.DataFrame([run_row(result) for result in results], columns=columns).set_index("run")
     return table.rename(columns=lambda name: name.replace("_", " "))
 
 

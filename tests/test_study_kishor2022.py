@@ -1,109 +1,33 @@
-"""Each arm of kishor2022 goes from its parameters to predictions, and the same ones to the same."""
+"""The arms of kishor2022: valid parameters, training that resumes, predictions pooled over folds."""
 
 import numpy as np
 import pytest
 
-from fer_utils.comparison import sweep, vary
+from fer_utils.comparison import cross_validate, sweep
+from fer_utils.data import MissingData
+from fer_utils.evaluation import evaluate
 from fer_utils.files import ConfigError
 from fer_utils.params import HybridHogCNN, notebook_defaults
-from fer_utils.splits import Split, official_split, random_folds
+from fer_utils.predictions import Predictions
+from fer_utils.splits import CLIPS_SHARED, SUBJECTS_SHARED, official_split
 from fer_utils.synthetic import synthetic_faces
 from fer_utils.synthetic.clips import synthetic_clips
+
+DEFAULTS = notebook_defaults("20_hybrid_hog_cnn")
+FRAMES = {"frames_of": "synthetic", "split_by": "subject", "label_set": "own", "frame_folds": 3}
 
 
 @pytest.fixture(scope="module")
 def study():
     """Import late: collecting this file must not start torch in every test process."""
     from fer_utils.studies import kishor2022
-    from fer_utils.training import fastai_fit
 
-    fastai_fit.prepare(threads=1, device="cpu")
     return kishor2022
 
 
 @pytest.fixture(scope="module")
-def split() -> Split:
+def split():
     return official_split(synthetic_faces(n_subjects=4, images_per_subject=14))
-
-
-@pytest.fixture
-def params(tmp_path) -> HybridHogCNN:
-    own = {"epochs": 1, "batch_size": 16, "checkpoint_dir": str(tmp_path)}
-    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | own, where="test")
-
-
-@pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
-def test_an_arm_predicts_what_it_was_trained_for(study, split, params, features):
-    arm = study.train(
-        params.varied(features=features), split.train, split.validation, device="cpu", log=lambda line: None
-    )
-    predictions = arm.predict(split.test)
-    assert predictions.sample_id.tolist() == split.test.sample_id.tolist()
-    assert np.array_equal(predictions.truth, split.test.labels)
-    assert len(arm.validation) == len(split.validation)
-    assert arm.epochs == (0 if features == "hog" else 1) and arm.parameters > 5000 and arm.seconds > 0
-    again = study.train(
-        params.varied(features=features), split.train, split.validation, device="cpu", log=lambda line: None
-    )
-    assert np.array_equal(again.predict(split.test).probabilities, predictions.probabilities)
-
-
-def test_weights_are_stored_as_numbers_that_give_the_same_answers(study, split, params, tmp_path):
-    from safetensors.torch import load_model
-
-    arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
-    arm.save_weights(tmp_path / "model.safetensors")
-    fresh = study.kishor2022.build(params.varied(seed=9), split.train)
-    load_model(fresh, tmp_path / "model.safetensors")
-    again = study.Arm(params, fresh, arm.validation, arm.fit, 0.0)
-    same = again.predict(split.test).probabilities == arm.predict(split.test).probabilities
-    assert same.all()
-
-
-def test_the_hybrid_has_more_to_learn_than_the_raw_network(study, split, params):
-    def count(**changes):
-        return sum(
-            weights.numel()
-            for weights in study.kishor2022.build(params.varied(**changes), split.train).parameters()
-        )
-
-    assert count(features="raw") < count(features="hybrid")
-    assert count(features="raw", depth="shallow") < count(features="raw", depth="deep")
-
-
-def test_a_sweep_trains_every_cell(study, split, params):
-    cells = vary(params, {"features": ["raw", "hybrid"]})
-    table = sweep(
-        cells,
-        lambda cell: study.train(cell, split.train, split.validation, device="cpu", log=lambda line: None),
-    )
-    assert table["features"].tolist() == ["raw", "hybrid"]
-    assert (table["n"] == len(split.validation)).all()
-
-
-def test_the_layers_to_look_at_exist_in_both_depths(study, split, params):
-    from fer_utils import explain
-
-    for depth in ("shallow", "deep"):
-        cell = params.varied(depth=depth)
-        network = explain.TorchNetwork(study.kishor2022.build(cell, split.train))
-        maps = network.activations(split.test.images[0], study.shown_layers(cell))
-        assert min(maps[study.shown_layers(cell)[-1]].shape[1:]) >= 6
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"hog_cell": 40}, "pixels_per_cell"),
-        ({"hog_cell": 24, "hog_block": 3}, "cells_per_block"),
-    ],
-)
-def test_hog_that_does_not_fit_the_image_is_refused_before_training(study, split, params, changes, message):
-    with pytest.raises(ConfigError, match=message):
-        study.kishor2022.build(params.varied(features="hybrid", **changes), split.train)
-
-
-# --- frames of clips ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -112,37 +36,118 @@ def frames():
 
 
 @pytest.fixture
-def of_frames(params) -> HybridHogCNN:
-    return params.varied(frames_of="synthetic", split_by="subject", label_set="own", frame_folds=3)
+def params(tmp_path) -> HybridHogCNN:
+    own = {"epochs": 2, "batch_size": 16, "threads": 1, "device": "cpu", "checkpoint_dir": str(tmp_path)}
+    return HybridHogCNN.from_values(DEFAULTS | own).varied()
 
 
-@pytest.mark.parametrize("features", ["raw", "hog"])
-def test_frames_are_pooled_over_the_folds_with_their_subjects_as_groups(study, frames, of_frames, features):
-    parts = random_folds(frames, by="subject", n_folds=3, seed=0, validation=True).splits
-    quiet = {"device": "cpu", "log": lambda line: None}
-    cell = of_frames.varied(features=features)
-    arms = [study.train(cell, part.train, part.validation, **quiet) for part in parts]
-    said = study.pooled(arms, parts)
-    order = [frames.sample_id.tolist().index(name) for name in said.sample_id]
+@pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
+def test_an_arm_is_trained_once_and_then_loaded(study, split, params, features):
+    arm, again = (
+        study.train(params.varied(features=features), split.train, split.validation) for _ in range(2)
+    )
+    predictions = arm.predict(split.test)
+    assert predictions.sample_id.tolist() == split.test.sample_id.tolist()
+    assert not predictions.grouped
+    np.testing.assert_array_equal(again.predict(split.test).probabilities, predictions.probabilities)
+    assert again.seconds == arm.seconds or features == "hog"
+    if features == "hog":
+        assert arm.epochs == 0 and study.selection([arm]) == "penalty selected on validation"
+    else:
+        assert arm.history["epoch"].tolist() == [1, 2]
+        assert arm.best["val_accuracy"] == pytest.approx(arm.validation.correct.mean(), abs=1e-6)
+        assert study.selection([arm]) == f"epoch {arm.best['epoch']:.0f} of 2, best on validation"
+        assert study.selection([arm, arm]).startswith("each fold's epoch of 2")
+    assert arm.parameters > 5000
+
+
+def test_a_training_that_was_interrupted_resumes_to_the_same_weights(study, split, params, monkeypatch):
+    from fer_utils.training.fastai_training import ResumeTraining
+
+    whole = study.train(params, split.train, split.validation).predict(split.test)
+    after_epoch = ResumeTraining.after_epoch
+
+    def interrupt(callback):
+        after_epoch(callback)
+        raise KeyboardInterrupt
+
+    other = params.varied(checkpoint_dir=f"{params.checkpoint_dir}/other")
+    monkeypatch.setattr(ResumeTraining, "after_epoch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        study.train(other, split.train, split.validation)
+    monkeypatch.undo()
+    resumed = study.train(other, split.train, split.validation).predict(split.test)
+    np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
+
+
+def test_sweeps_and_cross_validation_have_every_arm(study, split, params):
+    cells = [params.varied(epochs=1, **arm) for arm in ({"features": "hog"}, {"features": "raw"})]
+    table = sweep(cells, lambda cell: study.train(cell, split.train, split.validation))
+    assert table["features"].tolist() == ["hog", "raw"]
+    assert (table["n"] == len(split.validation)).all()
+    crossed = params.replace(features="hog", cv_folds=2, cv_grid={"hog_cell": [8, 12]})
+    table = cross_validate(crossed, split.train, study.train, log=str)
+    assert sorted(table["hog_cell"]) == [8, 12] and (table["n"] == len(split.train)).all()
+
+
+@pytest.mark.parametrize("by", ["frame", "clip", "subject"])
+def test_frames_are_pooled_over_folds_with_subjects_as_groups(study, frames, params, by):
+    cell = params.varied(**FRAMES | {"split_by": by}, features="hog")
+    folds = study.split(cell, frames)
+    arms = [study.train(cell, fold.train, fold.validation) for fold in folds]
+    pooled = study.pooled(arms, folds.splits)
+    order = [frames.sample_id.tolist().index(name) for name in pooled.sample_id]
     assert sorted(order) == list(range(len(frames)))
-    assert np.array_equal(said.truth, frames.labels[order])
-    assert np.array_equal(said.group, frames.subject[order])
-    assert np.bincount(said.fold).tolist() == [len(part.test) for part in parts]
-    first = arms[0].predict(parts[0].test).probabilities
-    assert np.array_equal(said.subset(said.fold == 0).probabilities, first)
+    np.testing.assert_array_equal(pooled.group, frames.subject[order])
+    assert np.bincount(pooled.fold).tolist() == [len(fold.test) for fold in folds]
+    assert folds.subject_independent is (by == "subject")
 
 
-def test_one_split_of_stills_is_pooled_to_what_its_arm_says_and_stays_ungrouped(study, split, params):
-    arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
-    said, alone = study.pooled([arm], [split]), arm.predict(split.test)
-    assert not said.grouped
-    for key in ("sample_id", "truth", "probabilities", "fold"):
-        assert np.array_equal(getattr(said, key), getattr(alone, key))
+def test_the_table_of_splits_has_accuracy_leak_and_what_is_in_training(study, frames, params):
+    ways = list(study.FRAME_SPLITS)
+    folds = {by: study.split(params.varied(**FRAMES | {"split_by": by}), frames) for by in ways}
+    correct = {"frame": 1.0, "clip": 0.5, "subject": 0.25}
+    metrics = {by: evaluate(_predictions(frames, correct[by])).metrics for by in ways}
+    table = study.frame_splits_table(metrics, folds).set_index("label")
+    assert table.index.tolist() == list(study.FRAME_SPLITS.values())
+    np.testing.assert_allclose(table["value"], [1.0, 0.5, 0.25], atol=0.02)
+    assert table["leak"].tolist() == [CLIPS_SHARED, SUBJECTS_SHARED, "none"]
+    assert table["clip in training"].iloc[0] > 0.4 and table["clip in training"].tolist()[1:] == [0, 0]
+    assert table["subject in training"].iloc[2] == 0
 
 
-def test_how_the_weights_were_chosen_is_said_for_one_arm_for_folds_and_without_epochs(study, split, params):
-    arm = study.train(params, split.train, split.validation, device="cpu", log=lambda line: None)
-    assert study.selection([arm]) == "epoch 1 of 1, best on validation"
-    assert study.selection([arm, arm]) == "each fold's epoch of 1, best on its validation frames"
-    without_epochs = study.Arm(params, None, arm.validation, None, 0.0)
-    assert study.selection([without_epochs]) == "penalty chosen on validation"
+def _predictions(frames, share: float) -> Predictions:
+    correct = np.arange(len(frames)) < share * len(frames)
+    label = np.where(correct, frames.labels, (frames.labels + 1) % 3)
+    return Predictions(
+        frames.sample_id, frames.labels, np.eye(3)[label], frames.class_names, group=frames.subject
+    )
+
+
+def test_frames_of_clips_that_are_not_there_raise_missing_data(study, params, tmp_path):
+    with pytest.raises(MissingData, match=r"(?i)samm"):
+        study.load(params.varied(**FRAMES | {"frames_of": "samm", "data_path": str(tmp_path)}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (FRAMES | {"split_by": "official"}, "split_by='official'"),
+        ({"split_by": "clip"}, "split_by='clip'"),
+        (FRAMES | {"label_set": "fer7"}, "label_set='fer7'"),
+        (FRAMES | {"dataset": "fer2013"}, "replaces dataset='fer2013'"),
+        (FRAMES | {"frame_folds": 2}, "frame_folds=2"),
+        ({"cv_grid": {"learning_rat": [0.1]}}, "cv_grid: unknown parameter 'learning_rat'; did you mean"),
+        ({"cv_grid": {"split_by": ["clip"]}}, "cv_grid: unknown parameter 'split_by'"),
+        ({"cv_grid": {"dropout": [2.0]}}, "dropout=2.0"),
+        ({"cv_grid": {"dropout": []}}, "cv_grid: no value for 'dropout'"),
+        ({"sweeps": {"arms": [{"featurs": "raw"}]}}, "sweeps: unknown parameter 'featurs'"),
+        ({"sweeps": {"arms": [{"features": "row"}]}}, "features='row'"),
+        ({"test_seeds": []}, "test_arms and test_seeds"),
+        ({"cv_folds": 1}, "cv_folds=1"),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_an_error_that_names_them(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        HybridHogCNN.from_values(DEFAULTS | changes, where="x.yaml")
+    assert str(caught.value).startswith("x.yaml: ") and message in str(caught.value)

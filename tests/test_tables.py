@@ -91,6 +91,7 @@ def test_the_runs_table_has_status_metrics_baselines_and_seed():
     assert (row["accuracy"], row["n"], row["majority"]) == ("0.562 [0.545, 0.578]", "3,534", "0.249")
     assert "50 min" in row["computed on"] and row["seed"] == "0"
     assert tuple(table.loc["10_baseline_cnn--raf", ["status", "reason"]]) == ("not run", "no data")
+    assert list(tables.runs_table([]).columns) == list(table.columns)
 
 
 def seeds(folder, *accuracies: float) -> None:

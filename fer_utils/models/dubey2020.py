@@ -27,6 +27,11 @@ CHANGE_UNIT = 16.0
 """Gray levels. A micro-expression changes a pixel by a few of them, which would be tiny as a share of 255."""
 ACTIVATIONS = {"relu": nn.ReLU, "swish": nn.SiLU}
 
+MOMENTUM = 0.9
+"""Of SGD; not printed."""
+
+FLOW_LEARNING_RATE = 0.001
+"""Of Adam, for `FlowNet`."""
 FLOW_FILTERS = (16, 32, 64)
 FLOW_GRID = 4
 """Rows and columns of the averages before the logits of `FlowNet`."""

@@ -1,24 +1,29 @@
-"""The study of dubey2020: which clips train and judge which network, from parameters to predictions.
+"""The study of dubey2020: protocols, the training of a network on clips, and the tables.
 
-A *protocol* says what is held out and which epoch's weights judge it. The same trainings serve several of
-them: the epoch best on the held-out clips and the last epoch are two looks at one training.
+A protocol says which clips are held out and which epoch's weights predict them. Protocols share trainings:
+the best epoch on the held-out clips and the last epoch are two epochs of one training.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from torch import nn
 
+from fer_utils import evaluation, predictions
 from fer_utils.data import ClipSet
 from fer_utils.features import flow
 from fer_utils.models import dubey2020
+from fer_utils.papers import load_paper
 from fer_utils.params import Cnn3dSmic
-from fer_utils.predictions import Predictions, pooled
+from fer_utils.predictions import Predictions
 from fer_utils.splits import (
     SUBJECTS_SHARED,
     Folds,
@@ -28,34 +33,35 @@ from fer_utils.splits import (
     random_folds,
     random_holdout,
 )
-from fer_utils.training import fastai_fit
-from fer_utils.training.common import Fit
+from fer_utils.training.checkpoints import checkpoint_folder
+from fer_utils.training.fastai_training import (
+    OPTIMIZERS,
+    ReseedEachEpoch,
+    ResumeTraining,
+    StopOnNaN,
+    dataloaders,
+    predict,
+)
+
+# After fastai_training, which silences the warnings of fastai's imports.
+from fastai.callback.tracker import SaveModelCallback  # isort: skip
+from fastai.learner import Learner  # isort: skip
+from fastai.losses import CrossEntropyLossFlat  # isort: skip
+from fastai.metrics import accuracy  # isort: skip
 
 Method = Literal["cnn3d", "still", "flow"]
-"""The 3D-CNN; the same network shown one frame repeated; a small network on the optical flow at the apex."""
+"""The 3D-CNN; the same network on one frame repeated; a small network on the optical flow at the apex."""
 EpochRule = Literal["fixed", "inner", "on_test"]
 """The last epoch; the best on inner subjects; the best on the held-out clips themselves, which is a leak."""
-Log = Callable[[str], None]
 
 EPOCH_LEAK = "epoch chosen on test"
+ACTIVATIONS = {"relu": "ReLU", "swish": "Swish"}
+INNER_SHARE = 0.2
+"""Share of the training clips, by whole subjects, on which the rule "inner" selects the epoch."""
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """One way of judging a method.
-
-    Attributes
-    ----------
-    label : str
-        For tables.
-    params : Cnn3dSmic
-    method : Method
-    folds : Folds of ClipSet
-        As the method sees them.
-    rule : EpochRule
-    leak : str
-        "none", or the leak's name.
-    """
+class Protocol(NamedTuple):
+    """One way of measuring a method: its folds, the rule that selects the epoch, and the leak ("none")."""
 
     label: str
     params: Cnn3dSmic
@@ -65,75 +71,58 @@ class Protocol:
     leak: str = "none"
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One network, and what it said of the clips that it was held out from."""
+class Trained(NamedTuple):
+    """A trained network, its predictions of the held-out clips, and one row per epoch."""
 
     model: nn.Module
-    fit: Fit
     held_out: Predictions
+    history: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A protocol carried out.
-
-    Attributes
-    ----------
-    predictions : Predictions
-        Of all folds, pooled; groups are subjects.
-    history : DataFrame
-        `Fit.history` of all folds, with the columns `fold` and `held_out`, its number of clips.
-    seconds : float
-    parameters : int
-        Numbers that training sets, in one fold.
-    """
+class Result(NamedTuple):
+    """Predictions of a protocol, pooled over its folds, and the epochs of all folds (`fold`, `held_out`)."""
 
     predictions: Predictions
     history: pd.DataFrame
-    seconds: float
-    parameters: int
 
 
 def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
-    """Return the protocols of a run by name, the reported one first, then what stands beside it.
+    """Return the protocols of a run by name: the reported one, then those in `params.comparisons`.
 
     Raises
     ------
     ValueError
-        For a data set that cannot be split so.
+        When the data set cannot be split in one of these ways.
     """
-    alone = leave_one_subject_out(clips, strict=params.strict)
-    if not params.comparisons:
-        return dict([next(_of_view(params, clips, alone))])
-    views = dict.fromkeys((params.view, "pixels", "change"))
-    found = dict(pair for view in views for pair in _of_view(params.varied(view=view), clips, alone))
-    still, flows = (leave_one_subject_out(seen_by(method, clips)) for method in ("still", "flow"))
-    label = f"{params.view}, one frame: subject left out"
-    found["still"] = Protocol(label, params, "still", still, "fixed")
-    found["flow"] = Protocol("optical flow: subject left out", params, "flow", flows, "fixed")
+    loso, leaks = leave_one_subject_out(clips, strict=params.strict), params.comparisons
+    ways = {"loso": ("subject left out", loso, params.epoch_choice, "none")}
+    if "best_epoch" in leaks:
+        ways["loso_best_epoch"] = ("subject left out, best epoch", loso, "on_test", EPOCH_LEAK)
+    if "random" in leaks or "random_best_epoch" in leaks:
+        mixed = random_folds(clips, n_folds=params.random_folds, seed=params.seed)
+    if "random" in leaks:
+        ways["random"] = ("random clips", mixed, params.epoch_choice, SUBJECTS_SHARED)
+    if "random_best_epoch" in leaks:
+        both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
+        ways["random_best_epoch"] = ("random clips, best epoch", mixed, "on_test", both)
+    views = dict.fromkeys([params.view, *(["pixels", "change"] if "other_view" in leaks else [])])
+    found = {}
+    for view, (way, (label, folds, rule, leak)) in product(views, ways.items()):
+        of_view = params.varied(view=view)
+        found[f"{view}_{way}"] = Protocol(f"{view}: {label}", of_view, "cnn3d", folds, rule, leak)
+    names = {"still": f"{params.view}, one frame", "flow": "optical flow"}
+    for method in [method for method in names if method in leaks]:
+        folds = leave_one_subject_out(input_of(method, clips))
+        label = f"{names[method]}: subject left out"
+        found[method] = Protocol(label, params.varied(), method, folds, "fixed")
     return found
 
 
-def _of_view(params: Cnn3dSmic, clips: ClipSet, alone: Folds[ClipSet]) -> Iterator[tuple[str, Protocol]]:
-    mixed = random_folds(clips, n_folds=params.random_folds, seed=params.seed)
-    both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
-    ways = {
-        "loso": ("subject left out", alone, params.epoch_choice, "none"),
-        "loso_best_epoch": ("subject left out, best epoch", alone, "on_test", EPOCH_LEAK),
-        "random": ("random clips", mixed, params.epoch_choice, SUBJECTS_SHARED),
-        "random_best_epoch": ("random clips, best epoch", mixed, "on_test", both),
-    }
-    for name, (label, folds, rule, leak) in ways.items():
-        protocol = Protocol(f"{params.view}: {label}", params, "cnn3d", folds, rule, leak)
-        yield f"{params.view}_{name}", protocol
+def input_of(method: Method, clips: ClipSet) -> ClipSet:
+    """Return the clips as a method takes them.
 
-
-def seen_by(method: Method, clips: ClipSet) -> ClipSet:
-    """Return the clips as a method sees them.
-
-    "still" repeats the frame of the apex: what is left is who it is and one look at the face, without any
-    movement. For "flow" the three planes of `flow.as_images` stand where the frames were.
+    "still" repeats the frame of the apex, so that there is no movement; for "flow" the three channels of
+    `flow.as_images` replace the frames.
     """
     if method == "still":
         apex = clips.clips[np.arange(len(clips)), flow.apex_frames(clips)]
@@ -143,132 +132,180 @@ def seen_by(method: Method, clips: ClipSet) -> ClipSet:
     return clips
 
 
-def train(
-    params: Cnn3dSmic,
-    method: Method,
-    fold: Split[ClipSet],
-    *,
-    rule: EpochRule,
-    device: str,
-    number: int = 0,
-    log: Log = print,
-) -> Trained:
-    """Train a method on one fold and let it judge the held-out clips.
+def learner(
+    params: Cnn3dSmic, method: Method, training: ClipSet, validation: ClipSet, folder: Path
+) -> Learner:
+    """Return the Learner that trains the network of a method, with its files in `folder`."""
+    sgd, adam = partial(OPTIMIZERS["sgd"], mom=dubey2020.MOMENTUM), OPTIMIZERS["adam"]
+    return Learner(
+        dataloaders(training, validation, params),
+        dubey2020.build(params, training, method=method),
+        loss_func=CrossEntropyLossFlat(),
+        opt_func=adam if method == "flow" else sgd,
+        lr=dubey2020.FLOW_LEARNING_RATE if method == "flow" else params.learning_rate,
+        wd=0.0,
+        metrics=accuracy,
+        cbs=ReseedEachEpoch(params.seed),
+        path=folder,
+        model_dir=".",
+    )
 
-    Parameters
-    ----------
-    number : int
-        The fold's, as the predictions state it.
-    log : callable
-        Gets one line per epoch.
-    """
-    part, looks_on = fold.train, fold.test
+
+def training_sets(params: Cnn3dSmic, split: Split[ClipSet], rule: EpochRule) -> tuple[ClipSet, ClipSet]:
+    """Return (training, validation): the held-out clips validate, or with "inner" other subjects."""
     if rule == "inner":
-        part, looks_on = inner_holdout(fold.train, share=params.inner_share, seed=params.seed)
-    model = dubey2020.build(params, part, method=method)
-    fit = fastai_fit.fit(
-        model,
-        part,
-        looks_on,
-        choose="last" if rule == "fixed" else "best",
-        batch_size=params.batch_size,
-        seed=params.seed,
-        checkpoint_dir=params.checkpoints,
-        device=device,
-        log=log,
-        **_recipe(params, method),
-    )
-    clips = fold.test
-    probabilities = fastai_fit.predict_probabilities(model, clips.clips)
-    held_out = Predictions(
-        clips.sample_id, clips.labels, probabilities, clips.class_names, number, clips.subject
-    )
-    return Trained(model, fit, held_out)
+        return inner_holdout(split.train, share=INNER_SHARE, seed=params.seed)
+    return split.train, split.test
 
 
-def train_on_all(params: Cnn3dSmic, clips: ClipSet, *, device: str, log: Log = print) -> nn.Module:
-    """Train the reported network once more, on everybody, for clips of other people: it judges none of these.
+def train(params: Cnn3dSmic, method: Method, split: Split[ClipSet], rule: EpochRule = "fixed") -> Trained:
+    """Train on one split without output, or load the training where it is finished."""
+    training, validation = training_sets(params, split, rule)
+    folder = checkpoint_folder(params, training, validation, stage=method)
+    learn, resume = learner(params, method, training, validation, folder), ResumeTraining(folder)
+    callbacks = [SaveModelCallback(monitor="accuracy", fname="best"), resume, StopOnNaN()]
+    epochs = params.flow_epochs if method == "flow" else params.epochs
+    with learn.no_bar(), learn.no_logging(), contextlib.redirect_stdout(io.StringIO()):
+        learn.fit(epochs, start_epoch=resume.start_epoch, cbs=callbacks)
+    if rule == "fixed":  # SaveModelCallback has loaded the best epoch
+        learn.model.load_state_dict(ResumeTraining(folder).state["model"])
+    return Trained(learn.model, predict(learn.model, split.test), resume.history)
 
-    As each fold of the reported protocol is trained: for the fixed number of epochs, or, where inner subjects
-    choose the epoch, on all others. Found again when it is finished, as those are.
-    """
-    everybody = Split(clips, None, clips, "trained on all clips", False)
-    return train(params, "cnn3d", everybody, rule=params.epoch_choice, device=device, log=log).model
+
+def train_on_all(params: Cnn3dSmic, clips: ClipSet) -> Trained:
+    """Train the reported network on all clips, for use on other people; no clip is left to test it on."""
+    everybody = Split(clips, None, clips, "all clips", subject_independent=False)
+    return train(params.varied(), "cnn3d", everybody, params.epoch_choice)
 
 
-def judge(protocol: Protocol, *, device: str, log: Log = print) -> Judged:
-    """Carry out a protocol, fold by fold; `log` gets one line per fold."""
-    parts, histories, seconds = [], [], 0.0
-    for number, (name, fold) in enumerate(zip(protocol.folds.names, protocol.folds, strict=True)):
-        how = {"rule": protocol.rule, "device": device, "number": number, "log": _silent}
-        trained = train(protocol.params, protocol.method, fold, **how)
-        parts.append(trained.held_out)
-        histories.append(trained.fit.history.assign(fold=name, held_out=len(fold.test)))
-        seconds += trained.fit.seconds
-        right = int(trained.held_out.correct.sum())
-        log(f"{name}: {right} of {len(trained.held_out)} right, {trained.fit.seconds:.0f} s")
-    parameters = sum(weights.numel() for weights in trained.model.parameters())
-    return Judged(pooled(parts), pd.concat(histories, ignore_index=True), seconds, parameters)
+def cross_validate(protocol: Protocol) -> Result:
+    """Train on every fold of a protocol and pool the predictions."""
+    predicted, histories = [], []
+    for number, (name, split) in enumerate(zip(protocol.folds.names, protocol.folds, strict=True)):
+        trained = train(protocol.params, protocol.method, split, protocol.rule)
+        predicted.append(replace(trained.held_out, fold=number))
+        histories.append(trained.history.assign(fold=name, held_out=len(split.test)))
+    return Result(predictions.pooled(predicted), pd.concat(histories, ignore_index=True))
 
 
 @dataclass(frozen=True, eq=False)
 class GridCell:
-    """One training of the paper's grid: its parameters (activation and seed) and its random split."""
+    """One training of the paper's grid; `split` is as the paper writes it, such as "80/20"."""
 
     params: Cnn3dSmic
     share: float
-    fold: Split[ClipSet]
+    holdout: Split[ClipSet]
 
     @property
-    def split(self) -> str:
-        """The split as the paper writes it, such as "80/20"."""
-        return f"{100 * (1 - self.share):.0f}/{100 * self.share:.0f}"
+    def name(self) -> tuple[str, str]:
+        """Activation and split as the paper writes them, such as ("ReLU", "80/20")."""
+        return ACTIVATIONS[self.params.activation], f"{100 * (1 - self.share):.0f}/{100 * self.share:.0f}"
 
-    def train(self, *, device: str) -> Trained:
-        """Train it; the epochs are fixed."""
-        return train(self.params, "cnn3d", self.fold, rule="fixed", device=device, log=_silent)
+    def train(self) -> Trained:
+        """Train for the fixed number of epochs."""
+        return train(self.params, "cnn3d", self.holdout)
 
 
 def grid(params: Cnn3dSmic, clips: ClipSet) -> list[GridCell]:
-    """Return {ReLU, Swish} x `grid_shares` x `grid_seeds`; both activations have the same splits."""
+    """Return {ReLU, Swish} x `grid_shares` x `grid_seeds`; both activations have the same random splits."""
     return [
         GridCell(
             params.varied(activation=activation, seed=seed),
             share,
             random_holdout(clips, share=share, seed=seed),
         )
-        for activation, share, seed in product(("relu", "swish"), params.grid_shares, params.grid_seeds)
+        for activation, share, seed in product(ACTIVATIONS, params.grid_shares, params.grid_seeds)
     ]
 
 
-def train_share(params: Cnn3dSmic, clips: ClipSet, *, job: int, device: str, log: Log = print) -> None:
-    """Do every `fold_jobs`-th training of a run, from the `job`-th on, counted from 0.
+def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
+    """Do every `fold_jobs`-th training of a run, from the `job`-th on, and yield its name.
 
-    The run itself finds them finished: so its folds and seeds spread over cores and machines that share the
-    checkpoints.
+    The run itself then finds them finished, so its folds and seeds can use several cores and machines that
+    share the checkpoints.
     """
-    trainings = {}
+    trainings: dict[str, Callable[[], Trained]] = {}
     for protocol in protocols(params, clips).values():
-        rule = "inner" if protocol.rule == "inner" else "fixed"  # looking on does not change a training
-        for name, fold in zip(protocol.folds.names, protocol.folds, strict=True):
-            key = (protocol.params.view, protocol.method, name, rule)
-            task = partial(
-                train, protocol.params, protocol.method, fold, rule=rule, device=device, log=_silent
-            )
-            trainings.setdefault(", ".join(key), task)
+        rule = "inner" if protocol.rule == "inner" else "fixed"  # "on_test" is an epoch of the same training
+        for name, split in zip(protocol.folds.names, protocol.folds, strict=True):
+            key = f"{protocol.params.view}, {protocol.method}, {name}, {rule}"
+            trainings.setdefault(key, partial(train, protocol.params, protocol.method, split, rule))
     for cell in grid(params, clips):
-        name = f"{cell.params.activation}, {cell.split}, seed {cell.params.seed}"
-        trainings[name] = partial(cell.train, device=device)
+        trainings[f"{', '.join(cell.name)}, seed {cell.params.seed}"] = cell.train
     for name in list(trainings)[job :: params.fold_jobs]:
-        log(f"{name}: {trainings[name]().fit.seconds:.0f} s")
+        trainings[name]()
+        yield name
 
 
-def _recipe(params: Cnn3dSmic, method: Method) -> dict[str, object]:
-    if method == "flow":
-        return {"optimizer": "adam", "learning_rate": params.flow_learning_rate, "epochs": params.flow_epochs}
-    sgd = {"optimizer": "sgd", "momentum": params.momentum}
-    return sgd | {"learning_rate": params.learning_rate, "epochs": params.epochs}
+# --- tables ---------------------------------------------------------------------------------------
+
+Grid = Sequence[tuple[GridCell, Trained]]
 
 
-def _silent(line: str) -> None:
-    pass
+def grid_table(grid: Grid) -> pd.DataFrame:
+    """Return one row per training of the grid; accuracies are fractions.
+
+    Columns: activation, split, seed, training (accuracy in the last epoch), accuracy (on the held-out clips
+    after it), best epoch (the highest after any epoch), n held-out clips.
+    """
+    rows = [
+        (
+            *cell.name,
+            cell.params.seed,
+            last["accuracy"],
+            trained.held_out.correct.mean(),
+            best,
+            len(trained.held_out),
+        )
+        for cell, trained in grid
+        for last, best in [(trained.history.iloc[-1], trained.history["val_accuracy"].max())]
+    ]
+    columns = ["activation", "split", "seed", "training", "accuracy", "best epoch", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def printed_grid() -> pd.DataFrame:
+    """Return the validation accuracies of Table 2 as fractions: columns activation, split, accuracy."""
+    cells = load_paper("dubey2020").find(table="Table 2", metric="validation_accuracy")
+    rows = [(*cell.cell.partition(" / ")[2].split(" "), cell.value) for cell in cells]
+    return pd.DataFrame(rows, columns=["activation", "split", "accuracy"])
+
+
+def protocols_table(protocols: Mapping[str, Protocol], results: Mapping[str, Result]) -> pd.DataFrame:
+    """Return one row per protocol: accuracy with interval (over subjects), UF1, UAR, n, and the leak."""
+    rows = []
+    for name, protocol in protocols.items():
+        metrics = evaluation.evaluate(results[name].predictions).metrics
+        low, high = metrics["accuracy"]["ci95"] or (None, None)
+        row = {"label": protocol.label, "value": metrics["accuracy"]["value"], "low": low, "high": high}
+        row |= {"UF1": metrics["macro_f1"]["value"], "UAR": metrics["balanced_accuracy"]["value"]}
+        leak = "" if protocol.leak == "none" else protocol.leak
+        rows.append(row | {"n": metrics["accuracy"]["n"], "leak": leak})
+    return pd.DataFrame(rows, index=list(protocols))
+
+
+def by_epoch(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy on all held-out clips after each epoch, pooled over the folds.
+
+    Not for the rule "inner", where the history is about inner subjects.
+    """
+    correct = history.assign(correct=history["val_accuracy"] * history["held_out"])
+    pooled = correct.groupby("epoch")[["correct", "held_out"]].sum()
+    return (pooled["correct"] / pooled["held_out"]).rename("accuracy").reset_index()
+
+
+def by_subject(results: Mapping[str, Result]) -> pd.DataFrame:
+    """Return the clips of every subject, and how many of them each protocol classified correctly."""
+    first = next(iter(results.values())).predictions
+    table = pd.DataFrame({"clips": pd.Series(first.group).value_counts()})
+    for name, result in results.items():
+        correct = pd.Series(result.predictions.correct)
+        table[name] = correct.groupby(result.predictions.group).sum()
+    return table.rename_axis("subject").sort_index()
+
+
+def selection(params: Cnn3dSmic) -> str:
+    """Return how the reported model was selected, for `protocol.selection`."""
+    if params.epoch_choice == "fixed":
+        return f"epoch {params.epochs}, fixed beforehand; held-out subjects used once"
+    return f"epoch best on inner subjects ({INNER_SHARE:.0%} of the training clips)"

@@ -1,196 +1,200 @@
-"""The arms of kishor2022: pixels, pixels with HOG, HOG alone, each from its parameters to predictions."""
+"""The study of kishor2022: still faces or frames of clips, and the training of its arms."""
 
+import contextlib
+import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_utils import predictions
-from fer_utils.data import FaceSet
+from fer_utils import predictions, splits
+from fer_utils.data import FaceSet, load_clips, load_faces
 from fer_utils.features.hog import hog_features
 from fer_utils.models import kishor2022
-from fer_utils.models.weights import write_weights
-from fer_utils.papers import load_paper
 from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
-from fer_utils.splits import Split
-from fer_utils.training import fastai_fit, torch_state
-from fer_utils.training.batches import Augmentation
-from fer_utils.training.common import Fit
+from fer_utils.splits import Folds, Split
+from fer_utils.training.checkpoints import checkpoint_folder
+from fer_utils.training.fastai_training import (
+    OPTIMIZERS,
+    BFloat16,
+    ReseedEachEpoch,
+    ResumeTraining,
+    StopOnNaN,
+    dataloaders,
+    predict_probabilities,
+)
 
-PRINTED_OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop"}
-"""The optimisers of Tables 1 and 2, by their names in the parameters."""
+# After fastai_training, which silences the warnings of fastai's imports.
+from fastai.callback.channelslast import ChannelsLast  # isort: skip
+from fastai.callback import schedule  # isort: skip  # noqa: F401 (gives Learner its fit_one_cycle)
+from fastai.callback.tracker import SaveModelCallback  # isort: skip
+from fastai.learner import Learner  # isort: skip
+from fastai.losses import CrossEntropyLossFlat  # isort: skip
+from fastai.metrics import accuracy  # isort: skip
+
+FRAME_SPLITS = {"frame": "frames at random", "clip": "whole clips", "subject": "whole subjects"}
+"""The values of `split_by` for frames of clips, with their names in tables."""
+
+
+def load(params: HybridHogCNN) -> FaceSet:
+    """Return the still faces, or the frames of clips, that the parameters name.
+
+    Raises
+    ------
+    MissingData
+        When a real data set is not there.
+    """
+    if not params.frames_of:
+        return load_faces(params)
+    clips = load_clips(params.clips())
+    return replace(clips.frames(), name=f"frames of {clips.name} clips")
+
+
+def split(params: HybridHogCNN, faces: FaceSet) -> Split[FaceSet] | Folds[FaceSet]:
+    """Return the official split of still faces, or folds of frames that test on every frame once."""
+    if not params.frames_of:
+        return splits.official_split(faces, seed=params.seed)
+    folds = {"n_folds": params.frame_folds, "by": params.split_by, "seed": params.seed}
+    return splits.random_folds(faces, **folds, validation=True)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One trained classifier of the study.
+    """One trained classifier.
 
     Attributes
     ----------
     params : HybridHogCNN
-        What it was trained with.
-    model : torch.nn.Module or sklearn Pipeline
+    model : torch.nn.Module, or a scikit-learn Pipeline for HOG alone
     validation : Predictions
-        Of the images that chose its epoch.
-    fit : Fit or None
-        None for HOG alone, which is fitted in one step.
+        Of the validation set, on which the epoch was selected.
+    history : DataFrame or None
+        One row per epoch; None for HOG alone, which is fitted in one step.
     seconds : float
-        What the training took.
+        Duration of the training.
     """
 
     params: HybridHogCNN
     model: Any
     validation: Predictions
-    fit: Fit | None
+    history: pd.DataFrame | None
     seconds: float
 
     @property
     def epochs(self) -> int:
-        """Epochs trained; 0 where there are none."""
-        return len(self.fit.history) if self.fit else 0
+        """Number of epochs; 0 for HOG alone."""
+        return 0 if self.history is None else len(self.history)
+
+    @property
+    def best(self) -> pd.Series:
+        """The row of `history` with the highest validation accuracy, the first of equals."""
+        return self.history.loc[self.history["val_accuracy"].idxmax()]
 
     @property
     def parameters(self) -> int:
-        """Numbers that training sets."""
-        if self.fit is None:
-            classifier = self.model[-1]
-            return classifier.coef_.size + classifier.intercept_.size
+        """Number of trained parameters."""
+        if self.history is None:
+            return self.model[-1].coef_.size + self.model[-1].intercept_.size
         return sum(weights.numel() for weights in self.model.parameters())
 
-    def save_weights(self, path: Path) -> None:
-        """Write the network's weights as safetensors: numbers alone, nothing that could be executed."""
-        write_weights(path, torch_state.arrays(self.model))
-
     def predict(self, faces: FaceSet) -> Predictions:
-        """Return class probabilities for `faces`."""
+        """Return the predictions for `faces`."""
         return _predict(self.params, self.model, faces)
 
 
-def pooled(arms: Sequence[Arm], parts: Sequence[Split]) -> Predictions:
-    """Return what each arm, trained on one of the parts, says of the test images of that part."""
-    folds = zip(arms, parts, strict=True)
-    return predictions.pooled(
-        [replace(arm.predict(part.test), fold=number) for number, (arm, part) in enumerate(folds)]
+def learner(
+    params: HybridHogCNN, model: Any, training: FaceSet, validation: FaceSet, folder: Path
+) -> Learner:
+    """Return the Learner that trains the network of an arm, with its files in `folder`."""
+    precision = [BFloat16()] if params.mixed_precision else []
+    return Learner(
+        dataloaders(training, validation, params),
+        model,
+        loss_func=CrossEntropyLossFlat(),
+        opt_func=partial(OPTIMIZERS[params.optimizer], decouple_wd=False),
+        wd=params.l2,
+        metrics=accuracy,
+        cbs=[ReseedEachEpoch(params.seed), ChannelsLast(), *precision],
+        path=folder,
+        model_dir=".",
     )
+
+
+def train(params: HybridHogCNN, training: FaceSet, validation: FaceSet) -> Arm:
+    """Train one arm without output, or load it where it is finished; the notebook's lines in one function."""
+    if params.features == "hog":
+        start = time.perf_counter()
+        classifier = kishor2022.hog_classifier().fit(_hog(params, training), training.labels)
+        seconds = time.perf_counter() - start
+        return Arm(params, classifier, _predict(params, classifier, validation), None, seconds)
+    folder = checkpoint_folder(params, training, validation)
+    learn = learner(params, kishor2022.build(params, training), training, validation, folder)
+    resume = ResumeTraining(folder)
+    callbacks = [SaveModelCallback(monitor="accuracy", fname="best"), resume, StopOnNaN()]
+    with learn.no_bar(), learn.no_logging(), contextlib.redirect_stdout(io.StringIO()):
+        learn.fit_one_cycle(
+            params.epochs, params.learning_rate, start_epoch=resume.start_epoch, cbs=callbacks
+        )
+    validated, history = _predict(params, learn.model, validation), resume.history
+    return Arm(params, learn.model, validated, history, float(history["seconds"].sum()))
+
+
+def pooled(arms: Sequence[Arm], folds: Sequence[Split[FaceSet]]) -> Predictions:
+    """Return the predictions of each arm for the test set of its fold, as one."""
+    numbered = enumerate(zip(arms, folds, strict=True))
+    return predictions.pooled([replace(arm.predict(fold.test), fold=n) for n, (arm, fold) in numbered])
 
 
 def selection(arms: Sequence[Arm]) -> str:
-    """Return how the weights of the arms were chosen, as `protocol.selection` states it."""
+    """Return how the weights of the arms were selected, for `protocol.selection`."""
     first = arms[0]
-    if first.fit is None:
-        return "penalty chosen on validation"
+    if first.history is None:
+        return "penalty selected on validation"
     if len(arms) == 1:
-        return f"epoch {first.fit.best_epoch} of {first.params.epochs}, best on validation"
-    return f"each fold's epoch of {first.params.epochs}, best on its validation frames"
+        return f"epoch {first.best['epoch']:.0f} of {first.epochs}, best on validation"
+    return f"each fold's epoch of {first.epochs}, best on its validation frames"
 
 
-def beside_tables(arm: Arm) -> pd.DataFrame:
-    """Return what Tables 1 and 2 print for the arm's optimiser beside the arm's own epoch; no rows without.
-
-    Accuracies as fractions. The printed ones are of other pictures and an unknown split.
-    """
-    optimizer = PRINTED_OPTIMIZERS.get(arm.params.optimizer)
-    columns = ["printed", "measured"]
-    if arm.fit is None or optimizer is None:
-        return pd.DataFrame(columns=columns)
-    measured = {
-        ("Table 1", "training"): arm.fit.best["accuracy"],
-        ("Table 1", "validation"): arm.fit.best["val_accuracy"],
-        ("Table 2", "training"): arm.fit.best["loss"],
-        ("Table 2", "validation"): arm.fit.best["val_loss"],
-    }
-    paper = load_paper("kishor2022")
-    rows = {
-        f"{table}: {optimizer}, {part}": (paper.cell(table, f"{optimizer} / {part}").value, value)
-        for (table, part), value in measured.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-
-
-def reported_arms(params: HybridHogCNN) -> dict[str, list[HybridHogCNN]]:
-    """Return the arms that are shown test images, by name and seed: all three in a sweep, else the one."""
-    if not params.sweeps:
-        return {params.features: [params]}
-    networks = {
-        name: [params.varied(features=name, seed=seed) for seed in params.sweep_seeds]
-        for name in ("raw", "hybrid")
-    }
-    return networks | {"hog": [params.varied(features="hog")]}
-
-
-def shown_layers(params: HybridHogCNN) -> list[str]:
-    """Return the layers to look at: the first convolution's answer, and the map that Grad-CAM takes."""
-    return ["pixels.relu1_1", kishor2022.CAM_LAYER[params.depth]]
-
-
-def train(
-    params: HybridHogCNN,
-    training: FaceSet,
-    validation: FaceSet,
-    *,
-    device: str,
-    log: Callable[[str], None] = print,
-) -> Arm:
-    """Train one arm: a network, or for the features "hog" a linear classifier.
+def frame_splits_table(
+    metrics: Mapping[str, Mapping[str, Mapping]], folds: Mapping[str, Folds[FaceSet]]
+) -> pd.DataFrame:
+    """Return one row per way of splitting frames: accuracy, and what is in training as well as in test.
 
     Parameters
     ----------
-    params : HybridHogCNN
-    training, validation : FaceSet
-        Fitted on, and what the epoch is chosen by.
-    device : str
-        What `fastai_fit.prepare` returned.
-    log : callable
-        Gets one line per epoch.
+    metrics : mapping
+        Key of `FRAME_SPLITS` -> `Evaluation.metrics` of all frames.
+    folds : mapping
+        The same keys -> the folds.
 
-    Raises
-    ------
-    ConfigError
-        For a HOG geometry or a network that does not fit the images.
+    Returns
+    -------
+    DataFrame
+        Columns label, value (accuracy), low, high (95 %), n (frames), leak, and the shares of tested frames
+        whose clip and whose subject are also in training.
     """
-    start = time.perf_counter()
-    if params.features == "hog":
-        model, fit = kishor2022.hog_classifier(), None
-        model.fit(_hog(params, training), training.labels)
-    else:
-        model = kishor2022.build(params, training)
-        fit = _fit(params, model, training, validation, device=device, log=log)
-    seconds = fit.seconds if fit else time.perf_counter() - start
-    return Arm(params, model, _predict(params, model, validation), fit, seconds)
-
-
-def _fit(params: HybridHogCNN, model: Any, training: FaceSet, validation: FaceSet, **how: Any) -> Fit:
-    augmented = params.rotation or params.crop or params.flip
-    augmentation = Augmentation(rotation=params.rotation, crop=params.crop, flip=params.flip)
-    return fastai_fit.fit(
-        model,
-        training,
-        validation,
-        epochs=params.epochs,
-        batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
-        optimizer=params.optimizer,
-        weight_decay=params.l2,
-        schedule=params.schedule,
-        augmentation=augmentation if augmented else None,
-        seed=params.seed,
-        checkpoint_dir=params.checkpoints,
-        mixed_precision=params.mixed_precision,
-        **how,
-    )
+    rows = []
+    for by, measured in metrics.items():
+        accuracy, seen = measured["accuracy"], splits.seen_in_training(folds[by])
+        low, high = accuracy["ci95"] or (None, None)
+        row = {"label": FRAME_SPLITS[by], "value": accuracy["value"], "low": low, "high": high}
+        row |= {"n": accuracy["n"], "leak": folds[by].leakage}
+        rows.append(row | {f"{what} in training": share for what, share in seen.items()})
+    return pd.DataFrame(rows)
 
 
 def _predict(params: HybridHogCNN, model: Any, faces: FaceSet) -> Predictions:
     if params.features == "hog":
         probabilities = model.predict_proba(_hog(params, faces))
     else:
-        probabilities = fastai_fit.predict_probabilities(model, faces.images)
-    # Frames of one person are alike; stills have always been taken as independent.
+        probabilities = predict_probabilities(model, faces.images)
+    # Frames of one subject depend on each other; still faces are treated as independent.
     group = faces.subject if params.frames_of else ""
     return Predictions(faces.sample_id, faces.labels, probabilities, faces.class_names, group=group)
 

@@ -6,7 +6,7 @@ TensorFlow and torch abort when they meet in one process, so a program imports o
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.files import ConfigError
 
 _OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
@@ -29,7 +29,7 @@ def check_labelled(*sets: Samples) -> None:
     for samples in sets:
         if unlabelled := int((samples.labels < 0).sum()):
             raise ValueError(
-                f"{samples.name}: {unlabelled} of {len(samples)} {samples.UNIT} have no class; remove them "
+                f"{samples.name}: {unlabelled} of {len(samples)} samples have no class; remove them "
                 "with `.labelled()`"
             )
 
