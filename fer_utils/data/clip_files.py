@@ -333,9 +333,9 @@ def to_clipset(
 def check_ids(leave_out: Sequence[str], ids: Sequence[str]) -> None:
     """Raise `ValueError`, naming the nearest, when `leave_out` names clips that are not in `ids`."""
     if unknown := [name for name in leave_out if name not in ids]:
-        close = difflib.get_close_matches(unknown[0], ids, n=1, cutoff=0)
-        meant = f"; nearest to {unknown[0]!r} is {close[0]!r}" if close else ""
-        raise ValueError(f"leave_out names {', '.join(unknown)}, which the data set does not have{meant}")
+        close = difflib.get_close_matches(unknown[0], ids, n=1, cutoff=0) or ["none"]
+        meant = f"nearest to {unknown[0]!r} is {close[0]!r}"
+        raise ValueError(f"leave_out names {', '.join(unknown)}, which the data set does not have; {meant}")
 
 
 def left_out_note(leave_out: Sequence[str]) -> list[str]:
