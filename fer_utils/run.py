@@ -115,17 +115,6 @@ class Run:
         content["compute"] = self._compute(history, n_parameters)
         return self._write(content)
 
-    def finish_study(self, evaluation: Evaluation, *, split: Any, **blocks: Any) -> Path:
-        """Write the results of a study from blocks that the notebook made."""
-        samples = len(split.train) + len(split.validation) + len(split.test)
-        blocks["dataset"] = describe(split.test) | {"samples": samples}
-        return self.finish_blocks(**asdict(evaluation), **blocks)
-
-    def finish_blocks(self, *, paper: str | None = None, **blocks: Any) -> Path:
-        """Write the results from blocks that the notebook made."""
-        blocks["compute"] = self._compute(None, None) | blocks.get("compute", {})
-        return self._write(heading(self.params.run, self.params.profile, status="done", paper=paper) | blocks)
-
     def _write(self, content: Mapping[str, Any]) -> Path:
         last = {"environment": Environment.current(), "params": self.params.studied()}
         return write_results(self.folder, {**content, **last})
