@@ -28,7 +28,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from fer_utils.data import NO_APEX, MissingData
-from fer_utils.data.clip_files import read_sheet, resample
+from fer_utils.data.clip_files import read_table, resample
 from fer_utils.data.clip_readers import HS_CLIPS, HS_SUBJECTS, SAMM8
 from fer_utils.files import ConfigError
 from fer_utils.labels import SMIC3
@@ -161,7 +161,7 @@ def test_samm_subjects_must_agree_with_the_folder(tmp_path):
         assert skipped.startswith("011_2_4: SAMM_Micro_FACS_Codes_v2.xlsx, row 16: ") and "'011'" in skipped
     sheet = [[*SAMM_HEADER, "Subject"], *([*row, "006"] for row in SAMM_ROWS)]
     write_workbook(tmp_path / "b" / "SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": sheet})
-    with pytest.raises(ValueError, match="more than one column 'Subject'"):
+    with pytest.raises(ValueError, match="more than one column Subject"):
         load(tmp_path, "samm", tmp_path / "b")
 
 
@@ -170,7 +170,7 @@ def test_what_only_the_annotation_or_only_the_folder_has_is_listed(tmp_path):
     clips = load(tmp_path, "samm", write_samm(tmp_path / "SAMM", rows))
     table = "SAMM_Micro_FACS_Codes_v2.xlsx"
     assert clips.skipped == (
-        f"012_3_1: {table}, row 16: there is no 012_3_1",
+        f"012_3_1: {table}, row 16: there is no 012_3_1, or it is no video or folder of images",
         f"011_2_4: {table} has no row of it",
     )
 
@@ -207,25 +207,19 @@ def test_an_annotation_beside_the_frames_is_part_of_what_is_prepared(tmp_path):
 
 
 def test_a_sheet_keeps_row_numbers_and_texts(tmp_path):
-    path = tmp_path / "a.xlsx"
-    rows = [
-        ["preamble"],
-        [None],
-        ["x", "name", "frame"],
-        [1, "006", 7.0],
-        [None, None, None],
-        [2, "n/a", "/"],
-    ]
-    write_workbook(path, {"first": rows, "second": [["other"]]})
-    assert read_sheet(path, columns=("frame", "name")) == [(4, ["7", "006"]), (6, ["/", "n/a"])]
-    with pytest.raises(ValueError, match=r"a\.xlsx: no sheet 'third'"):
-        read_sheet(path, columns=("name",), sheet="third")
-    with pytest.raises(ValueError, match=r"a\.xlsx: no row has the columns name, age"):
-        read_sheet(path, columns=("name", "age"))
+    path, columns = tmp_path / "a.xlsx", {"place": "name", "onset": "frame"}
+    header = [["preamble"], [None], ["x", "name", "frame"]]
+    rows = [[1, "006", 7.0], [None, None, None], [2, "n/a", "/"]]
+    write_workbook(path, {"first": [*header, *rows], "second": [["other"]]})
+    table = read_table(path, columns)[[*columns]]
+    assert table.index.tolist() == [4, 6] and table.to_numpy().tolist() == [["006", "7"], ["n/a", "/"]]
+    for sheet, message in {"third": "third", "second": "no row has the columns name, frame"}.items():
+        with pytest.raises(ValueError, match=rf"a\.xlsx: .*{message}"):
+            read_table(path, columns, sheet=sheet)
     for content in (path.read_bytes()[:-30], b"no workbook"):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.xlsx"):
-            read_sheet(path, columns=("name",))
+            read_table(path, columns)
 
 
 # --- a table of clips --------------------------------------------------------------------------------------
@@ -262,7 +256,7 @@ BAD_CLIPS = {
     "good,p1,1,8,sad": "a second clip of this name",
     "good,p1,2,x,sad": "the offset is 'x'",
     "good,p1,5,4,sad": "the onset 5 is after the offset 4",
-    "note.doc,p1,1,4,sad": "note.doc: not a kind that is read",
+    "note.doc,p1,1,4,sad": "row 19: there is no note.doc",
 }
 
 
@@ -316,14 +310,14 @@ def test_other_ways_of_writing_the_table_read_the_same(tmp_path, text, encoding)
 
 def test_a_table_without_its_columns_is_named(tmp_path):
     path = write_table(tmp_path / "clips", header="clip,subject,offset")
-    with pytest.raises(MissingData, match=r"meview\.csv has no column onset, emotion"):
+    with pytest.raises(MissingData, match="clip,subject,emotion,onset,offset"):
         load(tmp_path, "table", tmp_path)
-    with pytest.raises(ValueError, match=r"meview\.csv, line 1: no column onset, emotion"):
+    with pytest.raises(ValueError, match=r"meview\.csv: no row has the columns .*emotion"):
         load(tmp_path, "table", path)
-    with pytest.raises(ValueError, match=r"meview\.csv, line 1: more than one column emotion"):
+    with pytest.raises(ValueError, match=r"meview\.csv, row 1: more than one column emotion"):
         load(tmp_path, "table", write_table(tmp_path / "clips", header=f"{HEADER},emotion"))
     path.write_bytes(f"{HEADER}\nb,J\xf6rg,1,2,sad\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"meview\.csv: not UTF-8"):
+    with pytest.raises(ValueError, match=r"meview\.csv: .*utf-8"):
         load(tmp_path, "table", path)
     write_table(tmp_path / "clips").rename(tmp_path / "clips" / "a.csv")
     write_table(tmp_path / "clips")

@@ -6,7 +6,6 @@ Workshops 2010; who made the 48x48 crops is not known. M. Lyons et al., *Coding 
 wavelets*, FG 1998 (JAFFE).
 """
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -206,24 +205,21 @@ class RafDb(ImageFolder):
         return [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"] if known is None else []
 
     def _lines(self, file: Path) -> Iterator[tuple[int, str, str]]:
-        if file.suffix == ".txt":
-            text = file.read_text(encoding="utf-8-sig", errors="replace")
-            for number, line in enumerate(text.split("\n"), start=1):
-                if fields := line.split():
-                    yield number, fields[0], " ".join(fields[1:])
-            return
-        with open(file, encoding="utf-8-sig", errors="replace", newline="") as opened:
-            lines = csv.reader(opened)
-            try:
-                header = [cell.strip() for cell in next(lines, [])]
-                if not {"image", "label"} <= {*header}:
-                    found = printable(", ".join(header))
-                    raise ValueError(f"{file}: has columns {found}; image and label are needed")
-                for cells in filter(None, lines):
-                    row = dict(zip(header, map(str.strip, cells), strict=False))
-                    yield lines.line_num, row.get("image", ""), row.get("label", "")
-            except csv.Error as error:
-                raise ValueError(f"{file}, line {lines.line_num}: {error}") from error
+        """Yield number, image and label of the lines of a list, which has a header where it is a CSV file."""
+        is_csv = file.suffix == ".csv"
+        lines = enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1)
+        header = ["image", "label"]
+        if is_csv and not {*header} <= {*(header := _cells(next(lines)[1]))}:
+            found = printable(", ".join(header))
+            raise ValueError(f"{file}: has columns {found}; image and label are needed")
+        for number, line in lines:
+            if cells := (_cells(line) if is_csv else line.split(maxsplit=1)):
+                row = dict(zip(header, cells, strict=False))
+                yield number, row.get("image", ""), row.get("label", "").strip()
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip().strip('"') for cell in line.split(",")] if line.strip() else []
 
 
 class CkPlus(ImageFolder):
