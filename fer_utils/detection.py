@@ -62,31 +62,14 @@ class Haar:
 
     Parameters
     ----------
-    scale_factor : float
-        From one size that is searched to the next, above 1.
-    min_neighbors : int
-        How many overlapping finds make a face; with fewer there are more false ones.
     smallest : float
         Side of the smallest face as a share of the image's shorter side; at least 24 pixels.
     longest_side : int or None
         Pixels to which a larger image is reduced; None searches it as it is.
     """
 
-    def __init__(
-        self,
-        *,
-        scale_factor: float = 1.1,
-        min_neighbors: int = 5,
-        smallest: float = 0.125,
-        longest_side: int | None = LONGEST_SIDE,
-    ) -> None:
-        if not (scale_factor > 1 and min_neighbors >= 0 and 0 <= smallest <= 1):
-            raise ConfigError(
-                f"scale_factor={scale_factor}, min_neighbors={min_neighbors}, smallest={smallest}: "
-                "use a factor above 1, no negative number, and a share of 0 to 1"
-            )
-        self.scale_factor, self.min_neighbors, self.smallest = scale_factor, min_neighbors, smallest
-        self.longest_side = _checked_side(longest_side)
+    def __init__(self, *, smallest: float = 0.125, longest_side: int | None = LONGEST_SIDE) -> None:
+        self.smallest, self.longest_side = smallest, longest_side
         file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
         if not file.is_file():
             raise ConfigError(f"detector 'haar': OpenCV {cv2.__version__} came without {file.name}; use 4.x")
@@ -96,9 +79,7 @@ class Haar:
         """Return the faces in an image, as `Detector` describes."""
         small = gray(reduced(image, self.longest_side))
         least = round(self.smallest * min(small.shape))
-        found = self._cascade.detectMultiScale(
-            small, scaleFactor=self.scale_factor, minNeighbors=self.min_neighbors, minSize=(least, least)
-        )
+        found = self._cascade.detectMultiScale(small, scaleFactor=1.1, minNeighbors=5, minSize=(least, least))
         return _enlarged([Box(*map(float, box)) for box in found], small, image)
 
 
@@ -107,29 +88,12 @@ class YuNet:
 
     W. Wu, H. Peng and S. Yu, *YuNet: a tiny millisecond-level face detector*, Machine Intelligence Research
     20, 2023. Its own boxes are tight and of any shape; here a box is put around the eyes and the mouth that
-    it finds, as the Haar cascade would put it.
-
-    Parameters
-    ----------
-    path : path
-        ``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo; a relative path starts at the project
-        folder.
-    least_score : float
-        Faces with a lower score are left out; 0 to 1.
-    longest_side : int or None
-        Pixels to which a larger image is reduced; None searches it as it is.
+    it finds, as the Haar cascade would put it. A relative `path` starts at the project folder; `longest_side`
+    is that of `Haar`.
     """
 
-    def __init__(
-        self,
-        path: str | Path = YUNET_FILE,
-        *,
-        least_score: float = 0.7,
-        longest_side: int | None = LONGEST_SIDE,
-    ) -> None:
-        if not 0 <= least_score <= 1:
-            raise ConfigError(f"least_score={least_score}: use 0 to 1")
-        self.longest_side = _checked_side(longest_side)
+    def __init__(self, path: str | Path = YUNET_FILE, *, longest_side: int | None = LONGEST_SIDE) -> None:
+        self.longest_side = longest_side
         file = project_path(path)
         if not file.is_file():
             raise ConfigError(
@@ -138,7 +102,7 @@ class YuNet:
                 f"{YUNET_FILE}, or use the detector 'haar', which needs no file"
             )
         try:
-            self._network = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=least_score)
+            self._network = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=0.7)
             self.find(np.zeros((64, 64, 3), np.uint8))  # what it cannot compute shows only here
         except cv2.error as error:
             reason = " ".join(str(error).split("error: ")[-1].split())[:200]
@@ -183,12 +147,6 @@ def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
 def gray(image: np.ndarray) -> np.ndarray:
     """Return the luma of an image, uint8 (H, W); a gray one is returned as it is."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
-def _checked_side(longest_side: int | None) -> int | None:
-    if longest_side is not None and longest_side < 1:
-        raise ConfigError(f"longest_side={longest_side}: use a number of pixels, or None")
-    return longest_side
 
 
 def _box_of(marks: np.ndarray) -> Box:

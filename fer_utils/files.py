@@ -1,10 +1,11 @@
 """Files that are either whole or absent, and the hashes that name their content."""
 
+import difflib
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,14 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 class ConfigError(ValueError):
     """A parameter that cannot be used; the message names the key and what would be accepted."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown name: the nearest valid one, or all of them."""
+    known = sorted(known)
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+        return f"; did you mean {close[0]!r}?"
+    return f"; choose one of {', '.join(known) or 'none'}"
 
 
 def project_path(path: str | Path) -> Path:
@@ -42,8 +51,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _flush_to_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.umask(mask := os.umask(0))  # the only way to read it
+        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,12 +91,7 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
 def reading_arrays(path: str | Path, *, what: str) -> Iterator[Mapping[str, np.ndarray]]:
     """Yield the arrays of a ``.npz``; whatever goes wrong with them in the block is a fault of the file.
 
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ValueError
-        When the file is damaged or is not `what` it should be; the message names it.
+    A damaged file, or one that is not `what` it should be, raises `ValueError` that names it.
     """
     with open(path, "rb") as file:
         try:
@@ -105,14 +111,3 @@ def digest(*parts: object) -> str:
     """Return a SHA-256 over JSON-able parts: equal parts, equal digest, whatever the order of keys."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _flush_to_disk(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

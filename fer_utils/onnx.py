@@ -52,17 +52,15 @@ _PROBES = 8
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
-ClassName = Annotated[str, Field(min_length=1, max_length=50)]
-Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 class Estimate(BaseModel):
     """A metric with its 95 % confidence interval and sample size."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    value: Number
-    ci95: tuple[Number, Number] | None
+    value: Annotated[float, Field(strict=True)]
+    ci95: tuple[float, float] | None
     n: Count
 
 
@@ -105,7 +103,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    class_names: Annotated[tuple[ClassName, ...], Field(min_length=2)]
+    class_names: Annotated[tuple[Text, ...], Field(min_length=2)]
     image_size: Count
     n_frames: Count | None
     description: Description

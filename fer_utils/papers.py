@@ -8,26 +8,30 @@ A file holds each number as it stands on the page. Two forms keep the transcript
     under ``fields`` become cells, the others only name the ``row`` (``{n}`` counts the records). A field
     called ``class`` gives the cell's class. ``matrix: true``: a confusion matrix whose rows are the truth.
 ``statements``
-    Numbers in prose or in a picture: the words around them (``context``) and what each one is.
+    Numbers in prose or in a figure: the words around them (``context``) and what each one is.
 
 Values are derived from the printed strings by their unit, so the two cannot disagree.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import pandas as pd
 import yaml
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+
+from fer_utils.files import PROJECT, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAPERS = ("kishor2022", "dubey2020", "kumar2021", "srivastav2024", "bamb2023")
-PUBLISHED_FOLDER = Path(__file__).parents[1] / "data" / "published"
+PUBLISHED_FOLDER = PROJECT / "data" / "published"
 
 Unit = Literal[
     "fraction", "percent", "count", "loss", "seconds", "milliseconds", "minutes:seconds", "fps", "pixels",
@@ -35,20 +39,9 @@ Unit = Literal[
 ]  # fmt: skip
 RATES = ("fraction", "percent")
 _WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+]  # fmt: skip
+_SAME_METRIC = {"validation_accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -101,8 +94,79 @@ class Protocol:
     seeds: str
 
 
-@dataclass(frozen=True)
-class Paper:
+class _Table(BaseModel, extra="forbid"):
+    table: str
+    title: str = ""
+    note: str = ""
+    template: str
+    row: str = ""
+    fields: dict[str, Unit] = Field(min_length=1)
+    metric: str | None = None  # of every field that ``metrics`` does not name; else the field's own name
+    metrics: dict[str, str] = {}
+    matrix: bool = False
+    lines: str
+
+    def numbers(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each number with the printed line that holds it."""
+        names, in_row = (re.findall(r"\{([^{}]+)\}", text) for text in (self.template, self.row))
+        if unknown := {*self.fields, *self.metrics, *in_row} - {*names, "n"}:
+            raise ValueError(f"{self.table}: the template holds no field {sorted(unknown)[0]!r}")
+        blanks = (re.split(r"[ \n]+", text) for text in re.split(r"\{[^{}]+\}", self.template))
+        literals = [r"[ \n]*".join(map(re.escape, words)) for words in blanks]
+        pattern = re.compile(r"([^\t\n]*?)".join(literals) + r"(?=\n|\Z)")
+        lines, position, n = self.lines.strip("\n"), 0, 0
+        while position < len(lines):
+            if (match := pattern.match(lines, position)) is None:
+                line = lines[position:].split("\n")[0]
+                raise ValueError(
+                    f"{self.table}: the line {line!r} does not fit the template {self.template!r}"
+                )
+            position, n = match.end() + 1, n + 1
+            values = dict(zip(names, match.groups(), strict=True))
+            row = self.row.format(n=n, **values)
+            class_name = values["class"].lower() if "class" in values else None
+            for name, unit in self.fields.items():
+                column = f"predicted {name}" if self.matrix else name
+                yield (
+                    match[0],
+                    {
+                        "cell": f"{row} / {column}" if row else column,
+                        "printed": values[name],
+                        "metric": "count" if self.matrix else self.metrics.get(name, self.metric or name),
+                        "unit": unit,
+                        "class_name": class_name,
+                    },
+                )
+
+
+class _Number(BaseModel, extra="forbid"):
+    cell: str
+    printed: str
+    metric: str | None = None
+    unit: Unit | None = None
+    class_name: str | None = Field(default=None, alias="class")
+
+
+class _Statement(BaseModel, extra="forbid"):
+    table: str
+    note: str = ""
+    context: str
+    metric: str | None = None  # of every number that names none, as the unit below
+    unit: Unit | None = None
+    cells: list[_Number] = Field(min_length=1)
+
+    def numbers(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each number with the phrase that holds it."""
+        for number in self.cells:
+            metric, unit = number.metric or self.metric, number.unit or self.unit
+            if metric is None or unit is None:
+                raise ValueError(f"{self.table}: {number.cell}: give a metric and a unit")
+            if number.printed not in self.context:
+                raise ValueError(f"{self.table}: {number.cell}: the context does not hold {number.printed!r}")
+            yield self.context, number.model_dump() | {"metric": metric, "unit": unit}
+
+
+class Paper(BaseModel, extra="forbid", frozen=True):
     """A paper's printed results: tables first, then prose, each in the order of the document.
 
     ``believe`` is what a reader should, in our words, after the audit and the runs on real data.
@@ -116,26 +180,58 @@ class Paper:
     document: str
     believe: str
     protocol: Protocol
-    headline: tuple[Headline, ...]
-    cells: tuple[PublishedCell, ...]
-    confusion_matrices: tuple[ConfusionMatrix, ...]
-    notes: tuple[str, ...]
-    cam_regions: dict[str, tuple[str, ...]]
+    headline: tuple[Headline, ...] = Field(min_length=1)
+    tables: list[_Table] = []
+    statements: list[_Statement] = []
+    cam_regions: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def cells(self) -> tuple[PublishedCell, ...]:
+        """All printed numbers."""
+        found = []
+        for entry in (*self.tables, *self.statements):
+            for context, number in entry.numbers():
+                try:
+                    value = parse_printed(number["printed"], unit=number["unit"])
+                except ValueError as error:
+                    raise ValueError(f"{entry.table}: {number['cell']}: {error}") from None
+                place = {"paper": self.key, "table": entry.table, "context": context}
+                found.append(PublishedCell(value=value, **place, **number))
+        return tuple(found)
+
+    @cached_property
+    def confusion_matrices(self) -> tuple[ConfusionMatrix, ...]:
+        """The printed confusion matrices."""
+        found = []
+        # A matrix whose lines have two forms is given as two tables of one name.
+        columns = {table.table: tuple(map(str.lower, table.fields)) for table in self.tables if table.matrix}
+        for table, classes in columns.items():
+            cells = self.find(table=table)
+            rows = [tuple(int(cell.value) for cell in cells if cell.class_name == name) for name in classes]
+            if {len(row) for row in rows} != {len(classes)}:
+                raise ValueError(f"{table}: the matrix needs one row and one column for each of {classes}")
+            found.append(ConfusionMatrix(self.key, table, classes, tuple(rows)))
+        return tuple(found)
+
+    @model_validator(mode="after")
+    def _cells_fit(self) -> Self:
+        names = [(cell.table, cell.cell) for cell in self.cells]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{repeated[0][0]}: the cell {repeated[0][1]!r} is given more than once")
+        if missing := [h for h in self.headline if (h.table, h.cell) not in names]:
+            raise ValueError(f"headline: there is no cell {missing[0].table}: {missing[0].cell}")
+        _ = self.confusion_matrices
+        return self
 
     def cell(self, table: str, cell: str) -> PublishedCell:
         """Return one printed number; a KeyError names the nearest cell where there is no such one."""
-        for candidate in self.cells:
-            if (candidate.table, candidate.cell) == (table, cell):
-                return candidate
-        known = [f"{c.table}: {c.cell}" for c in self.cells]
-        raise KeyError(f"{self.key} prints no cell {table}: {cell}{_nearest(f'{table}: {cell}', known)}")
+        cells = {f"{each.table}: {each.cell}": each for each in self.cells}
+        if (name := f"{table}: {cell}") not in cells:
+            raise KeyError(f"{self.key} prints no cell {name}{nearest(name, cells)}")
+        return cells[name]
 
-    def find(
-        self, *, table: str | None = None, metric: str | None = None, class_name: str | None = None
-    ) -> tuple[PublishedCell, ...]:
-        """Return the cells that agree with every argument given, in their order (none: an empty tuple)."""
-        wanted = {"table": table, "metric": metric, "class_name": class_name}
-        wanted = {name: value for name, value in wanted.items() if value is not None}
+    def find(self, **wanted: str) -> tuple[PublishedCell, ...]:
+        """Return the cells that agree with every argument, such as `table`, `metric` or `class_name`."""
         return tuple(c for c in self.cells if all(getattr(c, name) == v for name, v in wanted.items()))
 
 
@@ -144,31 +240,24 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
 
     Parameters
     ----------
-    key
-        One of :data:`PAPERS`.
-    folder
-        Where the files lie; ``data/published`` beside the package by default.
+    key : str
+        One of `PAPERS`; a `KeyError` for another names the nearest.
+    folder : Path, optional
+        Folder of the files; ``data/published`` by default.
 
     Raises
     ------
-    KeyError
-        If the key is unknown; the message names the nearest one.
-    FileNotFoundError
-        If the paper's file is missing.
     ValueError
         If the file is malformed; the message names the file and the entry.
     """
     if key not in PAPERS:
-        raise KeyError(f"no paper {key!r}{_nearest(key, PAPERS)}; known: {', '.join(PAPERS)}")
+        raise KeyError(f"no paper {key!r}{nearest(key, PAPERS)}")
     path = (folder or PUBLISHED_FOLDER) / f"{key}.yaml"
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        return _build(key, _File.model_validate(content))
+        return Paper(**content, key=key)
     except (yaml.YAMLError, ValueError) as error:  # pydantic's errors are ValueErrors and name the entry
         raise ValueError(f"{path}: {error}") from error
-
-
-_SAME_METRIC = {"validation_accuracy": "accuracy"}
 
 
 def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -191,12 +280,9 @@ def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> li
         if not _matches(cell, cells) or metric == "support":
             continue
         if cell.class_name is None and metric in result.metrics:
-            counterpart = metric
+            found.append(_published(cell, metric, metric))
         elif metric in per_class.get(cell.class_name, {}):
-            counterpart = f"per_class.{cell.class_name}.{metric}"
-        else:
-            continue
-        found.append(_published(cell, metric, counterpart))
+            found.append(_published(cell, metric, f"per_class.{cell.class_name}.{metric}"))
     return found
 
 
@@ -212,8 +298,8 @@ def published_counterparts(paper: str, counterparts: Mapping[tuple[str, str], st
 
 def printed_beside(
     paper: str, measured: Mapping[tuple[str, str], float], *, cells: Mapping[str, str]
-) -> pd.DataFrame:
-    """Return printed numbers beside measured ones.
+) -> "pd.DataFrame":
+    """Return one row for each printed number: columns printed and measured, NaN where nothing was measured.
 
     Parameters
     ----------
@@ -223,12 +309,9 @@ def printed_beside(
         (table, cell) -> measured value; upper and lower case are the same.
     cells : mapping
         As in `published_values`.
-
-    Returns
-    -------
-    DataFrame, one row per printed number
-        Columns printed and measured (NaN where nothing was measured); index ``"<table>: <cell>"``.
     """
+    import pandas as pd  # takes most of a second, which readers of results do not need
+
     values = {tuple(map(str.casefold, place)): value for place, value in measured.items()}
     rows = {
         f"{cell.table}: {cell.cell}": (cell.value, values.get((cell.table.casefold(), cell.cell.casefold())))
@@ -268,137 +351,3 @@ def parse_printed(printed: str, *, unit: Unit) -> float:
     if not possible or (unit in ("count", "pixels", "label") and value % 1):
         raise ValueError(f"{printed!r} is not a possible value in {unit}")
     return float(value)
-
-
-class _Number(BaseModel, extra="forbid", populate_by_name=True):
-    cell: str
-    printed: str
-    metric: str | None = None
-    unit: Unit | None = None
-    class_name: str | None = Field(default=None, alias="class")
-
-
-class _Table(BaseModel, extra="forbid"):
-    table: str
-    title: str = ""
-    note: str = ""
-    template: str
-    row: str = ""
-    fields: dict[str, Unit] = Field(min_length=1)
-    metric: str | None = None  # of every field that ``metrics`` does not name; else the field's own name
-    metrics: dict[str, str] = {}
-    matrix: bool = False
-    lines: str
-
-    def numbers(self) -> Iterator[tuple[str, _Number]]:
-        """Yield each number with the printed line it stands in."""
-        used = {*self.fields, *self.metrics, *_field_names(self.row)} - {"n"}
-        if unknown := used - set(_field_names(self.template)):
-            raise ValueError(f"{self.table}: the template holds no field {sorted(unknown)[0]!r}")
-        for n, (line, values) in enumerate(_records(self), start=1):
-            row = self.row.format(n=n, **values)
-            class_name = values["class"].lower() if "class" in values else None
-            for name, unit in self.fields.items():
-                column = f"predicted {name}" if self.matrix else name
-                metric = "count" if self.matrix else self.metrics.get(name, self.metric or name)
-                cell = f"{row} / {column}" if row else column
-                printed = values[name]
-                yield (
-                    line,
-                    _Number(cell=cell, printed=printed, metric=metric, unit=unit, class_name=class_name),
-                )
-
-
-class _Statement(BaseModel, extra="forbid"):
-    table: str
-    note: str = ""
-    context: str
-    metric: str | None = None  # of every number that names none, as the unit below
-    unit: Unit | None = None
-    cells: list[_Number] = Field(min_length=1)
-
-    def numbers(self) -> Iterator[tuple[str, _Number]]:
-        """Yield each number with the phrase it stands in."""
-        for number in self.cells:
-            filled = {"metric": number.metric or self.metric, "unit": number.unit or self.unit}
-            if None in filled.values():
-                raise ValueError(f"{self.table}: {number.cell}: give a metric and a unit")
-            if number.printed not in self.context:
-                raise ValueError(f"{self.table}: {number.cell}: the context does not hold {number.printed!r}")
-            yield self.context, number.model_copy(update=filled)
-
-
-class _File(BaseModel, extra="forbid"):
-    title: str
-    citation: str
-    doi: str | None
-    document: str
-    believe: str
-    protocol: Protocol
-    headline: tuple[Headline, ...] = Field(min_length=1)
-    tables: list[_Table] = []
-    statements: list[_Statement] = []
-    cam_regions: dict[str, tuple[str, ...]] = {}
-
-
-def _build(key: str, raw: _File) -> Paper:
-    entries = [*raw.tables, *raw.statements]
-    cells = tuple(_cell(key, entry.table, *number) for entry in entries for number in entry.numbers())
-    names = [(cell.table, cell.cell) for cell in cells]
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{repeated[0][0]}: the cell {repeated[0][1]!r} is given more than once")
-    if missing := [h for h in raw.headline if (h.table, h.cell) not in names]:
-        raise ValueError(f"headline: there is no cell {missing[0].table}: {missing[0].cell}")
-    matrices = tuple(_matrices(key, raw.tables, cells))
-    notes = tuple(f"{entry.table}: {entry.note}" for entry in entries if entry.note)
-    same = {
-        name: getattr(raw, name)
-        for name in ("title", "citation", "doi", "document", "believe", "protocol", "headline", "cam_regions")
-    }
-    return Paper(key=key, **same, cells=cells, confusion_matrices=matrices, notes=notes)
-
-
-def _cell(key: str, table: str, context: str, number: _Number) -> PublishedCell:
-    try:
-        value = parse_printed(number.printed, unit=number.unit)
-    except ValueError as error:
-        raise ValueError(f"{table}: {number.cell}: {error}") from None
-    return PublishedCell(paper=key, table=table, value=value, context=context, **number.model_dump())
-
-
-def _matrices(key: str, tables: list[_Table], cells: Iterable[PublishedCell]) -> Iterator[ConfusionMatrix]:
-    columns = {table.table: [name.lower() for name in table.fields] for table in tables if table.matrix}
-    for table, classes in columns.items():
-        mine = [cell for cell in cells if cell.table == table]
-        counts = tuple(tuple(int(c.value) for c in mine if c.class_name == name) for name in classes)
-        if any(len(row) != len(classes) for row in counts):
-            raise ValueError(f"{table}: the matrix needs one row and one column for each of {classes}")
-        yield ConfusionMatrix(key, table, tuple(classes), counts)
-
-
-def _records(table: _Table) -> Iterator[tuple[str, dict[str, str]]]:
-    """Split the printed lines into repetitions of the template; whatever does not fit is an error."""
-    names, pattern = _field_names(table.template), _pattern(table.template)
-    text, position = table.lines.strip("\n"), 0
-    while position < len(text):
-        match = pattern.match(text, position)
-        if match is None:
-            line = text[position:].split("\n")[0]
-            raise ValueError(f"{table.table}: the line {line!r} does not fit the template {table.template!r}")
-        yield match[0], dict(zip(names, match.groups(), strict=True))
-        position = match.end() + 1
-
-
-def _field_names(template: str) -> list[str]:
-    return re.findall(r"\{([^{}]+)\}", template)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    literals = re.split(r"\{[^{}]+\}", template)
-    escaped = [r"[ \n]*".join(map(re.escape, re.split(r"[ \n]+", text))) for text in literals]
-    return re.compile(r"([^\t\n]*?)".join(escaped) + r"(?=\n|\Z)")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fer_utils.files import ConfigError, project_path
+from fer_utils.files import ConfigError, nearest, project_path
 from fer_utils.labels import LABEL_SETS
 from fer_utils.papers import PAPERS
 
@@ -21,7 +21,6 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0)]
-Device = Literal["auto", "cpu", "cuda"]
 
 FixedSplit = Literal["official", "random_80_20", "random_80_10_10", "cached_80_10_10"]
 FaceSplit = Literal[FixedSplit, "reshuffled_80_10_10"]
@@ -37,19 +36,13 @@ class Settings(BaseModel):
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], *, where: str = "parameters") -> Self:
-        """Return the settings that `values` describe.
-
-        Parameters
-        ----------
-        values : mapping
-            Name -> value; a name that is left out takes the model's default, if it has one.
-        where : str
-            The source of the values, for error messages.
+        """Return the settings that `values` describe; names that are left out take the model's defaults.
 
         Raises
         ------
         ConfigError
-            For an unknown name (with the nearest valid one) and for a value of the wrong type or range.
+            For an unknown name (with the nearest valid one) and for a value of the wrong type or range; the
+            message begins with `where`, the source of the values.
         """
         if unknown := [name for name in values if name not in cls.model_fields]:
             raise ConfigError(f"{where}: " + "; ".join(_unknown(name, cls.model_fields) for name in unknown))
@@ -64,17 +57,12 @@ class Settings(BaseModel):
 
 
 class Parameters(Settings):
-    """The parameters that every notebook has.
-
-    Attributes
-    ----------
-    output_dir : str
-        The run folder, `reports/<profile>/<run>`; a relative path starts at the project folder.
-    """
+    """The parameters that every notebook has."""
 
     kind: ClassVar[str] = "study"
 
     output_dir: str = Field(min_length=1)
+    """The run folder, `reports/<profile>/<run>`; a relative path starts at the project folder."""
 
     @property
     def folder(self) -> Path:
@@ -102,27 +90,43 @@ class Parameters(Settings):
         Parameters
         ----------
         namespace : dict
-            `globals()` of the notebook. When this is called for the first time, every plain value in it (a
-            number, string, list, dict or None) is a parameter, so an unknown name is an error. In a kernel
-            where later cells have run, only unknown names that resemble a parameter are errors. An unknown
-            name is removed, so that the corrected cell can be run again.
-
-        Raises
-        ------
-        ConfigError
-            As `from_values`; also when the parameters cell has not been run.
+            `globals()` of the notebook. At the first call every plain value in it (number, text, list, dict
+            or None) is a parameter, so an unknown name is an error. In a kernel where later cells have run, only
+            unknown names that resemble a parameter are errors. An unknown name is removed, so that the
+            corrected cell can be run again.
         """
         repeated = any(isinstance(value, Parameters) for value in namespace.values())
-        plain = [name for name, value in namespace.items() if _is_plain(name, value)]
-        unknown = [name for name in plain if name not in cls.model_fields]
+        unknown = [
+            name
+            for name, value in namespace.items()
+            if name not in cls.model_fields
+            and not (name.startswith("_") or name in ("In", "Out"))  # IPython's own
+            and (value is None or isinstance(value, (bool, int, float, str, list, dict)))
+        ]
         if repeated:
             unknown = [name for name in unknown if difflib.get_close_matches(name, cls.model_fields, 1, 0.8)]
         values = {name: namespace[name] for name in cls.model_fields if name in namespace}
         if not values:
             raise ConfigError("this notebook: no parameters found; run the parameters cell first")
-        for name in unknown:
-            values[name] = namespace.pop(name)
+        values |= {name: namespace.pop(name) for name in unknown}
         return cls.from_values(values, where="this notebook")
+
+
+class TrainingParameters(Parameters):
+    """The parameters of every notebook that trains."""
+
+    learning_rate: Positive
+    batch_size: Count
+    epochs: Count
+    seed: Seed
+    threads: Count
+    device: Literal["auto", "cpu", "cuda"]
+    checkpoint_dir: str = Field(min_length=1)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints from which an interrupted training resumes."""
+        return project_path(self.checkpoint_dir)
 
 
 class FaceParameters(Settings):
@@ -163,23 +167,12 @@ class DataPrep(FaceParameters, Parameters):
     kind = "data"
 
 
-class Training(FaceParameters, Parameters):
+class Training(FaceParameters, TrainingParameters):
     """The parameters of every notebook that trains on images of faces."""
 
     label_set: Literal["own", *LABEL_SETS]
     optimizer: Literal["adam", "rmsprop", "sgd"]
-    learning_rate: Positive
-    batch_size: Count
-    epochs: Count
     mixed_precision: bool
-    threads: Count
-    device: Device
-    checkpoint_dir: str = Field(min_length=1)
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints from which an interrupted training resumes."""
-        return project_path(self.checkpoint_dir)
 
 
 class BaselineCNN(Training):
@@ -286,31 +279,19 @@ _NOT_IN_AN_ARM = {
 }
 
 
-class Cnn3dSmic(ClipParameters, Parameters):
+class Cnn3dSmic(ClipParameters, TrainingParameters):
     """30_cnn3d_smic."""
 
     activation: Literal["relu", "swish"]
     view: Literal["pixels", "change"]
     dropout: Rate
-    learning_rate: Positive
-    batch_size: Count
-    epochs: Count
     epoch_choice: Literal["fixed", "inner"]
     comparisons: list[Literal["best_epoch", "random", "random_best_epoch", "other_view", "still", "flow"]]
     random_folds: int = Field(ge=2)
     grid_shares: list[Share]
     grid_seeds: list[Seed]
     flow_epochs: Count
-    seed: Seed
     fold_jobs: Count
-    threads: Count
-    device: Device
-    checkpoint_dir: str = Field(min_length=1)
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints from which an interrupted training resumes."""
-        return project_path(self.checkpoint_dir)
 
     @model_validator(mode="after")
     def _grid_is_complete(self) -> Self:
@@ -470,7 +451,7 @@ def notebook_of(run: str) -> str:
     """Return the notebook of a run: the text of its name before `--`; `ConfigError` if there is none."""
     notebook = run.split("--")[0]
     if notebook not in NOTEBOOKS:
-        raise ConfigError(f"run {run!r}: no notebook {notebook!r}{_nearest(notebook, NOTEBOOKS)}")
+        raise ConfigError(f"run {run!r}: no notebook {notebook!r}{nearest(notebook, NOTEBOOKS)}")
     return notebook
 
 
@@ -506,31 +487,17 @@ def read_runs(path: Path) -> dict[str, dict[str, object]]:
         For anything but a flat mapping of known names to valid values, naming the file and the key.
     """
     path = Path(path)
-    model = NOTEBOOKS[notebook_of(path.stem)]
-    values, grid = _read_yaml(path)
-    if not grid:
-        runs = {path.stem: values}
-    else:
-        cells = [dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values())]
-        runs = {f"{path.stem}--{_cell_name(cell)}": values | cell for cell in cells}
+    model, runs = NOTEBOOKS[notebook_of(path.stem)], _expand_grid(path)
     defaults = notebook_defaults(path.stem)
-    for run, given in runs.items():
+    for run, values in runs.items():
         # The notebook's defaults fill what the file leaves out.
-        model.from_values(defaults | given, where=str(path) if not grid else f"{path}, {run}")
+        model.from_values(defaults | values, where=str(path) if run == path.stem else f"{path}, {run}")
     return runs
 
 
 def profile_runs(folder: Path) -> dict[str, Path]:
     """Return all runs of a profile, sorted by name, each with its parameter file; values are not checked."""
-    found = {}
-    for path in Path(folder).glob("*.yaml"):
-        _, grid = _read_yaml(path)
-        names = [
-            f"{path.stem}--{_cell_name(dict(zip(grid, cell, strict=True)))}"
-            for cell in itertools.product(*grid.values())
-        ]
-        found |= dict.fromkeys(names if grid else [path.stem], path)
-    return dict(sorted(found.items()))
+    return dict(sorted((run, path) for path in Path(folder).glob("*.yaml") for run in _expand_grid(path)))
 
 
 def find_runs(folder: Path, name: str) -> dict[str, Path]:
@@ -545,7 +512,7 @@ def find_runs(folder: Path, name: str) -> dict[str, Path]:
     found = {run: path for run, path in runs.items() if name in (run, path.stem)}
     if not found:
         known = {*runs, *(path.stem for path in runs.values())}
-        raise ConfigError(f"{folder}: no run {name!r}{_nearest(name, known)}")
+        raise ConfigError(f"{folder}: no run {name!r}{nearest(name, known)}")
     return found
 
 
@@ -554,36 +521,37 @@ def method_of(run: str) -> str:
     return re.sub(r"--?seed\d+$", "", run)
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, object], dict[str, list]]:
-    """Return the values and the `grid:` block of a parameter file."""
+def _expand_grid(path: Path) -> dict[str, dict[str, object]]:
+    """Return the runs of a parameter file with their values, which are not checked."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_ParameterLoader) or {}
     except FileNotFoundError:
         known = [other.stem for other in path.parent.glob("*.yaml")]
-        raise ConfigError(f"{path}: no such file{_nearest(path.stem, known)}") from None
+        raise ConfigError(f"{path}: no such file{nearest(path.stem, known)}") from None
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a plain ValueError
         raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected lines of `name: value`, got a {type(values).__name__}")
     if given := {"output_dir", "checkpoint_dir"} & set(values):
         raise ConfigError(f"{path}: {', '.join(sorted(given))} depends on the machine; remove it")
-    grid = values.pop("grid", {})
+    if (grid := values.pop("grid", None)) is None:
+        return {path.stem: values}
     if not isinstance(grid, dict) or not all(isinstance(cell, list) and cell for cell in grid.values()):
         raise ConfigError(f"{path}: grid: write a list of values for each name, such as `seed: [0, 1, 2]`")
     if twice := set(grid) & set(values):
         raise ConfigError(
-            f"{path}: {', '.join(sorted(twice))} is set in the file and in its grid; remove one"
+            f"{path}: {', '.join(sorted(twice))} stands in the file and in its grid; remove one"
         )
-    return values, grid
+    runs = {}
+    for combination in itertools.product(*grid.values()):
+        cell = dict(zip(grid, combination, strict=True))
+        names = (value if isinstance(value, str) else f"{name}{value}" for name, value in cell.items())
+        runs[f"{path.stem}--{'-'.join(names)}"] = values | cell
+    return runs
 
 
-def _cell_name(cell: Mapping[str, object]) -> str:
-    return "-".join(value if isinstance(value, str) else f"{name}{value}" for name, value in cell.items())
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a repeated key is an error; otherwise the last one would silently win."""
+class _ParameterLoader(yaml.SafeLoader):
+    """YAML in which a repeated key is an error (else the last one would silently win) and 1e-3 a number."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -594,35 +562,19 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _is_plain(name: str, value: object) -> bool:
-    own = not name.startswith("_") and name not in ("In", "Out")  # those two are IPython's
-    return own and (value is None or isinstance(value, (bool, int, float, str, list, dict)))
+_ParameterLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
-def _unknown(name: object, known: Iterable[str]) -> str:
-    return f"unknown parameter {name!r}{_nearest(str(name), known)}"
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return (
-        f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(sorted(known)) or 'none'}"
-    )
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return f"unknown parameter {name!r}{nearest(name, known)}"
 
 
 def _problem(error: Mapping[str, object]) -> str:
-    name = ".".join(map(str, error["loc"]))
+    name, text = ".".join(map(str, error["loc"])), str(error["msg"])
     if not name:  # a rule about several parameters names them itself
-        return str(error["msg"]).removeprefix("Value error, ")
+        return text.removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{name} is missing"
-    if error["type"] == "float_type" and _is_number(error["input"]):
-        return f"{name}={error['input']!r}: YAML reads this as text; write {float(error['input'])!r}"
-    return f"{name}={error['input']!r}: {str(error['msg'])[0].lower()}{str(error['msg'])[1:]}"
-
-
-def _is_number(text: object) -> bool:
-    try:
-        return isinstance(text, str) and float(text) is not None
-    except ValueError:
-        return False
+    return f"{name}={error['input']!r}: {text[0].lower()}{text[1:]}"

@@ -3,19 +3,18 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
-from types import MappingProxyType
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet, Samples, clip_of, separate
-from fer_utils.files import ConfigError
 
 S = TypeVar("S", bound=Samples)
 
 VALIDATION_SHARE = 0.1
+RANDOM_TEST_SHARE = 0.2
 TAKE_SKIP_SHARES = (0.8, 0.1)
 """Shares of training and validation images that fit the steps which bamb2023 prints.
 
@@ -55,10 +54,9 @@ class Split(Generic[S]):
         `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch.
     description : str
         The split, as `protocol.split` states it.
-    subject_independent : bool or None
-        Whether no subject is in two of the sets; None where not all subjects are known.
     leakage : str
-        Name of the data leakage, or "none". Exact duplicates are counted separately (`n_shared`).
+        Name of the data leakage, or "none"; by default whether subjects are in two sets. Exact duplicates are
+        counted separately (`n_shared`).
     redrawn : Redrawn or None
         Training and validation sets of each epoch, where each epoch has its own. `train` and `validation` are
         then those of the first epoch.
@@ -68,14 +66,35 @@ class Split(Generic[S]):
     validation: S | None
     test: S
     description: str
-    subject_independent: bool | None
-    leakage: str = "none"
+    leakage: str = ""
     redrawn: Redrawn | None = None
+
+    def __post_init__(self) -> None:
+        if not self.leakage:
+            leakage = SUBJECTS_SHARED if self.subject_independent is False else "none"
+            object.__setattr__(self, "leakage", leakage)
+
+    @cached_property
+    def sets(self) -> dict[str, S]:
+        """The sets by name; without validation where there is none."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @cached_property
+    def subject_independent(self) -> bool | None:
+        """Whether no sample and no subject is in two of the sets; None where not all subjects are known."""
+        known = [[part.sample_id for part in self.sets.values()]]
+        known.append([part.subject[part.subject != ""] for part in self.sets.values()])
+        for columns in known:
+            distinct = [np.unique(column) for column in columns]
+            if sum(map(len, distinct)) > len(np.unique(np.concatenate(distinct))):
+                return False
+        return None if any((part.subject == "").any() for part in self.sets.values()) else True
 
     @property
     def n_samples(self) -> int:
         """Number of samples in all sets together."""
-        return sum(map(len, self._sets().values()))
+        return sum(map(len, self.sets.values()))
 
     @property
     def majority_class(self) -> int:
@@ -104,7 +123,7 @@ class Split(Generic[S]):
     def counts(self) -> pd.DataFrame:
         """Return the number of samples per class (rows) and set (columns), with totals."""
         names = self.test.class_names
-        counted = {key: np.bincount(part.labels, minlength=len(names)) for key, part in self._sets().items()}
+        counted = {key: np.bincount(part.labels, minlength=len(names)) for key, part in self.sets.items()}
         table = pd.DataFrame(counted, index=pd.Index(names, name="class"))
         table.loc["total"] = table.sum()
         return table.assign(total=table.sum(axis=1)).rename_axis("set", axis="columns")
@@ -119,10 +138,6 @@ class Split(Generic[S]):
             trained[train] = True
             shares[epoch] = trained[validation].mean()
         return shares
-
-    def _sets(self) -> dict[str, S]:
-        parts = {key: getattr(self, key) for key in ("train", "validation", "test")}
-        return {key: part for key, part in parts.items() if part is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,13 +201,8 @@ class Folds(Generic[S]):
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
 
-    Images without a class are left out. Raises `ConfigError` for an unknown split and `ValueError` when the
-    data set cannot be split in this way.
+    Images without a class are left out. Raises `ValueError` when the data set cannot be split in this way.
     """
-    if params.split_by not in FACE_SPLITS:
-        raise ConfigError(
-            f"split_by={params.split_by!r}: unknown split; choose one of {', '.join(FACE_SPLITS)}"
-        )
     extra = {"epochs": params.epochs} if params.split_by == "reshuffled_80_10_10" else {}
     return FACE_SPLITS[params.split_by](faces, seed=params.seed, **extra)
 
@@ -211,23 +221,20 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     if len(parts) == 1:
         return _check_classes(_official_of_one(faces, seed))
     splits = [_official_of_one(part, seed) for part in parts]
-
-    def joined(name: str) -> FaceSet:
-        ids = np.concatenate([getattr(split, name).sample_id for split in splits])
-        return faces.take(np.isin(faces.sample_id, ids))
-
-    leaks = {split.leakage for split in splits}
+    ids = {name: np.concatenate([split.sets[name].sample_id for split in splits]) for name in splits[0].sets}
     return _check_classes(
-        _split_of(
-            *map(joined, ("train", "validation", "test")),
+        Split(
+            *(faces.take(np.isin(faces.sample_id, of_set)) for of_set in ids.values()),
             f"each data set split separately: {' + '.join(f'[{split.description}]' for split in splits)}",
-            leakage=next(leak for leak in (RANDOM_SHARED, SUBJECTS_SHARED, "none") if leak in leaks),
+            leakage=max(
+                (split.leakage for split in splits), key=["none", SUBJECTS_SHARED, RANDOM_SHARED].index
+            ),
         )
     )
 
 
-def random_split(faces: FaceSet, *, share: float = 0.2, seed: int) -> Split[FaceSet]:
-    """Test on a random share of all images, whatever official set they are in.
+def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
+    """Test on a random fifth of all images, whatever official set they are in.
 
     The draw is not stratified and its size is rounded down, as in fastai's `RandomSplitter`. srivastav2024
     does not state its split: a fifth of FER-2013's 35,887 images is 7,177; batches of 25 leave 7,175,
@@ -236,74 +243,63 @@ def random_split(faces: FaceSet, *, share: float = 0.2, seed: int) -> Split[Face
     together (7,178 images) have fewer angry images than Fig. 10.
     """
     faces = faces.labelled()
-    n_test = int(share * len(faces)) if 0 < share < 1 else 0
-    if not n_test:
-        raise ValueError(f"share={share!r} of {len(faces)} images leaves no test or no training images")
-    held_out = np.zeros(len(faces), dtype=bool)
-    held_out[np.random.default_rng(seed).permutation(len(faces))[:n_test]] = True
+    n_test = int(RANDOM_TEST_SHARE * len(faces))
+    held_out = np.isin(np.arange(len(faces)), np.random.default_rng(seed).permutation(len(faces))[:n_test])
     train, validation = stratified_holdout(faces.take(~held_out), share=VALIDATION_SHARE, seed=seed)
     description = (
-        f"random {100 - 100 * share:g}/{100 * share:g} split of all {len(faces):,} images, not stratified: "
+        f"random 80/20 split of all {len(faces):,} images, not stratified: "
         f"{n_test:,} test images; validation is a stratified tenth of the others (seed {seed})"
     )
-    test = faces.take(held_out)
-    return _check_classes(_split_of(train, validation, test, description, leakage=RANDOM_SHARED))
+    return _check_classes(Split(train, validation, faces.take(held_out), description, RANDOM_SHARED))
 
 
-def take_skip_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
-    """Split all images at random into 80 % training, 10 % validation and 10 % test images, not stratified.
+def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs: int = 1) -> Split[FaceSet]:
+    """Split all images 80/10/10, not stratified, as `take` and `skip` of `tf.data` do after `shuffle`.
 
-    The sets of FER-2013 then have their official sizes, to one image.
+    Parameters
+    ----------
+    faces : FaceSet
+    seed : int
+    shuffle : {"once", "every set", "every epoch"}
+        "once": the sets are disjoint, and those of FER-2013 have their official sizes, to one image. "every
+        epoch": the images are shuffled again for every pass, so that the three sets are drawn independently
+        of each other, and training and validation set again for every epoch; four fifths of an epoch's
+        validation images are expected among its training images, and soon all of them have been trained on
+        (`Split.validation_seen`). "every set": the sets of the first epoch are kept (`cache()` of `tf.data`).
+    epochs : int
+        Number of epochs, for "every epoch".
     """
     faces = faces.labelled()
-    parts = [faces.take(rows) for rows in _shuffled_parts(len(faces), seed, 3)]
-    description = f"random 80/10/10 split of all {len(faces):,} images, not stratified (seed {seed})"
-    return _check_classes(_split_of(*parts, description, leakage=RANDOM_SHARED))
+    ends = np.cumsum([round(share * len(faces)) for share in TAKE_SKIP_SHARES])
 
+    def rows(part: int, *stream: int) -> np.ndarray:
+        shuffled = np.random.default_rng((seed, *stream)).permutation(len(faces))
+        return np.sort(np.split(shuffled, ends)[part])
 
-def reshuffled_split(faces: FaceSet, *, seed: int, epochs: int) -> Split[FaceSet]:
-    """Split as `tf.data` does with `shuffle`, `take` and `skip` when it reshuffles for each pass.
-
-    Training, validation and test set are drawn independently of each other, and the first two again for
-    every epoch. Four fifths of an epoch's validation images are expected among its training images, and soon
-    all of them have been trained on (`Split.validation_seen`).
-    """
-    faces = faces.labelled()
-
-    def rows(epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        return tuple(_shuffled_parts(len(faces), seed, part, epoch)[part] for part in (0, 1))
-
-    redrawn = Redrawn(faces, rows, epochs)
-    test = faces.take(_shuffled_parts(len(faces), seed, 2)[2])
-    description = (
-        f"80/10/10 of all {len(faces):,} images by take and skip, reshuffled for every pass: validation and "
-        f"test images are trained on (seed {seed})"
+    if shuffle == "once":
+        sets = [faces.take(rows(part, 3)) for part in range(3)]
+        description = f"random 80/10/10 split of all {len(faces):,} images, not stratified (seed {seed})"
+        return _check_classes(Split(*sets, description, RANDOM_SHARED))
+    redrawn = Redrawn(faces, lambda epoch: (rows(0, 0, epoch), rows(1, 1, epoch)), epochs)
+    sets = (*redrawn(0), faces.take(rows(2, 2)))
+    description = f"80/10/10 of all {len(faces):,} images by take and skip, "
+    if shuffle == "every epoch":
+        description += f"reshuffled for every pass: validation and test images are trained on (seed {seed})"
+        return _check_classes(Split(*sets, description, RESHUFFLED, redrawn))
+    description += (
+        f"shuffled separately for each set, then cached: most validation and test images are trained on "
+        f"(seed {seed})"
     )
-    return _check_classes(Split(*redrawn(0), test, description, False, RESHUFFLED, redrawn))
+    return _check_classes(Split(*sets, description, OVERLAPPING))
 
 
-def cached_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
-    """Split as `reshuffled_split` does for its first epoch, and keep these sets (`cache()` of `tf.data`).
-
-    Four fifths of the validation and test images are also training images.
-    """
-    first = reshuffled_split(faces, seed=seed, epochs=1)
-    description = (
-        f"80/10/10 of all {len(first.redrawn.faces):,} images by take and skip, shuffled separately for each "
-        f"set, then cached: most validation and test images are trained on (seed {seed})"
-    )
-    return replace(first, description=description, leakage=OVERLAPPING, redrawn=None)
-
-
-FACE_SPLITS = MappingProxyType(
-    {
-        "official": official_split,
-        "random_80_20": random_split,
-        "random_80_10_10": take_skip_split,
-        "cached_80_10_10": cached_split,
-        "reshuffled_80_10_10": reshuffled_split,
-    }
-)
+FACE_SPLITS = {
+    "official": official_split,
+    "random_80_20": random_split,
+    "random_80_10_10": take_skip_split,
+    "cached_80_10_10": partial(take_skip_split, shuffle="every set"),
+    "reshuffled_80_10_10": partial(take_skip_split, shuffle="every epoch"),
+}
 """Value of the parameter `split_by` -> the function that splits still faces."""
 
 
@@ -340,7 +336,7 @@ def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
         if missing := _missing_classes(train, samples):
             skipped.append(f"{subject}: no other subject shows {', '.join(missing)}")
         else:
-            found[subject] = _split_of(train, None, samples.take(held_out), f"subject {subject} held out")
+            found[subject] = Split(train, None, samples.take(held_out), f"subject {subject} held out")
     if skipped and (strict or not found):
         raise ValueError(f"{samples.name}: subjects that cannot be held out: {'; '.join(skipped)}")
     description = f"leave one subject out ({len(found)} folds, pooled)"
@@ -350,36 +346,47 @@ def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
 def random_folds(
     samples: S, *, n_folds: int, seed: int, by: str = "sample", validation: bool = False
 ) -> Folds[S]:
-    """Hold out every sample once in random folds, stratified by class as well as the groups allow.
+    """Test on every sample once, in random folds that are stratified by class.
 
     Parameters
     ----------
     samples : Samples
     n_folds, seed : int
     by : {"sample", "frame", "clip", "subject"}
-        What stays together: nothing (single samples or frames), the frames of a clip, or all of a subject.
+        What is kept whole. Samples and frames that are drawn singly have their subjects on both sides.
     validation : bool
-        Whether each split also has a validation set: the next fold.
+        Whether each split also has a validation set: the next fold that leaves every class in training.
     """
     if n_folds < 2 + validation:
         raise ValueError(f"n_folds={n_folds}: at least {2 + validation} are needed")
+    if validation and len(np.unique(samples.labels)) < 2:
+        raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")
     fold = _fold_numbers(samples, n_folds, seed, by)
-    n_subjects = len(np.unique(samples.subject))
     description = (
-        f"{len(samples):,} {samples.PIXELS} of {n_subjects} subjects in {n_folds} random folds by {by}, "
-        f"stratified by class (seed {seed}){'; the next fold is the validation set' if validation else ''}"
+        f"{len(samples):,} {samples.PIXELS} of {len(np.unique(samples.subject))} subjects in {n_folds} "
+        f"random folds by {by}, stratified by class (seed {seed})"
+        f"{'; the next fold is the validation set' if validation else ''}"
     )
     splits = []
     for number in range(n_folds):
-        chosen = _validation_fold(samples, fold, number) if validation else number
-        train = samples.take((fold != number) & (fold != chosen))
-        held_out = samples.take(fold == chosen) if validation else None
-        splits.append(_split_of(train, held_out, samples.take(fold == number), description))
-    names = tuple(f"random {number}" for number in range(1, n_folds + 1))
+        test = samples.take(fold == number)
+        if not validation:
+            splits.append(Split(samples.take(fold != number), None, test, description))
+            continue
+        for other in ((number + step) % n_folds for step in range(1, n_folds)):
+            train = samples.take((fold != number) & (fold != other))
+            if not (missing := _missing_classes(train, samples)):
+                break
+        else:
+            raise ValueError(
+                f"{samples.name}: too few samples of {', '.join(missing)}; leave the class out or merge it"
+            )
+        splits.append(Split(train, samples.take(fold == other), test, description))
     seen = seen_in_training(splits)
     clips_shared = by != "sample" and seen["clip"] > 0
     leakage = CLIPS_SHARED if clips_shared else SUBJECTS_SHARED if seen["subject"] else "none"
     splits = tuple(replace(split, leakage=leakage) for split in splits)
+    names = tuple(f"random {number}" for number in range(1, n_folds + 1))
     return Folds(samples, splits, names, description, leakage)
 
 
@@ -388,59 +395,43 @@ def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
 
     A fifth of 158 clips are the 32 of dubey2020's Figs. 5-6.
     """
-    held_out = np.zeros(len(samples), dtype=bool)
-    held_out[np.random.default_rng(seed).permutation(len(samples))[: math.ceil(share * len(samples))]] = True
-    train, test = samples.take(~held_out), samples.take(held_out)
-    if not len(test) or (missing := _missing_classes(train, samples)):
-        problem = f"training set has no {', '.join(missing)}" if len(test) else "test set is empty"
+    n_test = math.ceil(share * len(samples))
+    drawn = np.random.default_rng(seed).permutation(len(samples))[:n_test]
+    held_out = np.isin(np.arange(len(samples)), drawn)
+    train = samples.take(~held_out)
+    if missing := _missing_classes(train, samples):
         raise ValueError(
-            f"{samples.name}, share={share:g}, seed={seed}: {problem}; use another share or seed"
+            f"{samples.name}, share={share:g}, seed={seed}: training set has no {', '.join(missing)}; use "
+            "another share or seed"
         )
     description = f"{share:.0%} of the {samples.PIXELS} held out at random (seed {seed})"
-    return _split_of(train, None, test, description, leakage=SUBJECTS_SHARED)
+    return Split(train, None, samples.take(held_out), description, SUBJECTS_SHARED)
 
 
 def inner_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
     """Split a training set into (training, validation) by subject; validation has about `share` of it."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    subjects = np.unique(samples.subject)
-    n_folds = min(max(round(1 / share), 2), len(subjects))
-    if len(subjects) < 2:
-        raise ValueError(f"{samples.name}: {len(subjects)} subject; an inner validation set needs at least 2")
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    for train, held_out in folds.split(samples.labels, samples.labels, samples.subject):
-        if not _missing_classes(samples.take(train), samples):
-            return samples.take(train), samples.take(held_out)
+    n_folds = max(2, min(round(1 / share), len(np.unique(samples.subject))))
+    fold = _fold_numbers(samples, n_folds, seed, "subject")
+    for number in range(n_folds):
+        train = samples.take(fold != number)
+        if not _missing_classes(train, samples):
+            return train, samples.take(fold == number)
     raise ValueError(f"{samples.name}: training lacks a class whichever subjects are the validation set")
 
 
 def seen_in_training(splits: Iterable[Split]) -> dict[str, float]:
     """Return the share of test samples whose `clip`, and whose `subject`, is also in training."""
     return {
-        key: float(np.concatenate([np.isin(of(split.test), of(split.train)) for split in splits]).mean())
-        for key, of in _GROUPS.items()
+        by: float(
+            np.concatenate(
+                [np.isin(_groups(split.test, by), _groups(split.train, by)) for split in splits]
+            ).mean()
+        )
+        for by in ("clip", "subject")
     }
 
 
 # --- shared steps ---------------------------------------------------------------------------------
-
-_GROUPS = {"clip": lambda samples: clip_of(samples.sample_id), "subject": lambda samples: samples.subject}
-
-
-def _split_of(
-    train: S, validation: S | None, test: S, description: str, *, leakage: str | None = None
-) -> Split[S]:
-    """Return a split that knows whether subjects are shared; by default that is also its leakage."""
-    sets = [part for part in (train, validation, test) if part is not None]
-    people = [set(part.subject) - {""} for part in sets]
-    disjoint = sum(map(len, people)) == len(set.union(*people))
-    if disjoint and any((part.subject == "").any() for part in sets):
-        disjoint = None
-    if leakage is None:
-        leakage = SUBJECTS_SHARED if disjoint is False else "none"
-    return Split(train, validation, test, description, disjoint, leakage)
-
 
 _OFFICIAL = {
     "fer2013": "FER-2013 official: Training / PublicTest / PrivateTest",
@@ -449,10 +440,18 @@ _OFFICIAL = {
 
 
 def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
-    present = set(np.unique(faces.split))
+    present, leakage = set(np.unique(faces.split)), ""
     if present == {"unassigned"}:
-        return _random_80_10_10(faces, seed)
-    if {"train", "validation", "test"} <= present:
+        description = f"random 80/10/10, stratified by class (seed {seed})"
+        if (faces.subject == "").any():
+            rest, test = stratified_holdout(faces, share=0.1, seed=seed)
+            sets = [*stratified_holdout(rest, share=1 / 9, seed=seed), test]
+            leakage = RANDOM_SHARED
+        else:
+            n_folds = min(10, max(3, len(np.unique(faces.subject))))
+            fold = _fold_numbers(faces, n_folds, seed, "subject")
+            sets = [faces.take(rows) for rows in (fold > 1, fold == 1, fold == 0)]
+    elif {"train", "validation", "test"} <= present:
         sets = [faces.only(name) for name in ("train", "validation", "test")]
         description = _OFFICIAL.get(faces.name, "official training, validation and test sets")
     elif present in ({"train", "test"}, {"train", "pooled_test"}):
@@ -468,70 +467,40 @@ def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
         raise ValueError(
             f"{faces.name}: only {', '.join(sorted(present))}; train and held-out images are needed"
         )
-    split = _split_of(*sets, description)
+    split = Split(*sets, description, leakage)
     return replace(split, description=f"{description}; by subject") if split.subject_independent else split
 
 
-def _random_80_10_10(faces: FaceSet, seed: int) -> Split[FaceSet]:
-    description = f"random 80/10/10, stratified by class (seed {seed})"
-    if (faces.subject == "").any():
-        rest, test = stratified_holdout(faces, share=0.1, seed=seed)
-        train, validation = stratified_holdout(rest, share=1 / 9, seed=seed)
-        return _split_of(train, validation, test, description, leakage=RANDOM_SHARED)
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    if (subjects := len(np.unique(faces.subject))) < 3:
-        raise ValueError(f"{faces.name}: {subjects} subjects cannot be in three sets; at least 3 are needed")
-    folds = StratifiedGroupKFold(min(10, subjects), shuffle=True, random_state=seed)
-    held_out = [index for _, index in folds.split(faces.images, faces.labels, faces.subject)]
-    in_test, in_validation = (np.isin(np.arange(len(faces)), held_out[fold]) for fold in (0, 1))
-    sets = (faces.take(~in_test & ~in_validation), faces.take(in_validation), faces.take(in_test))
-    return _split_of(*sets, f"{description}; by subject")
-
-
-def _shuffled_parts(n: int, *seed: int) -> list[np.ndarray]:
-    """Return the rows, ascending, of the training, validation and test part of a shuffled stream."""
-    stream = np.random.default_rng(seed).permutation(n)
-    return [
-        np.sort(rows)
-        for rows in np.split(stream, np.cumsum([round(share * n) for share in TAKE_SKIP_SHARES]))
-    ]
+def _groups(samples: Samples, by: str) -> np.ndarray:
+    """Return the group of each sample: its subject, its clip, or itself."""
+    if by == "subject":
+        return samples.subject
+    return clip_of(samples.sample_id) if by == "clip" else samples.sample_id
 
 
 def _fold_numbers(samples: Samples, n_folds: int, seed: int, by: str) -> np.ndarray:
-    """Return the fold, 0 to `n_folds` - 1, of each sample."""
+    """Return the random fold, 0 to `n_folds` - 1, of each sample; groups stay whole."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    name, single = samples.name, by in ("sample", "frame")
+    groups, single = _groups(samples, by), by in ("sample", "frame")
     counts = np.bincount(samples.labels, minlength=len(samples.class_names))
     if single and counts.min() < n_folds:
         rarest = f"{counts.min()} {samples.PIXELS} of {samples.class_names[counts.argmin()]}"
-        raise ValueError(f"{name}: {rarest} cannot be in {n_folds} folds; use fewer or leave the class out")
-    groups = samples.sample_id if single else _GROUPS[by](samples)
-    if (n_groups := len(np.unique(groups))) < n_folds:
-        raise ValueError(f"{name}: {n_groups} {by}s cannot be in {n_folds} folds; use fewer folds")
-    folds = (StratifiedKFold if single else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
+        raise ValueError(
+            f"{samples.name}: {rarest} cannot be in {n_folds} folds; use fewer or leave the class out"
+        )
+    n_groups = len(np.unique(groups))
+    too_many = f"{samples.name}: {n_groups} {by}s cannot be in {n_folds} folds; use fewer folds"
+    if n_groups < n_folds:
+        raise ValueError(too_many)
+    kfold = (StratifiedKFold if single else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
     fold = np.empty(len(samples), np.int64)
-    drawn = folds.split(samples.labels, samples.labels, None if single else groups)
+    drawn = kfold.split(samples.labels, samples.labels, None if single else groups)
     for number, (_, held_out) in enumerate(drawn):
         fold[held_out] = number
     if len(np.unique(fold)) < n_folds:
-        raise ValueError(f"{name}: {n_groups} {by}s leave one of {n_folds} folds empty; use fewer folds")
+        raise ValueError(too_many)
     return fold
-
-
-def _validation_fold(samples: Samples, fold: np.ndarray, held_out: int) -> int:
-    """Return the next fold, or the first after it that leaves every class in training."""
-    n_folds, present = fold.max() + 1, np.unique(samples.labels)
-    if len(present) < 2:
-        raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")
-    for number in ((held_out + step) % n_folds for step in range(1, n_folds)):
-        train = samples.take((fold != held_out) & (fold != number))
-        if not (missing := _missing_classes(train, samples)):
-            return int(number)
-    raise ValueError(
-        f"{samples.name}: too few samples of {', '.join(missing)}; leave the class out or merge it"
-    )
 
 
 def _missing_classes(part: Samples, whole: Samples) -> list[str]:

@@ -110,7 +110,7 @@ def test_an_unknown_command_exits_2(arguments, capsys):
     [
         ("10_baseline_cnn--a.yaml", "epochs: 1", 0, 2, "30_cnn3d_smic"),
         ("30_cnn3d_smic--a.yaml", "fold_jobs: 2", 2, 2, "--job 2"),
-        ("30_cnn3d_smic--a.yaml", "dataset: samm\ndata_path: none", 0, 0, "samm"),
+        ("30_cnn3d_smic--a.yaml", "dataset: samm\ndata_path: none", 0, 0, "SAMM"),
     ],
 )
 def test_train_refuses_other_runs_and_jobs_and_waits_for_data(tmp_path, capsys, name, text, job, code, named):

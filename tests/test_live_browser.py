@@ -5,14 +5,8 @@ With FER_SCREENSHOT_DIR in the environment, the two images of README are written
 
 import os
 import re
-import secrets
-import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +14,7 @@ import cv2
 import nbformat
 import numpy as np
 import pytest
+from lab_server import SECONDS, chromium, free_port, jupyterlab, open_notebook, run_all_cells, server
 
 from fer_utils.files import PROJECT
 from fer_utils.labels import FER7
@@ -28,16 +23,12 @@ from fer_utils.params import notebook_path
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SECONDS = 120
-"""Limit for one step on a busy machine."""
-
 SCREENSHOTS = os.environ.get("FER_SCREENSHOT_DIR")
 NOTEBOOK = notebook_path("50_live_demo")
 PERSON = {"seed": 4, "seconds": 12.0, "frame_rate": 25.0}
 """A synthetic person whose expressions the shipped network distinguishes."""
 
-RECORD_STREAMS = """
+RECORD_STREAMS = """() => {
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 window.streams = [];
 navigator.mediaDevices.getUserMedia = async (wanted) => {
@@ -46,7 +37,7 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
   window.streams.push(stream);
   return stream;
 };
-"""
+}"""
 OPEN_TRACKS = "window.streams.flatMap((s) => s.getTracks()).filter((t) => t.readyState === 'live').length"
 
 SERVE = """
@@ -65,96 +56,50 @@ def folder(tmp_path_factory) -> Path:
     """Return a folder with a notebook that displays the panel of `live_app`."""
     made = tmp_path_factory.mktemp("demo")
     cells = [nbformat.v4.new_code_cell("import live_app\n\nlive_app.panel()")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), made / "lab.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), made / "lab.ipynb")
     return made
 
 
-@contextmanager
-def server(command: list[str], folder: Path, *, ready: str) -> Iterator[str]:
-    """Run a server until its log matches `ready`, and yield the match."""
-    log = folder / f"{secrets.token_hex(4)}.log"
-    own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
-    own["PYTHONPATH"] = os.pathsep.join([str(PROJECT), str(Path(__file__).parent)])
-    with open(log, "w") as file:
-        process = subprocess.Popen(command, cwd=folder, env=os.environ | own, stdout=file, stderr=file)
-    try:
-        deadline = time.monotonic() + SECONDS
-        while (found := re.search(ready, log.read_text())) is None:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.2)
-        yield found.group()
-    finally:
-        process.terminate()  # the server ends its kernels
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+@pytest.fixture(scope="module")
+def env() -> dict[str, str]:
+    paths = os.pathsep.join([str(PROJECT), str(Path(__file__).parent)])
+    return os.environ | {"PYTHONPATH": paths}
 
 
 @pytest.fixture(scope="module")
-def lab(folder) -> Iterator[str]:
+def lab(folder, env) -> Iterator[str]:
     """Yield the address of the notebook in JupyterLab."""
-    port, token = free_port(), secrets.token_hex(16)
-    options = [f"--ServerApp.port={port}", "--ServerApp.ip=127.0.0.1", "--no-browser"]
-    options += [f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}"]
-    options += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    overrides = folder / "jupyter_config_dir" / "labconfig" / "default_setting_overrides.json"
-    overrides.parent.mkdir(parents=True)
-    overrides.write_text('{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}')
-    options += ["--allow-root"] if os.geteuid() == 0 else []
-    command = [sys.executable, "-m", "jupyterlab", *options]
-    with server(command, folder, ready=r"http://127\.0\.0\.1:\d+/lab"):
-        yield f"http://127.0.0.1:{port}/doc/workspaces/lab/tree/lab.ipynb?token={token}"
+    with jupyterlab(folder, env) as address:
+        yield address("lab.ipynb")
 
 
 @pytest.fixture(scope="module")
-def voila(folder) -> Iterator[str]:
+def voila(folder, env) -> Iterator[str]:
     """Yield the address of the page with its token, as it is printed."""
     command = [sys.executable, "-c", SERVE, str(NOTEBOOK), str(free_port()), repr(PERSON)]
-    with server(command, folder, ready=r"http://127\.0\.0\.1:\d+/\?token=\w+") as address:
+    with server(command, folder, env, ready=r"http://127\.0\.0\.1:\d+/\?token=\w+") as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Start a browser whose camera shows four seconds of a synthetic person."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium or google-chrome on this machine")
-    from playwright.sync_api import sync_playwright
-
     clip = tmp_path_factory.mktemp("camera") / "camera.mjpeg"  # the form that Chromium reads
     frames = SyntheticSource.create(seconds=4, frame_rate=30, seed=PERSON["seed"])
     jpegs = (cv2.imencode(".jpg", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))[1] for frame in frames)
     clip.write_bytes(b"".join(jpeg.tobytes() for jpeg in jpegs))
-    options = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    options += [f"--use-file-for-fake-video-capture={clip}"]
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=options)
+    options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with chromium(*options, f"--use-file-for-fake-video-capture={clip}") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def lab_page(browser, lab):
     """Open the notebook in JupyterLab, run it, and return the page."""
-    from playwright.sync_api import TimeoutError
-
-    page = browser.new_page(viewport={"width": 1280, "height": 1060}, accept_downloads=True)
-    page.set_default_timeout(1000 * SECONDS)
-    page.add_init_script(RECORD_STREAMS)
-    page.goto(lab)
-    status, panel = page.locator(".jp-StatusBar-TextItem"), page.locator(".fer-panel")
-    status.filter(has_text="| Idle").wait_for()
-    for _ in range(SECONDS // 3):  # JupyterLab displays "Idle" before it is ready
-        run_all_cells(page)
-        with suppress(TimeoutError):
-            panel.or_(status.filter(has_text="| Busy")).first.wait_for(timeout=3000)
-            break
-        page.keyboard.press("Escape")  # a dialog about waiting for the kernel
-    panel.wait_for()
+    page = open_notebook(browser, lab, accept_downloads=True)
+    page.evaluate(RECORD_STREAMS)
+    run_all_cells(page, until=page.locator(".fer-panel").count, retry_after=10)
     return page
 
 
@@ -172,11 +117,6 @@ def voila_page(browser, voila, page_requests):
     page.goto(voila)
     page.locator(".fer-panel").wait_for()
     return page
-
-
-def run_all_cells(page) -> None:
-    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
 
 
 def button(panel, name: str):

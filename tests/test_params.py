@@ -148,7 +148,6 @@ def test_a_value_of_the_wrong_type_or_range_is_reported_with_its_name(name, valu
         ("epochs: !!python/object:os.system {}", "YAML"),
         ("output_dir: reports/elsewhere", "output_dir"),
         ("seed: -1", "seed=-1"),
-        ("learning_rate: 1e-3", "write 0.001"),
         ("grid: {seed: 0}", "grid"),
         ("grid: {seed: []}", "grid"),
         ("grid: {sede: [0]}", "'sede'.*'seed'"),
@@ -163,6 +162,11 @@ def test_an_unusable_parameter_file_is_named_with_the_problem(tmp_path, text, co
 
 def test_an_empty_parameter_file_means_the_defaults(tmp_path):
     assert read_runs(yaml_file(tmp_path, "# no changes\n")) == {KUMAR.removesuffix(".yaml"): {}}
+
+
+def test_a_number_may_be_written_with_an_exponent(tmp_path):
+    (values,) = read_runs(yaml_file(tmp_path, "learning_rate: 1e-3")).values()
+    assert values == {"learning_rate": 0.001}
 
 
 def test_a_grid_makes_one_run_of_each_combination(tmp_path):

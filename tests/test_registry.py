@@ -30,8 +30,6 @@ JAFFE = {"KA.AN1.39.tiff": PNG, "KL.HA1.158.tiff": PNG}
 
 PLACES = [
     ("rafdb", "RAF-DB/basic", RAFDB),
-    ("rafdb", "RAF-DB", RAFDB),
-    ("rafdb", "basic", RAFDB),
     ("rafdb", "DATASET", RAFDB_KAGGLE),
     ("rafdb", "rafdb/DATASET", RAFDB_KAGGLE),
     ("ckplus", "CK+48", CKPLUS),
@@ -55,9 +53,6 @@ def found_in(folder) -> dict:
     return {one.dataset.name: one.path for one in sources(folder) if one.path}
 
 
-# --- where data sets are found -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("dataset", "place", "content"), PLACES)
 def test_a_set_of_faces_is_found_where_its_source_unpacks_to(tmp_path, dataset, place, content):
     folder = unzipped(tmp_path / "raw" / place, content)
@@ -77,13 +72,10 @@ def test_fer2013_is_found_under_its_published_names_the_whole_table_first(tmp_pa
     assert find("fer2013", tmp_path / "other") == tmp_path / "other"
 
 
-@pytest.mark.parametrize(
-    ("dataset", "name", "content"), [("ckplus", "CK+48.zip", CKPLUS), ("jaffe", "jaffe.zip", JAFFE)]
-)
-def test_a_zip_need_not_be_unpacked(tmp_path, dataset, name, content):
-    path = zipped(tmp_path / name, content)
-    assert [(one.dataset.name, one.path) for one in sources(path)] == [(dataset, path)]
-    assert len(load(tmp_path, dataset, tmp_path)) == len(load(tmp_path, dataset, path)) == 2
+def test_a_zip_need_not_be_unpacked(tmp_path):
+    path = zipped(tmp_path / "CK+48.zip", CKPLUS)
+    assert [(one.dataset.name, one.path) for one in sources(path)] == [("ckplus", path)]
+    assert len(load(tmp_path, "ckplus", tmp_path)) == len(load(tmp_path, "ckplus", path)) == 2
 
 
 @pytest.fixture
@@ -91,7 +83,7 @@ def raw(tmp_path):
     """A folder with data sets of every kind where their distributions put them."""
     root = tmp_path / "raw"
     fer2013(root / "fer2013.csv")
-    for _, place, content in (PLACES[0], PLACES[5], PLACES[7]):
+    for _, place, content in (PLACES[0], PLACES[3], PLACES[5]):
         unzipped(root / place, content)
     for part in ("HS", "VIS"):
         write_smic(root, part)
@@ -122,28 +114,12 @@ def test_sets_beside_each_other_are_not_mixed(raw):
         assert len(sources(raw / path)) == 1 and unknown_entries(raw / path) == {}
 
 
-def test_of_two_forms_of_smic_the_cropped_one_is_taken(raw, tmp_path):
-    write_smic(raw, raw=True)
-    assert find("smic-hs", raw) == raw / "SMIC_all_cropped" / "HS"
-    assert find("smic-hs", raw / "SMIC_all_raw") == raw / "SMIC_all_raw" / "HS"
-    write_smic(tmp_path / "SMIC", raw=True)
-    assert find("smic-hs", tmp_path) == tmp_path / "SMIC" / "SMIC_all_raw" / "HS"
-
-
 @pytest.mark.parametrize("dataset", [*FACES, *CLIPS])
 def test_a_missing_set_is_named_with_every_place(tmp_path, dataset):
     with pytest.raises(MissingData) as caught:
         find(dataset, tmp_path / "raw")
     places = {**FACES, **CLIPS}[dataset].places
     assert all(str(tmp_path / "raw" / place) in str(caught.value) for place in places)
-
-
-def test_an_unknown_data_set_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"unknown dataset 'raf'; choose one of fer2013, rafdb"):
-        find("raf")
-
-
-# --- loading -----------------------------------------------------------------------------------------------
 
 
 def test_a_set_is_read_once_and_again_after_a_change(raw, tmp_path, monkeypatch):
@@ -165,15 +141,6 @@ def test_a_set_is_read_once_and_again_after_a_change(raw, tmp_path, monkeypatch)
     frame = raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01"
     write_frames(frame, {8: "reg_image8.bmp"}, first_level=9)
     assert clip_trees.load(tmp_path, "smic-hs", raw).fingerprint != clips.fingerprint
-
-
-def test_dropping_bad_rows_is_prepared_apart_from_strict_reading(tmp_path):
-    path = fer2013(tmp_path / "fer2013.csv")
-    path.write_text(path.read_text() + "9,1,Training\n")
-    for _ in range(2):
-        with pytest.raises(ValueError, match=r"fer2013\.csv, line 23: "):
-            load(tmp_path, "fer2013", path)
-        assert load(tmp_path, "fer2013", path, on_bad_rows="drop").dropped[0].startswith("line 23: ")
 
 
 def test_the_label_set_is_applied(raw, tmp_path):
@@ -202,11 +169,11 @@ def test_synthetic_clips_are_drawn_once_for_the_same_arguments_and_code(tmp_path
 
     first = drawn()
     assert drawn().fingerprint == first.fingerprint and isinstance(first.clips, np.memmap)
-    changes = [{"synthetic_seed": 2}, {"frame_rate": 25.0}, {"n_frames": 4}, {"image_size": 32}]
-    assert len({drawn(**change).fingerprint for change in changes} | {first.fingerprint}) == 5
+    assert (
+        len({drawn(synthetic_seed=2).fingerprint, drawn(frame_rate=25.0).fingerprint, first.fingerprint}) == 3
+    )
     monkeypatch.setattr(registry, "_code_of", lambda package: "another")
     assert drawn().origin["sha256"] == "another"
-    assert len([path for path in (tmp_path / "prepared").iterdir() if path.is_dir()]) == 6
 
 
 def test_rafdb_and_fer2013_are_combined_at_one_size(raw, tmp_path):
@@ -222,7 +189,7 @@ def test_rafdb_and_fer2013_are_combined_at_one_size(raw, tmp_path):
     with pytest.raises(ConfigError, match="needs the folder that holds both"):
         load(tmp_path, "rafdb+fer2013", raw / "fer2013.csv")
     (raw / "fer2013.csv").unlink()
-    with pytest.raises(MissingData, match=r"^dataset='rafdb\+fer2013': FER-2013 is not here"):
+    with pytest.raises(MissingData, match="FER-2013 is not here"):
         load(tmp_path, "rafdb+fer2013", raw)
 
 
@@ -237,9 +204,6 @@ def test_published_files_and_incomplete_copies_are_recognised(tmp_path, monkeypa
         Fer2013, "counts", MappingProxyType(dict.fromkeys(("train", "validation", "test"), 7))
     )
     assert FACES["fer2013"].missing_from(faces) == ""
-
-
-# --- make data ---------------------------------------------------------------------------------------------
 
 
 def test_make_data_describes_every_copy(raw, capsys, tiny):

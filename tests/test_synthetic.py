@@ -29,7 +29,6 @@ from fer_utils.synthetic import (
     synthetic_clip,
     synthetic_clips,
     synthetic_faces,
-    synthetic_masks,
     synthetic_sample,
     synthetic_video,
 )
@@ -137,17 +136,17 @@ def test_an_image_depends_on_its_own_seed_subject_and_number_alone():
 
 def test_masks_and_changes_follow_from_the_action_units_of_each_image():
     faces = synthetic_faces(**FACES, seed=2)
-    masks, changes = synthetic_masks(faces, seed=2), synthetic_changes(faces, seed=2)
+    changes = synthetic_changes(faces, seed=2)
     for row in (0, 33, 83):
         spec = synthetic_sample(faces.sample_id[row], faces.class_names[faces.labels[row]], seed=2)
         np.testing.assert_array_equal(spec.image(size=48), faces.images[row])
-        assert masks[row].any() == any(value > 0.25 for value in spec.action_units.values())
+        assert spec.mask(size=48).any() == any(value > 0.25 for value in spec.action_units.values())
     assert (
         changes[faces.labels == FER7.index("surprise")].mean()
         > 3 * changes[faces.labels == FER7.index("neutral")].mean()
     )
     with pytest.raises(ValueError, match="seed 3"):
-        synthetic_masks(faces, seed=3)
+        synthetic_changes(faces, seed=3)
 
 
 def test_a_face_detector_finds_the_faces():
@@ -206,20 +205,6 @@ def test_action_units_rise_to_a_low_peak_and_return_to_rest(subject, number, lab
         assert (np.diff(course)[rising] >= 0).all() and (np.diff(course)[falling] <= 0).all()
 
 
-def test_the_mask_covers_what_moves_and_is_empty_at_the_onset():
-    performance = synthetic_clip("synthetic-clip-s000-0001", "surprise")
-    (movement,) = performance.movements
-    assert not performance.mask(movement.onset, size=64).any()
-    mask = performance.mask(movement.apex, size=64, above=0.0)
-    at_rest, at_apex = (
-        type(performance)(performance.identity, units, (), performance.scene, performance.sway).frame(
-            movement.apex, size=64
-        )
-        for units in (performance.rest, performance.units(movement.apex))
-    )
-    assert 0.02 < mask.mean() < 0.6 and difference(at_rest, at_apex)[~mask].max() <= 3
-
-
 def test_the_change_predicts_the_label_and_a_single_frame_hardly_does():
     subjects, labels = np.repeat(np.arange(24), 18), np.tile([0, 1, 2], 24 * 6)
     performances = [
@@ -254,7 +239,7 @@ def test_a_video_is_mostly_neutral_with_expressions_apart(n_micro, n_macro, seco
     assert ((durations <= 0.5).sum(), (durations > 0.5).sum()) == (n_micro, n_macro)
     bounds = [0.0, *(time for event in video.events for time in (event.onset, event.offset)), seconds]
     assert all(stop - start > 0.49 for start, stop in zip(bounds[::2], bounds[1::2], strict=True))
-    assert video.blinks and not video.performance.mask(0.0, size=32).any()
+    assert video.blinks
 
 
 def test_video_frames_are_rendered_one_by_one_and_a_distant_face_is_smaller():

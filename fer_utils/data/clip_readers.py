@@ -5,30 +5,20 @@ Sources: X. Li et al., *A spontaneous micro-expression database*, FG 2013 (SMIC)
 W.-J. Yan et al., *CASME II: an improved spontaneous micro-expression database*, PLoS ONE 9(1): e86041, 2014.
 """
 
-import csv
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
-from fer_utils.data.clip_files import (
-    Annotation,
-    Clip,
-    Recordings,
-    Sampling,
-    Skipped,
-    VideoFrames,
-    annotated_clips,
-    folders,
-    frames_between,
-    numbered_frames,
-    read_sheet,
-    to_clipset,
-)
-from fer_utils.data.datasets import ClipData, MissingData
-from fer_utils.data.raw_files import IMAGE_SUFFIXES
-from fer_utils.data.samples import ClipSet
+import numpy as np
+import pandas as pd
+
+from fer_utils.data.clip_files import Clip, Sampling, csv_header, folders, read_frames, read_table
+from fer_utils.data.datasets import DataSet, MissingData
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, printable
+from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.labels import SMIC3, canonical
 
@@ -36,6 +26,9 @@ SAMM8 = ("angry", "contempt", "disgust", "fear", "happy", "sad", "surprise", "ot
 CASME2_7 = ("disgust", "fear", "happy", "repression", "sad", "surprise", "others")
 
 SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
+SMIC_NAME = (
+    "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
+)
 
 HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
 """Clips of SMIC's part HS in the cropped and raw forms: 164."""
@@ -43,32 +36,50 @@ HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
 HS_SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 21) if number not in (7, 10, 16, 17))
 """Of the 20 people who were filmed for SMIC, those who showed a micro-expression."""
 
-MAX_HEADER = 10_000
-"""Bytes that are read of a CSV file to see whether it is a table of clips."""
-
 PARTS = ("HS", "VIS", "NIR")
 """SMIC's cameras: high speed, visible light, near infrared."""
 
 
-class ClipReader(ClipData):
-    """A data set of clips whose subclass lists them in `recordings`."""
+class ClipReader(DataSet):
+    """A data set of clips: folders of subjects, and an annotation in or above them.
 
-    subject: str
-    annotation_name = ""
-    """Regular expressions: of the subjects' folders, and of the annotation's file."""
-    levels_up = 1
-    """How many folders above the subjects the annotation may lie."""
+    Attributes
+    ----------
+    n_clips : int
+        Clips of the whole data set by the paper that presented it; 0 where that says nothing.
+    subject, annotation_name : str
+        Regular expressions: of the subjects' folders, and of the annotation's file.
+    levels_up : int
+        How many folders above the subjects the annotation may lie.
+    columns : dict of str to str
+        Field of a clip -> column of the annotation, in its worksheet `sheet`.
+    prefix : dict of str to str
+        Form of the data set -> regular expression for what stands before the frame numbers. With several
+        forms, those images are in the form "cropped" whose names start with its prefix.
+    frame_rate : float or None
+        Frames per second of the camera.
+    """
+
+    n_clips: ClassVar[int] = 0
+    subject: ClassVar[str] = ""
+    annotation_name: ClassVar[str] = ""
+    levels_up: ClassVar[int] = 1
+    sheet: ClassVar[str] = ""
+    columns: ClassVar[Mapping[str, str]]
+    prefix: ClassVar[Mapping[str, str]]
+    frame_rate: ClassVar[float | None] = 200.0
+    class_names: ClassVar[tuple[str, ...]] = ()
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has subjects of this data set in it."""
-        return bool(self.subjects(path))
+        return bool(self._subjects(path))
 
-    def subjects(self, path: Path) -> list[Path]:
+    def _subjects(self, path: Path) -> list[Path]:
         """Return the folders of the subjects."""
         return [folder for folder in folders(path) if re.fullmatch(self.subject, folder.name)]
 
     def annotation(self, path: Path) -> Path | None:
-        """Return the annotation in the folder or above it; `FileNotFoundError` when there is none."""
+        """Return the annotation that belongs to the clips in `path`, None where the form has none."""
         for folder in (path, *list(path.absolute().parents)[: self.levels_up]):
             for file in sorted(folder.iterdir()):
                 if re.fullmatch(self.annotation_name, file.name):
@@ -76,9 +87,32 @@ class ClipReader(ClipData):
         where = f"there or in the {self.levels_up} folders above"
         raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) {where}")
 
-    def recordings(self, path: Path, *, frame_rate: float | None) -> Recordings:
-        """Return the clips in a folder before they are read."""
-        raise NotImplementedError
+    def _form(self, path: Path) -> str:
+        """Return the form in which a copy is distributed, one of `prefix`."""
+        form, *others = self.prefix
+        for folder in self._media(path).values() if others else ():
+            if any(file.name.startswith(self.prefix["cropped"]) for file in folder.iterdir()):
+                return "cropped"
+        return form
+
+    def _media(self, path: Path) -> dict[str, Path]:
+        """Return the folders of images, and the videos, by the names that the annotation gives them."""
+        return {folder.name: folder for subject in self._subjects(path) for folder in folders(subject)}
+
+    def _rows(self, path: Path) -> pd.DataFrame:
+        """Return the rows of the annotation; a `problem` in one says why its clip cannot be used."""
+        file = self.annotation(path)
+        table = read_table(file, self.columns, sheet=self.sheet)
+        if file.suffix != ".csv":
+            table = table[table["place"] != ""]  # remarks below the table
+        given = {"subject": "", "label": "", "apex": "", "problem": "", "clip_id": table["place"]}
+        table = table.assign(**{name: value for name, value in given.items() if name not in table})
+        return table.assign(label=table["label"].map(canonical))
+
+    def missing_from(self, clips: ClipSet) -> str:
+        """Return how many clips a copy lacks, or an empty text."""
+        lacking = [f"{len(clips)} of {self.n_clips} clips"] if len(clips) < self.n_clips else []
+        return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))
 
     def read(
         self,
@@ -87,12 +121,91 @@ class ClipReader(ClipData):
         size: int = 64,
         n_frames: int = 18,
         sampling: Sampling = "interpolate",
-        leave_out: Sequence[str] = (),
         frame_rate: float | None = None,
     ) -> ClipSet:
-        """Read the clips as `to_clipset` does; `frame_rate` is that of images that do not state it."""
-        found = self.recordings(path, frame_rate=frame_rate)
-        return to_clipset(found, size=size, n_frames=n_frames, sampling=sampling, leave_out=leave_out)
+        """Read the clips, one at a time, into arrays of `n_frames` frames of `size` x `size` pixels.
+
+        Whole frames are cropped to the face in a clip's first one; where none is found they are taken as they
+        are and a note says so. Clips that cannot be used are listed in `skipped`. `frame_rate` is that of
+        images that do not state it.
+        """
+        form, media, rows, table = (
+            self._form(path),
+            self._media(path),
+            self._rows(path),
+            self.annotation(path),
+        )
+        unlisted = [name for name in media if name not in set(rows["place"])]
+        class_names = self.class_names or tuple(sorted({*rows["label"]} - {""}))
+        kept: dict[str, Clip] = {}
+        arrays, skipped, short, faceless = [], [], [], []
+        for row in rows.itertuples():
+            try:
+                self._check(row, media, kept, class_names)
+                clip = Clip.from_files(
+                    row,
+                    media[row.place],
+                    prefix=self.prefix[form],
+                    frame_rate=frame_rate or self.frame_rate,
+                    annotated=table is not None,
+                )
+                frames, length, has_face = read_frames(
+                    clip, size=size, n_frames=n_frames, sampling=sampling, crop_face=form != "cropped"
+                )
+            except (OSError, ValueError) as error:
+                where = f"{table.name}, row {row.Index}: " if table else ""
+                skipped.append(printable(f"{row.clip_id}: {where}{error}"))
+                continue
+            kept[clip.clip_id] = clip
+            arrays.append(frames)
+            short += [clip.clip_id] * (length < n_frames)
+            faceless += [clip.clip_id] * (form != "cropped" and not has_face)
+        skipped += [printable(f"{name}: {table.name} has no row of it") for name in unlisted]
+        name = path.stem if path.is_file() else self.name
+        if not kept:
+            raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
+        notes = []
+        if frame_rate and any(isinstance(clip.frames, tuple) for clip in kept.values()):
+            notes.append(f"{frame_rate:g} frames per second were given for the clips in images")
+        if sampling == "first":
+            notes.append(f"the first {n_frames} frames in the order of their names, not onset to offset")
+        no_apex = [clip.clip_id for clip in kept.values() if clip.apex == NO_APEX]
+        for ids, what in (
+            (short, f"have fewer than {n_frames} frames; those between were interpolated"),
+            (faceless, "have no face that the detector finds and are whole frames"),
+            (no_apex, "have no apex between onset and offset in the annotation"),
+        ):
+            if ids:
+                listed = ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
+                notes.append(f"{len(ids)} of {len(kept)} clips {what}: {listed}")
+        columns = pd.DataFrame([vars(clip) for clip in kept.values()])
+        return ClipSet(
+            name=name,
+            source="real",
+            clips=np.stack(arrays),
+            labels=columns["label"].map(class_names.index).to_numpy(np.int64),
+            class_names=class_names,
+            sample_id=np.array(columns["clip_id"], dtype=str),
+            subject=np.array(columns["subject"], dtype=str),
+            frame_rate=columns["frame_rate"].to_numpy(float),
+            **{time: columns[time].to_numpy(np.int64) for time in ("onset", "apex", "offset")},
+            notes=tuple(notes),
+            skipped=tuple(skipped),
+            origin={"folder": path.name, "form": form, "sampling": sampling}
+            | ({"annotation": table.name} if table else {}),
+        )
+
+    def _check(self, row: tuple, media: Mapping, kept: Mapping, class_names: Sequence[str]) -> None:
+        problems = {
+            row.problem: bool(row.problem),
+            f"there is no {row.place}, or it is no video or folder of images": row.place not in media,
+            "the name is not UTF-8; give it another": not (row.clip_id + row.subject).isprintable(),
+            "a second clip of this name": row.clip_id in kept,
+            "no subject is given": not row.subject,
+            f"its class is {row.label!r}, not one of {', '.join(class_names)}": row.label not in class_names,
+        }
+        if found := next((problem for problem, holds in problems.items() if holds), None):
+            raise ValueError(found)
 
 
 class Smic(ClipReader):
@@ -104,123 +217,88 @@ class Smic(ClipReader):
     """
 
     PLACES = (
-        "SMIC_all_cropped/{0}",
-        "SMIC_all_raw/{0}",
-        "{0}_long/SMIC-{0}-E/{0}",
-        "{0}_long/SMIC-{0}-E",
-        "SMIC-{0}-E/{0}",
-        "SMIC-{0}-E",
-        "{0}",
-        "",
+        *("SMIC_all_cropped/{0}", "SMIC_all_raw/{0}", "{0}_long/SMIC-{0}-E/{0}", "{0}_long/SMIC-{0}-E"),
+        *("SMIC-{0}-E/{0}", "SMIC-{0}-E", "{0}", ""),
     )
-    COLUMNS = ("Filename", "OnsetF", "OffsetF", "Onset2F", "Offset2F")
 
     obtained_from = "University of Oulu (Li et al. 2013)"
     terms = "a licence agreement, signed by a member of the faculty; research that is not commercial"
     subject = "s[0-9]{1,3}"
     levels_up = 2
+    columns: ClassVar = {
+        **{"place": "Filename", "onset": "OnsetF", "offset": "OffsetF"},
+        **{"onset2": "Onset2F", "offset2": "Offset2F"},
+    }
+    prefix: ClassVar = {"raw": "image", "cropped": "reg_image", "long": "image"}
+    class_names = SMIC3
 
     def __init__(self, part: str) -> None:
-        self.part = part
         self.name = self.title = f"smic-{part.lower()}"
+        self.sheet = part
         places = [f"{top}{place}".format(part) for top in ("", "SMIC/") for place in self.PLACES]
         self.places = tuple(dict.fromkeys(places))
         self.expected = (f"SMIC_all_cropped/{part}", f"SMIC_all_raw/{part}", f"{part}_long")
         self.annotation_name = f"SMIC[-_]{part}[-_]E_annotation.*[.]xlsx"
-        self.n_clips = sum(HS_CLIPS.values()) if part == "HS" else 71
-        self.frame_rate = 100.0 if part == "HS" else 25.0
+        self.n_clips, self.frame_rate = (sum(HS_CLIPS.values()), 100.0) if part == "HS" else (71, 25.0)
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has SMIC's subjects and is of this part, HS where its name names none."""
         named = [name for name in PARTS if name in re.split("[-_]", path.name)]
-        return self.part in (named or ["HS"]) and super().holds(path)
-
-    def annotation(self, path: Path) -> Path | None:
-        """Return SMIC-E's annotation; the other forms need none."""
-        return super().annotation(path) if self._form(path) == "long" else None
+        return self.sheet in (named or ["HS"]) and super().holds(path)
 
     def missing_from(self, clips: ClipSet) -> str:
         """Return how many clips a copy lacks; SMIC-E is another set of clips, of which that is not known."""
         return "" if clips.name.endswith("-e") else super().missing_from(clips)
 
-    def recordings(self, path: Path, *, frame_rate: float | None = None) -> Recordings:
-        """Return the clips of a folder of subjects."""
-        form = self._form(path)
-        clips = list(self._annotated_clips(path) if form == "long" else self._clips_in_folders(path, form))
-        return Recordings(
-            name=self.name + "-e" * (form == "long"),
-            class_names=SMIC3,
-            clips=clips,
-            crop_face=form != "cropped",
-            origin={"folder": path.name, "form": form, "part": self.part},
-            notes=self._incomplete(clips) if self.part == "HS" and form != "long" else [],
-        )
-
     def _form(self, path: Path) -> str:
+        return super()._form(path) if any(path.glob("s*/micro")) else "long"
+
+    def annotation(self, path: Path) -> Path | None:
+        """Return the annotation of SMIC-E; the other forms have none."""
+        return super().annotation(path) if self._form(path) == "long" else None
+
+    def _media(self, path: Path) -> dict[str, Path]:
         if not any(path.glob("s*/micro")):
-            return "long"
-        return "cropped" if any(path.glob("s*/micro/*/*/reg_image*")) else "raw"
+            return super()._media(path)
+        classes = [one for subject in self._subjects(path) for one in folders(subject / "micro")]
+        return {str(clip.relative_to(path)): clip for one in classes for clip in folders(one)}
 
-    def _subject_and_label(self, name: str) -> tuple[str, str]:
-        if not (named := re.fullmatch("s0*([0-9]+)_(ne|po|sur)_0*([0-9]+)", name)):
-            raise ValueError("not named like s1_ne_01 (subject; ne, po or sur; number)")
-        return f"s{int(named[1]):02d}", SMIC_CODES[named[2]]
+    def _rows(self, path: Path) -> pd.DataFrame:
+        if self._form(path) == "long":
+            rows = super()._rows(path)
+            second = rows[rows["onset2"] != ""]
+            times = {"onset": second["onset2"], "offset": second["offset2"]}
+            second = second.assign(clip_id=second["place"] + "_2", **times)
+            rows = pd.concat([rows, second]).sort_index(kind="stable")
+        else:
+            rows = pd.DataFrame({"place": list(self._media(path)), "apex": "", "problem": ""}, dtype=str)
+            rows["clip_id"] = rows["place"].str.rpartition("/")[2]
+        named = rows["place"].str.extract(SMIC_NAME)
+        label = named["code"].map(SMIC_CODES)
+        rows = rows.assign(subject="s" + named["subject"].str.zfill(2), label=label).fillna("")
+        misplaced = (named["folder"] != named["subject"]) | (named["emotion"] != label)
+        where = "lies in " + rows["place"].str.rpartition("/")[0] + "/, which is not what its name says"
+        rows["problem"] = where.where(named["folder"].notna() & misplaced, rows["problem"])
+        rows.loc[named["code"].isna(), "problem"] = "not named like s1_ne_01 (subject; ne, po or sur; number)"
+        return rows
 
-    def _clips_in_folders(self, path: Path, form: str) -> Iterator[Clip | Skipped]:
-        prefix = "reg_image" if form == "cropped" else "image"
-        for owner in self.subjects(path):
-            for folder in (one for emotion in folders(owner / "micro") for one in folders(emotion)):
-                try:
-                    subject, label = self._subject_and_label(folder.name)
-                    if folder.parent.name != label or subject != f"s{int(owner.name[1:]):02d}":
-                        where = f"{owner.name}/micro/{folder.parent.name}/"
-                        raise ValueError(f"lies in {where}, which is not what its name says")
-                    frames = numbered_frames(folder, prefix=prefix)
-                    onset, offset = min(frames), max(frames)
-                    paths = frames_between(frames, onset, offset)
-                except ValueError as error:
-                    yield Skipped(folder.name, str(error))
-                    continue
-                yield Clip(folder.name, subject, label, paths, self.frame_rate, onset, None, offset)
-
-    def _annotated_clips(self, path: Path) -> Iterator[Clip | Skipped]:
-        table = self.annotation(path)
-        places = {one.name: one for subject in self.subjects(path) for one in folders(subject)}
-        rows = self._rows(table)
-        return annotated_clips(rows, places, table=table.name, prefix="image", frame_rate=self.frame_rate)
-
-    def _rows(self, table: Path) -> Iterator[Annotation | Skipped]:
-        for number, row in read_sheet(table, columns=self.COLUMNS, sheet=self.part):
-            name, onset, offset, second_onset, second_offset = row
-            if not name:  # remarks below the table
-                continue
-            try:
-                subject, label = self._subject_and_label(name)
-            except ValueError as error:
-                yield Skipped(name, f"{table.name}, row {number}: {error}")
-                continue
-            yield Annotation(number, name, name, subject, label, onset, "", offset)
-            if second_onset:
-                yield Annotation(number, f"{name}_2", name, subject, label, second_onset, "", second_offset)
-
-    def _incomplete(self, found: Sequence[Clip | Skipped]) -> list[str]:
-        clips = [clip for clip in found if isinstance(clip, Clip)]
-        present = Counter(clip.label for clip in clips)
-        if present == HS_CLIPS:
-            return []
+    def read(self, path: Path, **options: object) -> ClipSet:
+        """Read the clips; a note says what an incomplete copy of HS lacks."""
+        clips = super().read(path, **options)
+        if self._form(path) == "long":
+            return replace(clips, name=f"{self.name}-e")
+        present = dict(zip(SMIC3, np.bincount(clips.labels, minlength=3).tolist(), strict=True))
+        if self.sheet != "HS" or present == HS_CLIPS:
+            return clips
         each = ", ".join(f"{name} {present[name]} of {count}" for name, count in HS_CLIPS.items())
-        missing = [name for name in HS_SUBJECTS if name not in {clip.subject for clip in clips}]
-        nobody = f"; no clip of {', '.join(missing)}" if missing else ""
-        total = f"{len(clips)} of {self.n_clips} clips"
-        return [
-            f"incomplete: {total} ({each}){nobody}; the whole set has none of s07, s10, s16 and s17 either"
-        ]
+        missing = [name for name in HS_SUBJECTS if name not in clips.subject]
+        note = f"incomplete: {len(clips)} of {self.n_clips} clips ({each})"
+        note += f"; no clip of {', '.join(missing)}" if missing else ""
+        return replace(clips, notes=(note, *clips.notes))
 
 
 class Samm(ClipReader):
     """SAMM: `006/006_1_2/006_05562.jpg` and so on, and `SAMM_Micro_FACS_Codes_v2.xlsx` there or beside it."""
-
-    COLUMNS = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Estimated Emotion")
 
     name, title = "samm", "SAMM"
     places = ("SAMM", "")
@@ -230,32 +308,20 @@ class Samm(ClipReader):
     n_clips = 159
     subject = "[0-9]{3}"
     annotation_name = "SAMM_.*FACS_Codes.*[.]xlsx"
+    sheet = "MICRO_ONLY"
+    columns: ClassVar = {
+        **{"subject": "Subject", "place": "Filename", "label": "Estimated Emotion"},
+        **{"onset": "Onset Frame", "apex": "Apex Frame", "offset": "Offset Frame"},
+    }
+    prefix: ClassVar = {"folder": "[0-9]+_"}
+    class_names = SAMM8
 
-    def recordings(self, path: Path, *, frame_rate: float | None = None) -> Recordings:
-        """Return the clips of a folder of subjects."""
-        table = self.annotation(path)
-        places = {one.name: one for subject in self.subjects(path) for one in folders(subject)}
-        return Recordings(
-            name="samm",
-            class_names=SAMM8,
-            clips=annotated_clips(
-                self._rows(table, places), places, table=table.name, prefix="[0-9]+_", frame_rate=200.0
-            ),
-            crop_face=True,
-            origin={"folder": path.name, "annotation": table.name, "form": "folder"},
-        )
-
-    def _rows(self, table: Path, places: dict[str, Path]) -> Iterator[Annotation | Skipped]:
-        # The header is below 13 rows of explanations.
-        for number, row in read_sheet(table, columns=self.COLUMNS, sheet="MICRO_ONLY"):
-            subject, name, onset, apex, offset, emotion = row
-            owner = places[name].parent.name if name in places else name.partition("_")[0]
-            if name and subject.zfill(3) != owner:  # a merged, empty or misspelt cell
-                problem = f"the Subject is {subject!r}, the folder says {owner!r}; correct the cell"
-                yield Skipped(name, f"{table.name}, row {number}: {problem}")
-                places.pop(name, None)
-            elif name:
-                yield Annotation(number, name, name, owner, canonical(emotion), onset, apex, offset)
+    def _rows(self, path: Path) -> pd.DataFrame:
+        rows = super()._rows(path)
+        owner = rows["place"].str.partition("_")[0]
+        problem = "the Subject is '" + rows["subject"] + "', not '" + owner + "'; correct the cell"
+        wrong = rows["subject"].str.zfill(3) != owner
+        return rows.assign(subject=owner, problem=problem.where(wrong, ""))
 
 
 class Casme2(ClipReader):
@@ -263,8 +329,6 @@ class Casme2(ClipReader):
 
     Ids are like `sub01/EP02_01f`, because the films' names repeat between subjects.
     """
-
-    COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
 
     name, title = "casme2", "CASME II"
     places = tuple(
@@ -278,34 +342,21 @@ class Casme2(ClipReader):
     n_clips = 247
     subject = "sub[0-9]+"
     annotation_name = "CASME2-coding.*[.]xlsx"
+    columns: ClassVar = {
+        **{"subject": "Subject", "place": "Filename", "label": "Estimated Emotion"},
+        **{"onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame"},
+    }
+    prefix: ClassVar = {"raw": "img", "cropped": "reg_img"}
+    class_names = CASME2_7
 
-    def recordings(self, path: Path, *, frame_rate: float | None = None) -> Recordings:
-        """Return the clips of a folder of subjects."""
-        table = self.annotation(path)
-        places = {f"{one.name}/{film.name}": film for one in self.subjects(path) for film in folders(one)}
-        cropped = any(path.glob("sub*/*/reg_img*"))
-        prefix = "reg_img" if cropped else "img"
-        return Recordings(
-            name="casme2",
-            class_names=CASME2_7,
-            clips=annotated_clips(
-                self._rows(table), places, table=table.name, prefix=prefix, frame_rate=200.0
-            ),
-            crop_face=not cropped,
-            origin={
-                "folder": path.name,
-                "annotation": table.name,
-                "form": "cropped" if cropped else "raw",
-            },
-        )
+    def _media(self, path: Path) -> dict[str, Path]:
+        return {f"{one.name}/{film.name}": film for one in self._subjects(path) for film in folders(one)}
 
-    def _rows(self, table: Path) -> Iterator[Annotation]:
-        for number, row in read_sheet(table, columns=self.COLUMNS):
-            subject, name, onset, apex, offset, emotion = row
-            if name:
-                subject = f"sub{subject.zfill(2)}"
-                place = f"{subject}/{name}"
-                yield Annotation(number, place, place, subject, canonical(emotion), onset, apex, offset)
+    def _rows(self, path: Path) -> pd.DataFrame:
+        rows = super()._rows(path)
+        subject = "sub" + rows["subject"].str.zfill(2)
+        place = subject + "/" + rows["place"]
+        return rows.assign(subject=subject, place=place, clip_id=place)
 
 
 class ClipTable(ClipReader):
@@ -316,7 +367,6 @@ class ClipTable(ClipReader):
     frame numbers, and a video's first frame is number 1. Ids are `<clip>/<onset>-<offset>`.
     """
 
-    COLUMNS = ("clip", "subject", "onset", "offset", "emotion")
     FOLDERS = ("", "MEVIEW", "clips")
     VIDEO_SUFFIXES = (
         *(".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"),
@@ -328,115 +378,50 @@ class ClipTable(ClipReader):
     expected = ("MEVIEW/<any name>.csv with the clips that it lists",)
     obtained_from = "clips of your own, or MEVIEW: Czech Technical University (Husák, Čech, Matas 2017)"
     terms = "those of their source; MEVIEW's videos are poker games and TV interviews from the internet"
+    columns: ClassVar = {
+        **{"place": "clip", "subject": "subject", "label": "emotion"},
+        **{"onset": "onset", "offset": "offset"},
+    }
+    prefix: ClassVar = {"table": ".*?"}
+    frame_rate = None
 
     def holds(self, path: Path) -> bool:
         """Return whether a file is a table of clips."""
-        return path.suffix.lower() == ".csv" and path.is_file() and not self._lacking(path)
+        is_csv = path.suffix.lower() == ".csv" and path.is_file()
+        return is_csv and {*self.columns.values()} <= {*csv_header(path)[0]}
 
     def find(self, folder: Path) -> Path:
         """Return the one table of clips in a folder; several are a `ConfigError`."""
         if folder.is_file():
             return folder
-        seen = []
         for place in (folder / name for name in self.FOLDERS):
-            files = sorted(place.glob("*.csv"))
-            tables = [file for file in files if self.holds(file)]
+            tables = [file for file in sorted(place.glob("*.csv")) if self.holds(file)]
             if len(tables) > 1:
                 names = ", ".join(table.name for table in tables)
                 raise ConfigError(f"{place}: several tables of clips, {names}; let data_path name one")
             if tables:
                 return tables[0]
-            seen += [f"{file} has no column {', '.join(self._lacking(file))}" for file in files]
-        places = ", ".join(str(folder / place) for place in self.places)
-        found = f" ({'; '.join(seen[:3])})" if seen else ""
-        columns = ",".join(self.COLUMNS)
-        raise MissingData(f"no table of clips is here; looked for {places} with the columns {columns}{found}")
+        places, columns = ", ".join(str(folder / one) for one in self.places), ",".join(self.columns.values())
+        raise MissingData(f"no table of clips is here; looked for {places} with the columns {columns}")
 
     def annotation(self, path: Path) -> Path:
         """Return the table itself."""
         return path
 
-    def recordings(self, path: Path, *, frame_rate: float | None = None) -> Recordings:
-        """Return the clips that a table lists."""
-        places = {place.relative_to(path.parent).as_posix(): place for place in self._places(path.parent)}
-        rows = list(self._rows(path))
-        found = annotated_clips(rows, places, table=path.name, prefix=".*?", frame_rate=frame_rate)
-        clips = [self._explained(clip, path.parent) for clip in found]
-        from_images = any(isinstance(one, Clip) and not isinstance(one.frames, VideoFrames) for one in clips)
-        note = f"{frame_rate or 0:g} frames per second were given for the clips in images"
-        return Recordings(
-            name=path.stem,
-            class_names=sorted({row.label for row in rows} - {""}),
-            clips=clips,
-            crop_face=True,
-            origin={"table": path.name, "form": "table"},
-            notes=[note] if from_images else [],
-        )
-
-    def _explained(self, clip: Clip | Skipped, root: Path) -> Clip | Skipped:
-        file = root / clip.clip_id.rpartition("/")[0]
-        if (
-            isinstance(clip, Skipped)
-            and "there is no" in clip.why
-            and file.is_file()
-            and ".." not in file.parts
-        ):
-            return Skipped(
-                clip.clip_id, f"{file.name}: not a kind that is read ({', '.join(self.VIDEO_SUFFIXES)})"
-            )
-        return clip
-
-    def _rows(self, path: Path) -> Iterator[Annotation]:
-        lines = self._lines(path)
-        header, table = lines[0] if lines else [], lines[1:]
-        if missing := [name for name in self.COLUMNS if name not in header]:
-            raise ValueError(f"{path}, line 1: no column {', '.join(missing)} in the header")
-        if twice := [name for name in (*self.COLUMNS, "apex") if header.count(name) > 1]:
-            raise ValueError(f"{path}, line 1: more than one column {twice[0]}; remove one")
-        for number, cells in enumerate(table, start=2):
-            row = dict.fromkeys((*self.COLUMNS, "apex"), "") | dict(zip(header, cells, strict=False))
-            if not any(row.values()):
-                continue
-            clip = row["clip"]
-            if Path(clip).is_relative_to(path.parent.absolute()):
-                clip = Path(clip).relative_to(path.parent.absolute())
-            clip = PurePosixPath(clip).as_posix()
-            clip_id = f"{clip}/{row['onset']}-{row['offset']}"
-            label = canonical(row["emotion"])
-            yield Annotation(
-                number, clip_id, clip, row["subject"], label, row["onset"], row["apex"], row["offset"]
-            )
-
-    def _lines(self, path: Path, *, header_only: bool = False) -> list[list[str]]:
-        """Return the stripped cells of every line, those of the header in lower case."""
-        with open(path, "rb") as file:
-            content = file.read(MAX_HEADER if header_only else -1)
-        encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        try:
-            text = content.decode(encoding, errors="replace" if header_only else "strict")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 ({error}); save it with that encoding") from error
-        first = text.partition("\n")[0]
-        try:
-            lines = [first] if header_only else text.splitlines()
-            rows = list(csv.reader(lines, delimiter=max(",;\t", key=first.count)))
-        except csv.Error as error:
-            raise ValueError(f"{path}: not a CSV table ({error})") from error
-        cells = [[cell.strip() for cell in row] for row in rows]
-        return [[name.lower() for name in row] for row in cells[:1]] + cells[1:]
-
-    def _lacking(self, path: Path) -> list[str]:
-        try:
-            header = (self._lines(path, header_only=True) or [[]])[0]
-        except (ValueError, OSError):
-            header = []
-        return [name for name in self.COLUMNS if name not in header]
-
-    def _places(self, root: Path) -> Iterator[Path]:
-        """Yield the videos and folders of images that a table can name, none of them outside its folder."""
-        for folder, below, files in os.walk(root):
+    def _media(self, path: Path) -> dict[str, Path]:
+        found = []
+        for folder, below, files in os.walk(path.parent):
             below[:] = sorted(name for name in below if not name.startswith("."))
             visible = sorted(name for name in files if not name.startswith("."))
-            yield from (Path(folder, name) for name in visible if name.lower().endswith(self.VIDEO_SUFFIXES))
-            if any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible) and Path(folder) != root:
-                yield Path(folder)
+            found += [Path(folder, name) for name in visible if name.lower().endswith(self.VIDEO_SUFFIXES)]
+            if any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible) and Path(folder) != path.parent:
+                found.append(Path(folder))
+        return {place.relative_to(path.parent).as_posix(): place for place in found}
+
+    def _rows(self, path: Path) -> pd.DataFrame:
+        rows, root = super()._rows(path), path.parent.absolute()
+        rows["place"] = [
+            str(PurePosixPath(Path(one).relative_to(root) if Path(one).is_relative_to(root) else one))
+            for one in rows["place"]
+        ]
+        return rows.assign(clip_id=rows["place"] + "/" + rows["onset"] + "-" + rows["offset"])

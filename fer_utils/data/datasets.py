@@ -1,11 +1,11 @@
 """What every data set has: a name, places where it is found, a reader, and the terms it comes with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from fer_utils.data.samples import ClipSet, FaceSet
+from fer_utils.data.samples import FaceSet
 
 
 class MissingData(FileNotFoundError):
@@ -79,21 +79,3 @@ class FaceData(DataSet):
             if name not in other and present[name] != count
         ]
         return f"it has {', '.join(lacking)} images" if lacking else ""
-
-
-class ClipData(DataSet):
-    """A data set of clips."""
-
-    n_clips: ClassVar[int] = 0
-    """Clips of the whole data set by the paper that presented it; 0 where that says nothing."""
-
-    read: Callable[..., ClipSet]
-
-    def annotation(self, path: Path) -> Path | None:
-        """Return the annotation that belongs to the clips in `path`, if there is one."""
-        return None
-
-    def missing_from(self, clips: ClipSet) -> str:
-        """Return how many clips a copy lacks, or an empty text."""
-        lacking = [f"{len(clips)} of {self.n_clips} clips"] if len(clips) < self.n_clips else []
-        return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))

@@ -35,13 +35,13 @@ def overlap_table(faces: FaceSet) -> pd.DataFrame:
 
     On the diagonal are the images that repeat an earlier one of the same split.
     """
-    parts = {name: faces.only(name) for name in SPLITS if name in faces.split}
-    table = pd.DataFrame(0, index=pd.Index(parts, name="images of"), columns=pd.Index(parts, name="also in"))
-    for row, part in parts.items():
-        for column, other in parts.items():
-            repeated = len(part) - len(np.unique(part.digests))
-            table.loc[row, column] = repeated if row == column else int(shared_with(part, other).sum())
-    return table
+    names = [name for name in SPLITS if name in faces.split]
+    counts = pd.crosstab(faces.digests, faces.split.astype(object)).reindex(columns=names).to_numpy()
+    table = counts.T @ (counts > 0)
+    np.fill_diagonal(table, (counts - (counts > 0)).sum(axis=0))
+    return pd.DataFrame(
+        table, index=pd.Index(names, name="images of"), columns=pd.Index(names, name="also in")
+    )
 
 
 def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int]:
@@ -90,11 +90,19 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
         Columns `first` < `second` (indices into `faces`), `similarity` (at least `threshold`, at most 1) and
         `mirrored`; the most similar pair first. Equal images and blank ones are in no pair.
     """
-    details = _details(faces.images)
+    side = min(faces.images.shape[1:])
+    details = np.empty(faces.images.shape, np.float32)  # without coarse shading and pixel noise
+    for row, image in enumerate(faces.images.astype(np.float32)):
+        shading = cv2.GaussianBlur(image, (0, 0), side / 8, borderType=cv2.BORDER_REFLECT)
+        details[row] = cv2.GaussianBlur(image - shading, (0, 0), side / 48)
+    margin = max(side // 12, 1)
     found = []
     for first, second, mirrored in _candidates(faces, details):
-        other = details[second, :, ::-1] if mirrored else details[second]
-        similarity = _aligned_correlation(details[first], np.ascontiguousarray(other))
+        both = details[first], np.ascontiguousarray(details[second, :, :: -1 if mirrored else 1])
+        similarity = max(
+            float(cv2.matchTemplate(a, b[margin:-margin, margin:-margin], cv2.TM_CCOEFF_NORMED).max())
+            for a, b in (both, both[::-1])
+        )
         if similarity >= threshold:
             found.append((first, second, similarity, mirrored))
     types = {"first": int, "second": int, "similarity": float, "mirrored": bool}
@@ -126,8 +134,8 @@ def seen_in_training(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     training = faces.split == "train"
     near = np.isin(np.arange(len(faces)), image[training[other]])
     exact = shared_with(faces, faces.take(training))
-    found = {"exact": exact, "near": near, "exact or near": exact | near, "of": np.ones(len(faces), bool)}
-    counts = pd.DataFrame(found).groupby(pd.Categorical(faces.split, SPLITS), observed=True).sum()
+    found = pd.DataFrame({"exact": exact, "near": near, "exact or near": exact | near, "of": True})
+    counts = found.groupby(pd.Categorical(faces.split, SPLITS), observed=True).sum()
     return counts.drop(index="train", errors="ignore").rename_axis("images of").astype(int)
 
 
@@ -135,13 +143,9 @@ def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return sample_id and split of the held-out images with an `exact` or `near` copy in another split."""
     image, other = _both_ways(pairs)
     near = np.isin(np.arange(len(faces)), image[faces.split[image] != faces.split[other]])
-    exact = np.zeros(len(faces), bool)
-    for name in np.unique(faces.split):
-        part = faces.split == name
-        exact[part] = shared_with(faces.take(part), faces.take(~part))
+    exact = pd.Series(faces.split).groupby(faces.digests).transform("nunique").to_numpy() > 1
     columns = {"sample_id": faces.sample_id, "split": faces.split, "exact": exact, "near": near}
-    table = pd.DataFrame(columns)
-    return table[(faces.split != "train") & (exact | near)].reset_index(drop=True)
+    return pd.DataFrame(columns)[(faces.split != "train") & (exact | near)].reset_index(drop=True)
 
 
 def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[float]) -> pd.DataFrame:
@@ -178,19 +182,8 @@ def _both_ways(pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def _groups(key: np.ndarray) -> list[np.ndarray]:
     """Return the groups of two or more positions of equal key, in order of their first one."""
-    order = np.argsort(key, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
-    return sorted((group for group in groups if len(group) > 1), key=lambda group: group[0])
-
-
-def _details(images: np.ndarray) -> np.ndarray:
-    """Return the images without coarse shading and pixel noise: float32, (N, H, W)."""
-    side = min(images.shape[1:])
-    details = np.empty(images.shape, np.float32)
-    for row, image in enumerate(images.astype(np.float32)):
-        shading = cv2.GaussianBlur(image, (0, 0), side / 8, borderType=cv2.BORDER_REFLECT)
-        details[row] = cv2.GaussianBlur(image - shading, (0, 0), side / 48)
-    return details
+    positions = pd.Series(np.arange(len(key))).groupby(key)
+    return sorted((group.to_numpy() for _, group in positions if len(group) > 1), key=lambda group: group[0])
 
 
 def _candidates(faces: FaceSet, details: np.ndarray) -> Iterator[tuple[int, int, bool]]:
@@ -201,27 +194,14 @@ def _candidates(faces: FaceSet, details: np.ndarray) -> Iterator[tuple[int, int,
     key = np.unique(faces.digests, return_inverse=True)[1][usable]
     small = (_THUMBNAIL, _THUMBNAIL)
     thumbnails = np.stack([cv2.resize(details[i], small, interpolation=cv2.INTER_AREA) for i in usable])
-    straight, turned = _directions(thumbnails), _directions(thumbnails[:, :, ::-1])
+    thumbnails -= thumbnails.mean(axis=(1, 2), keepdims=True)  # so that products are correlations
+    lengths = np.linalg.norm(thumbnails, axis=(1, 2), keepdims=True)
+    thumbnails /= np.maximum(lengths, np.float32(1e-6))
+    straight, turned = (one.reshape(len(usable), -1) for one in (thumbnails, thumbnails[:, :, ::-1]))
     for start in range(0, len(usable), _BLOCK):
-        block = slice(start, start + _BLOCK)
         for mirrored, others in ((False, straight), (True, turned)):
-            first, second = np.nonzero(straight[block] @ others[start:].T >= CANDIDATE)
-            first, second = first + start, second + start
+            products = straight[start : start + _BLOCK] @ others[start:].T
+            first, second = (found + start for found in np.nonzero(products >= CANDIDATE))
             kept = (first < second) & (key[first] != key[second])
             for pair in zip(usable[first[kept]], usable[second[kept]], strict=True):
                 yield *map(int, pair), mirrored
-
-
-def _directions(images: np.ndarray) -> np.ndarray:
-    """Return images as mean-free vectors of length one, whose products are correlations."""
-    vectors = images.reshape(len(images), -1)
-    vectors = vectors - vectors.mean(axis=1, keepdims=True)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
-
-
-def _aligned_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest correlation of either image's inner part with the other image."""
-    margin = max(min(first.shape) // 12, 1)
-    inner = slice(margin, -margin)
-    both = ((first, second), (second, first))
-    return max(float(cv2.matchTemplate(a, b[inner, inner], cv2.TM_CCOEFF_NORMED).max()) for a, b in both)

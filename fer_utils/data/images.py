@@ -1,13 +1,12 @@
 """Image files of any content decoded to gray images of one size."""
 
 import io
-import struct
 import warnings
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from fer_utils.data.samples import FaceSet
 from fer_utils.files import ConfigError
@@ -20,6 +19,8 @@ IMAGE_SIZES = range(8, 1025)
 
 MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26
 """Limits of an image file; 8192 x 8192 pixels decoded in colour take 256 MiB."""
+
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_PIXELS  # texts and profiles in real files exceed Pillow's one megabyte
 
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _OTHER_SIZE = "of another size"
@@ -47,11 +48,6 @@ class ImageDecoder:
     An image is turned upright by its EXIF orientation; transparency becomes white; 16 bits are scaled to 8;
     colour becomes luma (ITU-R 601); the middle square is cropped and resized with a Lanczos filter. Of
     several frames the first is used.
-
-    Parameters
-    ----------
-    size : int
-        Height and width of the images, in pixels.
     """
 
     def __init__(self, size: int) -> None:
@@ -103,7 +99,7 @@ def open_image(content: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error below
-            image = Image.open(io.BytesIO(_without_text(content)), formats=FORMATS)
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(f"not a usable image: none of {', '.join(FORMATS)}") from None
     except Exception as error:  # damaged bytes raise nearly anything
@@ -139,13 +135,8 @@ def to_gray(image: Image.Image) -> Image.Image:
     return image.convert("L") if image.mode in _GRAY_MODES else image.convert("RGB").convert("L")
 
 
-def squared(
-    image: Image.Image, size: int, *, region: tuple[float, float, float, float] | None = None
-) -> Image.Image:
-    """Return a square part of a gray image in `size` x `size` pixels, resized with a Lanczos filter.
-
-    `region` is (left, upper, right, lower) in pixels; by default the largest square in the middle.
-    """
+def squared(image: Image.Image, size: int, *, region: tuple | None = None) -> Image.Image:
+    """Return a square region (left, upper, right, lower) of a gray image, by default the middle, resized."""
     if region is None:
         return ImageOps.fit(image, (size, size), method=Image.Resampling.LANCZOS)
     return image.resize((size, size), Image.Resampling.LANCZOS, box=region)
@@ -169,17 +160,3 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged EXIF data raise nearly anything
         return 1
-
-
-def _without_text(content: bytes) -> bytes:
-    """Return a PNG file without its texts and colour profile, which Pillow unpacks and refuses when large."""
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return content
-    parts, start = [content[:8]], 8
-    while start + 8 <= len(content):
-        length, kind = struct.unpack(">I4s", content[start : start + 8])
-        end = start + length + 12
-        if kind not in (b"iTXt", b"zTXt", b"tEXt", b"iCCP"):
-            parts.append(content[start:end])
-        start = end
-    return b"".join([*parts, content[start:]])

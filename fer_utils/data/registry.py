@@ -1,19 +1,18 @@
 """All data sets by name, and how a study gets one: found, read once, then memory-mapped."""
 
 import ast
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from fer_utils.data import clip_files
-from fer_utils.data.clip_files import check_ids, left_out_note
 from fer_utils.data.clip_readers import PARTS, Casme2, ClipReader, ClipTable, Samm, Smic
 from fer_utils.data.datasets import DataSet, FaceData, MissingData
 from fer_utils.data.fer2013 import Fer2013
@@ -36,9 +35,6 @@ CLIPS: Mapping[str, ClipReader] = {
     one.name: one for one in (*map(Smic, PARTS), Samm(), Casme2(), ClipTable())
 }
 """Value of the `dataset` parameter -> data set of clips."""
-
-COMBINED = MappingProxyType({"rafdb+fer2013": ("rafdb", "fer2013")})
-"""Value of `dataset` -> the sets that are read and combined, with the classes of `FER7`."""
 
 PUBLISHED_COPIES = {
     "f8428a1edbd21e88f42c73edd2a14f95": "fer2013.csv",
@@ -67,9 +63,8 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
     Parameters
     ----------
     params : FaceParameters
-        Its `dataset`, `data_path`, `on_bad_rows`, `label_set`, `image_size` (`picture_size` where a network
-        scales the images itself); for synthetic faces `synthetic_subjects`, `synthetic_per_subject`, `seed`.
-        FER-2013, which exists at 48 pixels only, is scaled from there, and a note says so.
+        A `picture_size`, where a network scales the images itself, goes before its `image_size`. FER-2013
+        exists at 48 pixels only and is scaled from there; a note says so.
     prepared_dir : path
         Where the memory-mapped form is kept.
 
@@ -77,10 +72,8 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
     ------
     MissingData
         When a real data set is not there.
-    ConfigError
-        For an unknown name, an image size out of range, or a single file for combined sets.
     ValueError
-        For damaged data, naming file and row.
+        For damaged data, naming file and row, and for a parameter that cannot be used.
 
     Examples
     --------
@@ -100,22 +93,14 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
             size=size,
             seed=params.seed,
         )
-    elif params.dataset in COMBINED:
-        names = COMBINED[params.dataset]
-        if project_path(params.data_path).is_file():
+    else:
+        names = params.dataset.split("+")
+        if len(names) > 1 and project_path(params.data_path).is_file():
             needed = f"{params.dataset} needs the folder that holds both sets"
             raise ConfigError(f"data_path={str(params.data_path)!r}: a single file; {needed}")
-        missing = []
-        for name in names:
-            try:
-                find(name, params.data_path)
-            except MissingData as error:
-                missing.append(str(error))
-        if missing:
-            raise MissingData(f"dataset={params.dataset!r}: {'; '.join(missing)}")
-        faces = combine([_real_faces(name, params, size, prepared_dir) for name in names], class_names=FER7)
-    else:
-        faces = _real_faces(params.dataset, params, size, prepared_dir)
+        places = {name: find(name, params.data_path) for name in names}
+        sets = [_real_faces(name, path, params, size, prepared_dir) for name, path in places.items()]
+        faces = combine(sets, class_names=FER7) if len(sets) > 1 else sets[0]
     return faces if params.label_set == "own" else faces.with_classes(LABEL_SETS[params.label_set])
 
 
@@ -125,10 +110,8 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
     Parameters
     ----------
     params : ClipParameters
-        Its `dataset`, `data_path`, `sampling`, `n_frames`, `image_size`, `label_set` ("smic3" merges classes
-        into negative, positive and surprise), `leave_out` (ids), `strict` (whether a clip that cannot be used
-        is an error) and `frame_rate`, that of the synthetic camera and of images in a table, which do not
-        state it; for synthetic clips `synthetic_subjects`, `synthetic_clips_per_subject`, `synthetic_seed`.
+        Under `strict` a clip that cannot be used is an error; `leave_out` has ids; `frame_rate` is that of
+        the synthetic camera and of images in a table, which do not state it.
     prepared_dir : path
         Where the memory-mapped form is kept, that of synthetic clips as well.
 
@@ -136,20 +119,16 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
     ------
     MissingData
         When a real data set is not there.
-    ConfigError
-        For an unknown name or option.
     ValueError
         For an id in `leave_out` that no clip has, for data that cannot be read, and under `strict` for the
         first clip that cannot be used.
     """
-    leave_out, folder = sorted({*params.leave_out}), project_path(prepared_dir)
+    folder = project_path(prepared_dir)
     if params.dataset == "synthetic":
-        clips = _without(_synthetic_clips(params, folder), leave_out)
+        clips = _synthetic_clips(params, folder)
     else:
-        dataset = _known(params.dataset, CLIPS)
-        path = find(params.dataset, params.data_path)
+        dataset, path = _known(params.dataset, CLIPS), find(params.dataset, params.data_path)
         options = {"size": params.image_size, "n_frames": params.n_frames, "sampling": params.sampling}
-        options |= {"leave_out": leave_out}
         options |= {"frame_rate": params.frame_rate} if params.dataset == "table" else {}
         table = dataset.annotation(path)
         # It may lie beside the clips, so that their hash does not tell when it was changed.
@@ -161,6 +140,7 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
             settings={"reader": params.dataset, "annotation": annotation, **options},
             follow_links=path.is_dir(),
         )
+    clips = _without(clips, sorted({*params.leave_out})) if params.leave_out else clips
     if params.strict and clips.skipped:
         more = f" (and {len(clips.skipped) - 1} more)" if len(clips.skipped) > 1 else ""
         raise ValueError(f"{clips.name}: {clips.skipped[0]}{more}")
@@ -193,13 +173,17 @@ def sources(data_path: str | Path = "data/raw") -> list[Source]:
     Where `data_path` is itself a data set, that one alone.
     """
     path = project_path(data_path)
+    owner = None
+    if path.is_file():
+        by_name = (name for name, one in FACES.items() if path.name in one.places)
+        owner = "table" if CLIPS["table"].holds(path) else next(by_name, "fer2013")
     listed = []
     for name, dataset in {**FACES, **CLIPS}.items():
         if not dataset.expected:
             continue
         expected = " or ".join(str(Path(data_path) / place) for place in dataset.expected)
         try:
-            found = find(name, path) if not path.is_file() or name == _owner(path) else None
+            found = find(name, path) if owner in (None, name) else None
         except MissingData:
             found = None
         except ConfigError:  # several tables of clips, which `load_clips` will say again
@@ -216,19 +200,13 @@ def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
     if not folder.is_dir() or in_set:  # everything in the folder of a data set belongs to it
         return {}
     places = [place for dataset in (*FACES.values(), *CLIPS.values()) for place in dataset.places]
-    known = {place.partition("/")[0] for place in places} | {*RAFDB_TABLES.values()}
-    annotations = [one.annotation_name for one in CLIPS.values() if one.annotation_name]
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    unknown = [
-        name
-        for name in names
-        if name not in known and not any(re.fullmatch(pattern, name) for pattern in annotations)
-    ]
+    known = {re.escape(place.partition("/")[0]) for place in places} | {*RAFDB_TABLES.values(), r"\..*"}
+    known |= {one.annotation_name for one in CLIPS.values()}
+    unknown = sorted(one.name for one in folder.iterdir() if not re.fullmatch("|".join(known), one.name))
     packed = "unpack it, or name it as data/README.md says"
     images = "own images in <class>/ folders are read with dataset: folder and this path as data_path"
-    return {
-        name: packed if name.endswith((".zip", ".gz", ".tgz", ".tar", ".rar")) else images for name in unknown
-    }
+    archives = (".zip", ".gz", ".tgz", ".tar", ".rar")
+    return {name: packed if name.endswith(archives) else images for name in unknown}
 
 
 def published_as(origin: Mapping[str, str | int]) -> str | None:
@@ -242,24 +220,18 @@ def _known(dataset: str, registry: Mapping[str, DataSet]) -> DataSet:
     return registry[dataset]
 
 
-def _owner(file: Path) -> str:
-    """Return the data set of a single file, by its header or its name."""
-    if CLIPS["table"].holds(file):
-        return "table"
-    return next((name for name, one in FACES.items() if file.name in one.places), "fer2013")
-
-
-def _real_faces(dataset: str, params: "FaceParameters", size: int, prepared_dir: str | Path) -> FaceSet:
-    known, path = _known(dataset, FACES), find(dataset, params.data_path)
+def _real_faces(
+    name: str, path: Path, params: "FaceParameters", size: int, prepared_dir: str | Path
+) -> FaceSet:
     options = {"image_size": size, "on_bad_rows": params.on_bad_rows}
-    images, lists = known.files(path)
+    images, lists = FACES[name].files(path)
     # The lists may lie beside the images, whose hash then does not tell when they were changed.
     hashes = {"lists": {file.name: sha256_of(file) for file in lists}} if lists else {}
     return prepared_from(
         images,
-        lambda: known.read(path, **options),
+        lambda: FACES[name].read(path, **options),
         folder=project_path(prepared_dir),
-        settings={"reader": dataset, **options, **hashes},
+        settings={"reader": name, **options, **hashes},
     )
 
 
@@ -294,6 +266,15 @@ def _code_of(package: Path) -> str:
 
 
 def _without(clips: ClipSet, leave_out: Sequence[str]) -> ClipSet:
-    check_ids(leave_out, clips.sample_id.tolist())
-    rest = clips.take(~np.isin(clips.sample_id, leave_out)) if leave_out else clips
-    return replace(rest, notes=(*clips.notes, *left_out_note(leave_out)))
+    """Return the clips without those of the given ids; an unknown id is an error that names the nearest."""
+    unusable = {text: text.partition(": ")[0] for text in clips.skipped}
+    ids = [*clips.sample_id.tolist(), *unusable.values()]
+    if unknown := [name for name in leave_out if name not in ids]:
+        close = difflib.get_close_matches(unknown[0], ids, n=1, cutoff=0)[0]
+        meant = f"nearest to {unknown[0]!r} is {close!r}"
+        raise ValueError(f"leave_out names {', '.join(unknown)}, which the data set does not have; {meant}")
+    skipped = tuple(text for text, name in unusable.items() if name not in leave_out)
+    rest = clips.take(~np.isin(clips.sample_id, leave_out))
+    return replace(
+        rest, notes=(*clips.notes, f"left out on request: {', '.join(leave_out)}"), skipped=skipped
+    )

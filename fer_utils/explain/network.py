@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
@@ -43,15 +42,12 @@ class GradCAM:
 
 
 def grad_cam_weights(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Return each channel's mean gradient, shape (N, C), for maps and gradients of shape (N, C, h, w).
-
-    Selvaraju et al., *Grad-CAM* (ICCV 2017), equation 1.
-    """
+    """Return each channel's mean gradient: Selvaraju et al., *Grad-CAM* (ICCV 2017), equation 1."""
     return gradients.mean(axis=(2, 3))
 
 
 def grad_cam_plus_plus_weights(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Return each channel's weighted sum of positive gradients, shape (N, C).
+    """Return each channel's weighted sum of positive gradients.
 
     Chattopadhay et al., *Grad-CAM++* (WACV 2018), equations 5, 16 and 19. With the score exp(S) of a logit S
     and g = dS/dA, the weight of a position is g² / (2 g² + g³ ΣA) = 1 / (2 + g ΣA). The factor exp(S) of the
@@ -181,25 +177,9 @@ class Network(ABC):
             _check_map(name, found[name].shape, smallest=1)
         return {name: found[name] for name in layers}
 
-    @abstractmethod
-    def _layer_names(self) -> list[str]: ...
-
-    @abstractmethod
-    def _default_cascade(self) -> tuple[str, ...]: ...
-
-    @abstractmethod
-    def _watch(self, layers: Sequence[str], see: Callable[[str, Any], Any]) -> AbstractContextManager[None]:
-        """Call `see` with a layer's name and output while the block runs; its result replaces the output."""
-
-    @abstractmethod
-    def _maps_and_gradients(
-        self, images: np.ndarray, classes: np.ndarray, layer: str
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return a layer's maps and the gradients of the classes' logits there, both (N, C, h, w)."""
-
-    @abstractmethod
-    def _to_numpy(self, output: Any) -> np.ndarray:
-        """Return a layer's output with channels first."""
+    # Each framework also has: _layer_names(), _default_cascade(); _watch(layers, see), a context in which
+    # `see(name, output)` replaces a layer's output; _maps_and_gradients(images, classes, layer) of the
+    # classes' logits, both (N, C, h, w); _to_numpy(output), channels first.
 
     def _check_layer(self, name: str) -> None:
         if name not in (known := self._layer_names()):

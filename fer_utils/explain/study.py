@@ -58,7 +58,7 @@ class CamStudy:
     layer : str, optional
         By default `network.cam_layer`.
     paper : str
-        Whose claims about face regions are checked: `cam_regions` in data/published/<paper>.yaml.
+        Whose claims are checked: `cam_regions` in data/published/<paper>.yaml.
 
     Attributes
     ----------
@@ -70,11 +70,6 @@ class CamStudy:
         Where brow, eye, nose and mouth are. FER-2013's are a guess for other real faces.
     masks : ndarray of bool, shape (N, H, W), or None
         Synthetic faces: the pixels that the expression changes. None for real faces.
-
-    Examples
-    --------
-    >>> study = CamStudy(TorchNetwork(model), split.test, per_class=6, seed=0)  # doctest: +SKIP
-    >>> study.claims  # doctest: +SKIP
     """
 
     def __init__(

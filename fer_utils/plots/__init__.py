@@ -49,8 +49,8 @@ from fer_utils.plots.results import (
     mistake,
     per_class_f1,
     prediction_grid,
+    rate_finder,
     roc_curves,
 )
 from fer_utils.plots.style import COLORS, STYLE
-from fer_utils.plots.training import rate_finder
 from fer_utils.plots.widgets import browse, browse_faces, move_action_units

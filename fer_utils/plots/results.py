@@ -45,6 +45,32 @@ def batch(
 
 
 @styled
+def rate_finder(
+    rates: np.ndarray, losses: np.ndarray, *, suggestions: Mapping[str, float], chosen: float | None = None
+) -> Figure:
+    """Draw the loss over a rising learning rate, what each rule suggests, and the rate that is used.
+
+    Parameters
+    ----------
+    rates, losses : ndarray of float, shape (n,)
+    suggestions : mapping of str to float
+        Rule to rate, such as fastai's valley.
+    chosen : float, optional
+    """
+    figure, (ax,) = panels(1, height=2.9)
+    ax.plot(rates, losses, color=BLUE)
+    for (rule, rate), color, marker in zip(suggestions.items(), COLORS[1:], "osDv", strict=False):
+        loss = losses[int(np.abs(np.log(rates) - np.log(rate)).argmin())]
+        look = {"color": color, "ms": 8, "mec": INK, "ls": "none"}
+        ax.plot(rate, loss, marker, label=f"{rule}: {rate:.1e}", **look)
+    if chosen is not None:
+        ax.axvline(chosen, color=GREY, ls=":", label=f"used: {chosen:.1e}")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss, running mean")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    return figure
+
+
+@styled
 def learning_curves(history: pd.DataFrame, *, best_epoch: int | None = None) -> Figure:
     """Draw loss and accuracy over the epochs, for training and validation, and mark the selected epoch.
 

@@ -1,6 +1,6 @@
 """Widgets for JupyterLab: browse figures and data sets, move the action units of a synthetic face.
 
-Without JupyterLab they do nothing: a stored notebook shows figures instead.
+Without JupyterLab they display nothing: a stored notebook has figures instead.
 """
 
 import os
@@ -27,11 +27,6 @@ SIZE = 256
 _ALL, _CUSTOM = "all", "custom"
 
 
-def in_jupyterlab() -> bool:
-    """Return whether widgets are live: Jupyter's server sets this variable, papermill does not."""
-    return "JPY_SESSION_NAME" in os.environ
-
-
 def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
     """Display a slider that draws figure 0 to n - 1."""
     if n < 1 or not in_jupyterlab():
@@ -45,19 +40,7 @@ def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
 
 
 def browse_faces(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Display pages of a data set's faces by class, split and kind of duplicate: a `FaceBrowser`."""
-    if in_jupyterlab():
-        display(FaceBrowser(faces, groups).box)
-
-
-def move_action_units() -> None:
-    """Display a synthetic face with a slider for each of its action units: an `ActionUnitSliders`."""
-    if in_jupyterlab():
-        display(ActionUnitSliders().box)
-
-
-class FaceBrowser:
-    """Pages of faces, each with its id, split and class.
+    """Display pages of faces by class, split and kind of duplicate, each face with its id, split and class.
 
     Parameters
     ----------
@@ -65,134 +48,114 @@ class FaceBrowser:
         Only the images of the current page are read.
     groups : mapping of str to sequence of ndarray of int
         What can be chosen beside all images: name to groups of row numbers, such as duplicates.
-
-    Attributes
-    ----------
-    class_name, split, group, page : widget
-        The selection.
-    picture, box : widget
-        The page, and everything together.
-    rows : ndarray of int
-        The selected images, over all pages.
     """
+    if in_jupyterlab():
+        display(face_browser(faces, groups))
 
-    def __init__(self, faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> None:
-        import ipywidgets
 
-        self.faces = faces
-        self._choices = {"all images": (np.arange(len(faces)), None)}
-        for name, members in groups.items():
-            rows = np.concatenate([np.empty(0, int), *members])
-            numbers = np.repeat(np.arange(1, len(members) + 1), [len(group) for group in members])
-            self._choices[name] = (rows, numbers)
-        classes = [(_ALL, _ALL), *((name, label) for label, name in enumerate(faces.class_names))]
-        if (faces.labels == faces.UNLABELLED).any():
-            classes.append(("unlabelled", faces.UNLABELLED))
-        splits = [_ALL, *(name for name in SPLITS if name in faces.split)]
-        self.class_name = ipywidgets.Dropdown(options=classes, description="class")
-        self.split = ipywidgets.Dropdown(options=splits, description="split")
-        self.group = ipywidgets.Dropdown(options=list(self._choices), description="show")
-        self.page = ipywidgets.IntSlider(min=1, max=1, description="page", continuous_update=False)
-        self.picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
-        for choice in (self.class_name, self.split, self.group):
-            choice.observe(self._choose, names="value")
-        self.page.observe(self._draw, names="value")
-        choices = ipywidgets.HBox([self.class_name, self.split, self.group])
-        self.box = ipywidgets.VBox([choices, self.page, self.picture])
-        self._choose()
+def move_action_units() -> None:
+    """Display a synthetic face with a slider for each of its action units."""
+    if in_jupyterlab():
+        display(action_unit_sliders())
 
-    def _choose(self, _: Any = None) -> None:
-        rows, numbers = self._choices[self.group.value]
+
+def in_jupyterlab() -> bool:
+    """Return whether widgets are live: Jupyter's server sets this variable, papermill does not."""
+    return "JPY_SESSION_NAME" in os.environ
+
+
+def face_browser(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> Any:
+    """Return the widget of `browse_faces`: a box of three menus, a page slider and the picture."""
+    import ipywidgets
+
+    members = {"all images": [np.arange(len(faces))], **groups}
+    classes = [(_ALL, _ALL), *((name, label) for label, name in enumerate(faces.class_names))]
+    if (faces.labels == faces.UNLABELLED).any():
+        classes.append(("unlabelled", faces.UNLABELLED))
+    splits = [_ALL, *(name for name in SPLITS if name in faces.split)]
+    group = ipywidgets.Dropdown(options=list(members), description="show")
+    class_name = ipywidgets.Dropdown(options=classes, description="class")
+    split = ipywidgets.Dropdown(options=splits, description="split")
+    page = ipywidgets.IntSlider(min=1, max=1, description="page", continuous_update=False)
+    picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+
+    def draw(_: Any = None) -> None:
+        parts = members[group.value]
+        rows = np.concatenate([np.empty(0, int), *parts])
+        numbers = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
         fits = np.ones(len(rows), bool)
-        if self.class_name.value != _ALL:
-            fits &= self.faces.labels[rows] == self.class_name.value
-        if self.split.value != _ALL:
-            fits &= self.faces.split[rows] == self.split.value
-        self.rows = rows[fits]
-        self._numbers = None if numbers is None else numbers[fits]
-        with self.page.hold_trait_notifications():
-            self.page.max = max(1, -(-len(self.rows) // PAGE))
-            self.page.value = 1
-        self._draw()
+        if class_name.value != _ALL:
+            fits &= faces.labels[rows] == class_name.value
+        if split.value != _ALL:
+            fits &= faces.split[rows] == split.value
+        page.max = max(1, -(-fits.sum() // PAGE))
+        shown = slice((page.value - 1) * PAGE, page.value * PAGE)
+        captions = [f"group {n}" for n in numbers[fits][shown]] if group.value in groups else None
+        chosen = ", ".join(menu.label for menu in (group, class_name, split))
+        title = f"{faces.name}: {chosen}; {fits.sum():,} images, page {page.value} of {page.max}"
+        picture.value = png(face_sheet(faces.take(rows[fits][shown]), captions=captions, title=title))
 
-    def _draw(self, _: Any = None) -> None:
-        shown = slice((self.page.value - 1) * PAGE, self.page.value * PAGE)
-        captions = None if self._numbers is None else [f"group {n}" for n in self._numbers[shown]]
-        chosen = ", ".join(choice.label for choice in (self.group, self.class_name, self.split))
-        place = f"{len(self.rows):,} images, page {self.page.value} of {self.page.max}"
-        page = self.faces.take(self.rows[shown])
-        self.picture.value = png(
-            face_sheet(page, captions=captions, title=f"{self.faces.name}: {chosen}; {place}")
-        )
+    def choose(_: Any) -> None:
+        if page.value == 1:
+            draw()
+        else:
+            page.value = 1  # draws
+
+    for menu in (group, class_name, split):
+        menu.observe(choose, names="value")
+    page.observe(draw, names="value")
+    draw()
+    return ipywidgets.VBox([ipywidgets.HBox([group, class_name, split]), page, picture])
 
 
-class ActionUnitSliders:
-    """A synthetic face with a slider for each of its action units.
+def action_unit_sliders() -> Any:
+    """Return the widget of `move_action_units`: the picture and its controls beside a slider per unit."""
+    import ipywidgets
 
-    Attributes
-    ----------
-    units : dict of int to widget
-        The slider of each action unit.
-    expression : widget
-        Sets the sliders to an expression's prototype.
-    person, yaw, pitch, roll, light : widget
-        Seed of the identity; pose of the head and direction of the light in degrees.
-    region : widget
-        Whether to outline what the active units can change.
-    picture, box : widget
-        The face, and everything together.
-    """
+    def slider(text: str, low: float, high: float, step: float, value: float = 0.0) -> Any:
+        wide = {"style": {"description_width": "190px"}, "layout": {"width": "420px"}}
+        return ipywidgets.FloatSlider(value, min=low, max=high, step=step, description=text, **wide)
 
-    def __init__(self) -> None:
-        import ipywidgets
+    picture = ipywidgets.Image(format="png", width=SIZE, height=SIZE)
+    options = [*PROTOTYPES, _CUSTOM]
+    expression = ipywidgets.Dropdown(options=options, value="neutral", description="expression")
+    person = ipywidgets.BoundedIntText(min=0, max=999_999, description="person")
+    region = ipywidgets.Checkbox(description="outline the region", indent=False)
+    angles = {name: slider(f"{name} (°)", -20.0, 20.0, 1.0) for name in ("yaw", "pitch", "roll")}
+    light = slider("light from the side (°)", -90.0, 90.0, 5.0, Scene().light_azimuth)
+    units = {number: slider(f"AU{number} {name}", 0.0, 1.0, 0.05) for number, name in ACTION_UNITS.items()}
 
-        def slider(text: str, low: float, high: float, step: float, value: float = 0.0) -> Any:
-            wide = {"style": {"description_width": "190px"}, "layout": {"width": "420px"}}
-            return ipywidgets.FloatSlider(value, min=low, max=high, step=step, description=text, **wide)
+    def draw(_: Any = None) -> None:
+        pose = {name: angle.value for name, angle in angles.items()}
+        scene = replace(Scene(), **pose, light_azimuth=light.value)
+        intensities = {number: unit.value for number, unit in units.items()}
+        spec = FaceSpec(Identity.sample(person.value), intensities, scene)
+        image = cv2.cvtColor(spec.image(size=SIZE), cv2.COLOR_GRAY2BGR)
+        if region.value:
+            mask = spec.mask(size=SIZE, above=0.0).astype(np.uint8)
+            outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(image, outlines, -1, (5, 143, 222), 2)  # BGR of the figures' orange
+        picture.value = cv2.imencode(".png", image)[1].tobytes()
 
-        self.units = {n: slider(f"AU{n} {name}", 0.0, 1.0, 0.05) for n, name in ACTION_UNITS.items()}
-        options = [*PROTOTYPES, _CUSTOM]
-        self.expression = ipywidgets.Dropdown(options=options, value="neutral", description="expression")
-        self.person = ipywidgets.BoundedIntText(min=0, max=999_999, description="person")
-        angles = [slider(f"{name} (°)", -20.0, 20.0, 1.0) for name in ("yaw", "pitch", "roll")]
-        self.yaw, self.pitch, self.roll = angles
-        self.light = slider("light from the side (°)", -90.0, 90.0, 5.0, Scene().light_azimuth)
-        self.region = ipywidgets.Checkbox(description="outline the region", indent=False)
-        self.picture = ipywidgets.Image(format="png", width=SIZE, height=SIZE)
-        self.expression.observe(self._preset, names="value")
-        for unit in self.units.values():
-            unit.observe(self._customise, names="value")
-        for widget in (self.person, *angles, self.light, self.region):
-            widget.observe(self._draw, names="value")
-        left = [self.picture, self.expression, self.person, self.region, *angles, self.light]
-        self.box = ipywidgets.HBox([ipywidgets.VBox(left), ipywidgets.VBox(list(self.units.values()))])
-        self._draw()
+    def customise(_: Any) -> None:
+        expression.value = _CUSTOM
+        draw()
 
-    def spec(self) -> FaceSpec:
-        """Return the person, the intensities and the scene that are drawn."""
-        angles = {"yaw": self.yaw.value, "pitch": self.pitch.value, "roll": self.roll.value}
-        scene = replace(Scene(), **angles, light_azimuth=self.light.value)
-        units = {number: slider.value for number, slider in self.units.items()}
-        return FaceSpec(Identity.sample(self.person.value), units, scene)
-
-    def _preset(self, _: Any) -> None:
-        if self.expression.value == _CUSTOM:
+    def preset(_: Any) -> None:
+        if expression.value == _CUSTOM:
             return
-        for number, slider in self.units.items():
-            slider.unobserve(self._customise, names="value")  # draw once, not once per slider
-            slider.value = float(number in PROTOTYPES[self.expression.value])
-            slider.observe(self._customise, names="value")
-        self._draw()
+        for number, unit in units.items():
+            unit.unobserve(customise, names="value")  # draw once, not once per slider
+            unit.value = float(number in PROTOTYPES[expression.value])
+            unit.observe(customise, names="value")
+        draw()
 
-    def _customise(self, _: Any) -> None:
-        self.expression.value = _CUSTOM
-        self._draw()
-
-    def _draw(self, _: Any = None) -> None:
-        spec = self.spec()
-        picture = cv2.cvtColor(spec.image(size=SIZE), cv2.COLOR_GRAY2BGR)
-        if self.region.value:
-            region = spec.mask(size=SIZE, above=0.0).astype(np.uint8)
-            outlines, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(picture, outlines, -1, (5, 143, 222), 2)  # BGR of the figures' orange
-        self.picture.value = cv2.imencode(".png", picture)[1].tobytes()
+    expression.observe(preset, names="value")
+    for unit in units.values():
+        unit.observe(customise, names="value")
+    controls = [person, region, *angles.values(), light]
+    for control in controls:
+        control.observe(draw, names="value")
+    draw()
+    left = ipywidgets.VBox([picture, expression, *controls])
+    return ipywidgets.HBox([left, ipywidgets.VBox(list(units.values()))])

@@ -174,7 +174,7 @@ def train(params: Cnn3dSmic, method: Method, split: Split[ClipSet], rule: EpochR
 
 def train_on_all(params: Cnn3dSmic, clips: ClipSet) -> Trained:
     """Train the reported network on all clips, for use on other people; no clip is left to test it on."""
-    everybody = Split(clips, None, clips, "all clips", subject_independent=False)
+    everybody = Split(clips, None, clips, "all clips")
     return train(params.varied(), "cnn3d", everybody, params.epoch_choice)
 
 

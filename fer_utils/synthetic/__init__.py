@@ -8,7 +8,6 @@ from fer_utils.synthetic.faces import (
     random_face,
     synthetic_changes,
     synthetic_faces,
-    synthetic_masks,
     synthetic_sample,
 )
 from fer_utils.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene
@@ -31,7 +30,6 @@ __all__ = [
     "synthetic_clip",
     "synthetic_clips",
     "synthetic_faces",
-    "synthetic_masks",
     "synthetic_sample",
     "synthetic_video",
 ]

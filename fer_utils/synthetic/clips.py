@@ -73,11 +73,6 @@ def synthetic_clips(
     -------
     ClipSet
         `source` is "synthetic", sample ids are like ``synthetic-clip-s003-0007``; frame 0 is the onset.
-
-    Raises
-    ------
-    ValueError
-        For an unknown class, a frame rate below 10, too few clips for the classes, or too small a size.
     """
     class_names = tuple(class_names)
     check_request(class_names, frame_rate, seed)

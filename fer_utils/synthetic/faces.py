@@ -116,13 +116,12 @@ def synthetic_faces(
 
     Parameters
     ----------
-    n_subjects, images_per_subject : int
+    n_subjects, images_per_subject, size : int
+        `size` is the side of the images in pixels.
     class_names : sequence of str
         Keys of `PROTOTYPES`, in label order. Class counts within a split differ by one at most.
-    size : int
-        Side of the images in pixels.
     seed : int
-        Non-negative. An image depends on (seed, subject, number, class) alone.
+        An image depends on (seed, subject, number, class) alone.
     fractions : tuple of float
         Shares of the persons in train, validation and test; a split with a share gets at least one.
 
@@ -130,11 +129,6 @@ def synthetic_faces(
     -------
     FaceSet
         `source` is "synthetic", sample ids are like ``synthetic-s003-0007``.
-
-    Raises
-    ------
-    ValueError
-        For an expression without a prototype, too few persons for the splits, or too small a size.
     """
     class_names = tuple(class_names)
     _check_expressions(class_names)
@@ -186,8 +180,10 @@ def synthetic_sample(sample_id: str, expression: str, *, seed: int = 0) -> FaceS
     return _sample_spec(Identity.sample((seed, person)), expression, (seed, person, image))
 
 
-def synthetic_masks(faces: FaceSet, *, seed: int = 0, above: float = 0.25) -> np.ndarray:
-    """Return, for each image of `synthetic_faces`, where its action units act.
+def synthetic_changes(faces: FaceSet, *, seed: int = 0) -> np.ndarray:
+    """Return by how many gray levels each pixel differs from the same person's neutral face.
+
+    Pose, light and noise are the image's own, so only the expression differs.
 
     Parameters
     ----------
@@ -195,41 +191,20 @@ def synthetic_masks(faces: FaceSet, *, seed: int = 0, above: float = 0.25) -> np
         Rows of `synthetic_faces`, in any order.
     seed : int
         The data set's; another seed raises `ValueError`.
-    above : float
-        Units of that intensity or less do not count.
-
-    Returns
-    -------
-    ndarray of bool, shape (N, H, W)
-        The union over the units; all False where no unit is strong enough, as in most neutral faces.
-    """
-    return np.stack([spec.mask(size=faces.images.shape[1], above=above) for spec in _specs(faces, seed)])
-
-
-def synthetic_changes(faces: FaceSet, *, seed: int = 0) -> np.ndarray:
-    """Return by how many gray levels each pixel differs from the same person's neutral face.
-
-    Tighter than `synthetic_masks`, which gives the region a unit could change at full strength: pose, light
-    and noise are the image's own, so only the expression differs. Parameters, errors as `synthetic_masks`.
 
     Returns
     -------
     ndarray of uint8, shape (N, H, W)
     """
     size = faces.images.shape[1]
-    neutral = [replace(spec, action_units={}).image(size=size) for spec in _specs(faces, seed)]
-    return np.abs(faces.images.astype(np.int16) - np.stack(neutral)).astype(np.uint8)
-
-
-def _specs(faces: FaceSet, seed: int) -> list[FaceSpec]:
     pairs = zip(faces.sample_id, faces.labels, strict=True)
     specs = [synthetic_sample(str(one), faces.class_names[label], seed=seed) for one, label in pairs]
-    rendered = specs[0].image(size=faces.images.shape[1])
-    if np.abs(rendered.astype(int) - faces.images[0]).max() > _RENDERING_TOLERANCE:
+    if np.abs(specs[0].image(size=size).astype(int) - faces.images[0]).max() > _RENDERING_TOLERANCE:
         raise ValueError(
             f"seed {seed} gives another image for {faces.sample_id[0]}; pass the data set's seed"
         )
-    return specs
+    neutral = [replace(spec, action_units={}).image(size=size) for spec in specs]
+    return np.abs(faces.images.astype(np.int16) - np.stack(neutral)).astype(np.uint8)
 
 
 def _sample_spec(person: Identity, expression: str, key: Seed) -> FaceSpec:

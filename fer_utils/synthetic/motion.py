@@ -13,7 +13,7 @@ import numpy as np
 from fer_utils.labels import SMIC3
 from fer_utils.synthetic.faces import PROTOTYPES, expression_units
 from fer_utils.synthetic.identity import Identity, Scene, check_size
-from fer_utils.synthetic.render import action_unit_mask, render_face
+from fer_utils.synthetic.render import render_face
 
 EXPRESSIONS = {
     **{name: (name,) for name, units in PROTOTYPES.items() if units},
@@ -150,15 +150,6 @@ class Performance:
         """Render the frames that a camera takes from time 0 on, one by one."""
         return (self.frame(number / frame_rate, size=size) for number in range(n_frames))
 
-    def mask(self, time: float, *, size: int, above: float = 0.1) -> np.ndarray:
-        """Return where units act that the movements have raised by more than `above`: bool, (size, size)."""
-        scene = self.sway.move(self.scene, time)
-        mask = np.zeros((size, size), bool)
-        for unit, intensity in self.units(time).items():
-            if intensity - self.rest.get(unit, 0.0) > above:
-                mask |= action_unit_mask(self.identity, unit, size=size, scene=scene)
-        return mask
-
 
 @dataclass(frozen=True)
 class SyntheticVideo:
@@ -213,12 +204,6 @@ def synthetic_video(
     face_scale : float
         1 for a head that fills three quarters of the frame's height, less for one further away.
     seed : int
-        Non-negative.
-
-    Raises
-    ------
-    ValueError
-        For an unknown class, a frame rate below 10, more expressions than fit, or too small a size.
     """
     class_names = tuple(class_names)
     check_request(class_names, frame_rate, seed)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer_utils.data.samples import Samples
+from fer_utils.data import Samples
 from fer_utils.files import ConfigError
 from fer_utils.params import Parameters
 from fer_utils.training.checkpoints import epoch_order
