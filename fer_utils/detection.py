@@ -1,7 +1,7 @@
 """Face detection in images."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -45,18 +45,6 @@ class Box(NamedTuple):
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-class Detector(Protocol):
-    """Finds faces. All detectors frame a face as the Haar cascade does, which `live.crops` relies on."""
-
-    def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
-
-        The boxes are squares in pixels of `image` and may reach beyond its edges; the same image always gives
-        the same boxes. Another shape or type is a `ValueError`.
-        """
-        ...
-
-
 class Haar:
     """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
 
@@ -76,7 +64,11 @@ class Haar:
         self._cascade = cv2.CascadeClassifier(str(file))
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, as `Detector` describes."""
+        """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
+
+        The boxes are squares in pixels of `image` and may reach beyond its edges; the same image always gives
+        the same boxes. Another shape or type is a `ValueError`.
+        """
         small = gray(reduced(image, self.longest_side))
         least = round(self.smallest * min(small.shape))
         found = self._cascade.detectMultiScale(small, scaleFactor=1.1, minNeighbors=5, minSize=(least, least))
@@ -112,13 +104,17 @@ class YuNet:
             ) from error
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, as `Detector` describes."""
+        """Return the faces in an image, as `Haar.find` does."""
         small = reduced(image, self.longest_side)
         self._network.setInputSize(small.shape[1::-1])
         code = cv2.COLOR_GRAY2BGR if small.ndim == 2 else cv2.COLOR_RGB2BGR
         _, rows = self._network.detect(cv2.cvtColor(small, code))
         boxes = [] if rows is None else [_box_of(row[4:14].reshape(5, 2).astype(float)) for row in rows]
         return _enlarged(boxes, small, image)
+
+
+Detector = Haar | YuNet
+"""All detectors frame a face as the Haar cascade does, which `live.crops` relies on."""
 
 
 def detector(name: str, *, path: str | Path = "", fine: bool = False) -> Detector:

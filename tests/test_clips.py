@@ -29,7 +29,6 @@ from PIL import Image
 
 from fer_utils.data import NO_APEX, MissingData
 from fer_utils.data.clip_files import resample
-from fer_utils.data.clip_readers import SAMM8
 from fer_utils.files import ConfigError
 from fer_utils.labels import SMIC3
 from fer_utils.synthetic import synthetic_faces
@@ -116,7 +115,7 @@ def test_smic_lists_what_is_misplaced_misnamed_or_incomplete(tmp_path):
 def test_samm_is_read_below_thirteen_rows_of_explanations(tmp_path):
     clips = load(tmp_path, "samm", write_samm(tmp_path / "SAMM"), strict=True)
     assert (clips.sample_id.tolist(), clips.subject.tolist()) == (["006_1_2", "011_2_4"], ["006", "011"])
-    assert [SAMM8[label] for label in clips.labels] == ["happy", "other"]
+    assert [clips.class_names[label] for label in clips.labels] == ["happy", "other"]
     assert (clips.onset.tolist(), clips.offset.tolist()) == ([5562, 30], [5570, 34])
     assert (clips.apex.tolist(), clips.apex_position.tolist()) == ([5566, NO_APEX], [2, NO_APEX])
     assert set(clips.frame_rate) == {200.0} and levels(clips, "006_1_2") == [102, 104, 106, 108, 110]

@@ -40,18 +40,6 @@ def test_folder_zip_and_table_give_the_same_faces_and_name_their_form(tmp_path, 
     assert of_zip.class_names == FER7 and of_zip.notes == ()
 
 
-@pytest.mark.parametrize("put", [zipped, unzipped])
-def test_a_folder_around_upper_case_suffixes_and_system_files_are_accepted(tmp_path, put):
-    content = {f"archive/{name}": data for name, data in files(suffix=".PNG").items()}
-    content |= {
-        "__MACOSX/archive/train/angry/._Training_10.jpg": b"Mac",
-        "archive/train/angry/.Training_10.png": b"hidden",
-        "archive/test/Thumbs.db": b"Windows",
-    }
-    plain = read(put(tmp_path / "plain.zip", files()))
-    assert read(put(tmp_path / "nested.zip", content)).fingerprint == plain.fingerprint
-
-
 @pytest.mark.parametrize(
     ("rows", "end", "start"),
     [

@@ -122,7 +122,7 @@ def test_links_encrypted_repeated_and_otherwise_compressed_entries_are_errors(tm
         listed(path, "drop")
 
 
-def test_a_zip_that_declares_too_much_is_an_error_before_anything_is_read(tmp_path, monkeypatch):
+def test_an_archive_gives_no_more_than_it_declares_and_may_not_declare_too_much(tmp_path, monkeypatch):
     path = declaring(zipped(tmp_path / "bomb.zip", {"a/1.png": PNG}), 2**28 + 1)
     with pytest.raises(ValueError, match=r"bomb\.zip: a/1\.png unpacks to 268,435,457 bytes"):
         listed(path, "drop")
@@ -130,10 +130,6 @@ def test_a_zip_that_declares_too_much_is_an_error_before_anything_is_read(tmp_pa
     zipped(path, {f"a/{number}.png": bytes(1000) for number in range(3)})
     with pytest.raises(ValueError, match=r"a/2\.png .* 2,500 at most"):
         listed(path, "drop")
-
-
-def test_an_entry_gives_no_more_than_it_declares(tmp_path):
-    path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.png", bytes(2**26))
     declaring(path, 100)
@@ -157,10 +153,6 @@ def test_colour_depth_and_transparency_are_converted():
         == [76]
     )
     np.testing.assert_array_equal(decoded(encoded(PICTURES[0].astype(np.uint16) * 257)), PICTURES[0])
-    twelve = bytearray(encoded(np.full((48, 48), 0xFFFF, np.uint16), "tiff"))
-    bits = twelve.index(struct.pack("<HHI", 258, 3, 1)) + 8
-    twelve[bits : bits + 2] = struct.pack("<H", 12)
-    assert np.unique(decoded(bytes(twelve))).tolist() == [255]
     clear = GRAY.convert("RGBA")
     clear.putalpha(0)
     assert (decoded(encoded(clear)) == 255).all()
@@ -200,7 +192,7 @@ def test_the_middle_square_is_taken_and_conversions_are_noted():
     assert (decoder.decode(encoded(wide))[:, 5:-5] == 200).all()
     decoder.decode(encoded(Image.new("RGB", (100, 100))))
     (note,) = decoder.notes()
-    assert note.startswith("2 of 2 images") and "216x96" in note and "1 stored in colour" in note
+    assert note.startswith("2 of 2 images") and "1 stored in colour" in note
     frames = encoded(GRAY, "gif", save_all=True, append_images=[Image.fromarray(255 - PICTURES[0])])
     np.testing.assert_array_equal(decoded(frames), PICTURES[0])
 

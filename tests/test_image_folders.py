@@ -6,7 +6,7 @@ from raw_copies import PICTURES, encoded, unzipped, zipped
 
 from fer_utils.data.folders import RAFDB_LIST, CkPlus, Jaffe, OwnFolder, RafDb
 from fer_utils.files import ConfigError
-from fer_utils.labels import CKPLUS7, FER7
+from fer_utils.labels import FER7
 
 each_form = pytest.mark.parametrize("put", [zipped, unzipped])
 
@@ -62,7 +62,7 @@ def test_every_form_of_rafdb_gives_class_and_split(tmp_path, form):
     assert rafdb_classes(faces) == CLASSES
     assert faces.images.shape == (5, 48, 48) and faces.class_names == FER7
     assert faces.origin["form"] == ("original folder" if form is original else "kaggle folder")
-    assert "5 of another size (96x96)" in faces.notes[0]
+    assert "5 of another size" in faces.notes[0]
     assert RafDb().read(form(tmp_path), image_size=96).images.shape == (5, 96, 96)
 
 
@@ -124,27 +124,26 @@ CKPLUS_NAMES = (
 )
 
 
-@each_form
-@pytest.mark.parametrize("top", ["", "archive/CK+48/"])
-def test_ckplus_takes_the_class_from_the_folder_and_the_person_from_the_name(tmp_path, put, top):
-    faces = CkPlus().read(put(tmp_path / "CK+48.zip", images(*(top + name for name in CKPLUS_NAMES))))
-    rows = zip(faces.sample_id.tolist(), faces.labels, faces.subject.tolist(), strict=True)
-    found = {name: (CKPLUS7[label], subject) for name, label, subject in rows}
-    assert len(found) == 7 and set(faces.split) == {"unassigned"}
-    assert found["S010_004_00000017"] == ("angry", "S010")
-    assert found["S138_008_00000009"] == ("contempt", "S138")
-    assert faces.notes[0].startswith("7 frames of 3 sequences of 3 people")
+def described(faces) -> dict[str, tuple[str, str]]:
+    names = [faces.class_names[label] for label in faces.labels]
+    return dict(zip(faces.sample_id.tolist(), zip(names, faces.subject.tolist(), strict=True), strict=True))
 
 
 @each_form
-def test_jaffe_takes_person_and_expression_from_the_name(tmp_path, put):
+def test_ckplus_and_jaffe_take_class_and_person_from_the_names(tmp_path, put):
+    for top in ("", "archive/CK+48/"):
+        faces = CkPlus().read(
+            put(tmp_path / f"{bool(top)}.zip", images(*(top + name for name in CKPLUS_NAMES)))
+        )
+        found = described(faces)
+        assert len(found) == 7 and found["S010_004_00000017"] == ("angry", "S010")
+        assert found["S138_008_00000009"] == ("contempt", "S138") and {*faces.split} == {"unassigned"}
+        assert faces.notes[0].startswith("7 frames of 3 sequences of 3 people")
     names = ("KA.AN1.39.tiff", "jaffe/KL.HA1.158.tiff", "happy/KM.HA2.5.png")
-    faces = Jaffe().read(put(tmp_path / "jaffe.zip", images(*names)))
-    rows = zip(faces.sample_id.tolist(), faces.labels, faces.subject.tolist(), strict=True)
-    assert {(name, FER7[label], subject) for name, label, subject in rows} == {
-        ("KA.AN1.39", "angry", "KA"),
-        ("KL.HA1.158", "happy", "KL"),
-        ("KM.HA2.5", "happy", "KM"),
+    assert described(Jaffe().read(put(tmp_path / "jaffe.zip", images(*names)))) == {
+        "KA.AN1.39": ("angry", "KA"),
+        "KL.HA1.158": ("happy", "KL"),
+        "KM.HA2.5": ("happy", "KM"),
     }
 
 
@@ -180,8 +179,9 @@ def test_known_classes_come_first_and_keep_their_order(tmp_path, put):
     )
     faces = OwnFolder().read(put(tmp_path / "mine.zip", images(*names)))
     assert (faces.name, faces.class_names) == ("mine", ("angry", "happy", "neutral", "Contempt", "bored"))
-    labels = dict(zip(faces.sample_id.tolist(), faces.labels.tolist(), strict=True))
-    assert labels == dict(zip(names, [4, 2, 0, 3, 1, 1], strict=True))
+    assert dict(zip(faces.sample_id, faces.labels, strict=True)) == dict(
+        zip(names, [4, 2, 0, 3, 1, 1], strict=True)
+    )
     assert "Anger -> angry, happiness -> happy" in faces.notes[0]
 
 
@@ -196,19 +196,11 @@ def test_folders_above_a_class_are_splits_and_below_it_subjects(tmp_path, put, t
     assert ("everything lies in mine/" in faces.notes) == bool(top)
 
 
-@pytest.mark.parametrize(
-    ("folders", "splits"),
-    [
-        (("Training", "PublicTest", "PrivateTest"), {"train", "validation", "test"}),
-        (("train_set", "val_set"), {"train", "validation"}),
-        (("FER2013Train", "FER2013Valid", "FER2013Test"), {"train", "validation", "test"}),
-        (("train", "dev"), {"train", "validation"}),
-    ],
-)
-def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders, splits):
-    names = [f"{folder}/{name}/1.png" for folder in folders for name in ("happy", "sad")]
+@pytest.mark.parametrize("folders", ["Training PublicTest PrivateTest", "train_set dev", "FER2013Train val"])
+def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders):
+    names = [f"{folder}/{name}/1.png" for folder in folders.split() for name in ("happy", "sad")]
     faces = OwnFolder().read(unzipped(tmp_path / "mine", images(*names)))
-    assert faces.class_names == ("happy", "sad") and set(faces.split) == splits
+    assert faces.class_names == ("happy", "sad") and {*faces.split} >= {"train", "validation"}
 
 
 @each_form

@@ -69,7 +69,6 @@ PIECES = st.one_of(
 
 @st.composite
 def edits(draw) -> Callable[[bytes], bytes]:
-    """Draw one to four edits, each at a share of the length."""
     kinds = st.sampled_from(["insert", "replace", "delete", "truncate", "duplicate"])
     step = st.tuples(kinds, st.floats(0, 1), st.integers(0, 40) | st.integers(0, 5000), PIECES)
     return partial(edited, steps=tuple(draw(st.lists(step, min_size=1, max_size=4))))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,9 +20,6 @@ from fer_utils.data.raw_files import IMAGE_SUFFIXES, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.labels import SMIC3, canonical
-
-SAMM8 = ("angry", "contempt", "disgust", "fear", "happy", "sad", "surprise", "other")
-CASME2_7 = ("disgust", "fear", "happy", "repression", "sad", "surprise", "others")
 
 SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
 SMIC_NAME = (
@@ -41,34 +37,17 @@ PARTS = ("HS", "VIS", "NIR")
 
 
 class ClipReader(DataSet):
-    """A data set of clips: folders of subjects, and an annotation in or above them.
+    """A data set of clips: folders of subjects, and an annotation in or above them."""
 
-    Attributes
-    ----------
-    n_clips : int
-        Clips of the whole data set by the paper that presented it; 0 where that says nothing.
-    subject, annotation_name : str
-        Regular expressions: of the subjects' folders, and of the annotation's file.
-    levels_up : int
-        How many folders above the subjects the annotation may lie.
-    columns : dict of str to str
-        Field of a clip -> column of the annotation, in its worksheet `sheet`.
-    prefix : dict of str to str
-        Form of the data set -> regular expression for what stands before the frame numbers. With several
-        forms, those images are in the form "cropped" whose names start with its prefix.
-    frame_rate : float or None
-        Frames per second of the camera.
-    """
-
-    n_clips: ClassVar[int] = 0
-    subject: ClassVar[str] = ""
-    annotation_name: ClassVar[str] = ""
-    levels_up: ClassVar[int] = 1
-    sheet: ClassVar[str] = ""
-    columns: ClassVar[Mapping[str, str]]
-    prefix: ClassVar[Mapping[str, str]]
-    frame_rate: ClassVar[float | None] = 200.0
-    class_names: ClassVar[tuple[str, ...]] = ()
+    n_clips: int = 0
+    subject: str = ""
+    annotation_name: str = ""
+    levels_up: int = 1
+    sheet: str = ""
+    columns: Mapping[str, str]
+    prefix: Mapping[str, str]
+    frame_rate: float | None = 200.0
+    class_names: tuple[str, ...] = ()
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has subjects of this data set in it."""
@@ -216,29 +195,18 @@ class Smic(ClipReader):
     SMIC-E is a clip of its own whose id ends in `_2`.
     """
 
-    PLACES = (
-        *("SMIC_all_cropped/{0}", "SMIC_all_raw/{0}", "{0}_long/SMIC-{0}-E/{0}", "{0}_long/SMIC-{0}-E"),
-        *("SMIC-{0}-E/{0}", "SMIC-{0}-E", "{0}", ""),
-    )
-
-    obtained_from = "University of Oulu (Li et al. 2013)"
-    terms = "a licence agreement, signed by a member of the faculty; research that is not commercial"
-    subject = "s[0-9]{1,3}"
-    levels_up = 2
-    columns: ClassVar = {
-        **{"place": "Filename", "onset": "OnsetF", "offset": "OffsetF"},
-        **{"onset2": "Onset2F", "offset2": "Offset2F"},
-    }
-    prefix: ClassVar = {"raw": "image", "cropped": "reg_image", "long": "image"}
     class_names = SMIC3
 
+    name = "smic"
+
     def __init__(self, part: str) -> None:
+        super().__init__()
         self.name = self.title = f"smic-{part.lower()}"
         self.sheet = part
-        places = [f"{top}{place}".format(part) for top in ("", "SMIC/") for place in self.PLACES]
-        self.places = tuple(dict.fromkeys(places))
-        self.expected = (f"SMIC_all_cropped/{part}", f"SMIC_all_raw/{part}", f"{part}_long")
-        self.annotation_name = f"SMIC[-_]{part}[-_]E_annotation.*[.]xlsx"
+        below = [place.format(part) for place in self.places]
+        self.places = tuple(dict.fromkeys(below + [f"SMIC/{place}" for place in below]))
+        self.expected = tuple(place.format(part) for place in self.expected)
+        self.annotation_name = self.annotation_name.format(part)
         self.n_clips, self.frame_rate = (sum(HS_CLIPS.values()), 100.0) if part == "HS" else (71, 25.0)
 
     def holds(self, path: Path) -> bool:
@@ -300,21 +268,7 @@ class Smic(ClipReader):
 class Samm(ClipReader):
     """SAMM: `006/006_1_2/006_05562.jpg` and so on, and `SAMM_Micro_FACS_Codes_v2.xlsx` there or beside it."""
 
-    name, title = "samm", "SAMM"
-    places = ("SAMM", "")
-    expected = ("SAMM",)
-    obtained_from = "Manchester Metropolitan University (Davison et al. 2018)"
-    terms = "a release agreement"
-    n_clips = 159
-    subject = "[0-9]{3}"
-    annotation_name = "SAMM_.*FACS_Codes.*[.]xlsx"
-    sheet = "MICRO_ONLY"
-    columns: ClassVar = {
-        **{"subject": "Subject", "place": "Filename", "label": "Estimated Emotion"},
-        **{"onset": "Onset Frame", "apex": "Apex Frame", "offset": "Offset Frame"},
-    }
-    prefix: ClassVar = {"folder": "[0-9]+_"}
-    class_names = SAMM8
+    name = "samm"
 
     def _rows(self, path: Path) -> pd.DataFrame:
         rows = super()._rows(path)
@@ -330,24 +284,7 @@ class Casme2(ClipReader):
     Ids are like `sub01/EP02_01f`, because the films' names repeat between subjects.
     """
 
-    name, title = "casme2", "CASME II"
-    places = tuple(
-        f"{top}{form}"
-        for form in ("Cropped", "CASME2_RAW_selected", "CASME2-RAW", "")
-        for top in ("CASME2/", "CASME II/", "")
-    )
-    expected = ("CASME2/Cropped", "CASME2")
-    obtained_from = "Institute of Psychology, Chinese Academy of Sciences (Yan et al. 2014)"
-    terms = "a licence agreement"
-    n_clips = 247
-    subject = "sub[0-9]+"
-    annotation_name = "CASME2-coding.*[.]xlsx"
-    columns: ClassVar = {
-        **{"subject": "Subject", "place": "Filename", "label": "Estimated Emotion"},
-        **{"onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame"},
-    }
-    prefix: ClassVar = {"raw": "img", "cropped": "reg_img"}
-    class_names = CASME2_7
+    name = "casme2"
 
     def _media(self, path: Path) -> dict[str, Path]:
         return {f"{one.name}/{film.name}": film for one in self._subjects(path) for film in folders(one)}
@@ -373,17 +310,7 @@ class ClipTable(ClipReader):
         *(".3gp", ".mts", ".m2ts"),
     )
 
-    name, title = "table", "a table of clips"
-    places = tuple(str(PurePosixPath(folder, "*.csv")) for folder in FOLDERS)
-    expected = ("MEVIEW/<any name>.csv with the clips that it lists",)
-    obtained_from = "clips of your own, or MEVIEW: Czech Technical University (Husák, Čech, Matas 2017)"
-    terms = "those of their source; MEVIEW's videos are poker games and TV interviews from the internet"
-    columns: ClassVar = {
-        **{"place": "clip", "subject": "subject", "label": "emotion"},
-        **{"onset": "onset", "offset": "offset"},
-    }
-    prefix: ClassVar = {"table": ".*?"}
-    frame_rate = None
+    name = "table"
 
     def holds(self, path: Path) -> bool:
         """Return whether a file is a table of clips."""

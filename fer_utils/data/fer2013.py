@@ -21,7 +21,6 @@ from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -64,15 +63,7 @@ _PIXELS = SIZE * SIZE
 class Fer2013(FaceData):
     """FER-2013, at 48 pixels or scaled from there."""
 
-    name, title = "fer2013", "FER-2013"
-    places = ("fer2013.csv", "icml_face_data.csv", "fer2013.zip", "fer2013", "train.csv", "test.csv")
-    expected = places
-    counts = MappingProxyType({"train": 28_709, "validation": 3_589, "test": 3_589, "pooled_test": 7_178})
-    obtained_from = (
-        "Kaggle, competition 'Challenges in Representation Learning: Facial Expression Recognition "
-        "Challenge' (Goodfellow et al. 2013)"
-    )
-    terms = "the competition's rules, which you accept there; the photographs are not free"
+    name = "fer2013"
 
     def find(self, folder: Path) -> Path:
         """Return the table, zip or folder of FER-2013 in a folder, or that folder itself."""
@@ -104,12 +95,9 @@ class Fer2013(FaceData):
                 f"{path}: holds {tables[0].name} beside a folder of images, two copies of FER-2013; "
                 f"give the path of {tables[0].name} or move it away"
             )
-        faces = (
-            _read_tables(tables, on_bad_rows)
-            if tables
-            else _KaggleFolder().read(path, on_bad_rows=on_bad_rows)
-        )
-        return scaled(faces, image_size=image_size)
+        if tables:
+            return scaled(_read_tables(tables, on_bad_rows), image_size=image_size)
+        return scaled(_KaggleFolder().read(path, on_bad_rows=on_bad_rows), image_size=image_size)
 
 
 def _read_tables(tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
@@ -212,8 +200,7 @@ class _KaggleFolder(ImageFolder):
     name, form = "fer2013", "kaggle folder"
     layout = f"train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})"
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> None:
-        """Refuse several copies in one folder, and a table in a zip."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> None:
         if not names and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
@@ -226,8 +213,7 @@ class _KaggleFolder(ImageFolder):
             where = printable(", ".join(sorted(copy or "." for copy in copies)))
             raise ValueError(f"{path}: more than one copy, in {where}; give the path of one")
 
-    def describe(self, name: str, known: None) -> Face:
-        """Take the class from the folder and the split from the file name."""
+    def _describe(self, name: str, known: None) -> Face:
         *_, folder, class_name, file = ("", "", *name.split("/"))
         if folder not in FOLDERS or class_name not in FER7:
             raise ValueError(f"not {self.layout}")

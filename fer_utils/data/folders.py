@@ -9,7 +9,6 @@ wavelets*, FG 1998 (JAFFE).
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,22 +59,22 @@ class Face(NamedTuple):
 class ImageFolder(FaceData):
     """A folder of image files, or a zip of it, in which names or lists say what each file shows.
 
-    A subclass says it in `describe`, with what `prepare` has found out before the first image is read.
+    A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
     """
 
     class_names: tuple[str, ...] = FER7
     layout: str
     form = "folder"
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
-        """Return what `describe` and `notes` need to know of the whole data set."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
+        """Return what `_describe` and `_notes` need to know of the whole data set."""
         return None
 
-    def describe(self, name: str, known: Any) -> Face:
+    def _describe(self, name: str, known: Any) -> Face:
         """Return what the file `name` shows; `ValueError` where that cannot be told."""
         raise NotImplementedError
 
-    def notes(self, kept: Sequence[Face], known: Any) -> list[str]:
+    def _notes(self, kept: Sequence[Face], known: Any) -> list[str]:
         """Return notes on what was read."""
         return []
 
@@ -86,10 +85,10 @@ class ImageFolder(FaceData):
         kept: dict[str, Face] = {}
         images, names = [], {}
         with open_images(source, bad) as found:
-            known = self.prepare(path, [file.name for file in found.files], bad)
+            known = self._prepare(path, [file.name for file in found.files], bad)
             for file in found.files:
                 with bad.at(file.name):
-                    face = self.describe(file.name, known)
+                    face = self._describe(file.name, known)
                     if face.sample_id in kept:
                         raise ValueError(f"a second image of this name, beside {names[face.sample_id]}")
                     images.append(decoder.decode(file.read()))
@@ -97,7 +96,7 @@ class ImageFolder(FaceData):
         dropped_note = bad.notes(len(kept))
         if not kept:
             raise ValueError("; ".join([f"{path}: no images named {self.layout}", *found.notes]))
-        table, notes = pd.DataFrame(kept.values()), self.notes([*kept.values()], known)
+        table, notes = pd.DataFrame(kept.values()), self._notes([*kept.values()], known)
         present = {*table["class_name"]}
         class_names = self.class_names or tuple(
             [name for name in FER7 if name in present] + sorted(present.difference(FER7))
@@ -120,18 +119,7 @@ class ImageFolder(FaceData):
 class RafDb(ImageFolder):
     """RAF-DB's single-label part: the authors' folder `basic`, or the folder that Kaggle has."""
 
-    name, title = "rafdb", "RAF-DB"
-    places = (
-        *("", "basic", "DATASET", "RAF-DB/basic", "RAF-DB", "RAF-DB/DATASET"),
-        *("rafdb/basic", "rafdb", "rafdb/DATASET"),
-    )
-    expected = ("RAF-DB/basic", "DATASET")
-    counts = MappingProxyType({"train": 12_271, "test": 3_068})
-    obtained_from = (
-        "Beijing University of Posts and Telecommunications, by e-mail from an academic address "
-        "(Li, Deng, Du 2017)"
-    )
-    terms = "research that is not commercial; no part may be passed on; the photographs are not free"
+    name = "rafdb"
     layout, form = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/", "kaggle folder"
 
     def holds(self, path: Path) -> bool:
@@ -155,8 +143,7 @@ class RafDb(ImageFolder):
                 return path, tables
         return path, ()
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
-        """Return image -> (place in a list, label), which is empty without lists."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
         rows: dict[str, tuple[str, str]] = {}
         for table in self.files(path)[1]:
             splits = [split for split, name in RAFDB_TABLES.items() if name == table.name] or [*RAFDB_TABLES]
@@ -176,8 +163,7 @@ class RafDb(ImageFolder):
                     raise ValueError(f"the image {sample_id} is missing")
         return rows
 
-    def describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
-        """Compare folder, file name and list, which must agree."""
+    def _describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
         *_, folder, label, file = ("", "", *name.split("/"))
         if not (named := RAFDB_IMAGE.fullmatch(file)):
             raise ValueError("not train_<number>_aligned.jpg or test_<number>_aligned.jpg")
@@ -193,8 +179,7 @@ class RafDb(ImageFolder):
             raise ValueError(f"lies in {folder}/{label}/ but {place} says {listed}")
         return Face(sample_id, RAFDB_LABELS[listed], split=split)
 
-    def notes(self, kept: Sequence[Face], known: Mapping) -> list[str]:
-        """Say where labels come from folders alone."""
+    def _notes(self, kept: Sequence[Face], known: Mapping) -> list[str]:
         return [] if known else [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"]
 
 
@@ -217,15 +202,7 @@ def _rafdb_lines(file: Path) -> Iterator[tuple[int, str, str]]:
 class CkPlus(ImageFolder):
     """CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48 and sorted into folders."""
 
-    name, title = "ckplus", "CK+48"
-    places = ("", "CK+48", "CK+/CK+48", "CK+", "ckplus/CK+48", "ckplus", "CK+48.zip")
-    expected = ("CK+48",)
-    counts = MappingProxyType({"unassigned": 981})
-    obtained_from = (
-        "University of Pittsburgh and Carnegie Mellon University (Lucey et al. 2010); the 48x48 crops are "
-        "somebody else's copy"
-    )
-    terms = "an agreement, which says whose faces may be shown; the crops have no terms of their own"
+    name = "ckplus"
     class_names = CKPLUS7
     layout = "<class>/S<person>_<sequence>_<frame>.png"
 
@@ -234,16 +211,14 @@ class CkPlus(ImageFolder):
         classes = [folder for folder in path.glob("*") if canonical(folder.name) in CKPLUS7]
         return any(CKPLUS_FRAME.fullmatch(file.stem) for folder in classes for file in folder.glob("*"))
 
-    def describe(self, name: str, known: None) -> Face:
-        """Take the class from the folder and the person from the file name."""
+    def _describe(self, name: str, known: None) -> Face:
         file = PurePosixPath(name)
         class_name, frame = canonical(file.parent.name), CKPLUS_FRAME.fullmatch(file.stem)
         if class_name not in CKPLUS7 or not frame:
             raise ValueError(f"not {self.layout} with one of the classes {', '.join(CKPLUS7)}")
         return Face(file.stem, class_name, subject=frame[2])
 
-    def notes(self, kept: Sequence[Face], known: None) -> list[str]:
-        """Count frames, sequences and people."""
+    def _notes(self, kept: Sequence[Face], known: None) -> list[str]:
         sequences, people = {one.sample_id.rpartition("_")[0] for one in kept}, {one.subject for one in kept}
         counts = f"{len(kept)} frames of {len(sequences)} sequences of {len(people)} people"
         return [f"{counts}; frames of one sequence hardly differ, so split by person only"]
@@ -252,15 +227,7 @@ class CkPlus(ImageFolder):
 class Jaffe(ImageFolder):
     """JAFFE: 213 posed expressions of ten women; the whole image is taken, with hair and background."""
 
-    name, title = "jaffe", "JAFFE"
-    places = (
-        *("", "jaffe", "jaffedbase", "JAFFE", "jaffe/jaffedbase", "jaffe/jaffe"),
-        *("jaffe.zip", "jaffedbase.zip"),
-    )
-    expected = ("jaffe", "jaffedbase")
-    counts = MappingProxyType({"unassigned": 213})
-    obtained_from = "Zenodo, on request, doi:10.5281/zenodo.3451524 (Lyons et al. 1998)"
-    terms = "research that is not commercial, with citation; the images may not be redistributed"
+    name = "jaffe"
     layout = "<person>.<expression><take>.<number>.tiff, such as KA.AN1.39.tiff"
 
     def holds(self, path: Path) -> bool:
@@ -270,8 +237,7 @@ class Jaffe(ImageFolder):
             JAFFE_IMAGE.fullmatch(file.name) for folder in (path, *classes) for file in folder.glob("*")
         )
 
-    def describe(self, name: str, known: None) -> Face:
-        """Take person and expression from the file name; a folder named by class must agree."""
+    def _describe(self, name: str, known: None) -> Face:
         file = PurePosixPath(name)
         if not (named := JAFFE_IMAGE.fullmatch(file.name)):
             raise ValueError(f"not {self.layout}; the expressions are {', '.join(JAFFE_CODES)}")
@@ -288,9 +254,7 @@ class OwnFolder(ImageFolder):
     theirs and follow in alphabetical order. All of it may lie in one more folder, as in many zips.
     """
 
-    name, title = "folder", "a folder of images"
-    places, expected = ("",), ()
-    obtained_from = terms = ""
+    name = "folder"
     class_names = ()
     layout = (
         "<class>/<file> or <class>/<subject>/<file>, all or none of it below train/, validation/ or test/"
@@ -302,8 +266,7 @@ class OwnFolder(ImageFolder):
             raise MissingData(f"{folder}: no such folder; data_path names a folder or zip of <class>/<image>")
         return folder
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
-        """Return the folder that holds all others, with its slash, after a check of the whole layout."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
         tops = {name.split("/")[0] for name in names}
         top = next(iter(tops), "")
         deep = all(name.count("/") >= 2 for name in names)
@@ -311,7 +274,7 @@ class OwnFolder(ImageFolder):
         known = f"{top}/" if around else ""
         # A wrong layout puts the whole data set in doubt, so it is an error under "drop" too.
         try:
-            outside = [name for name in names if self.describe(name, known).split == "unassigned"]
+            outside = [name for name in names if self._describe(name, known).split == "unassigned"]
             if 0 < len(outside) < len(names):
                 beside = f"{outside[0].removeprefix(known)} lies beside train/, validation/ or test/"
                 raise ValueError(f"{beside}; use {self.layout}")
@@ -319,8 +282,7 @@ class OwnFolder(ImageFolder):
             raise ValueError(printable(f"{path}: {error}")) from error
         return known
 
-    def describe(self, name: str, known: str) -> Face:
-        """Take split, class and subject from the folders."""
+    def _describe(self, name: str, known: str) -> Face:
         name = name.removeprefix(known)
         folders = name.split("/")[:-1]
         split = self._split_of(folders[0]) if folders else None
@@ -332,8 +294,7 @@ class OwnFolder(ImageFolder):
             raise ValueError(f"{name}: {class_name!r} cannot be a class; use {self.layout}")
         return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
 
-    def notes(self, kept: Sequence[Face], known: str) -> list[str]:
-        """Say which folder holds everything and which classes got another name."""
+    def _notes(self, kept: Sequence[Face], known: str) -> list[str]:
         changed = [one for one in kept if one.folder.lower() != one.class_name.lower()]
         renamed = sorted({f"{one.folder} -> {one.class_name}" for one in changed})
         notes = [f"everything lies in {known}"] if known else []

@@ -23,7 +23,6 @@ MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_PIXELS  # texts and profiles in real files exceed Pillow's one megabyte
 
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_OTHER_SIZE = "of another size"
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,7 +42,7 @@ def check_image_size(image_size: int) -> None:
 
 
 class ImageDecoder:
-    """Decodes image files to gray images of one size and counts the conversions.
+    """Decodes image files to gray images of `size` x `size` pixels and counts the conversions.
 
     An image is turned upright by its EXIF orientation; transparency becomes white; 16 bits are scaled to 8;
     colour becomes luma (ITU-R 601); the middle square is cropped and resized with a Lanczos filter. Of
@@ -55,14 +54,12 @@ class ImageDecoder:
         self.size = size
         self.decoded = self.converted = 0
         self._reasons: Counter[str] = Counter()
-        self._sizes: set[tuple[int, int]] = set()
 
     def decode(self, content: bytes) -> np.ndarray:
         """Return the image, uint8 (size, size); `ValueError` for bytes that are no usable image."""
         with open_image(content) as image:
-            size = image.size
             reasons = {
-                _OTHER_SIZE: size != (self.size, self.size),
+                "of another size": image.size != (self.size, self.size),
                 "stored in colour": image.mode not in _GRAY_MODES,
                 "of another depth": image.mode == "1" or image.mode.startswith("I;16"),
                 "with transparency": image.has_transparency_data,
@@ -75,21 +72,14 @@ class ImageDecoder:
         self.decoded += 1
         self.converted += any(reasons.values())
         self._reasons.update(reason for reason, holds in reasons.items() if holds)
-        self._sizes |= {size} if reasons[_OTHER_SIZE] else set()
         return gray
 
     def notes(self) -> tuple[str, ...]:
         """Return a note on how many images were converted, and how."""
-        if not self.converted:
-            return ()
-        each = {reason: f"{count} {reason}" for reason, count in self._reasons.most_common()}
-        if self._sizes:
-            areas = sorted(self._sizes, key=lambda size: (size[0] * size[1], size))
-            ends = dict.fromkeys(f"{width}x{height}" for width, height in (areas[0], areas[-1]))
-            each[_OTHER_SIZE] += f" ({' to '.join(ends)})"
+        each = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
         form = f"{self.size}x{self.size} gray"
-        counts = f"{self.converted} of {self.decoded} images"
-        return (f"{counts} were converted to {form}: {', '.join(each.values())}",)
+        note = f"{self.converted} of {self.decoded} images were converted to {form}: {each}"
+        return (note,) if self.converted else ()
 
 
 def open_image(content: bytes) -> Image.Image:

@@ -143,7 +143,8 @@ def open_zip(
                 if not entry.flag_bits & 0x800:  # not declared as UTF-8, though macOS and others write it
                     name = name.encode("cp437").decode("utf-8", "surrogateescape")
                 name = name.replace("\\", "/")
-                total += entry.file_size if wanted(name) else 0
+                read = wanted(name)
+                total += entry.file_size if read else 0
                 kind = stat.S_IFMT(entry.external_attr >> 16)
                 unpack = "unpack the archive and give the folder"
                 problems = {
@@ -153,10 +154,10 @@ def open_zip(
                     "is a link or device, not a file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
                     f"is encrypted; {unpack}": entry.flag_bits & 0x1,
                     f"is compressed by another method than deflate; {unpack}": (
-                        wanted(name) and entry.compress_type not in _COMPRESSION
+                        read and entry.compress_type not in _COMPRESSION
                     ),
                     f"unpacks to {entry.file_size:,} bytes; {MAX_FILE_BYTES:,} at most": (
-                        wanted(name) and entry.file_size > MAX_FILE_BYTES
+                        read and entry.file_size > MAX_FILE_BYTES
                     ),
                     f"brings the unpacked size to {total:,} bytes; {max_bytes:,} at most": total > max_bytes,
                     "is in the archive twice": name in entries,

@@ -154,16 +154,10 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSet(Samples):
-    """Grayscale face images with labels and where each of them came from.
+    """Grayscale face images, uint8 (N, H, W), perhaps memory-mapped, with labels and where each came from.
 
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (N, H, W)
-        May be memory-mapped; never written to.
-    split : ndarray of str, shape (N,)
-        One of `SPLITS` for every image.
-    dropped : tuple of str
-        Place and problem of every row or image that was left out because it cannot be used.
+    `split` has one of `SPLITS` for every image; `dropped` the place and problem of every row or image that
+    was left out because it cannot be used.
     """
 
     PIXELS: ClassVar[str] = "images"
@@ -197,25 +191,15 @@ class FaceSet(Samples):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSet(Samples):
-    """Grayscale clips of one length and size, with labels, subjects and their place in the recordings.
+    """Grayscale clips, uint8 (N, T, H, W), perhaps memory-mapped, with their place in the recordings.
 
-    Attributes
-    ----------
-    clips : ndarray of uint8, shape (N, T, H, W)
-        May be memory-mapped; never written to.
-    frame_rate : ndarray of float, shape (N,)
-        Frames per second of the camera, not of the T frames here.
-    onset, apex, offset : ndarray of int64, shape (N,)
-        Frame numbers as the data set counts them, first and last frame included; `apex` is `NO_APEX` where
-        it is not given.
-    skipped : tuple of str
-        What was left out and why.
+    `frame_rate` is that of the camera, not of the T frames here. `onset`, `apex` and `offset` are frame
+    numbers as the data set counts them, first and last frame included; `apex` is `NO_APEX` where it is not
+    given. `skipped` says what was left out and why.
     """
 
     PIXELS: ClassVar[str] = "clips"
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        *("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset"),
-    )
+    COLUMNS: ClassVar[tuple] = ("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset")
     AXES: ClassVar[str] = "N, T, H, W"
 
     clips: np.ndarray
