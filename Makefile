@@ -38,6 +38,7 @@ test: env check-params ## lint, unit, property, papermill and notebook checks
 	@$(BIN)/ruff format --check
 	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile
 	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile --nbval-lax --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval.cfg notebooks
+	@$(BIN)/pytest --quiet tests/after_notebooks.py
 
 lab: env ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks

@@ -1,0 +1,30 @@
+"""Trainings learn: `make test` runs this after it has executed the notebooks with their default parameters.
+
+A fault that stops a network from learning leaves the code running, so results are compared with the baseline.
+Runs of the smoke profile are checked too, where `make reproduce` has made them.
+"""
+
+import pytest
+
+from fer_utils.files import PROJECT, read_json
+
+TRAININGS = ("10_", "20_", "30_", "40_", "41_")
+EXEMPT = {"20_hybrid_hog_cnn--frames"}
+"""Frames of clips with subjects held out: expected to fail, which is its result."""
+BY_HAND = [f"reports/by_hand/{path.stem}" for path in sorted((PROJECT / "notebooks").glob("*.ipynb"))]
+SMOKE = [f"reports/smoke/{path.stem}" for path in sorted((PROJECT / "params" / "smoke").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(
+    "run", [run for run in BY_HAND + SMOKE if run.split("/")[-1].startswith(TRAININGS)], ids=str
+)
+def test_a_short_training_is_clearly_better_than_the_majority_class(run):
+    path = PROJECT / run / "results.json"
+    if not path.is_file():
+        pytest.skip(f"{run} has not been run")
+    if path.parent.name in EXEMPT:
+        pytest.skip("this protocol is expected not to beat the majority class")
+    results = read_json(path)
+    accuracy = results["metrics"]["accuracy"]
+    majority = results["other_metrics"]["majority_baseline"]["accuracy"]["value"]
+    assert accuracy["ci95"][0] > majority, f"{accuracy} against a majority class of {majority:.3f}"
