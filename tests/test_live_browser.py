@@ -81,7 +81,7 @@ def voila(folder) -> Iterator[str]:
 def browser(tmp_path_factory):
     """Start a browser whose camera shows four seconds of a synthetic person."""
     clip = tmp_path_factory.mktemp("camera") / "camera.mjpeg"  # the form that Chromium reads
-    frames = SyntheticSource.create(seconds=4, frame_rate=30, seed=PERSON["seed"])
+    frames = SyntheticSource(seconds=4, frame_rate=30, seed=PERSON["seed"])
     jpegs = (cv2.imencode(".jpg", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))[1] for frame in frames)
     clip.write_bytes(b"".join(jpeg.tobytes() for jpeg in jpegs))
     options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -142,7 +142,7 @@ def download(page, panel, name: str) -> Path:
 
 def image_file(path: Path, *, side: int = 480) -> Path:
     """Write the image of a synthetic face; noise keeps a large PNG from being compressed."""
-    image = next(iter(SyntheticSource.create(seconds=4, size=(480, 480), seed=PERSON["seed"]))).image
+    image = next(iter(SyntheticSource(seconds=4, size=(480, 480), seed=PERSON["seed"]))).image
     image = cv2.resize(image[..., ::-1], (side, side), interpolation=cv2.INTER_CUBIC).astype(int)
     image += np.random.default_rng(0).integers(-12, 12, image.shape)
     cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))

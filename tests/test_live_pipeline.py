@@ -152,7 +152,7 @@ def test_single_images_are_neither_smoothed_nor_remembered():
 
 
 def test_small_faces_are_found_in_single_images():
-    frame = next(iter(SyntheticSource.create(people=8, seconds=3.0, frame_rate=10.0, seed=1)))
+    frame = next(iter(SyntheticSource(people=8, seconds=3.0, frame_rate=10.0, seed=1)))
     tracker, fine = Tracker(Haar()), Tracker(detector("haar", fine=True), every=1)
     pipeline = Pipeline(Brightness(), tracker=tracker, still_tracker=fine)
     assert len(pipeline.process(Frame(frame.image, 0.0, still=True)).faces) == 8

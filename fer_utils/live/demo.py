@@ -83,7 +83,7 @@ def build_pipeline(params: LiveDemo, *, spot: bool = True) -> Pipeline:
 
 def synthetic_source(params: LiveDemo, *, seconds: float = 0.0, passes: int = 1) -> sources.SyntheticSource:
     """Return the synthetic video, of `seconds` at least."""
-    return sources.SyntheticSource.create(
+    return sources.SyntheticSource(
         seconds=max(params.seconds, seconds),
         frame_rate=params.frame_rate,
         people=params.people,

@@ -93,7 +93,7 @@ def spotting_trials(
     """Spot movements in synthetic videos of one person each, others than in the demo's own video."""
     trials = []
     for number in range(1, n_videos + 1):
-        source = SyntheticSource.create(
+        source = SyntheticSource(
             seconds=seconds, frame_rate=frame_rate, class_names=SMIC3, seed=(n_videos + 1) * seed + number
         )
         events = analyze_source(pipeline, source).events

@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, Queue
@@ -26,7 +26,7 @@ from fer_utils.data.images import FORMATS, check_size, to_gray
 from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
-from fer_utils.synthetic.motion import EXPRESSIONS, SyntheticVideo, synthetic_video
+from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
 
 MAX_BYTES, MAX_SIDE = 20_000_000, 1600  # of an image file; larger images are reduced to this many pixels
 TIMEOUT = 5.0  # seconds without a frame after which a camera counts as lost
@@ -220,17 +220,15 @@ def _short(name: str) -> str:
 # --- synthetic people ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class SyntheticSource:
-    """Frames of synthetic people side by side, with expressions and blinks at known times."""
+    """Frames of synthetic people side by side, with expressions and blinks at known times.
 
-    videos: tuple[SyntheticVideo, ...]  # one a person, with the true `events` of the first pass
-    size: tuple[int, int]  # height and width of the frames
-    passes: int = 1  # every second one backwards, so that nothing jumps
+    Each person has two micro- and three macro-expressions in ten seconds. Every second one of the `passes` is
+    played backwards, so that nothing jumps. `videos` has one video a person, with the true `events`.
+    """
 
-    @classmethod
-    def create(
-        cls,
+    def __init__(
+        self,
         *,
         seconds: float = 20.0,
         frame_rate: float = 25.0,
@@ -239,21 +237,21 @@ class SyntheticSource:
         class_names: Sequence[str] = SYNTHETIC_CLASSES,
         passes: int = 1,
         seed: int = 0,
-    ) -> "SyntheticSource":
-        """Create people of whom each has two micro- and three macro-expressions in ten seconds of a pass."""
-        videos = (
+    ) -> None:
+        self.size, self.passes = size, passes  # height and width of the frames
+        self._side = min(size[1] // people, 2 * size[0] // 3)  # of the square of one person
+        self.videos = [
             synthetic_video(
                 seconds=seconds,
                 frame_rate=frame_rate,
-                size=min(_side(people, size), _SYNTHETIC_SIDE),
+                size=min(self._side, _SYNTHETIC_SIDE),
                 n_micro=int(0.2 * seconds),
                 n_macro=int(0.3 * seconds) or int(seconds >= 3),
                 class_names=class_names,
                 seed=20 * seed + person,
             )
             for person in range(people)
-        )
-        return cls(tuple(videos), size, passes)
+        ]
 
     def __iter__(self) -> Iterator[Frame]:
         """Draw one frame after the other; `_CACHE_BYTES` of drawings are kept if they are shown again."""
@@ -270,8 +268,8 @@ class SyntheticSource:
         height, width = self.size
         noise = np.rint(rng.normal(0, _NOISE, (2 * height, 2 * width))).astype(np.int8)
         tints = [_tint(rng.uniform(*_WARMTH)) for _ in self.videos]
-        n_people, n_frames = len(self.videos), len(self.videos[0])
-        side, column = _side(n_people, self.size), width // n_people
+        n_frames = len(self.videos[0])
+        side, column = self._side, width // len(self.videos)
         around = (height - side, 0, (column - side) // 2, column - side - (column - side) // 2)
         for number in range(self.passes * n_frames):
             turn, index = divmod(number, n_frames)
@@ -285,11 +283,6 @@ class SyntheticSource:
                 grain = noise[top : top + height, left + x : left + x + column]
                 image[:, x : x + column] = cv2.applyColorMap(cv2.add(gray, grain, dtype=cv2.CV_8U), tint)
             yield Frame(image, number / self.videos[0].frame_rate)
-
-
-def _side(people: int, size: tuple[int, int]) -> int:
-    """Return the side in pixels of the square of one person."""
-    return min(size[1] // people, 2 * size[0] // 3)
 
 
 def _tint(warmth: float) -> np.ndarray:
