@@ -147,16 +147,6 @@ def test_memory_is_bounded_and_reset_by_a_gap_a_step_back_or_another_size():
     assert spotter.add(GRAY[:16, :16], 1.1) is None and len(spotter.times) == 1
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("kind", ["noise", "black", "flashes", "cuts"])
-def test_crops_without_a_face_do_no_harm(kind):
-    noise = np.random.default_rng(0).integers(0, 256, (120, 33, 33)).astype(np.uint8)
-    flashes = np.zeros_like(noise) + np.uint8(255) * (np.arange(120) % 7 == 0)[:, None, None]
-    kinds = {"noise": noise, "black": 0 * noise, "flashes": flashes, "cuts": noise[np.arange(120) // 20 % 2]}
-    for movement in spot(kinds[kind].astype(np.uint8), times_of(noise)):
-        assert movement.onset < movement.apex < movement.offset <= 4
-
-
 # --- scores --------------------------------------------------------------------------------------
 
 
