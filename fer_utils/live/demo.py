@@ -21,14 +21,10 @@ from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
 
 REFERENCE = project_path("reports/reference")
-NETWORKS = Path(__file__).with_name("networks")
-"""Networks in the package, below a megabyte each."""
-
+NETWORKS = Path(__file__).with_name("networks")  # below a megabyte each
 STILLS, CLIPS = "fer2013.onnx", "synthetic_clips.onnx"
 RUNS = {STILLS: "40_fastai_transfer--live", CLIPS: "30_cnn3d_smic--live"}  # that trained them
-
-PASSES = 60
-"""How often the panel repeats the synthetic video: ten minutes with the defaults."""
+PASSES = 60  # of the synthetic video in the panel: ten minutes with the defaults
 
 SYNTHETIC_NOTE = "a synthetic person: this network was trained on photographs and is often wrong here"
 

@@ -20,8 +20,7 @@ from fer_utils.live.sources import SyntheticSource
 from fer_utils.live.spotting import kind_of
 from fer_utils.statistics import bootstrap_weights, percentile_interval, wilson_interval
 
-WARM_UP = 10
-"""Frames at the start that are not measured: they load libraries and find the face."""
+WARM_UP = 10  # frames at the start that are not measured: they load libraries and find the face
 
 
 @dataclass
@@ -67,9 +66,6 @@ def analyze_source(
         result.n_empty += not analysis.faces
     result.events = sorted(result.events + pipeline.reset(), key=lambda event: event.onset)
     return result
-
-
-# --- spotting ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

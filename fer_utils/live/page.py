@@ -13,12 +13,8 @@ from voila.app import Voila
 
 from fer_utils.files import ConfigError
 
-IDLE_SECONDS = 600
-"""After which the kernel of a closed page is ended."""
-
-MAX_MESSAGE = 4 * 2**20
-"""Bytes of a message from the browser; the panel sends files in slices of a quarter."""
-
+IDLE_SECONDS = 600  # after which the kernel of a closed page is ended
+MAX_MESSAGE = 4 * 2**20  # bytes from the browser; the panel sends files in slices of a quarter
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "

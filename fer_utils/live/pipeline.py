@@ -13,18 +13,11 @@ from fer_utils.live.frames import Analysis, Event, Face, Frame
 from fer_utils.live.spotting import Spotter
 from fer_utils.onnx import OnnxModel
 
-STEPS = ("light", "detect", "track", "crop", "classify", "spot")
-"""Processing steps whose duration is measured."""
-
-HALF_LIFE = 0.25
-"""Seconds after which a prediction has half its weight in the smoothed probabilities."""
-
-ONSET_AT, OFFSET_BELOW = 0.5, 0.35
-"""Probability from which a class is an expression, and below which it ends."""
-
-MIN_SECONDS, GAP = 0.4, 1.0
-"""Shortest expression, and seconds without a look at the face that end one."""
-
+STEPS = ("light", "detect", "track", "crop", "classify", "spot")  # whose duration is measured
+HALF_LIFE = 0.25  # seconds after which a prediction has half its weight in the smoothed probabilities
+ONSET_AT, OFFSET_BELOW = 0.5, 0.35  # probability from which a class is an expression, and below which it ends
+MIN_SECONDS = 0.4  # of an expression
+GAP = 1.0  # seconds without a look at the face that end an expression
 NO_FACE = "no face: look at the camera, come closer, or turn on a light"
 SYNTHETIC_CLIPS = "the network for movements was trained on synthetic faces: of people, trust when, not what"
 

@@ -17,17 +17,12 @@ from PIL import Image, ImageOps
 from fer_utils.live.frames import Analysis, Event, Frame, Problem, annotate, percent
 from fer_utils.live.pipeline import Pipeline
 
-MAX_EVENTS = 1000
-"""Events in the log; older ones are dropped."""
-
-TIMELINE_SECONDS, PROBLEM_SECONDS = 30.0, 10.0
-"""Length of the timeline, and how long the message of a source is displayed."""
-
+MAX_EVENTS = 1000  # in the log; older ones are dropped
+TIMELINE_SECONDS = 30.0
+PROBLEM_SECONDS = 10.0  # in which the message of a source is displayed
+VIDEO_RATE = 20.0  # frames per second of a recording
+MAX_VIDEO_BYTES, MAX_VIDEO_SECONDS = 100_000_000, 300.0
 CSV_COLUMNS = ("kind", "face", "label", "onset_s", "apex_s", "offset_s", "seconds", "score")
-"""Columns of the events; times in seconds since the source started."""
-
-VIDEO_RATE, MAX_VIDEO_BYTES, MAX_VIDEO_SECONDS = 20.0, 100_000_000, 300.0
-"""Frames per second of a recording, and its limits."""
 
 
 def events_csv(events: Iterable[Event]) -> bytes:
