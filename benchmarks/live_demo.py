@@ -49,7 +49,7 @@ ABOUT_NETWORK = {
 def usual_loop(model: Any, frames: list[Frame]) -> np.ndarray:
     """Return the seconds of every frame after `WARM_UP` in the usual loop."""
     size = int(model.input_shape[1])
-    detector = Haar(scale_factor=1.1, min_neighbors=5, smallest=0, longest_side=None)
+    detector = Haar(smallest=0, longest_side=None)
     seconds = []
     for frame in frames:
         start = perf_counter()

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 RAW = "data/raw"
 """Where data sets are looked for; a fresh checkout has no such folder yet."""
 
-MOST_SKIPPED = 20
-"""Clips that cannot be used, as `make data` lists them."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -64,15 +61,14 @@ def _check_params(options: argparse.Namespace) -> int:
     from fer_utils.params import find_runs, read_runs
 
     folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
-    profiles = {folder.name: folder for folder in folders if options.profile in (None, folder.name)}
-    if not profiles:
+    chosen = [folder for folder in folders if options.profile in (None, folder.name)]
+    if not chosen:
         known = ", ".join(folder.name for folder in folders)
         raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
-    files = [path for folder in profiles.values() for path in sorted(folder.glob("*.yaml"))]
     if options.run:
-        files = [
-            *{*(path for folder in profiles.values() for path in find_runs(folder, options.run).values())}
-        ]
+        files = {path for folder in chosen for path in find_runs(folder, options.run).values()}
+    else:
+        files = [path for folder in chosen for path in sorted(folder.glob("*.yaml"))]
     problems = []
     for path in files:
         try:
@@ -141,9 +137,9 @@ def _describe(dataset: "DataSet", path: Path) -> None:
         most = f"{subjects.max()} of them of {subjects.idxmax()}"
         print(f"  clips   {len(samples)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
         counts = counts[["total"]]
-        for skipped in samples.skipped[:MOST_SKIPPED]:
+        for skipped in samples.skipped[:20]:
             print(f"  skipped {skipped}")
-        if more := len(samples.skipped[MOST_SKIPPED:]):
+        if more := len(samples.skipped[20:]):
             print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
     for note in samples.notes:
         print(f"  note    {note}")

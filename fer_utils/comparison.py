@@ -30,65 +30,37 @@ MERGED = ("accuracy", "macro_f1")
 # --- means over seeds and differences -------------------------------------------------------------
 
 
-def mean_metrics(
-    runs: Sequence[Predictions], *, names: Sequence[str] = MERGED, n_boot: int = 2000, seed: int = 0
-) -> dict[str, dict[str, object]]:
-    """Return the means of metrics over several runs of a method, as metric records.
+def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
+    """Return the means of the `MERGED` metrics over several runs of a method, as metric records.
 
-    Parameters
-    ----------
-    runs : sequence of Predictions
-        One for each seed or random split; their samples may differ.
-    names : sequence of str
-        Of `evaluation.METRICS`.
-    n_boot, seed : int
-        Number of resamples, and the seed of drawing them.
-
-    Returns
-    -------
-    dict
-        ``{metric: {"value", "ci95", "n"}}``. The interval is for these trained models; it resamples the
-        samples (or groups), and a sample that several runs have is drawn for all of them at once. `n` is the
-        number of distinct samples.
+    There is one run for each seed or random split; their samples may differ. The interval is for these
+    trained models; it resamples the samples (or groups), and a sample that several runs have is drawn for all
+    of them at once. `n` is the number of distinct samples.
     """
     n = len(np.unique(np.concatenate([run.sample_id for run in runs])))
-    value, drawn = _resampled_means(runs, names, n_boot=n_boot, seed=seed)
+    value, drawn = _resampled_means(runs, MERGED)
     return {
         name: {"value": value[name], "ci95": percentile_interval(drawn[name], value=value[name]), "n": n}
-        for name in names
+        for name in MERGED
     }
 
 
 def paired_difference(
-    a: Sequence[Predictions],
-    b: Sequence[Predictions],
-    *,
-    metric: str = "accuracy",
-    n_boot: int = 2000,
-    seed: int = 0,
+    a: Sequence[Predictions], b: Sequence[Predictions], *, metric: str = "accuracy"
 ) -> dict[str, object]:
     """Return the mean of a metric over the runs of a, less that over the runs of b, as a metric record.
 
-    The interval resamples the samples (or groups) that all runs share.
-
-    Raises
-    ------
-    ValueError
-        When a method has no runs, or the samples differ.
+    The interval resamples the samples (or groups), which must be the same in all runs (`ValueError`).
     """
-    if not a or not b:
-        raise ValueError("each of the two methods needs at least one run")
     aligned([*a, *b])
-    (value_a, of_a), (value_b, of_b) = (
-        _resampled_means(runs, [metric], n_boot=n_boot, seed=seed) for runs in (a, b)
-    )
+    (value_a, of_a), (value_b, of_b) = (_resampled_means(runs, [metric]) for runs in (a, b))
     difference = value_a[metric] - value_b[metric]
     drawn = [one - other for one, other in zip(of_a[metric], of_b[metric], strict=True)]
     return {"value": difference, "ci95": percentile_interval(drawn, value=difference), "n": len(a[0])}
 
 
 def _resampled_means(
-    runs: Sequence[Predictions], names: Sequence[str], *, n_boot: int, seed: int
+    runs: Sequence[Predictions], names: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, list[np.ndarray]]]:
     """Return the means of metrics over runs, and in each resample; equal samples give equal resamples."""
     unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
@@ -100,8 +72,7 @@ def _resampled_means(
         return {name: np.mean([value[name] for value in values], axis=0) for name in names}
 
     value = means(np.ones((len(units), 1), np.float32))
-    draws = bootstrap_weights(np.arange(len(units)), n_boot=n_boot, seed=seed)
-    drawn = [means(weights) for weights in draws]
+    drawn = [means(weights) for weights in bootstrap_weights(np.arange(len(units)), n_boot=2000, seed=0)]
     return (
         {name: float(value[name][0]) for name in names},
         {name: [one[name] for one in drawn] for name in names},
@@ -111,10 +82,7 @@ def _resampled_means(
 def mcnemar_p_value(a: Predictions, b: Predictions) -> float:
     """Return the exact two-sided p value of two classifiers being correct equally often.
 
-    Raises
-    ------
-    ValueError
-        When the samples differ or are not independent of each other.
+    `ValueError` when the samples differ or are not independent of each other.
     """
     from statsmodels.stats.contingency_tables import mcnemar
 
@@ -169,9 +137,7 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
 
     A merged result has means as values, their intervals (`mean_metrics`), `members` with mean, sd and number
     of runs, and all seeds in its protocol. Runs are merged only where their parameters differ in nothing but
-    the seed.
-
-    `folder` contains ``<run>/predictions.npz``, from which the intervals are computed.
+    the seed. `folder` contains ``<run>/predictions.npz``, from which the intervals are computed.
     """
     families: dict[str, list[dict]] = {}
     for result in results:
@@ -235,11 +201,6 @@ def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[st
 # --- sweeps ---------------------------------------------------------------------------------------
 
 
-def vary(params: Any, grid: Mapping[str, Sequence[object]]) -> list[Any]:
-    """Return `params` once for every combination of the grid's values, the last name varying fastest."""
-    return [params.varied(**dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
-
-
 def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:
     """Train every cell, which is a set of parameters, and return one row each.
 
@@ -250,42 +211,39 @@ def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:
     rows = []
     for cell in cells:
         trained = train(cell)
+        row = _differing(cells, cell) | _accuracy(trained.validation.correct)
         cost = {"epochs": trained.epochs, "parameters": trained.parameters, "seconds": trained.seconds}
-        rows.append(_differing(cells, cell) | _accuracy(trained.validation.correct) | cost)
+        rows.append(row | cost)
     return pd.DataFrame(rows)
 
 
 def cross_validate(
-    params: Any,
-    faces: FaceSet,
-    train: Callable[[Any, FaceSet, FaceSet], Any],
-    *,
-    log: Callable[[str], None] = print,
+    params: Any, faces: FaceSet, train: Callable[[Any, FaceSet, FaceSet], Any], *, log: Callable = print
 ) -> pd.DataFrame:
-    """Cross-validate every cell of `params.cv_grid` on `faces`, the training images.
+    """Cross-validate every combination of `params.cv_grid` on `faces`, the training images.
 
-    Subjects are kept together where all are known. One row per cell, best first: the parameters in which the
-    cells differ; mean and sd of the folds' accuracies; accuracy, low, high and n of all held-out images
+    Subjects are kept together where all are known. One row per combination, best first: the parameters in
+    which they differ; mean and sd of the folds' accuracies; accuracy, low, high and n of all held-out images
     pooled; seconds.
     """
     by = "subject" if (faces.subject != "").all() else "sample"
     folds = random_folds(faces, n_folds=params.cv_folds, seed=params.seed, by=by)
-    cells, rows = vary(params, params.cv_grid), []
+    grid, rows = params.cv_grid, []
+    cells = [params.varied(**dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
     for cell in cells:
         trained = [train(cell, fold.train, fold.test) for fold in folds]
         by_fold = [fold.validation.correct for fold in trained]
         spread = mean_and_sd([correct.mean() for correct in by_fold])
-        row = {"mean": spread["mean"], "sd": spread["sd"]} | _accuracy(np.concatenate(by_fold))
+        row = _differing(cells, cell) | {"mean": spread["mean"], "sd": spread["sd"]}
         seconds = sum(fold.seconds for fold in trained)
-        rows.append(_differing(cells, cell) | row | {"seconds": seconds})
+        rows.append(row | _accuracy(np.concatenate(by_fold)) | {"seconds": seconds})
         log(f"cell {len(rows)} of {len(cells)}: mean accuracy {spread['mean']:.3f}")
     return pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
 
 def _differing(cells: Sequence[Any], cell: Any) -> dict[str, object]:
     every = [other.studied() for other in cells]
-    values = cell.studied()
-    return {name: values[name] for name in values if any(one[name] != every[0][name] for one in every)}
+    return {name: value for name, value in cell.studied().items() if any(one[name] != value for one in every)}
 
 
 def _accuracy(correct: np.ndarray) -> dict[str, float]:

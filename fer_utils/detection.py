@@ -1,7 +1,7 @@
 """Face detection in images."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -45,8 +45,23 @@ class Box(NamedTuple):
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-class Detector(Protocol):
-    """Finds faces. All detectors frame a face as the Haar cascade does, which `live.crops` relies on."""
+class Haar:
+    """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
+
+    Parameters
+    ----------
+    smallest : float
+        Side of the smallest face as a share of the image's shorter side; at least 24 pixels.
+    longest_side : int or None
+        Pixels to which a larger image is reduced; None searches it as it is.
+    """
+
+    def __init__(self, *, smallest: float = 0.125, longest_side: int | None = LONGEST_SIDE) -> None:
+        self.smallest, self.longest_side = smallest, longest_side
+        file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+        if not file.is_file():
+            raise ConfigError(f"detector 'haar': OpenCV {cv2.__version__} came without {file.name}; use 4.x")
+        self._cascade = cv2.CascadeClassifier(str(file))
 
     def find(self, image: np.ndarray) -> list[Box]:
         """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
@@ -54,51 +69,9 @@ class Detector(Protocol):
         The boxes are squares in pixels of `image` and may reach beyond its edges; the same image always gives
         the same boxes. Another shape or type is a `ValueError`.
         """
-        ...
-
-
-class Haar:
-    """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
-
-    Parameters
-    ----------
-    scale_factor : float
-        From one size that is searched to the next, above 1.
-    min_neighbors : int
-        How many overlapping finds make a face; with fewer there are more false ones.
-    smallest : float
-        Side of the smallest face as a share of the image's shorter side; at least 24 pixels.
-    longest_side : int or None
-        Pixels to which a larger image is reduced; None searches it as it is.
-    """
-
-    def __init__(
-        self,
-        *,
-        scale_factor: float = 1.1,
-        min_neighbors: int = 5,
-        smallest: float = 0.125,
-        longest_side: int | None = LONGEST_SIDE,
-    ) -> None:
-        if not (scale_factor > 1 and min_neighbors >= 0 and 0 <= smallest <= 1):
-            raise ConfigError(
-                f"scale_factor={scale_factor}, min_neighbors={min_neighbors}, smallest={smallest}: "
-                "use a factor above 1, no negative number, and a share of 0 to 1"
-            )
-        self.scale_factor, self.min_neighbors, self.smallest = scale_factor, min_neighbors, smallest
-        self.longest_side = _checked_side(longest_side)
-        file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
-        if not file.is_file():
-            raise ConfigError(f"detector 'haar': OpenCV {cv2.__version__} came without {file.name}; use 4.x")
-        self._cascade = cv2.CascadeClassifier(str(file))
-
-    def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, as `Detector` describes."""
         small = gray(reduced(image, self.longest_side))
         least = round(self.smallest * min(small.shape))
-        found = self._cascade.detectMultiScale(
-            small, scaleFactor=self.scale_factor, minNeighbors=self.min_neighbors, minSize=(least, least)
-        )
+        found = self._cascade.detectMultiScale(small, scaleFactor=1.1, minNeighbors=5, minSize=(least, least))
         return _enlarged([Box(*map(float, box)) for box in found], small, image)
 
 
@@ -107,29 +80,12 @@ class YuNet:
 
     W. Wu, H. Peng and S. Yu, *YuNet: a tiny millisecond-level face detector*, Machine Intelligence Research
     20, 2023. Its own boxes are tight and of any shape; here a box is put around the eyes and the mouth that
-    it finds, as the Haar cascade would put it.
-
-    Parameters
-    ----------
-    path : path
-        ``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo; a relative path starts at the project
-        folder.
-    least_score : float
-        Faces with a lower score are left out; 0 to 1.
-    longest_side : int or None
-        Pixels to which a larger image is reduced; None searches it as it is.
+    it finds, as the Haar cascade would put it. A relative `path` starts at the project folder; `longest_side`
+    is that of `Haar`.
     """
 
-    def __init__(
-        self,
-        path: str | Path = YUNET_FILE,
-        *,
-        least_score: float = 0.7,
-        longest_side: int | None = LONGEST_SIDE,
-    ) -> None:
-        if not 0 <= least_score <= 1:
-            raise ConfigError(f"least_score={least_score}: use 0 to 1")
-        self.longest_side = _checked_side(longest_side)
+    def __init__(self, path: str | Path = YUNET_FILE, *, longest_side: int | None = LONGEST_SIDE) -> None:
+        self.longest_side = longest_side
         file = project_path(path)
         if not file.is_file():
             raise ConfigError(
@@ -138,7 +94,7 @@ class YuNet:
                 f"{YUNET_FILE}, or use the detector 'haar', which needs no file"
             )
         try:
-            self._network = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=least_score)
+            self._network = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=0.7)
             self.find(np.zeros((64, 64, 3), np.uint8))  # what it cannot compute shows only here
         except cv2.error as error:
             reason = " ".join(str(error).split("error: ")[-1].split())[:200]
@@ -148,13 +104,17 @@ class YuNet:
             ) from error
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, as `Detector` describes."""
+        """Return the faces in an image, as `Haar.find` does."""
         small = reduced(image, self.longest_side)
         self._network.setInputSize(small.shape[1::-1])
         code = cv2.COLOR_GRAY2BGR if small.ndim == 2 else cv2.COLOR_RGB2BGR
         _, rows = self._network.detect(cv2.cvtColor(small, code))
         boxes = [] if rows is None else [_box_of(row[4:14].reshape(5, 2).astype(float)) for row in rows]
         return _enlarged(boxes, small, image)
+
+
+Detector = Haar | YuNet
+"""All detectors frame a face as the Haar cascade does, which `live.crops` relies on."""
 
 
 def detector(name: str, *, path: str | Path = "", fine: bool = False) -> Detector:
@@ -183,12 +143,6 @@ def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
 def gray(image: np.ndarray) -> np.ndarray:
     """Return the luma of an image, uint8 (H, W); a gray one is returned as it is."""
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
-def _checked_side(longest_side: int | None) -> int | None:
-    if longest_side is not None and longest_side < 1:
-        raise ConfigError(f"longest_side={longest_side}: use a number of pixels, or None")
-    return longest_side
 
 
 def _box_of(marks: np.ndarray) -> Box:

@@ -3,7 +3,7 @@
 Nothing is trained here. The experiments and the runs they read are listed in `data/effects.yaml`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import nan, sqrt
@@ -71,7 +71,6 @@ class Effect(BaseModel):
 class Seeds:
     """The finished runs of one method, which differ only in their seed."""
 
-    method: str
     folders: tuple[Path, ...]
 
     @cached_property
@@ -84,22 +83,9 @@ class Seeds:
         """The history.csv of each run, one row per epoch."""
         return tuple(pd.read_csv(folder / "history.csv") for folder in self.folders)
 
-    @property
-    def leakage(self) -> str:
-        """Name of the leakage in these runs."""
-        return self.results[0]["protocol"]["leakage"]
-
     def epochs(self, name: str) -> tuple[EpochPredictions, ...]:
         """Return each run's predictions by epoch on one set, "validation" or "test"."""
         return tuple(EpochPredictions.load(folder / f"epochs_{name}.npz") for folder in self.folders)
-
-    def correct_on_test(self, *, epochs: int | None = None) -> np.ndarray:
-        """Return which test images each seed has correct, shape (seeds, N), at its best epoch on validation.
-
-        `epochs` is the number of epochs to select from; all by default.
-        """
-        pairs = zip(self.epochs("validation"), self.epochs("test"), strict=True)
-        return np.array([test.correct[validation.first(epochs).best] for validation, test in pairs], float)
 
 
 @cache
@@ -115,7 +101,20 @@ def load_seeds(reports: Path, method: str) -> Seeds:
     done = tuple(folder for folder in same if read_json(folder / "results.json")["status"] == "done")
     if not done:
         raise MissingData(f"no finished run of {method} in {Path(reports).name}; run its parameter file")
-    return Seeds(method, done)
+    return Seeds(done)
+
+
+def _finished(reports: Path, methods: Iterable[tuple[str, str]]) -> dict[str, Seeds]:
+    """Return name -> finished runs of (name, method) pairs; `MissingData` when no method has any."""
+    found, missing = {}, []
+    for name, method in methods:
+        try:
+            found[name] = load_seeds(reports, method)
+        except MissingData as error:
+            missing.append(str(error))
+    if not found:
+        raise MissingData("; ".join(missing))
+    return found
 
 
 # --- the experiments ------------------------------------------------------------------------------
@@ -138,134 +137,93 @@ def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
 
 def measure(key: str, reports: Path) -> Effect:
     """Measure one experiment of `data/effects.yaml`; `MissingData` when one of its runs is missing."""
-    experiment = definitions()["experiments"][key]
-    reports = Path(reports)
-    runs = [load_seeds(reports, experiment[arm]) for arm in ("honest", "leaky") if arm in experiment]
-    honest, leaky, interval, by_seed = _KINDS[experiment["kind"]](experiment, reports, *runs)
+    experiment, reports = definitions()["experiments"][key], Path(reports)
+    settings = [experiment["honest"], experiment["leaky"]]
+    runs = [load_seeds(reports, setting["method"]) for setting in settings]
+    recorded = all("epoch" in setting for setting in settings)
+    last = min(len(history) for seeds in runs for history in seeds.history) if recorded else 0
+    copies = None
+    if columns := experiment["honest"].get("without"):
+        copies = np.isin(runs[0].epochs("test")[0].sample_id, _copies(reports, columns))
+    (honest, of_honest), (leaky, of_leaky) = (
+        _arm(setting, seeds, last, copies) for setting, seeds in zip(settings, runs, strict=True)
+    )
+    by_seed = [a - b for a, b in zip(leaky.by_seed, honest.by_seed, strict=False)]
+    if of_honest is None or of_leaky is None:
+        interval = difference_interval(leaky.value, leaky.interval, honest.value, honest.interval)
+    elif copies is not None:
+        # all = distinct + share * (repeated - distinct), and the two sets of images are disjoint.
+        repeated = of_leaky[:, copies].mean(axis=0)
+        low, high = difference_interval(
+            repeated.mean(), mean_interval(repeated), honest.value, honest.interval
+        )
+        interval = (copies.mean() * low, copies.mean() * high)
+    else:  # paired
+        interval = mean_interval(of_leaky.mean(axis=0) - of_honest.mean(axis=0))
+        if len(of_leaky) == 1:
+            by_seed = [leaky.value - honest.value]
     return Effect(
         key=key,
         trick=experiment["what"],
         honest=honest,
         leaky=leaky,
         interval=interval,
-        by_seed=tuple(by_seed),
+        by_seed=by_seed,
         data=experiment["data"],
-        runs=tuple(folder.name for seeds in runs for folder in seeds.folders),
+        runs=tuple(dict.fromkeys(folder.name for seeds in runs for folder in seeds.folders)),
     )
 
 
-Measured = tuple[Arm, Arm, Interval, Sequence[float]]
-
-
-def _last_validation_epoch(experiment: dict, _: Path, official: Seeds, leaky: Seeds) -> Measured:
-    """Validation accuracy after the last epoch that all runs have."""
-    last = min(map(len, official.history + leaky.history))
-    labels = [label.format(epoch=last) for label in experiment["labels"]]
-    correct = [epochs.correct[last - 1] for epochs in official.epochs("validation")]
-    accuracies = [history["val_accuracy"].iloc[last - 1] for history in leaky.history]
-    n = leaky.results[0]["other_metrics"]["validation"]["accuracy"]["n"]
-    return _independent(
-        _same_samples(labels[0], correct), _own_samples(labels[1], accuracies, n=n, leak=leaky.leakage)
-    )
-
-
-def _test_set(experiment: dict, _: Path, official: Seeds, leaky: Seeds) -> Measured:
-    """Test accuracy at the best epoch on validation, of as many epochs as all runs have."""
-    epochs = min(map(len, official.history + leaky.history))
-    labels, theirs = experiment["labels"], leaky.correct_on_test(epochs=epochs)
-    accuracies = [correct.mean() for correct in theirs]
-    return _independent(
-        _same_samples(labels[0], official.correct_on_test(epochs=epochs)),
-        _own_samples(labels[1], accuracies, n=theirs.shape[1], leak=leaky.leakage),
-    )
-
-
-def _duplicates(experiment: dict, reports: Path, official: Seeds) -> Measured:
-    """Test accuracy without and with the images that have duplicates in other sets."""
+def _copies(reports: Path, columns: Sequence[str]) -> np.ndarray:
+    """Return the names of the test images with duplicates of these kinds."""
     if not (reports / DUPLICATES).is_file():
         raise MissingData(f"no {DUPLICATES} in {reports.name}; run the parameter file of {DUPLICATES.parent}")
     table = pd.read_csv(reports / DUPLICATES)
-    ids = table.loc[table[experiment["columns"]].any(axis=1), "sample_id"].to_numpy(dtype=str)
-    correct = official.correct_on_test()
-    copied = np.isin(official.epochs("test")[0].sample_id, ids)
-    labels = experiment["labels"]
-    everything = _same_samples(labels[1], correct, leak=experiment["leak"])
-    distinct, repeated = _same_samples(labels[0], correct[:, ~copied]), _same_samples("", correct[:, copied])
-    # all = distinct + share * (repeated - distinct), and the two sets of images are disjoint.
-    low, high = difference_interval(repeated.value, repeated.interval, distinct.value, distinct.interval)
-    by_seed = correct.mean(axis=1) - correct[:, ~copied].mean(axis=1)
-    return distinct, everything, (copied.mean() * low, copied.mean() * high), by_seed
+    return table.loc[table[columns].any(axis=1), "sample_id"].to_numpy(dtype=str)
 
 
-def _best_epoch(experiment: dict, _: Path, official: Seeds) -> Measured:
-    """Test accuracy at the best epoch on validation, and at the best one on the test set."""
-    labels, honest = experiment["labels"], official.correct_on_test()
-    best = np.array([epochs.correct[epochs.best] for epochs in official.epochs("test")], float)
-    added = best - honest
-    leaky = _same_samples(labels[1], best, leak=experiment["leak"])
-    return _same_samples(labels[0], honest), leaky, mean_interval(added.mean(axis=0)), added.mean(axis=1)
+def _arm(setting: dict, seeds: Seeds, last: int, copies: np.ndarray | None) -> tuple[Arm, np.ndarray | None]:
+    """Return an arm as its setting in `data/effects.yaml` says, with the number `last` of epochs.
 
-
-def _best_seed(experiment: dict, _: Path, official: Seeds) -> Measured:
-    """Mean test accuracy of all seeds, and that of the best one on the test set."""
-    correct = official.correct_on_test()
-    labels = [label.format(runs=len(correct)) for label in experiment["labels"]]
-    best = correct[correct.mean(axis=1).argmax()]
-    added = best - correct.mean(axis=0)
-    leaky = _same_samples(labels[1], [best], leak=experiment["leak"])
-    return _same_samples(labels[0], correct), leaky, mean_interval(added), [added.mean()]
-
-
-def _stored_metrics(experiment: dict, _: Path, runs: Seeds) -> Measured:
-    """Two blocks of metrics of the same runs.
-
-    The interval of an arm is that of one seed, averaged: the seeds share their samples, and only metrics of
-    them are stored.
+    The array has which test samples each seed has correct, shape (seeds, N), if all seeds share the samples.
     """
-    arms = []
-    for label, block, leak in zip(
-        experiment["labels"], experiment["blocks"], ("none", experiment["leak"]), strict=True
-    ):
-        blocks = [found["other_metrics"][block] if block else found["metrics"] for found in runs.results]
-        records = [metrics["accuracy"] for metrics in blocks]
-        values = [record["value"] for record in records]
-        interval = np.mean([record["ci95"] for record in records], axis=0)
-        arms.append(_arm(label, values, interval, n=records[0]["n"], leak=leak))
-    return _independent(*arms)
+    correct, leak = None, setting.get("leak", "none")
+    if "block" in setting:
+        # Only metrics are stored, and the seeds share their samples: the interval is that of one seed.
+        blocks = [result["other_metrics"] | {"metrics": result["metrics"]} for result in seeds.results]
+        stored = [block[setting["block"]]["accuracy"] for block in blocks]
+        values, n = [record["value"] for record in stored], stored[0]["n"]
+        interval = np.mean([record["ci95"] for record in stored], axis=0)
+    elif setting["samples"] == "own":
+        if setting["set"] == "validation":
+            values = [history["val_accuracy"].iloc[last - 1] for history in seeds.history]
+            n = seeds.results[0]["other_metrics"]["validation"]["accuracy"]["n"]
+        else:
+            own = _correct(setting, seeds, last)
+            values, n = own.mean(axis=1), own.shape[1]
+        interval = wilson_interval(round(sum(values) * n), n * len(values))
+        leak = seeds.results[0]["protocol"]["leakage"]
+    else:
+        correct = _correct(setting, seeds, last)
+        if "without" in setting:
+            correct = correct[:, ~copies]
+        values, n = correct.mean(axis=1), correct.shape[1]
+        interval = mean_interval(correct.mean(axis=0))
+    label = setting["label"].format(epoch=last, runs=len(seeds.folders))
+    arm = Arm(label=label, value=np.mean(values), interval=tuple(interval), by_seed=values, n=n, leak=leak)
+    return arm, correct
 
 
-_KINDS = {
-    "last_validation_epoch": _last_validation_epoch,
-    "test_set": _test_set,
-    "duplicates": _duplicates,
-    "best_epoch": _best_epoch,
-    "best_seed": _best_seed,
-    "stored_metrics": _stored_metrics,
-}
-
-
-def _arm(label: str, values: Sequence[float], interval: Sequence[float], *, n: int, leak: str) -> Arm:
-    ends = (float(interval[0]), float(interval[1]))
-    return Arm(label=label, value=np.mean(values), interval=ends, by_seed=tuple(values), n=n, leak=leak)
-
-
-def _same_samples(label: str, correct: Sequence[np.ndarray], *, leak: str = "none") -> Arm:
-    """Return the arm of seeds with the same test samples: `correct` has shape (seeds, N)."""
-    correct = np.array(correct, dtype=float)
-    interval = mean_interval(correct.mean(axis=0))
-    return _arm(label, correct.mean(axis=1), interval, n=correct.shape[1], leak=leak)
-
-
-def _own_samples(label: str, accuracies: Sequence[float], *, n: int, leak: str) -> Arm:
-    """Return the arm of seeds that each have their own `n` test samples, taken as independent."""
-    interval = wilson_interval(round(sum(accuracies) * n), n * len(accuracies))
-    return _arm(label, accuracies, interval, n=n, leak=leak)
-
-
-def _independent(honest: Arm, leaky: Arm) -> Measured:
-    interval = difference_interval(leaky.value, leaky.interval, honest.value, honest.interval)
-    by_seed = [a - b for a, b in zip(leaky.by_seed, honest.by_seed, strict=False)]
-    return honest, leaky, interval, by_seed
+def _correct(setting: dict, seeds: Seeds, last: int) -> np.ndarray:
+    """Return which samples each seed has correct, shape (seeds, N), at the epoch of the setting."""
+    if setting["epoch"] == "last":
+        epochs = [last - 1] * len(seeds.folders)
+    else:
+        chosen_on = seeds.epochs(setting["epoch"].removeprefix("best on "))
+        epochs = [predictions.first(last).best for predictions in chosen_on]
+    measured = zip(seeds.epochs(setting["set"]), epochs, strict=True)
+    correct = np.array([predictions.correct[epoch] for predictions, epoch in measured], float)
+    return correct[[correct.mean(axis=1).argmax()]] if setting.get("seeds") == "best" else correct
 
 
 # --- tables, records and files --------------------------------------------------------------------
@@ -351,13 +309,11 @@ def validation_curves(reports: Path) -> pd.DataFrame:
     Columns: arm, seed, epoch, accuracy, and `seen`, the share of the validation images that are trained on.
     """
     parts = []
-    for arm, seeds in _validation_sets(reports).items():
+    for arm, seeds in _finished(reports, definitions()["validation_sets"].items()).items():
         for result, history in zip(seeds.results, seeds.history, strict=True):
             columns = {"accuracy": history["val_accuracy"], "seen": history["validation_seen"]}
             named = {"arm": arm, "seed": result["protocol"]["seed"], "epoch": history["epoch"]}
             parts.append(pd.DataFrame(named | columns))
-    if not parts:
-        raise MissingData(f"no finished runs of {', '.join(definitions()['validation_sets'].values())}")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -370,7 +326,7 @@ def last_epochs(reports: Path) -> pd.DataFrame:
     training) / 0.2; NaN where another share is trained on).
     """
     rows = {}
-    for arm, seeds in _validation_sets(reports).items():
+    for arm, seeds in _finished(reports, definitions()["validation_sets"].items()).items():
         epoch = min(map(len, seeds.history))
         ends = pd.DataFrame([history.iloc[epoch - 1] for history in seeds.history]).mean()
         rows[arm] = (epoch, ends["accuracy"], ends["val_accuracy"], ends["validation_seen"])
@@ -389,21 +345,9 @@ def epoch_curves(seeds: Seeds) -> pd.DataFrame:
     tables = []
     parts = zip(seeds.results, seeds.epochs("validation"), seeds.epochs("test"), strict=True)
     for result, validation, test in parts:
-        table = pd.DataFrame({"validation": validation.accuracy, "test": test.accuracy})
-        table.insert(0, "epoch", range(1, len(table) + 1))
-        table.insert(0, "seed", result["protocol"]["seed"])
-        tables.append(table)
+        named = {"seed": result["protocol"]["seed"], "epoch": np.arange(1, len(test.predicted) + 1)}
+        tables.append(pd.DataFrame(named | {"validation": validation.accuracy, "test": test.accuracy}))
     return pd.concat(tables, ignore_index=True)
-
-
-def _validation_sets(reports: Path) -> dict[str, Seeds]:
-    found = {}
-    for arm, method in definitions()["validation_sets"].items():
-        try:
-            found[arm] = load_seeds(reports, method)
-        except MissingData:
-            continue
-    return found
 
 
 # --- variation by chance --------------------------------------------------------------------------
@@ -411,30 +355,22 @@ def _validation_sets(reports: Path) -> dict[str, Seeds]:
 
 def seed_spread(reports: Path) -> pd.DataFrame:
     """Return seeds, mean, sd, lowest and highest accuracy of each of the `seed_methods` with two seeds."""
-    rows = {}
-    for method in definitions()["seed_methods"]:
-        try:
-            results = load_seeds(reports, method).results
-        except MissingData:
-            continue
-        values = np.array([result["metrics"]["accuracy"]["value"] for result in results])
-        if len(values) > 1:
-            rows[method] = (len(values), values.mean(), values.std(ddof=1), values.min(), values.max())
-    if not rows:
-        raise MissingData(f"no method with two seeds among {', '.join(definitions()['seed_methods'])}")
-    columns = ["seeds", "mean", "sd", "lowest", "highest"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("method")
+    methods = definitions()["seed_methods"]
+    accuracies = [
+        (method, result["metrics"]["accuracy"]["value"])
+        for method, seeds in _finished(reports, zip(methods, methods, strict=True)).items()
+        for result in seeds.results
+    ]
+    by_method = pd.DataFrame(accuracies, columns=["method", "accuracy"]).groupby("method", sort=False)
+    spread = by_method["accuracy"].agg(seeds="size", mean="mean", sd="std", lowest="min", highest="max")
+    return spread[spread["seeds"] > 1]
 
 
-def pooled_sd(spread: pd.DataFrame) -> float:
-    """Return the pooled standard deviation over seeds of the methods of `seed_spread`."""
+def seed_difference(spread: pd.DataFrame) -> float:
+    """Return the largest difference of two runs of one setting, in 95 % of cases, from `seed_spread`."""
     freedom = spread["seeds"] - 1
-    return float(np.sqrt((freedom * spread["sd"] ** 2).sum() / freedom.sum()))
-
-
-def seed_difference(sd: float) -> float:
-    """Return the largest difference of two runs of one setting, in 95 % of cases."""
-    return Z * sqrt(2) * sd
+    pooled_sd = sqrt((freedom * spread["sd"] ** 2).sum() / freedom.sum())
+    return Z * sqrt(2) * pooled_sd
 
 
 def printed_differences() -> pd.DataFrame:

@@ -40,7 +40,7 @@ class Evaluation:
     confusion_matrix: list[list[int]]
 
 
-def evaluate(predictions: Predictions, *, n_boot: int = 2000, seed: int = 0) -> Evaluation:
+def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     """Compute all metrics with 95 % intervals, the per-class table and the confusion matrix.
 
     Averages are over the classes with samples. A class without samples has no recall, F1 or AUC (None); a
@@ -51,86 +51,66 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000, seed: int = 0) -> 
     Accuracy of independent samples has a Wilson interval. Everything else has a percentile bootstrap over the
     independent units: samples, or groups where `predictions.group` is given. With few units it is too narrow:
     for simulated subjects it covered 92 % with 20, 90 % with 8 to 16 and 77 % with 4. A single unit has no
-    interval.
+    interval. `n_boot` is the number of resamples, 0 for no bootstrapped intervals.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    names, n = predictions.class_names, len(predictions)
+    value = {name: float(values[0]) for name, values in measure(predictions).items()}
+    draws = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=0)
+    resamples = [measure(predictions, weights) for weights in draws]
+    metrics = {}
+    for name in METRICS:
+        if not np.isnan(value[name]):
+            interval = percentile_interval([drawn[name] for drawn in resamples], value=value[name])
+            metrics[name] = {"value": value[name], "ci95": interval, "n": n}
+    if not predictions.grouped:
+        metrics["accuracy"]["ci95"] = list(wilson_interval(int(predictions.correct.sum()), n))
+
+    columns = precision_recall_fscore_support(
+        predictions.truth, predictions.predicted, labels=range(len(names)), zero_division=0
+    )
+    table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)))
+    table["auc"] = class_auc(predictions, once_each(predictions))[:, 0]
+    table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
+    table = table.assign(**{"class": names})[["class", "support", "precision", "recall", "f1", "auc"]]
+    per_class = table.astype(object).where(table.notna(), None).to_dict("records")
+    matrix = confusion(predictions, once_each(predictions))[..., 0].astype(int)
+    return Evaluation(metrics, per_class, matrix.tolist())
+
+
+def reference_points(
+    predictions: Predictions, split: Split | Folds, *, n_boot: int = 2000
+) -> dict[str, dict[str, dict]]:
+    """Return the metrics to compare a result with: two baselines, and the result without duplicates.
+
+    ``majority_baseline`` always predicts the most frequent class of the *training* set. ``chance_baseline``
+    guesses uniformly among the K classes. Its values are expectations, hence without intervals: exact for
+    accuracy and balanced accuracy (1/K) and AUC (0.5); F1 is that of the expected confusion matrix.
+    ``without_duplicates`` leaves out test samples with exact duplicates in training or validation; it is
+    missing where all are, and for folds where none is.
 
     Parameters
     ----------
     predictions : Predictions
-    n_boot, seed : int
-        Number of resamples, 0 for no bootstrapped intervals, and the seed of drawing them.
-    """
-    value = {name: float(values[0]) for name, values in measure(predictions, once_each(predictions)).items()}
-    draws = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=seed)
-    resamples = [measure(predictions, weights) for weights in draws]
-    metrics = {
-        name: {
-            "value": value[name],
-            "ci95": percentile_interval([drawn[name] for drawn in resamples], value=value[name]),
-            "n": len(predictions),
-        }
-        for name in METRICS
-        if not np.isnan(value[name])
-    }
-    if not predictions.grouped:
-        correct = int(predictions.correct.sum())
-        metrics["accuracy"]["ci95"] = list(wilson_interval(correct, len(predictions)))
-    matrix = confusion(predictions, once_each(predictions))[..., 0].astype(int)
-    return Evaluation(metrics, _per_class(predictions), matrix.tolist())
-
-
-def _per_class(predictions: Predictions) -> list[dict]:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    names = predictions.class_names
-    truth, predicted, labels = predictions.truth, predictions.predicted, range(len(names))
-    columns = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
-    table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)))
-    table["auc"] = class_auc(predictions, once_each(predictions))[:, 0]
-    table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
-    table.insert(0, "class", names)
-    order = ["class", "support", "precision", "recall", "f1", "auc"]
-    return table[order].astype(object).where(table[order].notna(), None).to_dict("records")
-
-
-def baselines(
-    predictions: Predictions, *, majority_class: int, n_boot: int = 2000, seed: int = 0
-) -> dict[str, dict[str, dict]]:
-    """Return the metrics of two baselines on the same samples.
-
-    ``majority_baseline`` always predicts `majority_class`, the most frequent class of the *training* set.
-    ``chance_baseline`` guesses uniformly among the K classes. Its values are expectations, hence without
-    intervals: exact for accuracy and balanced accuracy (1/K) and AUC (0.5); F1 is that of the expected
-    confusion matrix.
+        Of the test set of `split`.
+    split : Split or Folds
+    n_boot : int
+        As for `evaluate`.
     """
     n_classes = len(predictions.class_names)
-    if not 0 <= majority_class < n_classes:
-        raise ValueError(f"majority_class must be 0 to {n_classes - 1}, got {majority_class}")
-    always = np.tile(np.eye(n_classes)[majority_class], (len(predictions), 1))
-    majority = evaluate(replace(predictions, probabilities=always), n_boot=n_boot, seed=seed).metrics
+    always = np.tile(np.eye(n_classes)[split.majority_class], (len(predictions), 1))
+    majority = evaluate(replace(predictions, probabilities=always), n_boot=n_boot).metrics
     support = np.bincount(predictions.truth, minlength=n_classes)
     expected = np.outer(support, np.full(n_classes, 1 / n_classes))[..., None]
     chance = _of_confusion(expected) | {"macro_auc": np.array([0.5])}
-    return {
-        "majority_baseline": majority,
-        "chance_baseline": {
-            name: {"value": float(chance[name][0]), "ci95": None, "n": len(predictions)} for name in majority
-        },
+    guesses = {
+        name: {"value": float(chance[name][0]), "ci95": None, "n": len(predictions)} for name in majority
     }
-
-
-def reference_points(
-    predictions: Predictions, split: Split | Folds, *, n_boot: int = 2000, seed: int = 0
-) -> dict[str, dict[str, dict]]:
-    """Return the metrics to compare a result with: the two `baselines`, and the result without duplicates.
-
-    `predictions` are of the test set of `split`. ``without_duplicates`` leaves out test samples with exact
-    duplicates in training or validation; it is missing where all are, and for folds where none is.
-    """
-    found = baselines(predictions, majority_class=split.majority_class, n_boot=n_boot, seed=seed)
+    found = {"majority_baseline": majority, "chance_baseline": guesses}
     repeated = np.isin(predictions.sample_id, split.test.sample_id[split.repeated])
     if not repeated.all() and (isinstance(split, Split) or repeated.any()):
-        distinct = evaluate(predictions.subset(~repeated), n_boot=n_boot, seed=seed)
-        found["without_duplicates"] = distinct.metrics
+        found["without_duplicates"] = evaluate(predictions.subset(~repeated), n_boot=n_boot).metrics
     return found
 
 
@@ -199,10 +179,13 @@ def once_each(predictions: Predictions) -> np.ndarray:
 
 
 def measure(
-    predictions: Predictions, weights: np.ndarray, *, names: Sequence[str] = METRICS
+    predictions: Predictions, weights: np.ndarray | None = None, *, names: Sequence[str] = METRICS
 ) -> dict[str, np.ndarray]:
-    """Return the named metrics, each of shape (B,); NaN where a weighting leaves one undefined."""
-    values = {}
+    """Return the named metrics, each of shape (B,); NaN where a weighting leaves one undefined.
+
+    By default every sample has the weight 1.
+    """
+    weights, values = once_each(predictions) if weights is None else weights, {}
     if set(names) - {"macro_auc"}:
         values |= _of_confusion(confusion(predictions, weights))
     if "macro_auc" in names:

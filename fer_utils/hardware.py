@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fer_utils.files import ConfigError
 
-_ASK_TORCH = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
 _MIB = 1024**2
 
 
@@ -27,13 +26,8 @@ class MissingGPU(ConfigError):
 _current: dict[str, str | int] = {}
 
 
-def set_current(**facts: str | int) -> None:
-    """Record the `device`, `device_name`, `backend` and `threads` that this process computes with."""
-    _current.update(facts)
-
-
 def current() -> dict[str, str | int]:
-    """Return what `set_current` recorded; before that, the CPU."""
+    """Return device, device name, backend and threads as `use_device` recorded them; before that, the CPU."""
     return {"device": "cpu", "device_name": processor_name()} | _current
 
 
@@ -52,15 +46,27 @@ def use_device(gpu_name: str | None, *, backend: str, device: str, threads: int)
     if device == "cuda" and gpu_name is None:
         raise MissingGPU(f"device=cuda: the {backend} backend sees no GPU; use device=auto or device=cpu")
     if gpu_name is not None:
-        reset_peak_gpu_memory(backend)
+        if backend == "torch":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            import tensorflow as tf
+
+            tf.config.experimental.reset_memory_stats("GPU:0")
     kind = "cuda" if gpu_name else "cpu"
-    set_current(device=kind, device_name=gpu_name or processor_name(), backend=backend, threads=threads)
+    name = gpu_name or processor_name()
+    _current.update(device=kind, device_name=name, backend=backend, threads=threads)
 
 
 def processor_name() -> str:
     """Return the processor's name and how many of its cores this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_cpu_model()}, {cores} core{'s' if cores != 1 else ''}"
+    info = Path("/proc/cpuinfo")  # Linux only
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {cores} core{'s' if cores != 1 else ''}"
 
 
 def peak_memory_mb() -> float:
@@ -70,14 +76,9 @@ def peak_memory_mb() -> float:
 
 
 def peak_gpu_memory_mb(backend: str) -> float:
-    """Return the most memory that a framework has used on its first GPU since the reset, in MiB.
+    """Return the most memory that tensors took on the first GPU since `use_device`, in MiB.
 
-    What its tensors took; what it keeps ready for more of them, and its own code, is not counted.
-
-    Parameters
-    ----------
-    backend : {"torch", "tensorflow"}
-        The one that computes: a look at the other would make it take hold of the GPU, too.
+    Only the framework that computes is asked: the other one would take hold of the GPU, too.
     """
     if backend == "torch":
         import torch
@@ -88,34 +89,14 @@ def peak_gpu_memory_mb(backend: str) -> float:
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / _MIB
 
 
-def reset_peak_gpu_memory(backend: str) -> None:
-    """Let `peak_gpu_memory_mb` count from now on."""
-    if backend == "torch":
-        import torch
-
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        import tensorflow as tf
-
-        tf.config.experimental.reset_memory_stats("GPU:0")
-
-
 def torch_gpu_name() -> str | None:
     """Return the name of the GPU that torch sees, or None; another framework may see none.
 
-    Torch is asked in a process of its own, and only where there is a driver: in one with TensorFlow, parts
-    of it would end the process.
+    Torch runs in a process of its own, and only where there is a driver: in one with TensorFlow, parts of it
+    would end the process.
     """
     if find_library("cuda") is None:
         return None
-    asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, check=False)
+    code = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return asked.stdout.strip() or None
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

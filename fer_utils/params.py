@@ -90,8 +90,8 @@ class Parameters(Settings):
         Parameters
         ----------
         namespace : dict
-            `globals()` of the notebook. At the first call every plain value in it (number, text, list, dict
-            or None) is a parameter, so an unknown name is an error. In a kernel where later cells have run, only
+            `globals()` of the notebook. At the first call every plain value in it (number, text, list, dict,
+            None) is a parameter, so an unknown name is an error. In a kernel where later cells have run, only
             unknown names that resemble a parameter are errors. An unknown name is removed, so that the
             corrected cell can be run again.
         """

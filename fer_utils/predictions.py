@@ -11,6 +11,9 @@ from fer_utils.files import reading_arrays, write_arrays
 SUM_TOLERANCE = 2e-3
 """How far a row of class probabilities may be from 1: four roundings to half precision."""
 
+COLUMNS = ("sample_id", "truth", "probabilities", "fold", "group")
+"""The arrays of `Predictions`, all of one length."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -49,17 +52,11 @@ class Predictions:
     group: np.ndarray | str = ""
 
     def __post_init__(self) -> None:
-        sample_id = np.array(self.sample_id, dtype=str)
-        columns = {
-            "sample_id": sample_id,
-            "truth": np.array(self.truth),
-            "probabilities": np.array(self.probabilities, dtype=float),
-            "fold": np.array(self.fold),
-            "group": np.array(self.group, dtype=str),
-        }
+        kinds = {"sample_id": str, "probabilities": float, "group": str}
+        columns = {key: np.array(getattr(self, key), dtype=kinds.get(key)) for key in COLUMNS}
         for key in ("fold", "group"):
             if columns[key].ndim == 0:
-                columns[key] = np.full(sample_id.shape, columns[key])
+                columns[key] = np.full(len(columns["sample_id"]), columns[key])
         names = tuple(map(str, self.class_names))
         _check(columns, names)
         columns |= {key: columns[key].astype(np.int64) for key in ("truth", "fold")}
@@ -98,19 +95,14 @@ class Predictions:
 
         Units are numbered by their names, so that resamples do not depend on the order of the rows.
         """
-        alone = self.group == ""
-        keys = np.where(
-            alone, np.strings.add("sample ", self.sample_id), np.strings.add("group ", self.group)
+        alone, grouped = (
+            np.strings.add(*key) for key in (("sample ", self.sample_id), ("group ", self.group))
         )
-        return np.unique(keys, return_inverse=True)[1]
+        return np.unique(np.where(self.group == "", alone, grouped), return_inverse=True)[1]
 
     def subset(self, rows: np.ndarray) -> "Predictions":
         """Return the samples selected by `rows` (a boolean mask or integers), in that order."""
-        rows = np.asarray(rows)
-        if rows.dtype == bool and rows.shape != self.truth.shape:
-            raise ValueError(f"a mask of shape {rows.shape} cannot select from {len(self)} samples")
-        columns = ("sample_id", "truth", "probabilities", "fold", "group")
-        return replace(self, **{key: getattr(self, key)[rows] for key in columns})
+        return replace(self, **{key: getattr(self, key)[rows] for key in COLUMNS})
 
     def in_id_order(self) -> "Predictions":
         """Return the same samples sorted by their names."""
@@ -138,18 +130,14 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
     """Return the predictions of several folds as one; a sample must not be in two of them."""
     if len({part.class_names for part in parts}) != 1:
         raise ValueError(f"only folds with the same classes can be pooled, got {len(parts)} folds")
-    columns = ("sample_id", "truth", "probabilities", "fold", "group")
-    joined = {key: np.concatenate([getattr(part, key) for part in parts]) for key in columns}
+    joined = {key: np.concatenate([getattr(part, key) for part in parts]) for key in COLUMNS}
     return Predictions(**joined, class_names=parts[0].class_names)
 
 
 def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     """Return several models' predictions of the same samples, all in one order.
 
-    Raises
-    ------
-    ValueError
-        When they differ in samples, classes, truth or groups; the message names what differs.
+    Raises `ValueError`, which names the first difference, when samples, classes, truth or groups differ.
     """
     first, *others = ordered = [run.in_id_order() for run in runs]
     for other in others:
@@ -209,14 +197,6 @@ class EpochPredictions:
     sample_id: np.ndarray
     truth: np.ndarray
     predicted: np.ndarray
-
-    def __post_init__(self) -> None:
-        n = len(self.sample_id)
-        if self.truth.shape != (n,) or self.predicted.ndim != 2 or self.predicted.shape[1] != n:
-            raise ValueError(
-                f"{n} samples need truth of shape ({n},) and predictions of shape (epochs, {n}), got "
-                f"{self.truth.shape} and {self.predicted.shape}"
-            )
 
     @property
     def correct(self) -> np.ndarray:

@@ -3,8 +3,8 @@
 import os
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from fer_utils.files import write_text
 from fer_utils.papers import PAPERS, load_paper
@@ -21,14 +21,8 @@ from fer_utils.tables import (
 TEMPLATES = Path(__file__).parent / "templates"
 HIDDEN_TAG = "remove-in-report"
 DISPLAYED = [
-    "text/html",
-    "text/markdown",
-    "image/svg+xml",
-    "text/latex",
-    "image/png",
-    "image/jpeg",
-    "text/plain",
-]
+    "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
+]  # fmt: skip
 """Types of output in a report, the preferred first; widgets and scripts need a live session."""
 
 _EXTERNAL_CSS = re.compile(r"@import[^;]*;?|url\(\s*['\"]?(?!data:|#|['\"])[^)]*\)", re.IGNORECASE)
@@ -39,13 +33,13 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
     """Write an executed notebook as one HTML file that needs neither network nor JavaScript.
 
     Code is folded, cells tagged ``remove-in-report`` are left out, links become text with their address. The
-    header is from the ``results.json`` beside the notebook.
+    header is from the ``results.json`` beside the notebook. An image takes its alt text from the output's
+    metadata, ``display(figure, metadata={"image/png": {"alt": "..."}})``, or from the cell's ``alt``.
 
     Parameters
     ----------
     notebook : Path
-        An executed notebook. An image takes its alt text from the output's metadata,
-        ``display(figure, metadata={"image/png": {"alt": "..."}})``, or from the cell's ``alt``.
+        An executed notebook.
     html : Path
         The file to write; replaced only when the page is complete.
     title : str, optional
@@ -73,16 +67,15 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
     )
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={HIDDEN_TAG}, enabled=True))
-    headings = [
-        cell for cell in content.cells if cell.cell_type == "markdown" and cell.source.startswith("# ")
-    ]
     page = {
         "title": title or run["run"],
         "run": run,
         "style": _style(),
         "protocol": describe_protocol(run),
         "hardware": describe_hardware(run),
-        "has_heading": bool(headings),
+        "has_heading": any(
+            cell.cell_type == "markdown" and cell.source.startswith("# ") for cell in content.cells
+        ),
     }
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
@@ -115,23 +108,17 @@ def _offline(page: str) -> str:
             known = address.startswith("javascript:") or address.rstrip("/") in link.get_text()
             link.insert_after("" if known else f" ({address})")
             link.unwrap()
-    for table in soup("table"):
-        _complete_table(table)
+    for table in soup("table"):  # headings get their scope, columns of numbers their class
+        table.attrs.pop("border", None)
+        for heading in table("th"):
+            heading.attrs.setdefault("scope", "col" if heading.find_parent("thead") else "row")
+        for column in zip_longest(*(row(["th", "td"]) for row in table("tr"))):
+            cells = [cell for cell in column if cell is not None]
+            data = [cell.get_text().strip() for cell in cells if cell.name == "td"]
+            if data and all(map(_NUMBER.fullmatch, data)):
+                for cell in cells:
+                    cell["class"] = [*cell.get("class", []), "number"]
     return str(soup)
-
-
-def _complete_table(table: Any) -> None:
-    """Give headings their scope, and the columns of numbers their class."""
-    table.attrs.pop("border", None)
-    for heading in table("th"):
-        heading.attrs.setdefault("scope", "col" if heading.find_parent("thead") else "row")
-    rows = [row(["th", "td"]) for row in table("tr")]
-    for column in range(max(map(len, rows), default=0)):
-        cells = [row[column] for row in rows if column < len(row)]
-        data = [cell for cell in cells if cell.name == "td"]
-        if data and all(_NUMBER.fullmatch(cell.get_text().strip()) for cell in data):
-            for cell in cells:
-                cell["class"] = [*cell.get("class", []), "number"]
 
 
 def write_index(
@@ -150,8 +137,7 @@ def write_index(
     """
     import jinja2
 
-    profile_dir = Path(profile_dir)
-    reference_dir = Path(reference_dir) if reference_dir else profile_dir
+    profile_dir, reference_dir = Path(profile_dir), Path(reference_dir or profile_dir)
     real = [one for one in load_methods(profile_dir) if one.get("dataset", {}).get("source") == "real"]
     if reference_dir.resolve() != profile_dir.resolve():
         real = load_methods(reference_dir) + real
@@ -163,27 +149,25 @@ def write_index(
         if row["run"]:
             folder = folders.get(row["profile"], reference_dir) / row["folder"]
             row["href"] = _link(folder, profile_dir)
+    finished, failed = (
+        {result["run"]: result for result in load_results(folder)}
+        for folder in (profile_dir, profile_dir / ".failed")
+    )
+    runs = []
+    for name in sorted({*finished, *failed, *expected}):
+        row = run_row(finished.get(name, {"run": name, "status": "not run yet"}))
+        row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
+        runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("index.html.j2").render(
         profile=profile_dir.name,
         style=_style(),
-        runs=_index_rows(profile_dir, expected),
+        runs=runs,
         papers=[(paper, [row for row in comparison if row["paper"] == paper.key]) for paper in papers],
     )
     return write_text(profile_dir / "index.html", page)
-
-
-def _index_rows(profile_dir: Path, expected: Sequence[str]) -> list[dict[str, Any]]:
-    finished = {result["run"]: result for result in load_results(profile_dir)}
-    failed = {result["run"]: result for result in load_results(profile_dir / ".failed")}
-    rows = []
-    for name in sorted({*finished, *failed, *expected}):
-        row = run_row(finished.get(name, {"run": name, "status": "not run yet"}))
-        row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
-        rows.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
-    return rows
 
 
 def _link(folder: Path, start: Path) -> str | None:

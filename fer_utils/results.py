@@ -11,20 +11,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fer_utils.files import PROJECT, ConfigError, read_json, write_json
+from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.papers import PAPERS
 
 PACKAGES = (
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "scipy",
-    "keras",
-    "tensorflow",
-    "torch",
-    "fastai",
+    "numpy", "pandas", "scikit-learn", "scipy", "keras", "tensorflow", "torch", "fastai",
     "opencv-python-headless",
-)
+)  # fmt: skip
 """Packages whose version can change a number."""
 
 Count = Annotated[int, Field(ge=0)]
@@ -183,7 +176,7 @@ class Results(Block):
         if self.status != "done" and not self.reason:
             raise ValueError(f"status={self.status!r}: give the reason")
         if self.kind == "study" and self.status == "done":
-            needed = (
+            needed = {
                 "dataset",
                 "protocol",
                 "metrics",
@@ -191,36 +184,25 @@ class Results(Block):
                 "confusion_matrix",
                 "compute",
                 "environment",
-            )
-            if missing := [name for name in needed if not getattr(self, name)]:
+            }
+            if missing := sorted(name for name in needed if not getattr(self, name)):
                 raise ValueError(f"a finished study needs {', '.join(missing)}")
         return self
 
     @classmethod
-    def check(cls, content: Mapping[str, Any]) -> Self:
+    def check(cls, content: Mapping[str, Any], *, where: str = "results.json") -> Self:
         """Return the model of a results.json, or raise `ConfigError` that names each place and problem."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            problems = (
-                f"{'.'.join(map(str, e['loc'])) or 'results.json'}: {e['msg']}" for e in error.errors()
-            )
-            raise ConfigError("; ".join(problems)) from None
-
-    def write(self, folder: Path) -> Path:
-        """Write `results.json` into `folder`; what was never set is left out."""
-        return write_json(
-            folder / "results.json", self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        )
+            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise ConfigError(f"{where}: {'; '.join(problems)}") from None
 
 
 def read_results(path: Path) -> dict[str, Any]:
     """Return the content of a results.json after checking it; `ValueError` names the file and the place."""
     content = read_json(path)
-    try:
-        Results.check(content)
-    except ConfigError as error:
-        raise ValueError(f"{path}: {error}") from None
+    Results.check(content, where=str(path))
     return content
 
 

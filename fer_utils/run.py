@@ -10,7 +10,7 @@ import yaml
 
 from fer_utils import hardware
 from fer_utils.evaluation import Evaluation
-from fer_utils.files import read_json, write_text
+from fer_utils.files import read_json, write_json, write_text
 from fer_utils.params import NOTEBOOKS, Parameters, notebook_of
 from fer_utils.results import Environment, Results
 
@@ -87,11 +87,6 @@ class Run:
             Printed values with their counterparts, as `papers.published_values` returns them.
         paper : str, optional
             Key of the paper that is reproduced.
-
-        Raises
-        ------
-        ConfigError
-            When a block does not have the form of `results.Results`; nothing is written then.
         """
         content: dict[str, Any] = heading(self.params.run, self.params.profile, status="done", paper=paper)
         if data is not None:
@@ -112,23 +107,18 @@ class Run:
             content["other_metrics"] = others
         if published:
             content["published"] = list(published)
-        content["compute"] = self._compute(history, n_parameters)
-        return self._write(content)
-
-    def _write(self, content: Mapping[str, Any]) -> Path:
-        last = {"environment": Environment.current(), "params": self.params.studied()}
-        return write_results(self.folder, {**content, **last})
-
-    def _compute(self, history: Any, n_parameters: int | None) -> dict[str, Any]:
-        found = {"seconds": round(self.seconds, 3), "peak_memory_mb": round(hardware.peak_memory_mb(), 1)}
-        found |= hardware.current()
-        if found["device"] == "cuda":
-            found["peak_gpu_memory_mb"] = round(hardware.peak_gpu_memory_mb(found["backend"]), 1)
+        compute = {"seconds": round(self.seconds, 3), "peak_memory_mb": round(hardware.peak_memory_mb(), 1)}
+        compute |= hardware.current()
+        if compute["device"] == "cuda":
+            compute["peak_gpu_memory_mb"] = round(hardware.peak_gpu_memory_mb(compute["backend"]), 1)
         if history is not None and len(history):
-            found |= {"seconds": float(history["seconds"].sum()), "epochs": len(history)}
+            compute |= {"seconds": float(history["seconds"].sum()), "epochs": len(history)}
             if "images_per_second" in history:
-                found["samples_per_second"] = float(history["images_per_second"].median())
-        return found | ({} if n_parameters is None else {"parameters": int(n_parameters)})
+                compute["samples_per_second"] = float(history["images_per_second"].median())
+        if n_parameters is not None:
+            compute["parameters"] = n_parameters
+        content |= {"compute": compute, "environment": Environment.current(), "params": self.params.studied()}
+        return write_results(self.folder, content)
 
     def summary(self) -> Any:
         """Return protocol, machine and versions of the finished run as a table of two columns."""
@@ -158,7 +148,11 @@ def heading(run: str, profile: str, *, status: str, paper: str | None = None) ->
 
 def write_results(folder: Path, content: Mapping[str, Any]) -> Path:
     """Check and write `results.json` into `folder`."""
-    return Results.check(_plain(content)).write(folder)
+    checked = Results.check(_plain(content))
+    # What was never set is left out.
+    return write_json(
+        folder / "results.json", checked.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    )
 
 
 def describe(data: Any) -> dict[str, Any]:

@@ -92,19 +92,16 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
         executed.write_text(text, encoding="utf-8")
         export_report(executed, staging / "report.html", title=target.name)
     attempt = target.parent / ".failed" / target.name
-    if status == "failed" or (status == "not_run" and _is_done(target)):
+    try:
+        is_done = read_json(target / "results.json")["status"] == "done"
+    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
+        is_done = False
+    if status == "failed" or (status == "not_run" and is_done):
         _replace(attempt, staging)
     else:
         _replace(target, staging)
         shutil.rmtree(attempt, ignore_errors=True)
     return status
-
-
-def _is_done(folder: Path) -> bool:
-    try:
-        return read_json(folder / "results.json")["status"] == "done"
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-        return False
 
 
 def _execute(

@@ -19,13 +19,7 @@ WEIGHTS_AT_ONCE = 2**19
 
 
 def wilson_interval(successes: int, n: int) -> Interval:
-    """Return Wilson's score interval of a proportion of independent trials.
-
-    Raises
-    ------
-    ValueError
-        When there are no trials, or more successes than trials.
-    """
+    """Return Wilson's score interval of a proportion of one or more independent trials."""
     from statsmodels.stats.proportion import proportion_confint
 
     if not 0 <= successes <= n or n == 0:
@@ -36,15 +30,7 @@ def wilson_interval(successes: int, n: int) -> Interval:
 
 
 def mean_interval(values: np.ndarray) -> Interval:
-    """Return the interval of the mean of independent numbers, shape (N,): ± 1.96 standard errors.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two numbers.
-    """
-    if len(values) < 2:
-        raise ValueError(f"the interval of a mean needs two numbers or more, got {len(values)}")
+    """Return the interval of the mean of two or more independent numbers: ± 1.96 standard errors."""
     mean, half = float(np.mean(values)), Z * float(np.std(values, ddof=1)) / sqrt(len(values))
     return mean - half, mean + half
 
@@ -72,9 +58,8 @@ def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[n
     ----------
     unit : ndarray of int, shape (N,)
         Index 0..U-1 of the unit of each sample.
-    n_boot : int
+    n_boot, seed : int
         Number of resamples. Nothing is yielded for 0, nor for a single unit.
-    seed : int
 
     Yields
     ------
@@ -96,18 +81,9 @@ def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[n
 def percentile_interval(resampled: Sequence[np.ndarray], *, value: float) -> list[float] | None:
     """Return the percentile bootstrap interval of `value`, as a list for JSON.
 
-    Parameters
-    ----------
-    resampled : sequence of ndarray of float
-        The estimate in each resample, in one or more arrays; NaN where it is undefined.
-    value : float
-        The estimate itself. The interval is widened to contain it where few samples in many classes put both
-        percentiles on one side.
-
-    Returns
-    -------
-    list of two float, or None
-        None when no resample defines the estimate.
+    `resampled` holds the estimate in each resample, in one or more arrays, NaN where it is undefined; None
+    is returned when it always is. The interval is widened to contain `value` where few samples in many
+    classes put both percentiles on one side.
     """
     values = np.concatenate([np.atleast_1d(part) for part in resampled]) if len(resampled) else np.empty(0)
     values = values[~np.isnan(values)]
@@ -118,15 +94,6 @@ def percentile_interval(resampled: Sequence[np.ndarray], *, value: float) -> lis
 
 
 def mean_and_sd(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Return ``{"mean", "sd", "n"}`` of one number over several runs; `sd` is None for a single run.
-
-    Raises
-    ------
-    ValueError
-        When there are no values, or one is not finite.
-    """
-    numbers = np.asarray(values, dtype=float)
-    if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
-        raise ValueError(f"a mean over runs needs one finite number per run, got {list(values)}")
-    sd = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
-    return {"mean": float(numbers.mean()), "sd": sd, "n": len(numbers)}
+    """Return ``{"mean", "sd", "n"}`` of one number over several runs; `sd` is None for a single run."""
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}

@@ -196,11 +196,16 @@ def load_methods(folder: Path) -> list[Result]:
     families: dict[str, list[Result]] = {}
     for result in load_results(folder):
         families.setdefault(method_of(result["run"]), []).append(result)
-
     found = []
     for name, family in families.items():
         merged = family if len(family) == 1 else _stored(folder, name, family, _merge)
-        found += [_with_commits(result, family) for result in merged]
+        for result in merged:
+            if runs := [one for one in family if one["run"] in result.get("members", {}).get("runs", [])]:
+                commits = dict.fromkeys(str(one["environment"]["commit"]) for one in runs)
+                result["environment"] = result["environment"] | {"commit": ", ".join(commits)}
+                if notes := dict.fromkeys(one["note"] for one in runs if one.get("note")):
+                    result["note"] = "; ".join(notes)
+            found.append(result)
     return found
 
 
@@ -243,26 +248,11 @@ def _stored(
     return known[name]["value"]
 
 
-def _with_commits(result: Result, family: Sequence[Result]) -> Result:
-    """Return a merged result with the commits and the notes of all its runs."""
-    runs = [one for one in family if one["run"] in result.get("members", {}).get("runs", [])]
-    if not runs:
-        return result
-    commits = dict.fromkeys(str(one["environment"]["commit"]) for one in runs)
-    notes = dict.fromkeys(one["note"] for one in runs if one.get("note"))
-    note = {"note": "; ".join(notes)} if notes else {}
-    return result | note | {"environment": result["environment"] | {"commit": ", ".join(commits)}}
-
-
 def run_row(result: Record) -> dict[str, Any]:
     """Return a run's row of `runs_table` and of the index page; missing values are empty."""
-    metrics, others = result.get("metrics", {}), result.get("other_metrics", {})
-    seed, data = result.get("protocol", {}).get("seed"), result.get("dataset", {})
-
-    def baseline(name: str) -> str:
-        record = others.get(name, {}).get("accuracy")
-        return f"{record['value']:.3f}" if record else ""
-
+    metrics, data = result.get("metrics", {}), result.get("dataset", {})
+    seed = result.get("protocol", {}).get("seed")
+    baselines = {name: _find_metric(result, f"{name}_baseline.accuracy") for name in ("majority", "chance")}
     return {
         "run": result["run"],
         "status": result["status"].replace("_", " "),
@@ -270,8 +260,7 @@ def run_row(result: Record) -> dict[str, Any]:
         "data": "synthetic" if data.get("source") == "synthetic" else data.get("name", ""),
         **{name: format_metric(metrics.get(name)) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
         "n": f"{metrics['accuracy']['n']:,}" if "accuracy" in metrics else "",
-        "majority": baseline("majority_baseline"),
-        "chance": baseline("chance_baseline"),
+        **{name: f"{record['value']:.3f}" if record else "" for name, record in baselines.items()},
         "computed_on": describe_hardware(result) or "",
         "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else "" if seed is None else str(seed),
     }
@@ -306,40 +295,36 @@ def comparison_table(results: Sequence[Record], papers: Iterable[Paper]) -> pd.D
             cell = paper.cell(headline.table, headline.cell)
             place = (cell.paper, cell.table, cell.cell)
             pairs = [
-                (result, entry)
+                (result, entry["compared_with"])
                 for result in results
                 for entry in result.get("published", [])
                 if (entry["paper"], entry["table"], entry["cell"]) == place
             ]
-            rows += [_comparison(cell, headline, *pair) for pair in pairs or [({}, {})]]
+            rows += [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
     return pd.DataFrame(rows).astype({"n": "Int64"})
 
 
-def _comparison(cell: PublishedCell, headline: Headline, result: Record, entry: Record) -> dict[str, Any]:
-    key = entry.get("compared_with", "")
-    record, source = _find_metric(result, key), result.get("dataset", {}).get("source")
-    comparable = record is not None and source == "real"
-    low, high = record["ci95"] or (None, None) if comparable else (None, None)
-    percent_sign = " %" if cell.unit == "percent" and "%" not in cell.printed else ""
+def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: str) -> dict[str, Any]:
+    record, data = _find_metric(result, key), result.get("dataset", {})
+    comparable = record if record and data["source"] == "real" else {"value": None, "ci95": None}
+    low, high = comparable["ci95"] or (None, None)
+    is_rate = comparable["value"] is not None and cell.unit in RATES
     run, profile = result.get("run"), result.get("profile")
     return {
-        "paper": cell.paper,
-        "table": cell.table,
-        "cell": cell.cell,
-        "metric": cell.metric,
-        "printed": cell.printed + percent_sign,
+        **{name: getattr(cell, name) for name in ("paper", "table", "cell", "metric")},
+        "printed": cell.printed + (" %" if cell.unit == "percent" and "%" not in cell.printed else ""),
         "printed_value": cell.value,
         "measured_on": headline.measured_on,
         "status": result.get("status", "not run yet"),
         "text": _comparison_text(cell, result, record, key=key),
-        "measured": record["value"] if comparable else None,
+        "measured": comparable["value"],
         "low": low,
         "high": high,
-        "delta": 100 * (record["value"] - cell.value) if comparable and cell.unit in RATES else None,
+        "delta": 100 * (comparable["value"] - cell.value) if is_rate else None,
         "compared_with": key or None,
         "n": record["n"] if record else None,
-        "dataset": result.get("dataset", {}).get("name"),
-        "source": source,
+        "dataset": data.get("name"),
+        "source": data.get("source"),
         "protocol": describe_protocol(result),
         "hardware": describe_hardware(result),
         "commit": result.get("environment", {}).get("commit"),
@@ -378,9 +363,9 @@ def _comparison_text(cell: PublishedCell, result: Record, record: Record | None,
     if spread := result.get("members", {}).get("metrics", {}).get(key):
         sd = format_metric({"value": spread["sd"]}, percent=percent)
         text += f", mean of {spread['n']} seeds (sd {sd})"
-    if (leak := result.get("protocol", {}).get("leakage", "none")) != "none":
+    if (leak := _leakage(result)) != "none":
         text += f"; leakage: {leak}"
-    distinct = result.get("other_metrics", {}).get("without_duplicates", {}).get(key)
+    distinct = _find_metric(result, f"without_duplicates.{key}")
     if distinct is None or distinct["n"] == record["n"]:
         return text
     return f"{text}; without duplicates {format_metric(distinct, percent=percent)}, n {distinct['n']:,}"
@@ -450,47 +435,49 @@ def readme_comparison(results: Sequence[Record]) -> str:
     return f"{text}\n{waiting} of the papers' {len(table)} headline rows have no run yet.\n"
 
 
+_METHOD_COLUMNS = {
+    "accuracy": "accuracy",
+    "without duplicates": "without_duplicates.accuracy",
+    "ten views": "ten_crop.accuracy",
+    "macro-F1": "macro_f1",
+}
+
+
 def readme_methods(results: Iterable[Record]) -> str:
     """Return every method without leakage that was measured on real data, its seeds in one row."""
     rows = []
     for result in results:
-        metrics = result.get("metrics", {})
         real = result.get("dataset", {}).get("source") == "real"
-        if not real or "accuracy" not in metrics or _leakage(result) != "none":
+        accuracy = _find_metric(result, "accuracy")
+        if not real or accuracy is None or _leakage(result) != "none":
             continue
-        members, others = result.get("members", {}), result.get("other_metrics", {})
-        in_others = members.get("other_metrics", {})
-
-        def text(records: Record, spreads: Record, name: str = "accuracy") -> str:
-            return format_metric(records.get(name), sd=spreads.get(name, {}).get("sd"))
-
+        members = result.get("members", {})
+        columns = {}
+        for column, key in _METHOD_COLUMNS.items():
+            name, _, metric = key.rpartition(".")
+            spreads = members.get("other_metrics", {}).get(name, {}) if name else members.get("metrics", {})
+            columns[column] = format_metric(_find_metric(result, key), sd=spreads.get(metric, {}).get("sd"))
         rows.append(
             {
                 "run": f"`{result['run']}`",
-                "accuracy": text(metrics, members.get("metrics", {})),
-                "without duplicates": text(
-                    others.get("without_duplicates", {}), in_others.get("without_duplicates", {})
-                ),
-                "ten views": text(others.get("ten_crop", {}), in_others.get("ten_crop", {})),
-                "macro-F1": text(metrics, members.get("metrics", {}), "macro_f1"),
+                **columns,
                 "seeds": len(members.get("runs", [result])),
-                "n": f"{metrics['accuracy']['n']:,}",
+                "n": f"{accuracy['n']:,}",
                 "training, all seeds": format_seconds(result["compute"]["seconds"]),
             }
         )
     return markdown(pd.DataFrame(rows).set_index("run")) if rows else "not run\n"
 
 
+_CLIP_METRICS = {"accuracy": "accuracy", "UF1": "macro_f1", "UAR": "balanced_accuracy"}
+_LOSO, _TEST = "leave one subject out", "epoch selected on test"
 _CLIP_PROTOCOLS = {
-    "": ("leave one subject out, epoch fixed beforehand", "none"),
-    "pixels_loso_best_epoch": (
-        "the same, the epoch that was best on the held-out clips",
-        "epoch selected on test",
-    ),
+    "": (f"{_LOSO}, epoch fixed beforehand", "none"),
+    "pixels_loso_best_epoch": ("the same, the epoch that was best on the held-out clips", _TEST),
     "pixels_random": ("random clips, epoch fixed beforehand", "subjects in training and test"),
-    "pixels_random_best_epoch": ("random clips, best epoch", "subjects in both, epoch selected on test"),
-    "still": ("leave one subject out, the network sees one frame repeated", "none"),
-    "flow": ("leave one subject out, a small network on optical flow", "none"),
+    "pixels_random_best_epoch": ("random clips, best epoch", f"subjects in both, {_TEST}"),
+    "still": (f"{_LOSO}, the network sees one frame repeated", "none"),
+    "flow": (f"{_LOSO}, a small network on optical flow", "none"),
     "majority_baseline": ("always the most frequent class", ""),
 }
 """Name in `other_metrics` of a run of 30_cnn3d_smic ("": the reported one) -> protocol and leakage."""
@@ -504,8 +491,7 @@ def readme_clips(results: Iterable[Record]) -> str:
     rows = []
     for name, (protocol, leakage) in _CLIP_PROTOCOLS.items():
         metrics = run["other_metrics"][name] if name else run["metrics"]
-        names = {"accuracy": "accuracy", "macro_f1": "UF1", "balanced_accuracy": "UAR"}
-        texts = {label: format_metric(metrics[metric]) for metric, label in names.items()}
+        texts = {label: format_metric(metrics[metric]) for label, metric in _CLIP_METRICS.items()}
         rows.append({"protocol": protocol} | texts | {"n": metrics["accuracy"]["n"], "leakage": leakage})
     return markdown(pd.DataFrame(rows).set_index("protocol"))
 

@@ -72,20 +72,8 @@ def write_smic_e(root: Path, rows: list[list[object]], *, table: str = "SMIC-HS-
     return root
 
 
-SAMM_HEADER = [
-    "Subject",
-    "Filename",
-    "Inducement Code",
-    "Onset Frame",
-    "Apex Frame",
-    "Offset Frame",
-    "Duration",
-    "Micro",
-    "Action Units",
-    "Estimated Emotion",
-    "Objective Classes",
-    "Notes",
-]
+SAMM_HEADER = ["Subject", "Filename", "Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration"]
+SAMM_HEADER += ["Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes"]
 SAMM_ROWS = [
     ["006", "006_1_2", 1, 5562, 5566, 5570, 9, "Micro - 1/2", "AU12", "Happiness", 3, None],
     ["011", "011_2_4", 4, 30, -1, 34, 5, "Micro", "4", "Other", 7, "no apex"],
@@ -117,8 +105,8 @@ SMIC_E_ROWS = [
     [11, "s11_po_02", "positive", 10, 18, None, None, 5],
 ]
 
-CASME2_HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units",
-                 "Estimated Emotion"]  # fmt: skip
+CASME2_HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Units"]
+CASME2_HEADER += ["Estimated Emotion"]
 CASME2_ROWS = [
     ["01", "EP02_01f", None, 46, 59, 86, None, "12", "happiness"],
     ["02", "EP02_01f", None, 3, "/", 11, None, "4", "others"],

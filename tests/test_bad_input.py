@@ -1,7 +1,6 @@
 """Bad input ends in one clear message and a non-zero exit, and leaves what was made earlier as it was."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,7 @@ import pytest
 from checkout import copy_project, environment
 from raw_copies import load
 
-from fer_utils.data.store import prepared_from
 from fer_utils.files import read_json
-from fer_utils.synthetic import synthetic_faces
 
 PIXELS = " ".join(["7"] * 2304)
 RUN = "00_data_prep--copy"
@@ -30,9 +27,6 @@ def table(path: Path, *bad: str) -> Path:
     ]
     path.write_text("\n".join(["emotion,pixels,Usage", *rows, *bad, ""]), encoding="utf-8")
     return path
-
-
-# --- a whole run -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +59,14 @@ def test_a_bad_row_fails_the_run_and_keeps_the_earlier_result_and_drop_lists_it(
     assert read_json(folder / "results.json") == earlier
     assert "line 23" in read_json(folder.parent / ".failed" / RUN / "results.json")["reason"]
 
+    missing = run(project, "dataset: folder\ndata_path: pictures/of/mine\n")
+    assert missing.returncode == 0 and "pictures/of/mine: no such folder" in missing.stderr
     dropped = run(project, parameters + "on_bad_rows: drop\n")
     assert dropped.returncode == 0, dropped.stderr
     assert read_json(folder / "results.json")["dataset"]["samples"] == 21
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "line 23: 2305 pixel values instead of 2304" in page
     assert "line 24: emotion is" in page
-
-
-def test_missing_data_is_not_run_and_says_where_it_was_looked_for(project):
-    ended = run(project, "dataset: folder\ndata_path: pictures/of/mine\n")
-    assert ended.returncode == 0
-    assert "not run" in ended.stderr and "pictures/of/mine: no such folder" in ended.stderr
-
-
-# --- what may not be read or written -----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -99,51 +86,14 @@ def ordinary_user(tmp_path):
         os.seteuid(0)
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
-def test_what_may_not_be_read_is_named(ordinary_user, what):
-    data = ordinary_user / ("fer2013.csv" if what == "file" else "mine")
-    if what == "file":
-        table(data)
-    else:
-        (data / "happy").mkdir(parents=True)
-    data.chmod(0)
-    dataset = "fer2013" if what == "file" else "folder"
-    with pytest.raises(PermissionError) as caught:
-        load(ordinary_user, dataset, data)
-    assert str(data) in str(caught.value)
-    data.chmod(0o700)
-
-
-def test_a_folder_that_may_not_be_written_is_named(ordinary_user):
-    data = table(ordinary_user / "fer2013.csv")
-    closed = ordinary_user / "prepared"
+def test_what_may_not_be_read_or_written_is_named(ordinary_user):
+    data, images, closed = (ordinary_user / name for name in ("fer2013.csv", "mine", "prepared"))
+    table(data)
+    (images / "happy").mkdir(parents=True)
     closed.mkdir(mode=0o500)
-    with pytest.raises(PermissionError) as caught:
-        load(ordinary_user, "fer2013", data)
-    assert str(closed) in str(caught.value)
-
-
-# --- a full disk -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("mounting a small disk needs rights that this process does not have")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_full_disk_is_said_and_leaves_no_half_prepared_set(small_disk, tmp_path):
-    source = tmp_path / "raw.csv"
-    source.write_text("x")
-    faces = synthetic_faces(n_subjects=3, images_per_subject=300)
-    with pytest.raises(OSError, match=r"raw-[0-9a-f]{16}: cannot be written .* is the disk full\?"):
-        prepared_from(source, lambda: faces, folder=small_disk, settings={})
-    assert not [path for path in small_disk.iterdir() if path.is_dir()]
+    images.chmod(0)
+    for dataset, path, named in (("fer2013", data, closed), ("folder", images, images)):
+        with pytest.raises(PermissionError) as caught:
+            load(ordinary_user, dataset, path)
+        assert str(named) in str(caught.value)
+    images.chmod(0o700)

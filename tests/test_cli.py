@@ -92,12 +92,6 @@ def test_readme_replaces_its_tables_and_nothing_else(project):
     assert "old" not in text and text.startswith("before\n") and text.endswith("after\n")
 
 
-def test_refresh_outputs_takes_the_notebooks_of_the_project(project, monkeypatch, capsys):
-    monkeypatch.setattr(fer_utils.runner, "refresh_outputs", lambda path: path.name)
-    assert main(["refresh-outputs"]) == 0
-    assert capsys.readouterr().out == f"{RUN}.ipynb\n"
-
-
 @pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["check-params", "--profil"]])
 def test_an_unknown_command_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

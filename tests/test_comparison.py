@@ -11,16 +11,13 @@ from fer_utils.comparison import (
     mcnemar_p_value,
     mean_metrics,
     merge_seeds,
-    method_of,
     methods_table,
     paired_difference,
     pairs_table,
     sweep,
-    vary,
 )
 from fer_utils.data import FaceSet
-from fer_utils.evaluation import METRICS, evaluate
-from fer_utils.files import ConfigError
+from fer_utils.evaluation import evaluate
 from fer_utils.params import HybridHogCNN, notebook_defaults
 from fer_utils.predictions import Predictions
 
@@ -56,15 +53,10 @@ def test_a_mean_over_seeds_has_value_interval_and_n():
     assert found["accuracy"]["value"] == pytest.approx(0.6) and found["accuracy"]["n"] == N
     for record in found.values():
         assert record["ci95"][0] < record["value"] < record["ci95"][1]
+    alone = evaluate(runs[0]).metrics["macro_f1"]
+    assert mean_metrics(runs[:1])["macro_f1"]["ci95"] == pytest.approx(alone["ci95"])
     turned = mean_metrics([run.subset(np.arange(N)[::-1]) for run in reversed(runs)])
     assert turned["macro_f1"]["ci95"] == pytest.approx(found["macro_f1"]["ci95"])
-
-
-def test_one_run_has_the_values_of_its_evaluation():
-    run = predictions(0.55)
-    alone = evaluate(run).metrics["macro_f1"]
-    found = mean_metrics([run], names=["macro_f1"])["macro_f1"]
-    assert found["value"] == pytest.approx(alone["value"]) and found["ci95"] == pytest.approx(alone["ci95"])
 
 
 def test_runs_on_different_splits_are_averaged_over_all_their_samples():
@@ -75,7 +67,7 @@ def test_runs_on_different_splits_are_averaged_over_all_their_samples():
     assert found["ci95"][0] < found["value"] < found["ci95"][1] and found["n"] == 90
     of_two = np.repeat(["a", "b"], N // 2)  # some resamples have no sample of one run
     apart = [predictions(0.55, group=of_two).subset(of_two == subject) for subject in "ab"]
-    assert np.isfinite(mean_metrics(apart, n_boot=50)["accuracy"]["ci95"]).all()
+    assert np.isfinite(mean_metrics(apart)["accuracy"]["ci95"]).all()
 
 
 # --- differences ----------------------------------------------------------------------------------
@@ -89,11 +81,11 @@ def test_mcnemar_by_hand():
         mcnemar_p_value(replace(a, group="s1"), replace(b, group="s1"))
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
 def test_a_paired_difference_is_that_of_the_means_over_seeds(metric):
     better = [predictions(0.9, seed=seed) for seed in range(3)]
     worse = [predictions(0.5, seed=seed) for seed in range(10, 12)]
-    found = paired_difference(better, worse, metric=metric, n_boot=300)
+    found = paired_difference(better, worse, metric=metric)
     means = [
         np.mean([evaluate(p, n_boot=0).metrics[metric]["value"] for p in runs]) for runs in (better, worse)
     ]
@@ -119,8 +111,6 @@ def test_a_paired_difference_resamples_whole_groups():
 
 def test_a_paired_difference_needs_runs_on_the_same_samples():
     p = predictions(0.5)
-    with pytest.raises(ValueError, match="at least one run"):
-        paired_difference([], [p])
     with pytest.raises(ValueError, match="different samples"):
         paired_difference([p], [p.subset(np.arange(N - 1))])
 
@@ -144,14 +134,6 @@ def test_tables_have_a_row_per_method_and_per_pair():
 
 
 # --- finished runs --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("run", "method"),
-    [("20_x--raw--seed0", "20_x--raw"), ("20_x--seed12", "20_x"), ("20_x--seed", "20_x--seed")],
-)
-def test_the_seed_is_the_end_of_a_run_name(run, method):
-    assert method_of(run) == method
 
 
 def result(folder, name: str, made: Predictions, *, seed: int = 0, rate: float = 0.1, **changes) -> dict:
@@ -204,24 +186,18 @@ def test_the_seeds_of_a_method_are_merged_with_mean_spread_and_all_seeds(tmp_pat
     assert hog == results[1] and failed == results[3]
 
 
-def test_runs_that_differ_in_more_than_the_seed_are_not_merged(tmp_path):
-    results = [
-        result(tmp_path, "20--raw--seed0", predictions(0.5), seed=0),
-        result(tmp_path, "20--raw--seed1", predictions(0.6, seed=1), seed=1, rate=0.2),
-    ]
-    assert merge_seeds(tmp_path, results) == results
-
-
-def test_seeds_with_their_own_test_samples_are_merged(tmp_path):
+def test_only_runs_that_differ_in_nothing_but_the_seed_are_merged(tmp_path):
     first, second = predictions(0.5), predictions(0.7, seed=1)
     other = replace(second, sample_id=np.strings.add("other ", second.sample_id))
     results = [
         result(tmp_path, "10--random--seed0", first, seed=0),
         result(tmp_path, "10--random--seed1", other, seed=1),
+        result(tmp_path, "10--random--seed2", first, seed=2, rate=0.2),
     ]
-    (merged,) = merge_seeds(tmp_path, results)
+    merged, alone = merge_seeds(tmp_path, results)
     low, high = merged["metrics"]["accuracy"]["ci95"]
     assert low < 0.6 < high and merged["metrics"]["accuracy"]["value"] == pytest.approx(0.6)
+    assert alone == results[2]
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
@@ -250,17 +226,8 @@ class Pretended:
         return Predictions(ids, self.labels, np.eye(2)[predicted], ("happy", "sad"))
 
 
-def test_a_grid_is_every_combination(params):
-    cells = vary(params, {"features": ["raw", "hybrid"], "depth": ["shallow", "deep"]})
-    expected = [("raw", "shallow"), ("raw", "deep"), ("hybrid", "shallow"), ("hybrid", "deep")]
-    assert [(cell.features, cell.depth) for cell in cells] == expected
-    assert {cell.learning_rate for cell in cells} == {params.learning_rate}
-    with pytest.raises(ConfigError, match="learning_rate"):
-        vary(params, {"learning_rat": [0.1]})
-
-
 def test_a_sweep_shows_what_differs_and_the_accuracy_on_validation(params):
-    cells = vary(params, {"learning_rate": [0.3, 0.8]})
+    cells = [params.varied(learning_rate=rate) for rate in (0.3, 0.8)]
     table = sweep(cells, lambda cell: Pretended(cell.learning_rate, np.zeros(10, int)))
     columns = ["learning_rate", "accuracy", "low", "high", "n", "epochs", "parameters", "seconds"]
     assert table.columns.tolist() == columns
@@ -285,7 +252,7 @@ def test_cross_validation_holds_every_image_out_once_and_lists_the_best_cell_fir
         assert not set(part.sample_id) & set(held_out.sample_id)
         return Pretended(cell.learning_rate, held_out.labels)
 
-    asked = params.varied(cv_folds=4, cv_grid={"learning_rate": [0.2, 0.6]})
+    asked = params.varied(cv_folds=4, cv_grid={"depth": ["shallow"], "learning_rate": [0.2, 0.6]})
     table = cross_validate(asked, train, pretend, log=str)
     assert table["learning_rate"].tolist() == [0.6, 0.2]
     assert table["mean"].tolist() == pytest.approx([0.6, 0.2])

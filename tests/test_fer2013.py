@@ -1,16 +1,13 @@
 """FER-2013 is read alike from every form, strictly, with the split that names or `Usage` say."""
 
 import gzip
-import io
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from raw_copies import LABELS, NAMES, PICTURES, USAGES, csv, encoded, files, lines, pixels, unzipped, zipped
 
 from fer_utils.data.duplicates import duplicate_groups
@@ -30,9 +27,6 @@ def table(tmp_path) -> Path:
     return tmp_path / "fer2013.csv"
 
 
-# --- forms -------------------------------------------------------------------------------------------------
-
-
 def test_folder_zip_and_table_give_the_same_faces_and_name_their_form(tmp_path, table):
     of_zip = read(zipped(tmp_path / "fer2013.zip", files()))
     of_folder = read(unzipped(tmp_path / "fer2013", files()))
@@ -44,18 +38,6 @@ def test_folder_zip_and_table_give_the_same_faces_and_name_their_form(tmp_path, 
     splits = ["train"] * 3 + ["validation", "test"]
     assert list(rows) == sorted(zip(NAMES, LABELS, splits, strict=True))
     assert of_zip.class_names == FER7 and of_zip.notes == ()
-
-
-@pytest.mark.parametrize("put", [zipped, unzipped])
-def test_a_folder_around_upper_case_suffixes_and_system_files_are_accepted(tmp_path, put):
-    content = {f"archive/{name}": data for name, data in files(suffix=".PNG").items()}
-    content |= {
-        "__MACOSX/archive/train/angry/._Training_10.jpg": b"Mac",
-        "archive/train/angry/.Training_10.png": b"hidden",
-        "archive/test/Thumbs.db": b"Windows",
-    }
-    plain = read(put(tmp_path / "plain.zip", files()))
-    assert read(put(tmp_path / "nested.zip", content)).fingerprint == plain.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -107,20 +89,9 @@ def test_packed_tables_are_named_with_what_to_do(tmp_path):
     assert len(read(plain)) == 5
     (tmp_path / "fer2013.csv.gz").write_bytes(gzip.compress(text))
     zipped(tmp_path / "fer2013.zip", {"fer2013.csv": text})
-    zipped(tmp_path / "fer2013.csv.zip", {"fer2013.csv": text})
-    (tmp_path / "fer2013.tar.gz").write_bytes(gzip.compress(text))
-    for name in ("fer2013.csv.gz", "fer2013.zip", "fer2013.csv.zip", "fer2013.tar.gz"):
+    for name in ("fer2013.csv.gz", "fer2013.zip"):
         with pytest.raises(ValueError, match=rf"{name}: holds \S*fer2013\S*; unpack it"):
             read(tmp_path / name)
-
-
-def test_split_folders_that_are_links_are_named_in_the_error(tmp_path):
-    unzipped(tmp_path / "store", files())
-    (tmp_path / "linked").mkdir()
-    for split in ("train", "test"):
-        (tmp_path / "linked" / split).symlink_to(tmp_path / "store" / split)
-    with pytest.raises(ValueError, match=r"2 links .* were not followed, such as test"):
-        read(tmp_path / "linked")
 
 
 @pytest.mark.parametrize(
@@ -133,14 +104,10 @@ def test_renamed_test_files_are_one_pooled_test_set(tmp_path, names):
     assert "one pooled test set" in faces.notes[0]
 
 
-# --- what cannot be used -----------------------------------------------------------------------------------
-
 GOOD = pixels(PICTURES[0])
 BAD_ROWS = {
     "2303 values": (f"3,{GOOD.rsplit(' ', 1)[0]},Training", "2303 pixel values instead of 2304"),
-    "2305 values": (f"3,{GOOD} 0,Training", "2305 pixel values"),
     "300": (f"3,300 {GOOD},Training", "pixel 1 is '300'"),
-    "3.7": (f"3,3.7 {GOOD},Training", "pixel 1 is '3.7'"),
     "NUL": (f"3,\0 {GOOD},Training", r"pixel 1 is '\x00'"),
     "not UTF-8": (f"\udcff,{GOOD},Training", r"emotion is '\\xff'"),
     "label 7": (f"7,{GOOD},Training", "emotion is '7', not 0-6"),
@@ -166,11 +133,14 @@ def test_a_bad_row_is_an_error_with_its_line_or_dropped_and_listed(table, case):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "empty"),
+        (b"", "line 1: the columns are missing"),
         (b"emotion,pixels,Usage\n", "no rows"),
-        (b"emotion,pixels,pixels\n3,0,0\n", "more than one column pixels"),
-        (b"emotion,pixels,usage\n3,0,0\n", "no column Usage"),
-        ("emotion".encode("utf-16"), "UTF-16"),
+        (b"emotion,pixels,pixels\n3,0,0\n", "columns are emotion, pixels, pixels"),
+        (
+            b"emotion,pixels,usage\n3,0,0\n",
+            "columns are emotion, pixels, usage; emotion, pixels, Usage are needed",
+        ),
+        ("emotion".encode("utf-16"), "not plain text in UTF-8"),
         (b"emotion,pixels,Usage\n7,0,Training\n", "nothing is left, all 1 rows are bad"),
         (b"pixels\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
     ],
@@ -226,9 +196,6 @@ def test_pixels_written_are_read_and_one_wrong_number_is_an_error(image, wrong, 
         parse_pixels(b" ".join(tokens))
 
 
-# --- the real data, where it is ----------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def real_path() -> Path:
     path = os.environ.get("FER2013_PATH")
@@ -246,14 +213,3 @@ def test_the_real_set_has_its_published_counts_and_1853_duplicates(real_path):
     six = real.with_classes([name for name in FER7 if name != "disgust"])
     assert (len(six.only("train")), len(six.only("test"))) == (28_273, 3_534)
     assert sum(len(group) - 1 for group in duplicate_groups(real)) == 1_853
-
-
-def test_a_table_written_from_real_images_gives_the_same_faces(real_path, tmp_path, table):
-    with zipfile.ZipFile(real_path) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()[::120]}
-    rows = ["emotion,pixels,Usage"]
-    for name, data in content.items():
-        *_, class_name, file = name.split("/")
-        image = np.asarray(Image.open(io.BytesIO(data)))
-        rows.append(f"{FER7.index(class_name)},{pixels(image)},{file.split('_')[0]}")
-    assert read(csv(table, rows)).fingerprint == read(zipped(tmp_path / "part.zip", content)).fingerprint

@@ -17,7 +17,6 @@ from fer_utils.files import (
     digest,
     project_path,
     read_json,
-    sha256_of,
     write_json,
     write_text,
 )
@@ -83,11 +82,6 @@ def test_a_damaged_json_file_is_named(tmp_path, content):
     (tmp_path / "results.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"results\.json"):
         read_json(tmp_path / "results.json")
-
-
-def test_the_hash_of_a_file_is_sha256(tmp_path):
-    path = write_text(tmp_path / "a", "abc")
-    assert sha256_of(path).startswith("ba7816bf8f01cfea")
 
 
 @given(jsonable, jsonable)

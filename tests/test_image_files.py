@@ -1,6 +1,5 @@
 """Image files in folders and zips: found and decoded alike, and nothing in them can do harm."""
 
-import io
 import os
 import stat
 import struct
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from raw_copies import PICTURES, encoded, unzipped, zipped
 
@@ -33,9 +30,6 @@ def listed(path: Path, policy: str = "error") -> tuple[dict[str, bytes], list[st
 
 def decoded(content: bytes, size: int = 48) -> np.ndarray:
     return ImageDecoder(size).decode(content)
-
-
-# --- folders -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("put", [zipped, unzipped])
@@ -78,8 +72,6 @@ def test_unusable_names_sizes_and_policies_are_named(tmp_path):
         listed(tmp_path / "absent")
 
 
-# --- archives ----------------------------------------------------------------------------------------------
-
 LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 
 
@@ -110,17 +102,7 @@ def test_an_entry_outside_the_archive_is_an_error(tmp_path, name):
         listed(path, "drop")
 
 
-@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR])
-def test_a_link_or_device_in_a_zip_is_an_error(tmp_path, kind):
-    entry = zipfile.ZipInfo("a/1.png")
-    entry.external_attr = (kind | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
-        archive.writestr(entry, "/etc/passwd")
-    with pytest.raises(ValueError, match=r"bad\.zip: a/1\.png is a link"):
-        listed(tmp_path / "bad.zip", "drop")
-
-
-def test_encrypted_repeated_and_otherwise_compressed_entries_are_errors(tmp_path):
+def test_links_encrypted_repeated_and_otherwise_compressed_entries_are_errors(tmp_path):
     path = with_flags(zipped(tmp_path / "bad.zip", {"a/1.png": PNG}), 1)
     with pytest.raises(ValueError, match=r"a/1\.png is encrypted"):
         listed(path, "drop")
@@ -128,13 +110,19 @@ def test_encrypted_repeated_and_otherwise_compressed_entries_are_errors(tmp_path
     path.write_bytes(path.read_bytes().replace(b"a/2.png", b"a/1.png"))
     with pytest.raises(ValueError, match=r"a/1\.png is in the archive twice"):
         listed(path, "drop")
+    entry = zipfile.ZipInfo("a/1.png")
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(entry, "/etc/passwd")
+    with pytest.raises(ValueError, match=r"a/1\.png is a link"):
+        listed(path, "drop")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("a/1.png", bytes(10_000))
     with pytest.raises(ValueError, match=r"a/1\.png is compressed by another method"):
         listed(path, "drop")
 
 
-def test_a_zip_that_declares_too_much_is_an_error_before_anything_is_read(tmp_path, monkeypatch):
+def test_an_archive_gives_no_more_than_it_declares_and_may_not_declare_too_much(tmp_path, monkeypatch):
     path = declaring(zipped(tmp_path / "bomb.zip", {"a/1.png": PNG}), 2**28 + 1)
     with pytest.raises(ValueError, match=r"bomb\.zip: a/1\.png unpacks to 268,435,457 bytes"):
         listed(path, "drop")
@@ -142,10 +130,6 @@ def test_a_zip_that_declares_too_much_is_an_error_before_anything_is_read(tmp_pa
     zipped(path, {f"a/{number}.png": bytes(1000) for number in range(3)})
     with pytest.raises(ValueError, match=r"a/2\.png .* 2,500 at most"):
         listed(path, "drop")
-
-
-def test_an_entry_gives_no_more_than_it_declares(tmp_path):
-    path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.png", bytes(2**26))
     declaring(path, 100)
@@ -161,15 +145,6 @@ def test_undeclared_utf8_names_and_backslashes_are_understood(tmp_path):
     assert list(listed(path)[0]) == ["a/grün.png"]
 
 
-# --- decoding ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["png", "bmp", "tiff", "gif"])
-@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
-def test_a_gray_image_is_the_same_however_it_is_stored(kind, mode):
-    np.testing.assert_allclose(decoded(encoded(GRAY.convert(mode), kind)), PICTURES[0], atol=1)
-
-
 def test_colour_depth_and_transparency_are_converted():
     red = Image.new("RGB", (48, 48), (255, 0, 0))
     assert (
@@ -178,10 +153,6 @@ def test_colour_depth_and_transparency_are_converted():
         == [76]
     )
     np.testing.assert_array_equal(decoded(encoded(PICTURES[0].astype(np.uint16) * 257)), PICTURES[0])
-    twelve = bytearray(encoded(np.full((48, 48), 0xFFFF, np.uint16), "tiff"))
-    bits = twelve.index(struct.pack("<HHI", 258, 3, 1)) + 8
-    twelve[bits : bits + 2] = struct.pack("<H", 12)
-    assert np.unique(decoded(bytes(twelve))).tolist() == [255]
     clear = GRAY.convert("RGBA")
     clear.putalpha(0)
     assert (decoded(encoded(clear)) == 255).all()
@@ -199,18 +170,14 @@ def test_an_image_is_turned_by_its_exif_orientation(kind, orientation, turned):
     np.testing.assert_allclose(image, np.rot90(smooth, turned), atol=8)
 
 
-def odd_exif(tag: int, kind: int, value: bytes) -> bytes:
-    """EXIF data with orientation 6 and one entry that cannot be written again."""
-    head = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 274, 3, 1, 6)
-    return head + struct.pack("<HHII", tag, kind, 1, 38) + bytes(4) + value
-
-
 def test_metadata_that_is_not_needed_does_not_matter():
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", "x" * 3_000_000, zip=True)
+    # EXIF data with orientation 6 and one entry that cannot be written again
+    odd = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 274, 3, 1, 6)
+    odd += struct.pack("<HHII", 282, 10, 1, 38) + bytes(4) + struct.pack("<ii", -1, 0)
     for content in (
-        encoded(GRAY.convert("RGB"), "jpeg", exif=odd_exif(282, 10, struct.pack("<ii", -1, 0))),
-        encoded(GRAY.convert("RGB"), "jpeg", exif=odd_exif(305, 12, struct.pack("<d", 1.5))),
+        encoded(GRAY.convert("RGB"), "jpeg", exif=odd),
         encoded(GRAY, pnginfo=text),
         encoded(GRAY, icc_profile=bytes(3_000_000)),
     ):
@@ -225,7 +192,7 @@ def test_the_middle_square_is_taken_and_conversions_are_noted():
     assert (decoder.decode(encoded(wide))[:, 5:-5] == 200).all()
     decoder.decode(encoded(Image.new("RGB", (100, 100))))
     (note,) = decoder.notes()
-    assert note.startswith("2 of 2 images") and "216x96" in note and "1 stored in colour" in note
+    assert note.startswith("2 of 2 images") and "1 stored in colour" in note
     frames = encoded(GRAY, "gif", save_all=True, append_images=[Image.fromarray(255 - PICTURES[0])])
     np.testing.assert_array_equal(decoded(frames), PICTURES[0])
 
@@ -239,20 +206,3 @@ def test_a_size_out_of_range_is_refused_by_the_header_alone(size):
         decoded(content)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.tuples(st.integers(8, 70), st.integers(8, 70)),
-    st.sampled_from(["L", "RGB", "RGBA", "LA", "P", "I;16"]),
-    st.sampled_from([8, 48, 65]),
-    st.integers(0, 255),
-)
-def test_a_flat_image_stays_flat_whatever_its_size_and_mode(size, mode, side, gray):
-    if mode == "I;16":
-        image = Image.fromarray(np.full(size, gray * 257, np.uint16))
-    else:
-        image = Image.new("L", size, gray).convert(mode)
-    result = decoded(io.BytesIO(encoded(image)).getvalue(), side)
-    assert result.shape == (side, side) and result.dtype == np.uint8
-    np.testing.assert_allclose(result, gray, atol=1)

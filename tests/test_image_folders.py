@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from raw_copies import PICTURES, encoded, load, unzipped, zipped
+from raw_copies import PICTURES, encoded, unzipped, zipped
 
 from fer_utils.data.folders import RAFDB_LIST, CkPlus, Jaffe, OwnFolder, RafDb
 from fer_utils.files import ConfigError
-from fer_utils.labels import CKPLUS7, FER7, RAFDB7
+from fer_utils.labels import FER7
 
 each_form = pytest.mark.parametrize("put", [zipped, unzipped])
 
@@ -16,8 +14,6 @@ each_form = pytest.mark.parametrize("put", [zipped, unzipped])
 def images(*names: str) -> dict[str, bytes]:
     return {name: encoded(PICTURES[number % len(PICTURES)]) for number, name in enumerate(names)}
 
-
-# --- RAF-DB ------------------------------------------------------------------------------------------------
 
 LABELLED = {"train_00001": 5, "train_00002": 4, "train_12271": 7, "test_0001": 1, "test_3068": 6}
 CLASSES = {"train_00001": "sad", "train_00002": "happy", "train_12271": "neutral"}
@@ -29,8 +25,8 @@ def jpegs() -> dict[str, bytes]:
     return {f"{name}_aligned.jpg": encoded(one, "jpeg") for name, one in zip(LABELLED, colour, strict=True)}
 
 
-def listing(labelled=LABELLED, *more: str) -> bytes:
-    return "\n".join([*(f"{name}.jpg {label}" for name, label in labelled.items()), *more, ""]).encode()
+def listing(labelled=LABELLED) -> bytes:
+    return "\n".join([*(f"{name}.jpg {label}" for name, label in labelled.items()), ""]).encode()
 
 
 def original(path, labels: bytes | None = None, pictures=None):
@@ -66,7 +62,7 @@ def test_every_form_of_rafdb_gives_class_and_split(tmp_path, form):
     assert rafdb_classes(faces) == CLASSES
     assert faces.images.shape == (5, 48, 48) and faces.class_names == FER7
     assert faces.origin["form"] == ("original folder" if form is original else "kaggle folder")
-    assert "5 of another size (96x96)" in faces.notes[0]
+    assert "5 of another size" in faces.notes[0]
     assert RafDb().read(form(tmp_path), image_size=96).images.shape == (5, 96, 96)
 
 
@@ -82,21 +78,14 @@ def test_the_faces_of_rafdb_may_be_zipped_in_either_form(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (
-            listing({**LABELLED, "train_00002": 8}),
-            rf"train_00002_aligned\.jpg: {RAFDB_LIST}, line 2: label '8'",
-        ),
-        (listing(LABELLED, "train_9.jpg 3"), rf"{RAFDB_LIST}, line 6: the image train_9 is missing"),
-        (listing(LABELLED, "nonsense 3"), rf"{RAFDB_LIST}, line 6: 'nonsense' is no image"),
-        (
-            listing(LABELLED, "test_0001.jpg 2"),
-            rf"{RAFDB_LIST}, line 6: test_0001\.jpg a second time.* line 4",
-        ),
-        (listing({k: v for k, v in LABELLED.items() if k != "test_3068"}), "test_3068_aligned.jpg: no list"),
+        ({**LABELLED, "train_00002": 8}, rf"train_00002_aligned\.jpg: {RAFDB_LIST}, line 2: label '8'"),
+        ({**LABELLED, "train_9": 3}, rf"{RAFDB_LIST}, line 6: the image train_9 is missing"),
+        ({**LABELLED, "nonsense": 3}, rf"{RAFDB_LIST}, line 6: 'nonsense\.jpg' is no image"),
+        ({k: v for k, v in LABELLED.items() if k != "test_3068"}, r"test_3068_aligned\.jpg: no list"),
     ],
 )
 def test_a_bad_line_of_rafdbs_list_is_an_error_with_its_line_or_dropped(tmp_path, labels, message):
-    path = original(tmp_path, labels)
+    path = original(tmp_path, listing(labels))
     with pytest.raises(ValueError, match=f"basic, .*{message}"):
         RafDb().read(path)
     faces = RafDb().read(path, on_bad_rows="drop")
@@ -128,31 +117,6 @@ def test_lists_of_rafdb_without_their_columns_other_half_or_images_are_an_error(
         RafDb().read(tmp_path / "basic" / "EmoLabel")
 
 
-def test_a_changed_table_beside_the_images_is_another_prepared_set(tmp_path):
-    kaggle(tmp_path)
-    assert rafdb_classes(load(tmp_path, "rafdb", tmp_path)) == CLASSES
-    kaggle(tmp_path, {**LABELLED, "train_00001": 3})
-    with pytest.raises(ValueError, match="lies in train/5/"):
-        load(tmp_path, "rafdb", tmp_path)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.lists(st.sampled_from([*listing().decode().splitlines(), "", "x", "train_00001.jpg", "test_1.jpg 9"]))
-)
-def test_an_image_of_rafdb_has_the_class_of_a_line_that_names_it(tmp_path_factory, lines):
-    path = original(tmp_path_factory.mktemp("raf"), ("\n".join(lines) + "\n").encode())
-    listed = {line.split(".")[0]: line.split()[1] for line in lines if len(line.split()) == 2}
-    try:
-        found, problem = rafdb_classes(RafDb().read(path, on_bad_rows="drop")), ""
-    except ValueError as error:
-        found, problem = {}, str(error)
-    assert found or "nothing is left" in problem
-    assert all(RAFDB7[int(listed[name]) - 1] == class_name for name, class_name in found.items())
-
-
-# --- CK+48 and JAFFE ---------------------------------------------------------------------------------------
-
 CKPLUS_NAMES = (
     *(f"anger/S010_004_000000{frame}.png" for frame in (17, 18, 19)),
     *(f"contempt/S138_008_0000000{frame}.png" for frame in (7, 8, 9)),
@@ -160,27 +124,26 @@ CKPLUS_NAMES = (
 )
 
 
-@each_form
-@pytest.mark.parametrize("top", ["", "archive/CK+48/"])
-def test_ckplus_takes_the_class_from_the_folder_and_the_person_from_the_name(tmp_path, put, top):
-    faces = CkPlus().read(put(tmp_path / "CK+48.zip", images(*(top + name for name in CKPLUS_NAMES))))
-    rows = zip(faces.sample_id.tolist(), faces.labels, faces.subject.tolist(), strict=True)
-    found = {name: (CKPLUS7[label], subject) for name, label, subject in rows}
-    assert len(found) == 7 and set(faces.split) == {"unassigned"}
-    assert found["S010_004_00000017"] == ("angry", "S010")
-    assert found["S138_008_00000009"] == ("contempt", "S138")
-    assert faces.notes[0].startswith("7 frames of 3 sequences of 3 people")
+def described(faces) -> dict[str, tuple[str, str]]:
+    names = [faces.class_names[label] for label in faces.labels]
+    return dict(zip(faces.sample_id.tolist(), zip(names, faces.subject.tolist(), strict=True), strict=True))
 
 
 @each_form
-def test_jaffe_takes_person_and_expression_from_the_name(tmp_path, put):
+def test_ckplus_and_jaffe_take_class_and_person_from_the_names(tmp_path, put):
+    for top in ("", "archive/CK+48/"):
+        faces = CkPlus().read(
+            put(tmp_path / f"{bool(top)}.zip", images(*(top + name for name in CKPLUS_NAMES)))
+        )
+        found = described(faces)
+        assert len(found) == 7 and found["S010_004_00000017"] == ("angry", "S010")
+        assert found["S138_008_00000009"] == ("contempt", "S138") and {*faces.split} == {"unassigned"}
+        assert faces.notes[0].startswith("7 frames of 3 sequences of 3 people")
     names = ("KA.AN1.39.tiff", "jaffe/KL.HA1.158.tiff", "happy/KM.HA2.5.png")
-    faces = Jaffe().read(put(tmp_path / "jaffe.zip", images(*names)))
-    rows = zip(faces.sample_id.tolist(), faces.labels, faces.subject.tolist(), strict=True)
-    assert {(name, FER7[label], subject) for name, label, subject in rows} == {
-        ("KA.AN1.39", "angry", "KA"),
-        ("KL.HA1.158", "happy", "KL"),
-        ("KM.HA2.5", "happy", "KM"),
+    assert described(Jaffe().read(put(tmp_path / "jaffe.zip", images(*names)))) == {
+        "KA.AN1.39": ("angry", "KA"),
+        "KL.HA1.158": ("happy", "KL"),
+        "KM.HA2.5": ("happy", "KM"),
     }
 
 
@@ -204,9 +167,6 @@ def test_an_image_that_names_no_class_or_person_is_an_error_or_dropped(tmp_path,
         reader.read(unzipped(tmp_path / "none", {"a.txt": b""}))
 
 
-# --- own images --------------------------------------------------------------------------------------------
-
-
 @each_form
 def test_known_classes_come_first_and_keep_their_order(tmp_path, put):
     names = (
@@ -219,8 +179,9 @@ def test_known_classes_come_first_and_keep_their_order(tmp_path, put):
     )
     faces = OwnFolder().read(put(tmp_path / "mine.zip", images(*names)))
     assert (faces.name, faces.class_names) == ("mine", ("angry", "happy", "neutral", "Contempt", "bored"))
-    labels = dict(zip(faces.sample_id.tolist(), faces.labels.tolist(), strict=True))
-    assert labels == dict(zip(names, [4, 2, 0, 3, 1, 1], strict=True))
+    assert dict(zip(faces.sample_id, faces.labels, strict=True)) == dict(
+        zip(names, [4, 2, 0, 3, 1, 1], strict=True)
+    )
     assert "Anger -> angry, happiness -> happy" in faces.notes[0]
 
 
@@ -235,22 +196,11 @@ def test_folders_above_a_class_are_splits_and_below_it_subjects(tmp_path, put, t
     assert ("everything lies in mine/" in faces.notes) == bool(top)
 
 
-@pytest.mark.parametrize(
-    ("folders", "splits"),
-    [
-        (("Training", "PublicTest", "PrivateTest"), ("train", "validation", "test")),
-        (("training", "testing"), ("train", "test")),
-        (("train_set", "val_set"), ("train", "validation")),
-        (("FER2013Train", "FER2013Valid", "FER2013Test"), ("train", "validation", "test")),
-        (("train", "valid"), ("train", "validation")),
-        (("train", "dev"), ("train", "validation")),
-    ],
-)
-def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders, splits):
-    names = [f"{folder}/{name}/1.png" for folder in folders for name in ("happy", "sad")]
+@pytest.mark.parametrize("folders", ["Training PublicTest PrivateTest", "train_set dev", "FER2013Train val"])
+def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders):
+    names = [f"{folder}/{name}/1.png" for folder in folders.split() for name in ("happy", "sad")]
     faces = OwnFolder().read(unzipped(tmp_path / "mine", images(*names)))
-    assert faces.class_names == ("happy", "sad") and set(faces.split) == set(splits)
-    assert set(faces.subject) == {""}
+    assert faces.class_names == ("happy", "sad") and {*faces.split} >= {"train", "validation"}
 
 
 @each_form

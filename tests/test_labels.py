@@ -1,7 +1,6 @@
 """Class names and their orders: a mistake here would silently turn happy into sad."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,14 +30,10 @@ def test_the_label_sets_have_the_orders_of_their_sources():
         assert len(set(names)) == len(names) and set(names) <= set(FER7)
 
 
-@pytest.mark.parametrize("spelling", sorted(SYNONYMS))
-def test_every_known_spelling_leads_to_a_class(spelling):
-    assert canonical(f" {spelling.upper()}\n") in FER7
-
-
-@pytest.mark.parametrize("name", [*FER7, "contempt"])
-def test_a_class_is_its_own_canonical_name(name):
-    assert canonical(name) == canonical(name.title()) == name
+def test_every_known_spelling_leads_to_a_class():
+    for name in (*SYNONYMS, *FER7):
+        assert canonical(f" {name.upper()}\n") in FER7
+    assert canonical("Contempt") == "contempt"
 
 
 @given(labels_of_fer7)
@@ -47,12 +42,6 @@ def test_mapping_keeps_every_name_and_marks_what_the_target_lacks(labels):
     assert mapped.dtype == np.int64 and mapped.shape == labels.shape
     for before, after in zip(labels, mapped, strict=True):
         assert (after == -1) if FER7[before] == "disgust" else (FER6[after] == FER7[before])
-
-
-@given(labels_of_fer7, st.permutations(FER7))
-def test_mapping_there_and_back_changes_nothing(labels, other):
-    there = map_labels(labels, source=FER7, target=other)
-    np.testing.assert_array_equal(map_labels(there, source=other, target=FER7), labels)
 
 
 def test_a_label_set_is_named_or_the_data_sets_own():

@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.papers import PAPERS, PUBLISHED_FOLDER, RATES, load_paper, parse_printed
+from fer_utils.papers import PAPERS, RATES, load_paper, parse_printed
+from fer_utils.params import NOTEBOOKS
 
-NOTEBOOKS = {
-    "10_baseline_cnn",
-    "20_hybrid_hog_cnn",
-    "30_cnn3d_smic",
-    "40_fastai_transfer",
-    "41_keras_transfer",
-}
+STATEMENT = "table: T, context: about 80%, cells: [{cell: a, metric: accuracy, unit: percent, printed: 81%}]"
 SMALL = """
 title: A study
 citation: A. Author, 2020
@@ -50,65 +45,34 @@ def document_of(key: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def load_small(folder: Path, text: str):
-    (folder / "kumar2021.yaml").write_text(text, encoding="utf-8")
-    return load_paper("kumar2021", folder=folder)
-
-
-def test_every_published_file_belongs_to_a_paper():
-    assert {path.stem for path in PUBLISHED_FOLDER.glob("*.yaml")} == set(PAPERS)
-
-
 @pytest.mark.parametrize("key", PAPERS)
 def test_cells_are_unique_named_and_plausible(key):
     cells = load_paper(key).cells
     assert max(Counter((c.table, c.cell) for c in cells).values()) == 1
     for cell in cells:
-        assert cell.paper == key and cell.table and cell.cell and cell.metric
-        assert cell.printed in cell.context
-        assert cell.class_name is None or cell.class_name == cell.class_name.lower()
+        assert cell.table and cell.cell and cell.metric and cell.printed in cell.context
         assert 0 <= cell.value <= (1 if cell.unit in RATES else float("inf"))
-
-
-@pytest.mark.parametrize("key", PAPERS)
-def test_printed_strings_state_the_values(key):
-    for cell in load_paper(key).cells:
         digits = re.sub(r"[ ,%]", "", cell.printed)
         if re.fullmatch(r"[0-9.]+", digits):
             assert cell.value == pytest.approx(float(digits) / (100 if cell.unit == "percent" else 1))
 
 
 @pytest.mark.parametrize("key", PAPERS)
-def test_headlines_name_cells_and_notebooks(key):
-    paper = load_paper(key)
-    assert paper.headline
-    for headline in paper.headline:
-        assert paper.cell(headline.table, headline.cell).value >= 0
-        assert headline.notebook in NOTEBOOKS and headline.measured_on
+def test_headlines_name_notebooks(key):
+    assert {headline.notebook for headline in load_paper(key).headline} <= NOTEBOOKS.keys()
 
 
 @pytest.mark.parametrize("key", PAPERS)
-def test_cells_stand_in_the_document(key):
-    document = squeeze(document_of(key))
-    missing = {squeeze(c.context) for c in load_paper(key).cells if squeeze(c.context) not in document}
-    assert not missing
-
-
-@pytest.mark.parametrize("key", PAPERS)
-def test_no_results_line_of_the_document_is_left_out(key):
-    held = squeeze("\n".join(c.context for c in load_paper(key).cells))
-    number = re.compile(r"[0-9][0-9.,:]*%?")
-    for line in document_of(key).splitlines():
-        fields = line.split("\t")[1:]
-        if any(number.fullmatch(field) for field in fields) or "ms/step - loss" in line:
-            assert squeeze(line) in held
-
-
-@pytest.mark.parametrize("key", PAPERS)
-def test_every_percentage_of_the_document_is_held(key):
-    body = document_of(key).split("References\n")[0].split("REFERENCES\n")[0]
-    held = {c.printed.replace(" ", "") for c in load_paper(key).cells}
-    assert {p.replace(" ", "") for p in re.findall(r"[0-9.]+ ?%", body)} <= held
+def test_the_document_holds_every_cell_and_no_other_result(key):
+    document, cells = document_of(key), load_paper(key).cells
+    assert not {squeeze(c.context) for c in cells if squeeze(c.context) not in squeeze(document)}
+    contexts, number = squeeze("\n".join(c.context for c in cells)), re.compile(r"[0-9][0-9.,:]*%?")
+    for line in document.splitlines():
+        if any(map(number.fullmatch, line.split("\t")[1:])) or "ms/step - loss" in line:
+            assert squeeze(line) in contexts
+    printed = {c.printed.replace(" ", "") for c in cells}
+    body = document.split("References\n")[0].split("REFERENCES\n")[0]
+    assert {percentage.replace(" ", "") for percentage in re.findall(r"[0-9.]+ ?%", body)} <= printed
 
 
 def test_a_transcribed_table_keeps_its_slips():
@@ -160,17 +124,10 @@ def test_a_percentage_is_its_hundredth_part_exactly(hundredths):
 
 
 @pytest.mark.parametrize(
-    ("printed", "unit"),
-    [
-        ("1.2", "fraction"),
-        ("101%", "percent"),
-        ("-1", "count"),
-        ("2.5", "count"),
-        ("nan", "loss"),
-        ("", "loss"),
-    ],
+    "text", ["1.2 fraction", "101% percent", "-1 count", "2.5 count", "nan loss", " loss"]
 )
-def test_impossible_values_are_refused(printed, unit):
+def test_impossible_values_are_refused(text):
+    printed, unit = text.split(" ")
     with pytest.raises(ValueError, match=unit):
         parse_printed(printed, unit=unit)
 
@@ -182,11 +139,6 @@ def test_an_unknown_paper_cell_or_file_is_named(tmp_path):
         load_paper("kumar2021").cell("Table 2", "Hapy / precision")
     with pytest.raises(FileNotFoundError, match=r"kumar2021\.yaml"):
         load_paper("kumar2021", folder=tmp_path)
-
-
-def test_a_small_file_is_read(tmp_path):
-    (cell,) = load_small(tmp_path, SMALL).cells
-    assert (cell.class_name, cell.metric, cell.value) == ("happy", "recall", 0.84)
 
 
 @pytest.mark.parametrize(
@@ -201,14 +153,14 @@ def test_a_small_file_is_read(tmp_path):
         ("cell: Happy / recall", "cell: Sad / recall", "Sad / recall"),
         ("title: A study", "title: [", "YAML|parsing"),
         ("seeds: e}", "sead: e}", "protocol"),
+        ("tables:", f"statements: [{{{STATEMENT}}}]\ntables:", "81%"),
     ],
 )
 def test_a_malformed_file_is_named_with_its_entry(tmp_path, old, new, named):
+    path = tmp_path / "kumar2021.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+    (cell,) = load_paper("kumar2021", folder=tmp_path).cells
+    assert (cell.class_name, cell.metric, cell.value) == ("happy", "recall", 0.84)
+    path.write_text(SMALL.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError, match=rf"(?s)kumar2021\.yaml.*({named})"):
-        load_small(tmp_path, SMALL.replace(old, new))
-
-
-def test_a_phrase_must_hold_its_number(tmp_path):
-    cells = "[{cell: a, metric: accuracy, unit: percent, printed: 81%}]"
-    with pytest.raises(ValueError, match="the context does not hold '81%'"):
-        load_small(tmp_path, SMALL + f"statements: [{{table: T, context: about 80%, cells: {cells}}}]")
+        load_paper("kumar2021", folder=tmp_path)

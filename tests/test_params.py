@@ -72,6 +72,13 @@ def test_every_parameter_file_is_valid(path):
     assert all(run == path.stem or run.startswith(f"{path.stem}--") for run in read_runs(path))
 
 
+@pytest.mark.parametrize(
+    ("text", "values"), [("# no changes\n", {}), ("learning_rate: 1e-3", {"learning_rate": 0.001})]
+)
+def test_a_parameter_file_holds_what_differs_from_the_defaults(tmp_path, text, values):
+    assert read_runs(yaml_file(tmp_path, text)) == {"10_baseline_cnn--kumar2021": values}
+
+
 def test_parameters_are_immutable_and_describe_the_study_without_its_folders():
     params = BaselineCNN.from_values(notebook_defaults("10_baseline_cnn"))
     with pytest.raises(ValueError, match="frozen"):
@@ -158,15 +165,6 @@ def test_a_value_of_the_wrong_type_or_range_is_reported_with_its_name(name, valu
 def test_an_unusable_parameter_file_is_named_with_the_problem(tmp_path, text, complaint):
     with pytest.raises(ConfigError, match=rf"{KUMAR}.*{complaint}"):
         read_runs(yaml_file(tmp_path, text))
-
-
-def test_an_empty_parameter_file_means_the_defaults(tmp_path):
-    assert read_runs(yaml_file(tmp_path, "# no changes\n")) == {KUMAR.removesuffix(".yaml"): {}}
-
-
-def test_a_number_may_be_written_with_an_exponent(tmp_path):
-    (values,) = read_runs(yaml_file(tmp_path, "learning_rate: 1e-3")).values()
-    assert values == {"learning_rate": 0.001}
 
 
 def test_a_grid_makes_one_run_of_each_combination(tmp_path):

@@ -49,17 +49,12 @@ OWN = {name: encoded(GRAY, "jpeg") for name in ("happy/s1/1.jpg", "bored/s2/2.jp
 
 BASES = {
     "fer2013.csv": (Fer2013(), table("emotion", "pixels", "Usage")),
-    "icml_face_data.csv": (Fer2013(), table("emotion", " Usage", " pixels")),
-    "train.csv": (Fer2013(), table("emotion", "pixels")),
     "fer2013.zip": (Fer2013(), archive(KAGGLE)),
     "mine.zip": (OwnFolder(), archive(OWN)),
 }
 ENCODED = {
     "png": encoded(GRAY),
-    "palette.png": encoded(COLOUR.quantize(16)),
-    "alpha.png": encoded(COLOUR.convert("RGBA")),
     "exif.jpg": encoded(COLOUR, "jpeg", exif=EXIF),
-    "bmp": encoded(GRAY, "bmp"),
     "lzw.tif": encoded(COLOUR, "tiff", compression="tiff_lzw"),
     "webp": encoded(COLOUR, "webp"),
     "gif": encoded(COLOUR.quantize(16), "gif", save_all=True, append_images=[GRAY]),
@@ -74,7 +69,6 @@ PIECES = st.one_of(
 
 @st.composite
 def edits(draw) -> Callable[[bytes], bytes]:
-    """Draw one to four edits, each at a share of the length."""
     kinds = st.sampled_from(["insert", "replace", "delete", "truncate", "duplicate"])
     step = st.tuples(kinds, st.floats(0, 1), st.integers(0, 40) | st.integers(0, 5000), PIECES)
     return partial(edited, steps=tuple(draw(st.lists(step, min_size=1, max_size=4))))
@@ -116,7 +110,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("policy", ["error", "drop"])
 @pytest.mark.parametrize("name", BASES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(change=edits() | st.binary(max_size=200).map(lambda content: lambda _: content))
 def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
     dataset, content = BASES[name]
@@ -125,25 +119,8 @@ def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
     assert isinstance(result, str) or policy == "drop" or result.dropped == ()
 
 
-@settings(max_examples=40, deadline=None)
-@given(change=edits())
-def test_dropping_keeps_the_rows_that_strict_reading_accepts(folder, change):
-    path = folder / "fer2013.csv"
-    content = change(BASES["fer2013.csv"][1])
-    path.write_bytes(content)
-    kept = outcome(lambda: Fer2013().read(path, on_bad_rows="drop"), path.name)
-    strict = outcome(lambda: Fer2013().read(path), path.name)
-    if isinstance(strict, FaceSet):
-        assert isinstance(kept, FaceSet) and kept.fingerprint == strict.fingerprint
-    elif isinstance(kept, FaceSet):
-        assert strict == f"{path}, {kept.dropped[0]}"
-        lines = content.split(b"\n")
-        path.write_bytes(b"\n".join([lines[0], *(lines[int(one[-5:]) - 1] for one in kept.sample_id), b""]))
-        assert Fer2013().read(path).fingerprint == kept.fingerprint
-
-
 @pytest.mark.parametrize("kind", ENCODED)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(change=edits())
 @example(change=lambda content: b"RIFF\0\0\0\0WEBPVP8X")
 def test_an_edited_image_is_decoded_or_refused(kind, change):

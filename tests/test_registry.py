@@ -1,7 +1,6 @@
 """Data sets by name: found where their sources put them, prepared once, combined, reported by `make data`."""
 
 import hashlib
-from types import MappingProxyType
 
 import clip_trees
 import numpy as np
@@ -12,7 +11,6 @@ from raw_copies import PICTURES, csv, encoded, load, pixels, unzipped, zipped
 
 from fer_utils.cli import main
 from fer_utils.data import MissingData, find, registry
-from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.registry import CLIPS, FACES, PUBLISHED_COPIES, published_as, sources, unknown_entries
 from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
@@ -30,8 +28,6 @@ JAFFE = {"KA.AN1.39.tiff": PNG, "KL.HA1.158.tiff": PNG}
 
 PLACES = [
     ("rafdb", "RAF-DB/basic", RAFDB),
-    ("rafdb", "RAF-DB", RAFDB),
-    ("rafdb", "basic", RAFDB),
     ("rafdb", "DATASET", RAFDB_KAGGLE),
     ("rafdb", "rafdb/DATASET", RAFDB_KAGGLE),
     ("ckplus", "CK+48", CKPLUS),
@@ -55,9 +51,6 @@ def found_in(folder) -> dict:
     return {one.dataset.name: one.path for one in sources(folder) if one.path}
 
 
-# --- where data sets are found -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("dataset", "place", "content"), PLACES)
 def test_a_set_of_faces_is_found_where_its_source_unpacks_to(tmp_path, dataset, place, content):
     folder = unzipped(tmp_path / "raw" / place, content)
@@ -77,13 +70,10 @@ def test_fer2013_is_found_under_its_published_names_the_whole_table_first(tmp_pa
     assert find("fer2013", tmp_path / "other") == tmp_path / "other"
 
 
-@pytest.mark.parametrize(
-    ("dataset", "name", "content"), [("ckplus", "CK+48.zip", CKPLUS), ("jaffe", "jaffe.zip", JAFFE)]
-)
-def test_a_zip_need_not_be_unpacked(tmp_path, dataset, name, content):
-    path = zipped(tmp_path / name, content)
-    assert [(one.dataset.name, one.path) for one in sources(path)] == [(dataset, path)]
-    assert len(load(tmp_path, dataset, tmp_path)) == len(load(tmp_path, dataset, path)) == 2
+def test_a_zip_need_not_be_unpacked(tmp_path):
+    path = zipped(tmp_path / "CK+48.zip", CKPLUS)
+    assert [(one.dataset.name, one.path) for one in sources(path)] == [("ckplus", path)]
+    assert len(load(tmp_path, "ckplus", tmp_path)) == len(load(tmp_path, "ckplus", path)) == 2
 
 
 @pytest.fixture
@@ -91,7 +81,7 @@ def raw(tmp_path):
     """A folder with data sets of every kind where their distributions put them."""
     root = tmp_path / "raw"
     fer2013(root / "fer2013.csv")
-    for _, place, content in (PLACES[0], PLACES[5], PLACES[7]):
+    for _, place, content in (PLACES[0], PLACES[3], PLACES[5]):
         unzipped(root / place, content)
     for part in ("HS", "VIS"):
         write_smic(root, part)
@@ -122,28 +112,12 @@ def test_sets_beside_each_other_are_not_mixed(raw):
         assert len(sources(raw / path)) == 1 and unknown_entries(raw / path) == {}
 
 
-def test_of_two_forms_of_smic_the_cropped_one_is_taken(raw, tmp_path):
-    write_smic(raw, raw=True)
-    assert find("smic-hs", raw) == raw / "SMIC_all_cropped" / "HS"
-    assert find("smic-hs", raw / "SMIC_all_raw") == raw / "SMIC_all_raw" / "HS"
-    write_smic(tmp_path / "SMIC", raw=True)
-    assert find("smic-hs", tmp_path) == tmp_path / "SMIC" / "SMIC_all_raw" / "HS"
-
-
 @pytest.mark.parametrize("dataset", [*FACES, *CLIPS])
 def test_a_missing_set_is_named_with_every_place(tmp_path, dataset):
     with pytest.raises(MissingData) as caught:
         find(dataset, tmp_path / "raw")
     places = {**FACES, **CLIPS}[dataset].places
     assert all(str(tmp_path / "raw" / place) in str(caught.value) for place in places)
-
-
-def test_an_unknown_data_set_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"unknown dataset 'raf'; choose one of fer2013, rafdb"):
-        find("raf")
-
-
-# --- loading -----------------------------------------------------------------------------------------------
 
 
 def test_a_set_is_read_once_and_again_after_a_change(raw, tmp_path, monkeypatch):
@@ -165,15 +139,6 @@ def test_a_set_is_read_once_and_again_after_a_change(raw, tmp_path, monkeypatch)
     frame = raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01"
     write_frames(frame, {8: "reg_image8.bmp"}, first_level=9)
     assert clip_trees.load(tmp_path, "smic-hs", raw).fingerprint != clips.fingerprint
-
-
-def test_dropping_bad_rows_is_prepared_apart_from_strict_reading(tmp_path):
-    path = fer2013(tmp_path / "fer2013.csv")
-    path.write_text(path.read_text() + "9,1,Training\n")
-    for _ in range(2):
-        with pytest.raises(ValueError, match=r"fer2013\.csv, line 23: "):
-            load(tmp_path, "fer2013", path)
-        assert load(tmp_path, "fer2013", path, on_bad_rows="drop").dropped[0].startswith("line 23: ")
 
 
 def test_the_label_set_is_applied(raw, tmp_path):
@@ -202,11 +167,11 @@ def test_synthetic_clips_are_drawn_once_for_the_same_arguments_and_code(tmp_path
 
     first = drawn()
     assert drawn().fingerprint == first.fingerprint and isinstance(first.clips, np.memmap)
-    changes = [{"synthetic_seed": 2}, {"frame_rate": 25.0}, {"n_frames": 4}, {"image_size": 32}]
-    assert len({drawn(**change).fingerprint for change in changes} | {first.fingerprint}) == 5
+    assert (
+        len({drawn(synthetic_seed=2).fingerprint, drawn(frame_rate=25.0).fingerprint, first.fingerprint}) == 3
+    )
     monkeypatch.setattr(registry, "_code_of", lambda package: "another")
     assert drawn().origin["sha256"] == "another"
-    assert len([path for path in (tmp_path / "prepared").iterdir() if path.is_dir()]) == 6
 
 
 def test_rafdb_and_fer2013_are_combined_at_one_size(raw, tmp_path):
@@ -226,23 +191,15 @@ def test_rafdb_and_fer2013_are_combined_at_one_size(raw, tmp_path):
         load(tmp_path, "rafdb+fer2013", raw)
 
 
-def test_published_files_and_incomplete_copies_are_recognised(tmp_path, monkeypatch):
+def test_published_files_are_recognised(tmp_path, monkeypatch):
     path = fer2013(tmp_path / "fer2013.csv")
     faces = load(tmp_path, "fer2013", path)
     assert published_as(faces.origin) is None
     monkeypatch.setitem(PUBLISHED_COPIES, hashlib.md5(path.read_bytes()).hexdigest(), "fer2013.csv")
     assert published_as(faces.origin) == "fer2013.csv"
-    assert FACES["fer2013"].missing_from(faces).startswith("it has 7 of 28,709 train, 7 of 3,589 validation")
-    monkeypatch.setattr(
-        Fer2013, "counts", MappingProxyType(dict.fromkeys(("train", "validation", "test"), 7))
-    )
-    assert FACES["fer2013"].missing_from(faces) == ""
 
 
-# --- make data ---------------------------------------------------------------------------------------------
-
-
-def test_make_data_describes_every_copy(raw, capsys, tiny):
+def test_make_data_describes_every_copy_and_exits_1_for_a_damaged_one(raw, tmp_path, capsys, tiny):
     write_frames(raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_09", {1: "reg_image1.bmp"})
     (raw / "holiday").mkdir()
     assert main(["data", str(raw)]) == 0
@@ -251,27 +208,15 @@ def test_make_data_describes_every_copy(raw, capsys, tiny):
         f"fer2013: found {raw / 'fer2013.csv'}",
         "an unverified copy",
         "incomplete: it has 7 of 28,709 train",
-        "incomplete: it has 2 of 981 images",
-        "the competition's rules",
         "University of Oulu",
         "incomplete: 3 of 164 clips; 1 skipped",
         "skipped s1_ne_09: 1 frame",
-        "smic-nir: missing",
         str(raw / "SMIC_all_cropped/NIR"),
         "holiday",
-        "synthetic",
     ):
         assert text in out, text
-
-
-def test_make_data_exits_1_for_a_damaged_copy_and_2_for_a_missing_folder(raw, tmp_path, capsys, tiny):
     with open(raw / "fer2013.csv", "a") as table:
         table.write("0,1 2,Training\n")
-    next((raw / "SAMM").glob("*.xlsx")).write_bytes(b"no workbook")
-    assert main(["data", str(raw)]) == 1
-    out = capsys.readouterr().out
-    assert f"damaged {raw / 'fer2013.csv'}, line 23: 2 pixel values" in out
-    assert "SAMM_Micro_FACS_Codes_v2.xlsx" in out
+    assert main(["data", str(raw / "fer2013.csv")]) == 1
+    assert f"damaged {raw / 'fer2013.csv'}, line 23: 2 pixel values" in capsys.readouterr().out
     assert main(["data", str(tmp_path / "rwa")]) == 2
-    assert str(tmp_path / "rwa") in capsys.readouterr().err
-    assert main(["data"]) == 0

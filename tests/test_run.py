@@ -16,7 +16,7 @@ from fer_utils.files import ConfigError, project_path, read_json
 from fer_utils.labels import FER6
 from fer_utils.papers import load_paper, published_values
 from fer_utils.params import BaselineCNN, Summary, notebook_defaults
-from fer_utils.results import Environment, Results, plain_metrics, read_results, schema
+from fer_utils.results import Environment, Results, read_results, schema
 from fer_utils.run import Run, heading, write_results
 
 RATE = {"value": np.float64(0.5), "ci95": [np.float32(0.25), 0.75], "n": np.int64(8)}
@@ -78,7 +78,9 @@ def test_a_run_of_no_known_notebook_is_refused(tmp_path):
 
 
 def test_a_finished_study_derives_data_protocol_and_cost(run, monkeypatch):
-    monkeypatch.setattr(hardware, "_current", {"device_name": "a CPU", "backend": "torch", "threads": 2})
+    machine = {"device": "cuda", "device_name": "a GPU", "backend": "torch", "threads": 2}
+    monkeypatch.setattr(hardware, "_current", machine)
+    monkeypatch.setattr(hardware, "peak_gpu_memory_mb", {"torch": 2048.06}.get)
     result = evaluation_of(("happy", "sad"))
     path = run.finish(
         result,
@@ -107,7 +109,7 @@ def test_a_finished_study_derives_data_protocol_and_cost(run, monkeypatch):
         "overlap": {"exact_duplicates": 3},
         "seed": 0,
     }
-    cost = {"device": "cpu", "device_name": "a CPU", "backend": "torch", "threads": 2, "seconds": 5.0}
+    cost = machine | {"seconds": 5.0, "peak_gpu_memory_mb": 2048.1}
     assert (cost | {"epochs": 2, "samples_per_second": 12.0, "parameters": 1000}).items() <= content[
         "compute"
     ].items()
@@ -116,12 +118,6 @@ def test_a_finished_study_derives_data_protocol_and_cost(run, monkeypatch):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r'"(/|~|[A-Za-z]:\\|file:)', text), "a value begins like an absolute path"
     assert "official" in run.summary()[""].to_dict().values()
-
-
-def test_a_run_on_a_gpu_records_its_memory(summary, monkeypatch):
-    monkeypatch.setattr(hardware, "peak_gpu_memory_mb", {"torch": 2048.06}.get)
-    monkeypatch.setattr(hardware, "_current", {"device": "cuda", "device_name": "a GPU", "backend": "torch"})
-    assert read_json(summary.finish())["compute"]["peak_gpu_memory_mb"] == 2048.1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +182,3 @@ def test_cells_that_are_not_asked_for_or_not_measured_are_left_out():
     two = published_values("kumar2021", evaluation_of(("happy", "sad")), cells={"Table 2": "*"})
     classes = {record["compared_with"].split(".")[1] for record in two if "." in record["compared_with"]}
     assert classes == {"happy", "sad"}
-
-
-def test_plain_values_become_records_without_intervals():
-    assert plain_metrics({"loss": np.float32(0.5)}, n=3) == {"loss": {"value": 0.5, "ci95": None, "n": 3}}

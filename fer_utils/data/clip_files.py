@@ -61,13 +61,13 @@ class Clip:
             onset, offset = min(numbered), max(numbered)
         if onset > offset:
             raise ValueError(f"the onset {onset} is after the offset {offset}")
-        frames: tuple[Path, ...] | Path = place
         if numbered:
             frames = tuple(numbered[number] for number in sorted(numbered) if onset <= number <= offset)
             if missing := offset - onset + 1 - len(frames):
                 first = next(number for number in range(onset, offset + 1) if number not in numbered)
                 raise ValueError(f"{missing} frames of {onset}-{offset} are missing, the first is {first}")
         else:
+            frames = place
             with _opened(place) as video:
                 stated = video.get(cv2.CAP_PROP_FPS)
             frame_rate = stated if 0 < stated < np.inf else frame_rate

@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,9 +20,6 @@ from fer_utils.data.raw_files import IMAGE_SUFFIXES, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.labels import SMIC3, canonical
-
-SAMM8 = ("angry", "contempt", "disgust", "fear", "happy", "sad", "surprise", "other")
-CASME2_7 = ("disgust", "fear", "happy", "repression", "sad", "surprise", "others")
 
 SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
 SMIC_NAME = (
@@ -42,40 +37,23 @@ PARTS = ("HS", "VIS", "NIR")
 
 
 class ClipReader(DataSet):
-    """A data set of clips: folders of subjects, and an annotation in or above them.
+    """A data set of clips: folders of subjects, and an annotation in or above them."""
 
-    Attributes
-    ----------
-    n_clips : int
-        Clips of the whole data set by the paper that presented it; 0 where that says nothing.
-    subject, annotation_name : str
-        Regular expressions: of the subjects' folders, and of the annotation's file.
-    levels_up : int
-        How many folders above the subjects the annotation may lie.
-    columns : dict of str to str
-        Field of a clip -> column of the annotation, in its worksheet `sheet`.
-    prefix : dict of str to str
-        Form of the data set -> regular expression for what stands before the frame numbers. With several
-        forms, those images are in the form "cropped" whose names start with its prefix.
-    frame_rate : float or None
-        Frames per second of the camera.
-    """
-
-    n_clips: ClassVar[int] = 0
-    subject: ClassVar[str] = ""
-    annotation_name: ClassVar[str] = ""
-    levels_up: ClassVar[int] = 1
-    sheet: ClassVar[str] = ""
-    columns: ClassVar[Mapping[str, str]]
-    prefix: ClassVar[Mapping[str, str]]
-    frame_rate: ClassVar[float | None] = 200.0
-    class_names: ClassVar[tuple[str, ...]] = ()
+    n_clips: int = 0
+    subject: str = ""
+    annotation_name: str = ""
+    levels_up: int = 1
+    sheet: str = ""
+    columns: Mapping[str, str]
+    prefix: Mapping[str, str]
+    frame_rate: float | None = 200.0
+    class_names: tuple[str, ...] = ()
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has subjects of this data set in it."""
-        return bool(self.subjects(path))
+        return bool(self._subjects(path))
 
-    def subjects(self, path: Path) -> list[Path]:
+    def _subjects(self, path: Path) -> list[Path]:
         """Return the folders of the subjects."""
         return [folder for folder in folders(path) if re.fullmatch(self.subject, folder.name)]
 
@@ -88,19 +66,19 @@ class ClipReader(DataSet):
         where = f"there or in the {self.levels_up} folders above"
         raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) {where}")
 
-    def form(self, path: Path) -> str:
+    def _form(self, path: Path) -> str:
         """Return the form in which a copy is distributed, one of `prefix`."""
         form, *others = self.prefix
-        for folder in self.media(path).values() if others else ():
+        for folder in self._media(path).values() if others else ():
             if any(file.name.startswith(self.prefix["cropped"]) for file in folder.iterdir()):
                 return "cropped"
         return form
 
-    def media(self, path: Path) -> dict[str, Path]:
+    def _media(self, path: Path) -> dict[str, Path]:
         """Return the folders of images, and the videos, by the names that the annotation gives them."""
-        return {folder.name: folder for subject in self.subjects(path) for folder in folders(subject)}
+        return {folder.name: folder for subject in self._subjects(path) for folder in folders(subject)}
 
-    def rows(self, path: Path) -> pd.DataFrame:
+    def _rows(self, path: Path) -> pd.DataFrame:
         """Return the rows of the annotation; a `problem` in one says why its clip cannot be used."""
         file = self.annotation(path)
         table = read_table(file, self.columns, sheet=self.sheet)
@@ -130,7 +108,12 @@ class ClipReader(DataSet):
         are and a note says so. Clips that cannot be used are listed in `skipped`. `frame_rate` is that of
         images that do not state it.
         """
-        form, media, rows, table = self.form(path), self.media(path), self.rows(path), self.annotation(path)
+        form, media, rows, table = (
+            self._form(path),
+            self._media(path),
+            self._rows(path),
+            self.annotation(path),
+        )
         unlisted = [name for name in media if name not in set(rows["place"])]
         class_names = self.class_names or tuple(sorted({*rows["label"]} - {""}))
         kept: dict[str, Clip] = {}
@@ -212,31 +195,18 @@ class Smic(ClipReader):
     SMIC-E is a clip of its own whose id ends in `_2`.
     """
 
-    PLACES = (
-        *("SMIC_all_cropped/{0}", "SMIC_all_raw/{0}", "{0}_long/SMIC-{0}-E/{0}", "{0}_long/SMIC-{0}-E"),
-        *("SMIC-{0}-E/{0}", "SMIC-{0}-E", "{0}", ""),
-    )
-
-    obtained_from = "University of Oulu (Li et al. 2013)"
-    terms = "a licence agreement, signed by a member of the faculty; research that is not commercial"
-    subject = "s[0-9]{1,3}"
-    levels_up = 2
-    columns = MappingProxyType(
-        {
-            **{"place": "Filename", "onset": "OnsetF", "offset": "OffsetF"},
-            **{"onset2": "Onset2F", "offset2": "Offset2F"},
-        }
-    )
-    prefix = MappingProxyType({"raw": "image", "cropped": "reg_image", "long": "image"})
     class_names = SMIC3
 
+    name = "smic"
+
     def __init__(self, part: str) -> None:
+        super().__init__()
         self.name = self.title = f"smic-{part.lower()}"
         self.sheet = part
-        places = [f"{top}{place}".format(part) for top in ("", "SMIC/") for place in self.PLACES]
-        self.places = tuple(dict.fromkeys(places))
-        self.expected = (f"SMIC_all_cropped/{part}", f"SMIC_all_raw/{part}", f"{part}_long")
-        self.annotation_name = f"SMIC[-_]{part}[-_]E_annotation.*[.]xlsx"
+        below = [place.format(part) for place in self.places]
+        self.places = tuple(dict.fromkeys(below + [f"SMIC/{place}" for place in below]))
+        self.expected = tuple(place.format(part) for place in self.expected)
+        self.annotation_name = self.annotation_name.format(part)
         self.n_clips, self.frame_rate = (sum(HS_CLIPS.values()), 100.0) if part == "HS" else (71, 25.0)
 
     def holds(self, path: Path) -> bool:
@@ -248,31 +218,28 @@ class Smic(ClipReader):
         """Return how many clips a copy lacks; SMIC-E is another set of clips, of which that is not known."""
         return "" if clips.name.endswith("-e") else super().missing_from(clips)
 
-    def form(self, path: Path) -> str:
-        """Return "cropped", "raw" or "long"."""
-        return super().form(path) if any(path.glob("s*/micro")) else "long"
+    def _form(self, path: Path) -> str:
+        return super()._form(path) if any(path.glob("s*/micro")) else "long"
 
     def annotation(self, path: Path) -> Path | None:
         """Return the annotation of SMIC-E; the other forms have none."""
-        return super().annotation(path) if self.form(path) == "long" else None
+        return super().annotation(path) if self._form(path) == "long" else None
 
-    def media(self, path: Path) -> dict[str, Path]:
-        """Return the folders of images, those below classes by their whole place."""
+    def _media(self, path: Path) -> dict[str, Path]:
         if not any(path.glob("s*/micro")):
-            return super().media(path)
-        classes = [one for subject in self.subjects(path) for one in folders(subject / "micro")]
+            return super()._media(path)
+        classes = [one for subject in self._subjects(path) for one in folders(subject / "micro")]
         return {str(clip.relative_to(path)): clip for one in classes for clip in folders(one)}
 
-    def rows(self, path: Path) -> pd.DataFrame:
-        """Return a row for each clip; the names say subject and class, and must agree with the folders."""
-        if self.form(path) == "long":
-            rows = super().rows(path)
+    def _rows(self, path: Path) -> pd.DataFrame:
+        if self._form(path) == "long":
+            rows = super()._rows(path)
             second = rows[rows["onset2"] != ""]
             times = {"onset": second["onset2"], "offset": second["offset2"]}
             second = second.assign(clip_id=second["place"] + "_2", **times)
             rows = pd.concat([rows, second]).sort_index(kind="stable")
         else:
-            rows = pd.DataFrame({"place": list(self.media(path)), "apex": "", "problem": ""}, dtype=str)
+            rows = pd.DataFrame({"place": list(self._media(path)), "apex": "", "problem": ""}, dtype=str)
             rows["clip_id"] = rows["place"].str.rpartition("/")[2]
         named = rows["place"].str.extract(SMIC_NAME)
         label = named["code"].map(SMIC_CODES)
@@ -286,7 +253,7 @@ class Smic(ClipReader):
     def read(self, path: Path, **options: object) -> ClipSet:
         """Read the clips; a note says what an incomplete copy of HS lacks."""
         clips = super().read(path, **options)
-        if self.form(path) == "long":
+        if self._form(path) == "long":
             return replace(clips, name=f"{self.name}-e")
         present = dict(zip(SMIC3, np.bincount(clips.labels, minlength=3).tolist(), strict=True))
         if self.sheet != "HS" or present == HS_CLIPS:
@@ -301,27 +268,10 @@ class Smic(ClipReader):
 class Samm(ClipReader):
     """SAMM: `006/006_1_2/006_05562.jpg` and so on, and `SAMM_Micro_FACS_Codes_v2.xlsx` there or beside it."""
 
-    name, title = "samm", "SAMM"
-    places = ("SAMM", "")
-    expected = ("SAMM",)
-    obtained_from = "Manchester Metropolitan University (Davison et al. 2018)"
-    terms = "a release agreement"
-    n_clips = 159
-    subject = "[0-9]{3}"
-    annotation_name = "SAMM_.*FACS_Codes.*[.]xlsx"
-    sheet = "MICRO_ONLY"
-    columns = MappingProxyType(
-        {
-            **{"subject": "Subject", "place": "Filename", "label": "Estimated Emotion"},
-            **{"onset": "Onset Frame", "apex": "Apex Frame", "offset": "Offset Frame"},
-        }
-    )
-    prefix = MappingProxyType({"folder": "[0-9]+_"})
-    class_names = SAMM8
+    name = "samm"
 
-    def rows(self, path: Path) -> pd.DataFrame:
-        """Return the rows, whose subject must be that of the folder: cells may be merged or misspelt."""
-        rows = super().rows(path)
+    def _rows(self, path: Path) -> pd.DataFrame:
+        rows = super()._rows(path)
         owner = rows["place"].str.partition("_")[0]
         problem = "the Subject is '" + rows["subject"] + "', not '" + owner + "'; correct the cell"
         wrong = rows["subject"].str.zfill(3) != owner
@@ -334,34 +284,13 @@ class Casme2(ClipReader):
     Ids are like `sub01/EP02_01f`, because the films' names repeat between subjects.
     """
 
-    name, title = "casme2", "CASME II"
-    places = tuple(
-        f"{top}{form}"
-        for form in ("Cropped", "CASME2_RAW_selected", "CASME2-RAW", "")
-        for top in ("CASME2/", "CASME II/", "")
-    )
-    expected = ("CASME2/Cropped", "CASME2")
-    obtained_from = "Institute of Psychology, Chinese Academy of Sciences (Yan et al. 2014)"
-    terms = "a licence agreement"
-    n_clips = 247
-    subject = "sub[0-9]+"
-    annotation_name = "CASME2-coding.*[.]xlsx"
-    columns = MappingProxyType(
-        {
-            **{"subject": "Subject", "place": "Filename", "label": "Estimated Emotion"},
-            **{"onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame"},
-        }
-    )
-    prefix = MappingProxyType({"raw": "img", "cropped": "reg_img"})
-    class_names = CASME2_7
+    name = "casme2"
 
-    def media(self, path: Path) -> dict[str, Path]:
-        """Return the folders of images by subject and film."""
-        return {f"{one.name}/{film.name}": film for one in self.subjects(path) for film in folders(one)}
+    def _media(self, path: Path) -> dict[str, Path]:
+        return {f"{one.name}/{film.name}": film for one in self._subjects(path) for film in folders(one)}
 
-    def rows(self, path: Path) -> pd.DataFrame:
-        """Return the rows, whose clips are named by subject and film."""
-        rows = super().rows(path)
+    def _rows(self, path: Path) -> pd.DataFrame:
+        rows = super()._rows(path)
         subject = "sub" + rows["subject"].str.zfill(2)
         place = subject + "/" + rows["place"]
         return rows.assign(subject=subject, place=place, clip_id=place)
@@ -381,19 +310,7 @@ class ClipTable(ClipReader):
         *(".3gp", ".mts", ".m2ts"),
     )
 
-    name, title = "table", "a table of clips"
-    places = tuple(str(PurePosixPath(folder, "*.csv")) for folder in FOLDERS)
-    expected = ("MEVIEW/<any name>.csv with the clips that it lists",)
-    obtained_from = "clips of your own, or MEVIEW: Czech Technical University (Husák, Čech, Matas 2017)"
-    terms = "those of their source; MEVIEW's videos are poker games and TV interviews from the internet"
-    columns = MappingProxyType(
-        {
-            **{"place": "clip", "subject": "subject", "label": "emotion"},
-            **{"onset": "onset", "offset": "offset"},
-        }
-    )
-    prefix = MappingProxyType({"table": ".*?"})
-    frame_rate = None
+    name = "table"
 
     def holds(self, path: Path) -> bool:
         """Return whether a file is a table of clips."""
@@ -418,8 +335,7 @@ class ClipTable(ClipReader):
         """Return the table itself."""
         return path
 
-    def media(self, path: Path) -> dict[str, Path]:
-        """Return the videos and folders of images that a table can name, none of them outside its folder."""
+    def _media(self, path: Path) -> dict[str, Path]:
         found = []
         for folder, below, files in os.walk(path.parent):
             below[:] = sorted(name for name in below if not name.startswith("."))
@@ -429,9 +345,8 @@ class ClipTable(ClipReader):
                 found.append(Path(folder))
         return {place.relative_to(path.parent).as_posix(): place for place in found}
 
-    def rows(self, path: Path) -> pd.DataFrame:
-        """Return the rows, whose clips may be written as absolute paths."""
-        rows, root = super().rows(path), path.parent.absolute()
+    def _rows(self, path: Path) -> pd.DataFrame:
+        rows, root = super()._rows(path), path.parent.absolute()
         rows["place"] = [
             str(PurePosixPath(Path(one).relative_to(root) if Path(one).is_relative_to(root) else one))
             for one in rows["place"]

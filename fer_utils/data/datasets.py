@@ -1,9 +1,11 @@
 """What every data set has: a name, places where it is found, a reader, and the terms it comes with."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
+
+import yaml
 
 from fer_utils.data.samples import FaceSet
 
@@ -13,39 +15,25 @@ class MissingData(FileNotFoundError):
 
 
 class DataSet:
-    """One raw data set. Adding one means adding a subclass to `fer_utils.data.registry`.
+    """One raw data set: an entry of `sets.yaml`, whose keys are attributes, and a class that reads it."""
 
-    Attributes
-    ----------
-    name, title : str
-        The value of the `dataset` parameter, and the name in messages and tables.
-    places : tuple of str
-        Below a folder, where it is looked for, in this order; "" is the folder itself.
-    expected : tuple of str
-        Of these places, those that `make data` asks for.
-    obtained_from, terms : str
-        Who distributes it, and on what conditions.
-    """
+    name: str
+    title: str
+    places: tuple[str, ...]
+    expected: tuple[str, ...] = ()
+    obtained_from: str = ""
+    terms: str = ""
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    places: ClassVar[tuple[str, ...]]
-    expected: ClassVar[tuple[str, ...]]
-    obtained_from: ClassVar[str]
-    terms: ClassVar[str]
+    def __init__(self) -> None:
+        for key, value in _specifications().get(self.name, {}).items():
+            setattr(self, key, tuple(value) if isinstance(value, list) else value)
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder is this data set."""
         raise NotImplementedError
 
     def find(self, folder: Path) -> Path:
-        """Return the file or folder of the data set in a folder.
-
-        Raises
-        ------
-        MissingData
-            Naming every place that was looked at.
-        """
+        """Return the file or folder of the data set in a folder; `MissingData` names all places."""
         for place in self.places:
             if (folder / place).is_file() or self.holds(folder / place):
                 return folder / place
@@ -55,11 +43,15 @@ class DataSet:
         )
 
 
+@cache
+def _specifications() -> dict[str, dict]:
+    return yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
+
+
 class FaceData(DataSet):
     """A data set of still faces."""
 
-    counts: ClassVar[Mapping[str, int]] = MappingProxyType({})
-    """Split -> images of the whole data set."""
+    counts: Mapping[str, int] = MappingProxyType({})
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return the file or folder of the images, and the lists of labels beside it."""

@@ -50,10 +50,14 @@ def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int
         "images": len(faces),
         "groups of identical images": len(groups),
         "images that repeat another": sum(len(group) - 1 for group in groups),
-        "groups that cross splits": len(crossing(faces, groups)),
-        "groups with contradicting labels": len(contradicting(faces, groups)),
+        **_conflicts(faces, groups),
         "blank images": len(blank_images(faces)),
     }
+
+
+def _conflicts(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int]:
+    crossed, contradicted = crossing(faces, groups), contradicting(faces, groups)
+    return {"groups that cross splits": len(crossed), "groups with contradicting labels": len(contradicted)}
 
 
 def crossing(faces: FaceSet, groups: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -84,11 +88,8 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It is for
     photographs: synthetic faces share the shapes of one generator and are alike without being copies.
 
-    Returns
-    -------
-    DataFrame
-        Columns `first` < `second` (indices into `faces`), `similarity` (at least `threshold`, at most 1) and
-        `mirrored`; the most similar pair first. Equal images and blank ones are in no pair.
+    Returns a table with the columns `first` < `second` (indices into `faces`), `similarity` and `mirrored`,
+    the most similar pair first. Equal images and blank ones are in no pair.
     """
     side = min(faces.images.shape[1:])
     details = np.empty(faces.images.shape, np.float32)  # without coarse shading and pixel noise
@@ -162,8 +163,7 @@ def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[fl
             "groups": len(groups),
             "images": sum(map(len, groups)),
             "largest group": max(map(len, groups), default=0),
-            "groups that cross splits": len(crossing(faces, groups)),
-            "groups with contradicting labels": len(contradicting(faces, groups)),
+            **_conflicts(faces, groups),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("similarity at least")
 

@@ -19,10 +19,8 @@ import re
 import zipfile
 from codecs import BOM_UTF8
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -57,6 +55,7 @@ POOLED = (
 MAX_HEADER = 4096
 """Bytes. A file without line ends would otherwise be read whole for its header."""
 
+LABELS = {str(label) for label in range(len(FER7))}
 _OFFICIAL_NAME = re.compile(f"({'|'.join(USAGE)})_[0-9]+")
 _PIXELS = SIZE * SIZE
 
@@ -64,15 +63,7 @@ _PIXELS = SIZE * SIZE
 class Fer2013(FaceData):
     """FER-2013, at 48 pixels or scaled from there."""
 
-    name, title = "fer2013", "FER-2013"
-    places = ("fer2013.csv", "icml_face_data.csv", "fer2013.zip", "fer2013", "train.csv", "test.csv")
-    expected = places
-    counts = MappingProxyType({"train": 28_709, "validation": 3_589, "test": 3_589, "pooled_test": 7_178})
-    obtained_from = (
-        "Kaggle, competition 'Challenges in Representation Learning: Facial Expression Recognition "
-        "Challenge' (Goodfellow et al. 2013)"
-    )
-    terms = "the competition's rules, which you accept there; the photographs are not free"
+    name = "fer2013"
 
     def find(self, folder: Path) -> Path:
         """Return the table, zip or folder of FER-2013 in a folder, or that folder itself."""
@@ -91,133 +82,100 @@ class Fer2013(FaceData):
         The split comes from `Usage` or from the file names; where the two test sets cannot be told apart,
         they are one `pooled_test`. Images are scaled from 48 pixels.
         """
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file; data/README.md says where FER-2013 comes from")
-        if path.is_file():
-            _check_not_packed(path)
-            tables = [] if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path) else [path]
-        else:
-            tables = next(
-                filter(None, ([path / n for n in form if (path / n).is_file()] for form in TABLES)), []
-            )
+        tables = []
+        if not path.is_file():
+            forms = ([path / name for name in form if (path / name).is_file()] for form in TABLES)
+            tables = next(filter(None, forms), [])
+        elif not zipfile.is_zipfile(path) and path.suffix.lower() != ".zip":
+            if path.suffix.lower() in (".gz", ".tgz", ".tar", ".bz2", ".xz"):
+                raise ValueError(f"{path}: holds {path.stem}; unpack it and give the path of the table")
+            tables = [path]
         if tables and any((path / folder).is_dir() for folder in FOLDERS):
             raise ValueError(
                 f"{path}: holds {tables[0].name} beside a folder of images, two copies of FER-2013; "
                 f"give the path of {tables[0].name} or move it away"
             )
         if tables:
-            faces = _read_tables(path, tables, on_bad_rows)
-        else:
-            faces = _KaggleFolder().read(path, on_bad_rows=on_bad_rows)
-        return scaled(faces, image_size=image_size)
+            return scaled(_read_tables(tables, on_bad_rows), image_size=image_size)
+        return scaled(_KaggleFolder().read(path, on_bad_rows=on_bad_rows), image_size=image_size)
 
 
-def _check_not_packed(path: Path) -> None:
-    """Refuse archives of a table, naming what a zip holds."""
-    tables = [path.stem] if path.suffix.lower() in (".gz", ".tgz", ".tar", ".bz2", ".xz") else []
-    if zipfile.is_zipfile(path):
-        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # the reader says what is wrong
-            tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-    if tables:
-        raise ValueError(f"{path}: holds {printable(tables[0])}; unpack it and give the path of the table")
-
-
-def _read_tables(path: Path, tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
-    parts, dropped, notes = [], [], []
+def _read_tables(tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
+    # Room for the most rows that the files can hold; memory is only taken where rows are written.
+    most = sum(table.stat().st_size for table in tables) // (2 * _PIXELS)
+    images = np.empty((most, SIZE, SIZE), dtype=np.uint8)
+    rows, dropped, notes, splits = [], [], [], set()
     for table in tables:
-        bad = BadRows(table, on_bad_rows, unit="rows")
-        part = _read_table(table, bad)
+        bad, start, number = BadRows(table, on_bad_rows, unit="rows"), len(rows), 1
+        with open(table, "rb", buffering=2**18) as file:
+            columns = _header(table, file.readline(MAX_HEADER))
+            for number, line in enumerate(file, start=2):
+                with bad.at(f"line {number}"):
+                    label, usage, pixels = _row(line, columns)
+                    images[len(rows)] = parse_pixels(pixels)
+                    rows.append((label, USAGE.get(usage, "pooled_test"), f"{usage}_row{number:05d}"))
+        if number == 1:
+            raise ValueError(f"{table}: a header and no rows")
         prefix = f"{table.name}, " if len(tables) > 1 else ""
-        notes += [*part.notes, *(f"{prefix}{note}" for note in bad.notes(len(part)))]
+        notes += [] if "emotion" in columns else [NO_LABELS]
+        notes += [f"{prefix}{note}" for note in bad.notes(len(rows) - start)]
         dropped += [f"{prefix}{text}" for text in bad.dropped]
-        parts.append(part)
-    if len(parts) == 1:
-        return replace(parts[0], notes=tuple(notes), dropped=tuple(dropped))
-    if both := set.intersection(*(set(part.split) for part in parts)):
-        names = " and ".join(table.name for table in tables)
-        raise ValueError(
-            f"{path}: {names} both hold images of {', '.join(sorted(both))}; give the path of one"
-        )
-    keys = (FaceSet.PIXELS, *FaceSet.COLUMNS)
-    columns = {key: np.concatenate([getattr(part, key) for part in parts]) for key in keys}
-    return replace(
-        parts[0], **columns, notes=tuple(notes), dropped=tuple(dropped), origin={"form": "csv tables"}
-    )
-
-
-def _read_table(path: Path, bad: BadRows) -> FaceSet:
-    labels, usages, lines = [], [], []
-    with open(path, "rb", buffering=2**18) as file:
-        columns = _header(path, file.readline(MAX_HEADER))
-        # Room for the most rows that the file can hold; memory is only taken where rows are written.
-        images = np.empty((path.stat().st_size // (2 * _PIXELS), SIZE, SIZE), dtype=np.uint8)
-        number = 1
-        for number, line in enumerate(file, start=2):
-            with bad.at(f"line {number}"):
-                label, usage, pixels = _row(line, columns)
-                images[len(labels)] = parse_pixels(pixels)
-                labels.append(label)
-                usages.append(usage)
-                lines.append(number)
-    if number == 1:
-        raise ValueError(f"{path}: a header and no rows")
-    images.resize((len(labels), SIZE, SIZE), refcheck=False)
-    ids = [f"{usage}_row{line:05d}" for usage, line in zip(usages, lines, strict=True)]
+        here = {split for _, split, _ in rows[start:]}
+        if both := splits & here:
+            names = " and ".join(one.name for one in tables)
+            raise ValueError(
+                f"{table.parent}: {names} both hold images of {', '.join(both)}; give the path of one"
+            )
+        splits |= here
+    images.resize((len(rows), SIZE, SIZE), refcheck=False)
+    labels, split, sample_id = zip(*rows, strict=True)
     return FaceSet(
         name="fer2013",
         source="real",
         images=images,
         labels=np.array(labels, dtype=np.int64),
         class_names=FER7,
-        split=np.array([USAGE.get(usage, "pooled_test") for usage in usages], dtype=np.str_),
-        sample_id=np.array(ids, dtype=np.str_),
-        notes=() if "emotion" in columns else (NO_LABELS,),
-        origin={"form": "csv"},
+        split=np.array(split, dtype=str),
+        sample_id=np.array(sample_id, dtype=str),
+        notes=tuple(notes),
+        origin={"form": "csv tables" if len(tables) > 1 else "csv"},
+        dropped=tuple(dropped),
     )
 
 
 def _header(path: Path, line: bytes) -> dict[str, int]:
-    if not line:
-        raise ValueError(f"{path}: an empty file")
-    if b"\0" in line:
-        raise ValueError(f"{path}, line 1: not plain text, or in UTF-16; save the table as UTF-8")
-    line = line.removeprefix(BOM_UTF8)
-    if b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
-        raise ValueError(f"{path}, line 1: lines end in single carriage returns; save the table with \\n")
-    names = [_unquoted(name).decode("utf-8", "backslashreplace") for name in line.split(b",")]
+    names = [_text(cell) for cell in line.removeprefix(BOM_UTF8).split(b",")]
     shown = printable(", ".join(name[:20] for name in names[:5]))
-    if twice := {name for name in names if names.count(name) > 1}:
-        repeated = printable(", ".join(sorted(twice))[:60])
-        raise ValueError(f"{path}, line 1: more than one column {repeated} in the header ({shown})")
+    if b"\0" in line or b"\r" in line.strip(b"\r\n"):
+        raise ValueError(f"{path}, line 1: not plain text in UTF-8 with \\n at the end of lines ({shown})")
     # The forms with fewer columns have no others: a misspelt Usage must not make every row a training row.
-    if set(names) not in ({"emotion", "pixels"}, {"pixels"}) and not set(COLUMNS) <= set(names):
-        missing = ", ".join(name for name in COLUMNS if name not in names)
-        raise ValueError(f"{path}, line 1: no column {missing} in the header ({shown})")
+    known = {*names} in ({"emotion", "pixels"}, {"pixels"}) or {*COLUMNS} <= {*names}
+    if not known or len({*names}) < len(names):
+        needed = ", ".join(COLUMNS)
+        raise ValueError(
+            f"{path}, line 1: the columns are {shown or 'missing'}; {needed} are needed, each once"
+        )
     return {name: position for position, name in enumerate(names)}
 
 
 def _row(line: bytes, columns: dict[str, int]) -> tuple[int, str, bytes]:
-    cells = [_unquoted(cell) for cell in line.split(b",")]
+    cells = line.split(b",")
     if len(cells) != len(columns):
         raise ValueError(f"{len(cells)} fields instead of {len(columns)}")
-    pixels = cells[columns["pixels"]]
+    pixels = cells[columns["pixels"]].strip().removeprefix(b'"').removesuffix(b'"')
     if "emotion" not in columns:
         return UNLABELLED, "Test", pixels
-    label = cells[columns["emotion"]]
-    if label not in {str(number).encode() for number in range(len(FER7))}:
-        raise ValueError(f"emotion is {_text(label)}, not 0-{len(FER7) - 1}")
-    usage = cells[columns["Usage"]].decode("utf-8", "backslashreplace") if "Usage" in columns else "Training"
+    label = _text(cells[columns["emotion"]])
+    if label not in LABELS:
+        raise ValueError(f"emotion is {label[:20]!r}, not 0-{len(FER7) - 1}")
+    usage = _text(cells[columns["Usage"]]) if "Usage" in columns else "Training"
     if usage not in USAGE:
         raise ValueError(f"Usage is {usage[:20]!r}, not one of {', '.join(USAGE)}")
     return int(label), usage, pixels
 
 
-def _unquoted(cell: bytes) -> bytes:
-    return cell.strip().removeprefix(b'"').removesuffix(b'"')
-
-
 def _text(cell: bytes) -> str:
-    return repr(cell[:20].decode("utf-8", "backslashreplace"))
+    return cell.strip().removeprefix(b'"').removesuffix(b'"').decode("utf-8", "backslashreplace")
 
 
 def parse_pixels(text: bytes) -> np.ndarray:
@@ -232,7 +190,7 @@ def parse_pixels(text: bytes) -> np.ndarray:
     tokens = text.split()
     for column, token in enumerate(tokens, start=1):
         if not token.isdigit() or int(token) > 255:
-            raise ValueError(f"pixel {column} is {_text(token)}, not a whole number from 0 to 255")
+            raise ValueError(f"pixel {column} is {_text(token[:20])!r}, not a whole number from 0 to 255")
     raise ValueError(f"{len(tokens)} pixel values instead of {_PIXELS}")
 
 
@@ -242,16 +200,20 @@ class _KaggleFolder(ImageFolder):
     name, form = "fer2013", "kaggle folder"
     layout = f"train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})"
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> None:
-        """Refuse several copies in one folder."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> None:
+        if not names and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                tables = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+            if tables:
+                table = printable(tables[0])
+                raise ValueError(f"{path}: holds {table}; unpack it and give the path of the table")
         places = [name.split("/") for name in names]
         copies = {"/".join(place[:-3]) for place in places if len(place) > 2 and place[-3] in FOLDERS}
         if len(copies) > 1:
             where = printable(", ".join(sorted(copy or "." for copy in copies)))
             raise ValueError(f"{path}: more than one copy, in {where}; give the path of one")
 
-    def describe(self, name: str, known: None) -> Face:
-        """Take the class from the folder and the split from the file name."""
+    def _describe(self, name: str, known: None) -> Face:
         *_, folder, class_name, file = ("", "", *name.split("/"))
         if folder not in FOLDERS or class_name not in FER7:
             raise ValueError(f"not {self.layout}")

@@ -9,10 +9,10 @@ wavelets*, FG 1998 (JAFFE).
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from fer_utils.data.datasets import FaceData, MissingData
 from fer_utils.data.images import ImageDecoder
@@ -59,22 +59,22 @@ class Face(NamedTuple):
 class ImageFolder(FaceData):
     """A folder of image files, or a zip of it, in which names or lists say what each file shows.
 
-    A subclass says it in `describe`, with what `prepare` has found out before the first image is read.
+    A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
     """
 
     class_names: tuple[str, ...] = FER7
     layout: str
     form = "folder"
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
-        """Return what `describe` and `notes` need to know of the whole data set."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
+        """Return what `_describe` and `_notes` need to know of the whole data set."""
         return None
 
-    def describe(self, name: str, known: Any) -> Face:
+    def _describe(self, name: str, known: Any) -> Face:
         """Return what the file `name` shows; `ValueError` where that cannot be told."""
         raise NotImplementedError
 
-    def notes(self, kept: Sequence[Face], known: Any) -> list[str]:
+    def _notes(self, kept: Sequence[Face], known: Any) -> list[str]:
         """Return notes on what was read."""
         return []
 
@@ -82,37 +82,35 @@ class ImageFolder(FaceData):
         """Read the folder, or a `.zip` of it; it may lie below other folders."""
         source, _ = self.files(path)
         bad, decoder = BadRows(path, on_bad_rows), ImageDecoder(image_size)
-        kept: dict[str, tuple[str, Face]] = {}
-        images = []
+        kept: dict[str, Face] = {}
+        images, names = [], {}
         with open_images(source, bad) as found:
-            known = self.prepare(path, [file.name for file in found.files], bad)
+            known = self._prepare(path, [file.name for file in found.files], bad)
             for file in found.files:
                 with bad.at(file.name):
-                    face = self.describe(file.name, known)
+                    face = self._describe(file.name, known)
                     if face.sample_id in kept:
-                        raise ValueError(f"a second image of this name, beside {kept[face.sample_id][0]}")
+                        raise ValueError(f"a second image of this name, beside {names[face.sample_id]}")
                     images.append(decoder.decode(file.read()))
-                    kept[face.sample_id] = file.name, face
+                    kept[face.sample_id], names[face.sample_id] = face, file.name
         dropped_note = bad.notes(len(kept))
-        faces = [face for _, face in kept.values()]
-        if not faces:
-            reasons = "".join(f"; {note}" for note in found.notes)
-            raise ValueError(f"{path}: no images named {self.layout}{reasons}")
-        present = {face.class_name for face in faces}
-        known_first = (*(name for name in FER7 if name in present), *sorted(present.difference(FER7)))
-        class_names = self.class_names or known_first
-        others = found.others if not self.class_names else []
-        passed = [f"{len(others)} files of other kinds were not read, such as {others[0]}"] if others else []
+        if not kept:
+            raise ValueError("; ".join([f"{path}: no images named {self.layout}", *found.notes]))
+        table, notes = pd.DataFrame(kept.values()), self._notes([*kept.values()], known)
+        present = {*table["class_name"]}
+        class_names = self.class_names or tuple(
+            [name for name in FER7 if name in present] + sorted(present.difference(FER7))
+        )
+        if found.others and not self.class_names:
+            notes.append(f"{len(found.others)} files of other kinds were not read, such as {found.others[0]}")
         return FaceSet(
             name=self.name if self.class_names else printable(path.resolve().stem),
             source="real",
             images=np.stack(images),
-            labels=np.array([class_names.index(face.class_name) for face in faces], dtype=np.int64),
+            labels=table["class_name"].map(class_names.index).to_numpy(np.int64),
             class_names=class_names,
-            split=np.array([face.split for face in faces]),
-            sample_id=np.array(list(kept)),
-            subject=np.array([face.subject for face in faces]),
-            notes=(*self.notes(faces, known), *passed, *decoder.notes(), *found.notes, *dropped_note),
+            **{key: table[key].to_numpy(dtype=str) for key in ("split", "sample_id", "subject")},
+            notes=(*notes, *decoder.notes(), *found.notes, *dropped_note),
             origin={"form": self.form if source == path else "original folder"},
             dropped=tuple(bad.dropped),
         )
@@ -121,24 +119,13 @@ class ImageFolder(FaceData):
 class RafDb(ImageFolder):
     """RAF-DB's single-label part: the authors' folder `basic`, or the folder that Kaggle has."""
 
-    name, title = "rafdb", "RAF-DB"
-    places = (
-        *("", "basic", "DATASET", "RAF-DB/basic", "RAF-DB", "RAF-DB/DATASET"),
-        *("rafdb/basic", "rafdb", "rafdb/DATASET"),
-    )
-    expected = ("RAF-DB/basic", "DATASET")
-    counts = MappingProxyType({"train": 12_271, "test": 3_068})
-    obtained_from = (
-        "Beijing University of Posts and Telecommunications, by e-mail from an academic address "
-        "(Li, Deng, Du 2017)"
-    )
-    terms = "research that is not commercial; no part may be passed on; the photographs are not free"
+    name = "rafdb"
     layout, form = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/", "kaggle folder"
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder is one of the two forms of RAF-DB."""
-        classes = ([path / split / label for label in RAFDB_LABELS] for split in RAFDB_TABLES)
-        return (path / RAFDB_LIST).is_file() or all(any(one.is_dir() for one in part) for part in classes)
+        sorted_in = (any((path / split).glob("[1-7]/")) for split in RAFDB_TABLES)
+        return (path / RAFDB_LIST).is_file() or all(sorted_in)
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return where the images of a copy are, and its lists of labels; one list alone is an error."""
@@ -156,84 +143,66 @@ class RafDb(ImageFolder):
                 return path, tables
         return path, ()
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]] | None:
-        """Return image -> (place in a list, label), or None without lists."""
-        _, tables = self.files(path)
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
         rows: dict[str, tuple[str, str]] = {}
-        for table in tables:
-            split = next((split for split, name in RAFDB_TABLES.items() if name == table.name), None)
-            for number, name, label in self._lines(table):
-                place = f"{RAFDB_LIST if split is None else table.name}, line {number}"
+        for table in self.files(path)[1]:
+            splits = [split for split, name in RAFDB_TABLES.items() if name == table.name] or [*RAFDB_TABLES]
+            for number, name, label in _rafdb_lines(table):
+                place = f"{table.relative_to(path) if table.suffix == '.txt' else table.name}, line {number}"
                 with bad.at(place):
                     known = RAFDB_IMAGE.fullmatch(name)
-                    if not known or split not in (None, known[2]):
-                        raise ValueError(f"{name!r} is no image of {split or 'train or test'}")
+                    if not known or known[2] not in splits:
+                        raise ValueError(f"{name!r} is no image of {' or '.join(splits)}")
                     if known[1] in rows:
                         raise ValueError(f"{name} a second time; it was in {rows[known[1]][0]}")
                     rows[known[1]] = place, label
-        present = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(PurePosixPath(name).name))}
+        present = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(name.rpartition("/")[2]))}
         for sample_id, (place, _) in rows.items():
             with bad.at(place):
                 if sample_id not in present:
                     raise ValueError(f"the image {sample_id} is missing")
-        return rows if tables else None
+        return rows
 
-    def describe(self, name: str, known: Mapping[str, tuple[str, str]] | None) -> Face:
-        """Compare folder, file name and list, which must agree."""
-        *_, folder, label, file = ("", "", *PurePosixPath(name).parts)
+    def _describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
+        *_, folder, label, file = ("", "", *name.split("/"))
         if not (named := RAFDB_IMAGE.fullmatch(file)):
             raise ValueError("not train_<number>_aligned.jpg or test_<number>_aligned.jpg")
         sample_id, split = named.groups()
-        sorted_in = folder in RAFDB_TABLES and label in RAFDB_LABELS
-        if not sorted_in and (
-            known is None or not all(row.startswith("EmoLabel") for row, _ in known.values())
-        ):
-            raise ValueError(f"not {self.layout}; of the authors' form give the unpacked folder")
-        if known is not None and sample_id not in known:
+        if known and sample_id not in known:
             raise ValueError("no list of labels names this image")
-        place, listed = known[sample_id] if known is not None else ("", label)
+        place, listed = known.get(sample_id, ("the folder", label))
         if listed not in RAFDB_LABELS:
             raise ValueError(f"{place}: label {listed!r}; they are {', '.join(RAFDB_LABELS)}")
-        if sorted_in and folder != split:
+        if folder in RAFDB_TABLES and folder != split:
             raise ValueError(f"folder says {folder}, file name says {split}; move or rename it")
-        if sorted_in and listed != label:
+        if folder in RAFDB_TABLES and listed != label:
             raise ValueError(f"lies in {folder}/{label}/ but {place} says {listed}")
         return Face(sample_id, RAFDB_LABELS[listed], split=split)
 
-    def notes(self, kept: Sequence[Face], known: Mapping | None) -> list[str]:
-        """Say where labels come from folders alone."""
-        return [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"] if known is None else []
-
-    def _lines(self, file: Path) -> Iterator[tuple[int, str, str]]:
-        """Yield number, image and label of the lines of a list, which has a header where it is a CSV file."""
-        is_csv = file.suffix == ".csv"
-        lines = enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), start=1)
-        header = ["image", "label"]
-        if is_csv and not {*header} <= {*(header := _cells(next(lines)[1]))}:
-            found = printable(", ".join(header))
-            raise ValueError(f"{file}: has columns {found}; image and label are needed")
-        for number, line in lines:
-            if cells := (_cells(line) if is_csv else line.split(maxsplit=1)):
-                row = dict(zip(header, cells, strict=False))
-                yield number, row.get("image", ""), row.get("label", "").strip()
+    def _notes(self, kept: Sequence[Face], known: Mapping) -> list[str]:
+        return [] if known else [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"]
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip().strip('"') for cell in line.split(",")] if line.strip() else []
+def _rafdb_lines(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield number, image and label of the lines of a list, which has a header where it is a CSV file."""
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    header, separator = ["image", "label"], "," if file.suffix == ".csv" else None
+    for number, line in enumerate(lines, start=1):
+        cells = [cell.strip().strip('"') for cell in line.split(separator, 1 if separator is None else -1)]
+        if separator and number == 1:
+            header = cells
+            if not {"image", "label"} <= {*header}:
+                found = printable(", ".join(header))
+                raise ValueError(f"{file}: has columns {found}; image and label are needed")
+        elif any(cells):
+            row = dict(zip(header, cells, strict=False))
+            yield number, row.get("image", ""), row.get("label", "")
 
 
 class CkPlus(ImageFolder):
     """CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48 and sorted into folders."""
 
-    name, title = "ckplus", "CK+48"
-    places = ("", "CK+48", "CK+/CK+48", "CK+", "ckplus/CK+48", "ckplus", "CK+48.zip")
-    expected = ("CK+48",)
-    counts = MappingProxyType({"unassigned": 981})
-    obtained_from = (
-        "University of Pittsburgh and Carnegie Mellon University (Lucey et al. 2010); the 48x48 crops are "
-        "somebody else's copy"
-    )
-    terms = "an agreement, which says whose faces may be shown; the crops have no terms of their own"
+    name = "ckplus"
     class_names = CKPLUS7
     layout = "<class>/S<person>_<sequence>_<frame>.png"
 
@@ -242,18 +211,15 @@ class CkPlus(ImageFolder):
         classes = [folder for folder in path.glob("*") if canonical(folder.name) in CKPLUS7]
         return any(CKPLUS_FRAME.fullmatch(file.stem) for folder in classes for file in folder.glob("*"))
 
-    def describe(self, name: str, known: None) -> Face:
-        """Take the class from the folder and the person from the file name."""
+    def _describe(self, name: str, known: None) -> Face:
         file = PurePosixPath(name)
         class_name, frame = canonical(file.parent.name), CKPLUS_FRAME.fullmatch(file.stem)
         if class_name not in CKPLUS7 or not frame:
             raise ValueError(f"not {self.layout} with one of the classes {', '.join(CKPLUS7)}")
         return Face(file.stem, class_name, subject=frame[2])
 
-    def notes(self, kept: Sequence[Face], known: None) -> list[str]:
-        """Count frames, sequences and people."""
-        sequences = {face.sample_id.rpartition("_")[0] for face in kept}
-        people = {face.subject for face in kept}
+    def _notes(self, kept: Sequence[Face], known: None) -> list[str]:
+        sequences, people = {one.sample_id.rpartition("_")[0] for one in kept}, {one.subject for one in kept}
         counts = f"{len(kept)} frames of {len(sequences)} sequences of {len(people)} people"
         return [f"{counts}; frames of one sequence hardly differ, so split by person only"]
 
@@ -261,15 +227,7 @@ class CkPlus(ImageFolder):
 class Jaffe(ImageFolder):
     """JAFFE: 213 posed expressions of ten women; the whole image is taken, with hair and background."""
 
-    name, title = "jaffe", "JAFFE"
-    places = (
-        *("", "jaffe", "jaffedbase", "JAFFE", "jaffe/jaffedbase", "jaffe/jaffe"),
-        *("jaffe.zip", "jaffedbase.zip"),
-    )
-    expected = ("jaffe", "jaffedbase")
-    counts = MappingProxyType({"unassigned": 213})
-    obtained_from = "Zenodo, on request, doi:10.5281/zenodo.3451524 (Lyons et al. 1998)"
-    terms = "research that is not commercial, with citation; the images may not be redistributed"
+    name = "jaffe"
     layout = "<person>.<expression><take>.<number>.tiff, such as KA.AN1.39.tiff"
 
     def holds(self, path: Path) -> bool:
@@ -279,8 +237,7 @@ class Jaffe(ImageFolder):
             JAFFE_IMAGE.fullmatch(file.name) for folder in (path, *classes) for file in folder.glob("*")
         )
 
-    def describe(self, name: str, known: None) -> Face:
-        """Take person and expression from the file name; a folder named by class must agree."""
+    def _describe(self, name: str, known: None) -> Face:
         file = PurePosixPath(name)
         if not (named := JAFFE_IMAGE.fullmatch(file.name)):
             raise ValueError(f"not {self.layout}; the expressions are {', '.join(JAFFE_CODES)}")
@@ -297,9 +254,7 @@ class OwnFolder(ImageFolder):
     theirs and follow in alphabetical order. All of it may lie in one more folder, as in many zips.
     """
 
-    name, title = "folder", "a folder of images"
-    places, expected = ("",), ()
-    obtained_from = terms = ""
+    name = "folder"
     class_names = ()
     layout = (
         "<class>/<file> or <class>/<subject>/<file>, all or none of it below train/, validation/ or test/"
@@ -311,8 +266,7 @@ class OwnFolder(ImageFolder):
             raise MissingData(f"{folder}: no such folder; data_path names a folder or zip of <class>/<image>")
         return folder
 
-    def prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
-        """Return the folder that holds all others, with its slash, after a check of the whole layout."""
+    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
         tops = {name.split("/")[0] for name in names}
         top = next(iter(tops), "")
         deep = all(name.count("/") >= 2 for name in names)
@@ -320,17 +274,15 @@ class OwnFolder(ImageFolder):
         known = f"{top}/" if around else ""
         # A wrong layout puts the whole data set in doubt, so it is an error under "drop" too.
         try:
-            splits = {name: self.describe(name, known).split for name in names}
+            outside = [name for name in names if self._describe(name, known).split == "unassigned"]
+            if 0 < len(outside) < len(names):
+                beside = f"{outside[0].removeprefix(known)} lies beside train/, validation/ or test/"
+                raise ValueError(f"{beside}; use {self.layout}")
         except ValueError as error:
             raise ValueError(printable(f"{path}: {error}")) from error
-        outside = [name for name, split in splits.items() if split == "unassigned"]
-        if outside and len(outside) < len(names):
-            beside = f"{outside[0].removeprefix(known)} lies beside train/, validation/ or test/"
-            raise ValueError(printable(f"{path}: {beside}; use {self.layout}"))
         return known
 
-    def describe(self, name: str, known: str) -> Face:
-        """Take split, class and subject from the folders."""
+    def _describe(self, name: str, known: str) -> Face:
         name = name.removeprefix(known)
         folders = name.split("/")[:-1]
         split = self._split_of(folders[0]) if folders else None
@@ -338,21 +290,13 @@ class OwnFolder(ImageFolder):
         if len(below) not in (1, 2):
             raise ValueError(f"{name} does not lie in {self.layout}")
         class_name = canonical(below[0]) if canonical(below[0]) in FER7 else below[0]
-        if class_name in RESERVED_NAMES:
-            raise ValueError(f"{name}: {class_name!r} has another meaning; give this class another name")
-        if class_name.lower() in ("images", "annotations") or self._split_of(class_name):
+        if class_name.lower() in (*RESERVED_NAMES, "images", "annotations") or self._split_of(class_name):
             raise ValueError(f"{name}: {class_name!r} cannot be a class; use {self.layout}")
         return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
 
-    def notes(self, kept: Sequence[Face], known: str) -> list[str]:
-        """Say which folder holds everything and which classes got another name."""
-        renamed = sorted(
-            {
-                f"{one.folder} -> {one.class_name}"
-                for one in kept
-                if one.folder.lower() != one.class_name.lower()
-            }
-        )
+    def _notes(self, kept: Sequence[Face], known: str) -> list[str]:
+        changed = [one for one in kept if one.folder.lower() != one.class_name.lower()]
+        renamed = sorted({f"{one.folder} -> {one.class_name}" for one in changed})
         notes = [f"everything lies in {known}"] if known else []
         notes += [f"folders taken for a class by another name: {', '.join(renamed)}"] if renamed else []
         return [printable(note) for note in notes]

@@ -1,13 +1,12 @@
 """Image files of any content decoded to gray images of one size."""
 
 import io
-import struct
 import warnings
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from fer_utils.data.samples import FaceSet
 from fer_utils.files import ConfigError
@@ -21,8 +20,9 @@ IMAGE_SIZES = range(8, 1025)
 MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26
 """Limits of an image file; 8192 x 8192 pixels decoded in colour take 256 MiB."""
 
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_PIXELS  # texts and profiles in real files exceed Pillow's one megabyte
+
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_OTHER_SIZE = "of another size"
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,16 +42,11 @@ def check_image_size(image_size: int) -> None:
 
 
 class ImageDecoder:
-    """Decodes image files to gray images of one size and counts the conversions.
+    """Decodes image files to gray images of `size` x `size` pixels and counts the conversions.
 
     An image is turned upright by its EXIF orientation; transparency becomes white; 16 bits are scaled to 8;
     colour becomes luma (ITU-R 601); the middle square is cropped and resized with a Lanczos filter. Of
     several frames the first is used.
-
-    Parameters
-    ----------
-    size : int
-        Height and width of the images, in pixels.
     """
 
     def __init__(self, size: int) -> None:
@@ -59,14 +54,12 @@ class ImageDecoder:
         self.size = size
         self.decoded = self.converted = 0
         self._reasons: Counter[str] = Counter()
-        self._sizes: set[tuple[int, int]] = set()
 
     def decode(self, content: bytes) -> np.ndarray:
         """Return the image, uint8 (size, size); `ValueError` for bytes that are no usable image."""
         with open_image(content) as image:
-            size = image.size
             reasons = {
-                _OTHER_SIZE: size != (self.size, self.size),
+                "of another size": image.size != (self.size, self.size),
                 "stored in colour": image.mode not in _GRAY_MODES,
                 "of another depth": image.mode == "1" or image.mode.startswith("I;16"),
                 "with transparency": image.has_transparency_data,
@@ -79,21 +72,14 @@ class ImageDecoder:
         self.decoded += 1
         self.converted += any(reasons.values())
         self._reasons.update(reason for reason, holds in reasons.items() if holds)
-        self._sizes |= {size} if reasons[_OTHER_SIZE] else set()
         return gray
 
     def notes(self) -> tuple[str, ...]:
         """Return a note on how many images were converted, and how."""
-        if not self.converted:
-            return ()
-        each = {reason: f"{count} {reason}" for reason, count in self._reasons.most_common()}
-        if self._sizes:
-            areas = sorted(self._sizes, key=lambda size: (size[0] * size[1], size))
-            ends = dict.fromkeys(f"{width}x{height}" for width, height in (areas[0], areas[-1]))
-            each[_OTHER_SIZE] += f" ({' to '.join(ends)})"
+        each = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
         form = f"{self.size}x{self.size} gray"
-        counts = f"{self.converted} of {self.decoded} images"
-        return (f"{counts} were converted to {form}: {', '.join(each.values())}",)
+        note = f"{self.converted} of {self.decoded} images were converted to {form}: {each}"
+        return (note,) if self.converted else ()
 
 
 def open_image(content: bytes) -> Image.Image:
@@ -103,7 +89,7 @@ def open_image(content: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error below
-            image = Image.open(io.BytesIO(_without_text(content)), formats=FORMATS)
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise ValueError(f"not a usable image: none of {', '.join(FORMATS)}") from None
     except Exception as error:  # damaged bytes raise nearly anything
@@ -139,13 +125,8 @@ def to_gray(image: Image.Image) -> Image.Image:
     return image.convert("L") if image.mode in _GRAY_MODES else image.convert("RGB").convert("L")
 
 
-def squared(
-    image: Image.Image, size: int, *, region: tuple[float, float, float, float] | None = None
-) -> Image.Image:
-    """Return a square part of a gray image in `size` x `size` pixels, resized with a Lanczos filter.
-
-    `region` is (left, upper, right, lower) in pixels; by default the largest square in the middle.
-    """
+def squared(image: Image.Image, size: int, *, region: tuple | None = None) -> Image.Image:
+    """Return a square region (left, upper, right, lower) of a gray image, by default the middle, resized."""
     if region is None:
         return ImageOps.fit(image, (size, size), method=Image.Resampling.LANCZOS)
     return image.resize((size, size), Image.Resampling.LANCZOS, box=region)
@@ -169,17 +150,3 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged EXIF data raise nearly anything
         return 1
-
-
-def _without_text(content: bytes) -> bytes:
-    """Return a PNG file without its texts and colour profile, which Pillow unpacks and refuses when large."""
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return content
-    parts, start = [content[:8]], 8
-    while start + 8 <= len(content):
-        length, kind = struct.unpack(">I4s", content[start : start + 8])
-        end = start + length + 12
-        if kind not in (b"iTXt", b"zTXt", b"tEXt", b"iCCP"):
-            parts.append(content[start:end])
-        start = end
-    return b"".join([*parts, content[start:]])

@@ -8,8 +8,8 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -101,13 +101,24 @@ def open_images(path: Path, bad: BadRows) -> Iterator[ImageFiles]:
 
     Hidden files are ignored. Links are followed to files inside the folder only, and a note lists the others.
     """
-    if path.is_dir():
-        yield _in_folder(path, bad)
-    elif path.is_file():
-        with open_zip(path, wanted=_is_image, max_bytes=MAX_ARCHIVE_BYTES) as entries:
-            yield _listed(entries.items(), bad)
-    else:
-        raise FileNotFoundError(f"{path}: no such file or folder")
+    with ExitStack() as stack:
+        if path.is_dir():
+            found, notes = _files_in_folder(path)
+        else:
+            opened = open_zip(path, wanted=_is_image, max_bytes=MAX_ARCHIVE_BYTES)
+            found, notes = stack.enter_context(opened), ()
+        files, others = [], []
+        for name, read in sorted(found.items(), key=lambda item: item[0]):
+            if _is_hidden(name):
+                continue
+            if not _is_image(name):
+                others.append(printable(name))
+                continue
+            with bad.at(name):
+                if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+                    raise ValueError("the file name is not UTF-8; rename the file")
+                files.append(ImageFile(PurePosixPath(name).as_posix(), read))
+        yield ImageFiles(files, others, notes)
 
 
 @contextmanager
@@ -116,13 +127,9 @@ def open_zip(
 ) -> Iterator[dict[str, Callable[[], bytes]]]:
     """Open a zip archive after checking all its entries; yield name -> function that reads the entry.
 
-    Entries whose name is not `wanted` may be of any size; the others have `max_bytes` together, unpacked.
-
-    Raises
-    ------
-    ValueError
-        For a damaged archive, an unsafe path, a link, an encrypted entry, a compression method other than
-        deflate, and entries that are too large or appear twice.
+    Entries whose name is not `wanted` may be of any size; the others have `max_bytes` together, unpacked. A
+    damaged archive, an unsafe path, a link, an encrypted or repeated entry and one that is too large are a
+    `ValueError`.
     """
     with open(path, "rb") as file:
         try:
@@ -132,39 +139,34 @@ def open_zip(
         with archive:
             entries, total = {}, 0
             for entry in archive.infolist():
-                name = _entry_name(entry)
-                total += entry.file_size if wanted(name) else 0
-                problem = _entry_problem(entry, name, wanted=wanted(name))
-                if total > max_bytes:
-                    problem = f"brings the unpacked size to {total:,} bytes; {max_bytes:,} at most"
-                if name in entries:
-                    problem = "is in the archive twice"
-                if problem:
-                    raise ValueError(printable(f"{path}: {name} {problem}"))
+                name = entry.orig_filename
+                if not entry.flag_bits & 0x800:  # not declared as UTF-8, though macOS and others write it
+                    name = name.encode("cp437").decode("utf-8", "surrogateescape")
+                name = name.replace("\\", "/")
+                read = wanted(name)
+                total += entry.file_size if read else 0
+                kind = stat.S_IFMT(entry.external_attr >> 16)
+                unpack = "unpack the archive and give the folder"
+                problems = {
+                    "is an unsafe path in the archive; do not use this copy": (
+                        re.match("/|[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name
+                    ),
+                    "is a link or device, not a file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+                    f"is encrypted; {unpack}": entry.flag_bits & 0x1,
+                    f"is compressed by another method than deflate; {unpack}": (
+                        read and entry.compress_type not in _COMPRESSION
+                    ),
+                    f"unpacks to {entry.file_size:,} bytes; {MAX_FILE_BYTES:,} at most": (
+                        read and entry.file_size > MAX_FILE_BYTES
+                    ),
+                    f"brings the unpacked size to {total:,} bytes; {max_bytes:,} at most": total > max_bytes,
+                    "is in the archive twice": name in entries,
+                }
+                if found := next((problem for problem, holds in problems.items() if holds), None):
+                    raise ValueError(printable(f"{path}: {name} {found}"))
                 if not name.endswith("/"):
                     entries[name] = partial(_entry_bytes, archive, entry)
             yield entries
-
-
-def _entry_name(entry: zipfile.ZipInfo) -> str:
-    name = entry.orig_filename
-    if not entry.flag_bits & 0x800:  # not declared as UTF-8, though macOS and others write UTF-8 anyway
-        name = name.encode("cp437").decode("utf-8", "surrogateescape")
-    return name.replace("\\", "/")
-
-
-def _entry_problem(entry: zipfile.ZipInfo, name: str, *, wanted: bool) -> str | None:
-    if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
-        return "is an unsafe path in the archive; do not use this copy"
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link or device, not a file"
-    if entry.flag_bits & 0x1:
-        return "is encrypted; unpack the archive and give the folder"
-    if wanted and entry.compress_type not in _COMPRESSION:
-        return "is compressed by another method than deflate; unpack the archive and give the folder"
-    if wanted and entry.file_size > MAX_FILE_BYTES:
-        return f"unpacks to {entry.file_size:,} bytes; {MAX_FILE_BYTES:,} at most"
-    return None
 
 
 def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -175,31 +177,26 @@ def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise ValueError(f"cannot be unpacked ({error})") from error
 
 
-def _in_folder(path: Path, bad: BadRows) -> ImageFiles:
+def _files_in_folder(path: Path) -> tuple[dict[str, Callable[[], bytes]], tuple[str, ...]]:
     def stop(error: OSError) -> None:  # os.walk would skip a folder that it cannot read
         raise error
 
-    found: dict[str, Callable[[], bytes]] = {}
-    not_followed = []
-    root = os.path.realpath(path)
+    found, not_followed = {}, []
+    root = path.resolve()
     for folder, folders, files in os.walk(root, onerror=stop):
-        for name in [*files, *folders]:
-            full = os.path.join(folder, name)
-            inner = PurePosixPath(os.path.relpath(folder, root), name).as_posix()
-            target = os.path.realpath(full)
-            inside = os.path.isfile(target) and os.path.commonpath([target, root]) == root
-            if _is_hidden(inner):
-                continue
-            if os.path.islink(full) and not inside:
-                not_followed.append(inner)
-            elif os.path.isfile(full):
-                found[inner] = partial(read_file, Path(full))
-    notes = ()
-    if not_followed:
-        which = printable(min(not_followed))
-        kinds = "links to folders or out of the data folder"
-        notes = (f"{len(not_followed)} {kinds} were not followed, such as {which}",)
-    return _listed(found.items(), bad, notes=notes)
+        for full in (Path(folder, name) for name in [*files, *folders]):
+            name = full.relative_to(root).as_posix()
+            if not full.is_symlink():
+                found |= {name: partial(read_file, full)} if full.is_file() else {}
+            elif os.path.isfile(real := os.path.realpath(full)) and Path(real).is_relative_to(root):
+                found[name] = partial(read_file, full)
+            elif not _is_hidden(name):
+                not_followed.append(name)
+    if not not_followed:
+        return found, ()
+    kinds = "links to folders or out of the data folder"
+    which = printable(min(not_followed))
+    return found, (f"{len(not_followed)} {kinds} were not followed, such as {which}",)
 
 
 def read_file(path: Path) -> bytes:
@@ -207,21 +204,6 @@ def read_file(path: Path) -> bytes:
     if not 0 < (size := path.stat().st_size) <= MAX_FILE_BYTES:
         raise ValueError(f"{size:,} bytes; {MAX_FILE_BYTES:,} at most" if size else "an empty file")
     return path.read_bytes()
-
-
-def _listed(
-    found: Iterable[tuple[str, Callable[[], bytes]]], bad: BadRows, *, notes: tuple[str, ...] = ()
-) -> ImageFiles:
-    files, others = [], []
-    for name, read in sorted(found, key=lambda item: item[0]):
-        if not _is_image(name):
-            others += [] if _is_hidden(name) else [printable(name)]
-            continue
-        with bad.at(name):
-            if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
-                raise ValueError("the file name is not UTF-8; rename the file")
-            files.append(ImageFile(PurePosixPath(name).as_posix(), read))
-    return ImageFiles(files, others, notes)
 
 
 def _is_hidden(name: str) -> bool:

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -77,12 +76,11 @@ class Samples:
                 raise ValueError(f"{self.name}: {length} {key} for {len(self)} {self.PIXELS}")
         if len(np.unique(self.sample_id)) != len(self):
             raise ValueError(f"{self.name}: sample ids are not unique")
-        if len({*self.class_names, *RESERVED_NAMES}) < len(self.class_names) + len(RESERVED_NAMES):
-            unusable = f"a class twice, or one called {' or '.join(RESERVED_NAMES)}"
-            raise ValueError(f"{self.name}: {unusable}: {', '.join(self.class_names)}")
-        if not np.isin(self.labels, [UNLABELLED, *range(len(self.class_names))]).all():
-            allowed = f"0-{len(self.class_names) - 1}, or {UNLABELLED} for no class"
-            raise ValueError(f"{self.name}: labels must lie in {allowed}")
+        unusable = [one for one in self.class_names if [*self.class_names, *RESERVED_NAMES].count(one) > 1]
+        if unusable:
+            raise ValueError(f"{self.name}: {unusable[0]!r} is a class twice, or no name for one")
+        if not np.isin(self.labels, range(UNLABELLED, len(self.class_names))).all():
+            raise ValueError(f"{self.name}: labels must lie in -1 (none) to {len(self.class_names) - 1}")
 
     @property
     def pixels(self) -> np.ndarray:
@@ -112,18 +110,15 @@ class Samples:
 
         Samples of other classes are left out; notes say what was merged and how many were left out.
         """
-        if unknown := {*mapping.values()} - {*class_names}:
-            raise ValueError(
-                f"{self.name}: classes cannot become {sorted(unknown)}, only {list(class_names)}"
-            )
         counts = np.bincount(self.labelled().labels, minlength=len(self.class_names)).tolist()
         present = {name: count for name, count in zip(self.class_names, counts, strict=True) if count}
-        sums = []
+        sums, notes = [], []
         for new in class_names:
             old = {name: count for name, count in present.items() if mapping.get(name) == new}
             if not set(old) <= {new}:
                 sums.append(f"{new} = " + " + ".join(f"{name} {count}" for name, count in old.items()))
-        notes = [f"classes were merged: {'; '.join(sums)}"] if sums else []
+        if sums:
+            notes.append(f"classes were merged: {'; '.join(sums)}")
         if lost := {name: count for name, count in present.items() if name not in mapping}:
             each = ", ".join(f"{name} {count}" for name, count in lost.items())
             total = f"{sum(lost.values())} of {sum(present.values())} {self.PIXELS}"
@@ -132,12 +127,18 @@ class Samples:
         return replace(merged, notes=(*self.notes, *notes))
 
     def _relabelled(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
-        known = self.labelled()
-        new_names = [mapping.get(name, "") for name in self.class_names]
-        labels = map_labels(known.labels, source=new_names, target=class_names)
-        kept = labels >= 0
-        chosen = known if kept.all() else known.take(kept)
-        return replace(chosen, labels=labels[kept], class_names=tuple(class_names))
+        new_names = [*(mapping.get(name, "") for name in self.class_names), ""]  # the last for UNLABELLED
+        labels = map_labels(self.labels, source=new_names, target=class_names)
+        chosen = self if (labels >= 0).all() else self.take(labels >= 0)
+        return replace(chosen, labels=labels[labels >= 0], class_names=tuple(class_names))
+
+    def _counts(self, rows: Sequence[str], by: str, columns: Sequence[str]) -> pd.DataFrame:
+        names = np.array(rows, dtype=object)[self.labels]  # of which -1 is the last row
+        table = pd.crosstab(names, getattr(self, by).astype(object))
+        table = table.reindex(index=list(rows), columns=list(columns), fill_value=0).astype(int)
+        table = table.rename_axis(index="class", columns=by)
+        table.loc["total"] = table.sum()
+        return table.assign(total=table.sum(axis=1))
 
     @cached_property
     def digests(self) -> np.ndarray:
@@ -153,16 +154,10 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSet(Samples):
-    """Grayscale face images with labels and where each of them came from.
+    """Grayscale face images, uint8 (N, H, W), perhaps memory-mapped, with labels and where each came from.
 
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (N, H, W)
-        May be memory-mapped; never written to.
-    split : ndarray of str, shape (N,)
-        One of `SPLITS` for every image.
-    dropped : tuple of str
-        Place and problem of every row or image that was left out because it cannot be used.
+    `split` has one of `SPLITS` for every image; `dropped` the place and problem of every row or image that
+    was left out because it cannot be used.
     """
 
     PIXELS: ClassVar[str] = "images"
@@ -186,7 +181,7 @@ class FaceSet(Samples):
         """Return the number of images per class (rows) and split (columns), with totals."""
         unlabelled = ("unlabelled",) if (self.labels == UNLABELLED).any() else ()
         splits = [name for name in SPLITS if name in self.split]
-        return _counts(self.labels, (*self.class_names, *unlabelled), self.split, splits, name="split")
+        return self._counts((*self.class_names, *unlabelled), "split", splits)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -196,25 +191,15 @@ class FaceSet(Samples):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSet(Samples):
-    """Grayscale clips of one length and size, with labels, subjects and their place in the recordings.
+    """Grayscale clips, uint8 (N, T, H, W), perhaps memory-mapped, with their place in the recordings.
 
-    Attributes
-    ----------
-    clips : ndarray of uint8, shape (N, T, H, W)
-        May be memory-mapped; never written to.
-    frame_rate : ndarray of float, shape (N,)
-        Frames per second of the camera, not of the T frames here.
-    onset, apex, offset : ndarray of int64, shape (N,)
-        Frame numbers as the data set counts them, first and last frame included; `apex` is `NO_APEX` where
-        it is not given.
-    skipped : tuple of str
-        What was left out and why.
+    `frame_rate` is that of the camera, not of the T frames here. `onset`, `apex` and `offset` are frame
+    numbers as the data set counts them, first and last frame included; `apex` is `NO_APEX` where it is not
+    given. `skipped` says what was left out and why.
     """
 
     PIXELS: ClassVar[str] = "clips"
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        *("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset"),
-    )
+    COLUMNS: ClassVar[tuple] = ("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset")
     AXES: ClassVar[str] = "N, T, H, W"
 
     clips: np.ndarray
@@ -239,7 +224,7 @@ class ClipSet(Samples):
 
     def counts(self) -> pd.DataFrame:
         """Return the number of clips per class (rows) and subject (columns), with totals."""
-        return _counts(self.labels, self.class_names, self.subject, np.unique(self.subject), name="subject")
+        return self._counts(self.class_names, "subject", np.unique(self.subject))
 
     @property
     def apex_position(self) -> np.ndarray:
@@ -255,17 +240,13 @@ class ClipSet(Samples):
         n_clips, n_frames, *size = self.clips.shape
         ids = [f"{clip}/{frame:03d}" for clip in self.sample_id for frame in range(n_frames)]
         return FaceSet(
-            name=self.name,
-            source=self.source,
             images=self.clips.reshape(n_clips * n_frames, *size),
             labels=np.repeat(self.labels, n_frames),
-            class_names=self.class_names,
             split=np.full(n_clips * n_frames, "unassigned"),
             sample_id=np.array(ids, dtype=str),
             subject=np.repeat(self.subject, n_frames),
-            notes=self.notes,
-            origin=self.origin,
             dropped=self.skipped,
+            **{name: getattr(self, name) for name in ("name", "source", "class_names", "notes", "origin")},
         )
 
     @cached_property
@@ -281,33 +262,22 @@ def clip_of(sample_id: np.ndarray) -> np.ndarray:
     return np.array([str(frame).rpartition("/")[0] for frame in sample_id], dtype=str)
 
 
-def combine(
-    sets: Sequence[FaceSet],
-    *,
-    class_names: Sequence[str],
-    mapping: Mapping[str, str] = MappingProxyType({}),
-) -> FaceSet:
+def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
     """Return the images of all sets as one set, named like `rafdb+fer2013`, with the classes `class_names`.
 
-    A class of a set is found by its name, by its canonical name, or by `mapping`. Ids, known subjects, notes
-    and keys of `origin` have the set's name in front; notes say which classes a set lacks and what was left
-    out.
+    A class of a set is found by its name or its canonical name. Ids, known subjects, notes and keys of
+    `origin` have the set's name in front; notes say which classes a set lacks and what was left out.
     """
     names = [faces.name for faces in sets]
     if not names or len({*names}) < len(names):
         raise ValueError(f"cannot combine {', '.join(names) or 'nothing'}: give sets of different names")
-    if len({faces.images.shape[1:] for faces in sets}) > 1:
-        sizes = ", ".join(f"{one.name} has {'x'.join(map(str, one.images.shape[1:]))}" for one in sets)
-        raise ValueError(f"cannot combine images of different sizes ({sizes}); read them at one image_size")
-    if len({faces.source for faces in sets}) > 1:
-        each = ", ".join(f"{faces.name} is {faces.source}" for faces in sets)
-        raise ValueError(f"cannot combine real and synthetic faces ({each})")
-    if unknown := {*mapping}.difference(*(faces.class_names for faces in sets)):
-        raise ValueError(f"mapping: no set has a class {', '.join(sorted(unknown))}")
+    if len({(faces.images.shape[1:], faces.source) for faces in sets}) > 1:
+        each = (f"{one.name} is {one.source}, {'x'.join(map(str, one.images.shape[1:]))}" for one in sets)
+        raise ValueError(f"cannot combine sets of different sizes or sources ({'; '.join(each)})")
     parts, notes = [], []
     for faces in sets:
         new = {name: name if name in class_names else canonical(name) for name in faces.class_names}
-        part = faces.merged({k: v for k, v in new.items() if v in class_names} | {**mapping}, class_names)
+        part = faces.merged({old: name for old, name in new.items() if name in class_names}, class_names)
         present = np.bincount(part.labels, minlength=len(class_names))
         lacking = [name for name, count in zip(class_names, present, strict=True) if not count]
         notes += [f"{faces.name} has no {', '.join(lacking)}"] if lacking else []
@@ -339,14 +309,3 @@ def separate(faces: FaceSet) -> tuple[FaceSet, ...]:
     if len(names) == 1 or not np.isin(owner, names).all():  # a folder of images may have a "+" in its name
         return (faces,)
     return tuple(replace(faces.take(owner == name), name=name) for name in names)
-
-
-def _counts(
-    labels: np.ndarray, rows: Sequence[str], column: np.ndarray, columns: Sequence[str], *, name: str
-) -> pd.DataFrame:
-    """Cross-tabulate labels, of which -1 is the last row, with totals."""
-    table = pd.crosstab(np.array(rows, dtype=object)[labels], column.astype(object))
-    table = table.reindex(index=list(rows), columns=list(columns), fill_value=0).astype(int)
-    table.index.name, table.columns.name = "class", name
-    table.loc["total"] = table.sum()
-    return table.assign(total=table.sum(axis=1))

@@ -40,26 +40,19 @@ def prepared_from(
 ) -> AnySamples:
     """Return the data set of a raw file or folder, read at the first call and memory-mapped afterwards.
 
-    Parameters
-    ----------
-    source : Path
-        The raw file or folder; its content is part of the key.
-    read : callable
-        Reads `source`.
-    folder : Path
-        Where prepared sets are kept.
-    settings : mapping of str to JSON values
-        Everything else that decides the result, such as the reader's name and options.
-    follow_links : bool
-        Whether `read` follows links to folders, so that their files are part of the content.
-
-    Returns
-    -------
-    FaceSet or ClipSet
-        With file, bytes, SHA-256 and, for a single file, MD5 added to `origin`.
+    The content of `source` and the `settings` (JSON values that decide what `read` gives) are the key of the
+    prepared set in `folder`; `follow_links` makes linked folders part of the content. `origin` gets file,
+    bytes, SHA-256 and, for a single file, MD5.
     """
     files = [source] if source.is_file() else sorted(_files_below(source, follow_links=follow_links))
-    content = sha256_of(source) if source.is_file() else _hash_of_files(source, files)
+    if source.is_file():
+        content = sha256_of(source)
+    else:
+        total = hashlib.sha256()
+        for file in files:
+            total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
+            total.update(bytes.fromhex(sha256_of(file)))
+        content = total.hexdigest()
 
     def make() -> AnySamples:
         samples = read()
@@ -91,14 +84,6 @@ def prepared(
             if not _is_whole(target):  # another process may have made it meanwhile
                 _write(make(), target, settings=dict(settings))
     return _open(target)
-
-
-def _hash_of_files(source: Path, files: list[Path]) -> str:
-    total = hashlib.sha256()
-    for file in files:
-        total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
-        total.update(bytes.fromhex(sha256_of(file)))
-    return total.hexdigest()
 
 
 def _files_below(folder: Path, *, follow_links: bool) -> Iterator[Path]:
