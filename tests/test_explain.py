@@ -151,13 +151,6 @@ def test_maps_have_the_size_of_the_images_and_are_those_of_each_image_alone(seed
     np.testing.assert_allclose(found.maps, alone, atol=1e-4)
 
 
-@pytest.mark.parametrize("value", [0, 255])
-def test_a_blank_image_has_a_map_without_nan_and_black_has_no_evidence(value):
-    maps = corner_network().maps(np.full((2, SIDE, SIDE), value, np.uint8), [0, 1], layer="conv").maps
-    assert np.isfinite(maps).all()
-    assert maps.any() == (value > 0)
-
-
 def test_a_frozen_network_under_no_grad_has_the_same_maps():
     import torch
 

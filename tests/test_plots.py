@@ -359,13 +359,6 @@ def test_every_figure_function_is_drawn_here():
 # --- data -----------------------------------------------------------------------------------------
 
 
-def test_every_class_and_split_has_a_bar_with_its_number():
-    (ax,) = plots.class_split_counts(faces()).axes
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == list(NAMES)
-    heights = [[bar.get_height() for bar in bars] for bars in ax.containers]
-    np.testing.assert_array_equal(np.transpose(heights), faces().counts().iloc[:-1, :-1])
-
-
 def test_synthetic_data_is_called_so():
     for draw in (plots.class_split_counts, plots.sample_grid, plots.mean_faces):
         assert "synthetic" in words(draw(faces()))
@@ -420,14 +413,6 @@ def test_arrows_have_the_direction_and_length_of_the_flow():
 # --- networks -------------------------------------------------------------------------------------
 
 
-def test_filters_have_one_scale_around_zero():
-    filters = RNG.normal(size=(5, 3, 3))
-    images = plots.filter_sheet(filters).axes[0].images
-    np.testing.assert_array_equal([image.get_array() for image in images], filters)
-    highest = abs(filters).max()
-    assert {(image.norm.vmin, image.norm.vmax) for image in images} == {(-highest, highest)}
-
-
 def test_mean_maps_lie_over_the_faces_of_their_class_without_all_zero_maps():
     study = cam_study()
     toy, maps = study.faces, study.maps.maps
@@ -444,16 +429,6 @@ def test_mean_maps_lie_over_the_faces_of_their_class_without_all_zero_maps():
     np.testing.assert_allclose([line.get_ydata()[0] for line in axes[0].lines], [2.5, 5.5])
 
 
-def test_examples_are_one_class_a_row_and_a_missing_image_leaves_room_empty():
-    toy = faces().take(np.array([0, 3, 1]))
-    masks = np.zeros(toy.images.shape, bool)
-    masks[0, 3:6, 3:6] = True
-    figure = plots.cam_examples(cam_study(toy, masks=masks))
-    assert [len(ax.images) for ax in figure.axes] == [1, 2, 1, 2, 1, 2, 0, 0]
-    assert [ax.get_ylabel() for ax in figure.axes][::4] == ["angry", "happy"]
-    assert len(figure.axes[0].collections) == 1 and not figure.axes[2].collections
-
-
 def test_bands_have_their_density_and_claimed_ones_a_marker_of_their_own():
     axes = plots.band_shares(bands()).axes
     for ax, claimed in zip(axes, (1, 0, 0), strict=True):
@@ -462,11 +437,6 @@ def test_bands_have_their_density_and_claimed_ones_a_marker_of_their_own():
 
 
 # --- results --------------------------------------------------------------------------------------
-
-
-def test_the_axis_of_one_epoch_has_whole_numbers():
-    ticks = plots.learning_curves(history(1)).axes[0].get_xticks()
-    np.testing.assert_allclose(ticks, np.round(ticks))
 
 
 def test_a_confusion_matrix_has_counts_and_percentages_of_the_true_class():
@@ -508,35 +478,12 @@ def test_correct_and_wrong_predictions_differ_in_frame():
 # --- protocols ------------------------------------------------------------------------------------
 
 
-def test_printed_and_measured_values_are_told_apart_and_what_was_not_run_says_so():
-    (ax,) = plots.paper_vs_measured(rows()).axes
-    measured, printed = ax.lines
-    assert printed.get_marker() == "D" and printed.get_markerfacecolor() == "white"
-    np.testing.assert_array_equal(printed.get_xdata(), [0.6, 0.7, np.nan])
-    np.testing.assert_array_equal(measured.get_xdata(), [0.5, np.nan, 0.3])
-
-
 def test_a_leak_has_its_own_marker_and_name_beside_majority_and_chance():
     (ax,) = plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3).axes
     chance, majority, honest, leaky = ax.lines
     assert chance.get_xdata()[0] == pytest.approx(1 / 3) and majority.get_xdata()[0] == 0.43
     assert list(honest.get_ydata()) == [0] and list(leaky.get_ydata()) == [1, 2]
     assert honest.get_marker() != leaky.get_marker() and honest.get_color() != leaky.get_color()
-
-
-def test_arms_have_every_seed_and_effects_of_synthetic_data_are_hollow():
-    (ax,) = plots.arms(ARMS).axes
-    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_markersize() == 4) == 4
-    (ax,) = plots.effect_sizes(EFFECTS).axes
-    hollow = {line.get_label() for line in ax.lines if line.get_markerfacecolor() == "white"}
-    assert len(hollow) == 2 and all("synthetic" in label for label in hollow)
-
-
-def test_subjects_are_in_order_of_their_clips():
-    (ax,) = plots.by_subject(subjects(3)).axes
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["s03", "s02", "s01"]
-    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
-    assert widths == [[3, 2, 1], [1, 1, 0], [2, 1, 0]]
 
 
 def test_every_split_is_a_dot_and_a_printed_value_is_at_its_place():
@@ -561,13 +508,6 @@ def test_chosen_epochs_are_marked_with_what_choosing_on_test_adds():
     marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "None"}
     assert marked == {"best on validation": 1, "best on test (leak)": 3}
     assert ax.get_title(loc="left") == "seed 3: +5.00 points"
-
-
-def test_a_printed_difference_is_beside_what_chance_allows():
-    (ax,) = plots.printed_luck(LUCK, two_runs=0.02).axes
-    np.testing.assert_allclose([bar.get_width() for bar in ax.patches][:2], [20, 0])
-    (diamonds,) = [line for line in ax.lines if line.get_label() == "printed difference"]
-    np.testing.assert_allclose(diamonds.get_xdata(), [2, 10])
 
 
 # --- in a notebook --------------------------------------------------------------------------------

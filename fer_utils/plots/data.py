@@ -83,12 +83,7 @@ def duplicate_groups(faces: FaceSet, groups: Sequence[Sequence[int] | np.ndarray
 def near_pairs(faces: FaceSet, pairs: pd.DataFrame, *, seed: int = 0) -> Figure:
     """Draw up to 16 random pairs of near duplicates, with split and class under each image.
 
-    Parameters
-    ----------
-    faces : FaceSet
-    pairs : DataFrame
-        Columns first, second (row numbers), similarity, mirrored.
-    seed : int
+    Columns first, second (row numbers), similarity, mirrored.
     """
     name = style.source_name(faces)
     if pairs.empty:
@@ -213,13 +208,8 @@ def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
 def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figure:
     """Draw the displacement from onset to apex as arrows on the onset, and beside it the strain.
 
-    Parameters
-    ----------
-    clips : ClipSet
-    flows : ndarray, shape (N, 3, H, W)
-        `features.flow.onset_to_apex(clips)`. Each clip has its own arrow length; the strain has one scale.
-    rows : sequence of int
-        Which of them are drawn, two in a line.
+    `flows` is `features.flow.onset_to_apex(clips)`, shape (N, 3, H, W); `rows` of them are drawn, two in a
+    line. Each clip has its own arrow length; the strain has one scale.
     """
     chosen, fields = clips.take(np.asarray(rows)), flows[np.asarray(rows)]
     columns, lines = min(len(chosen), 2), -(-len(chosen) // 2)

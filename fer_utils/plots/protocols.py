@@ -21,10 +21,7 @@ _VERDICTS = {
 def paper_vs_measured(rows: pd.DataFrame) -> Figure:
     """Draw printed values (hollow diamonds) beside measured ones (dots with 95 % intervals).
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Columns label, printed, measured, low, high, n. A missing measured value is drawn as "not run".
+    Columns label, printed, measured, low, high, n. A missing measured value is drawn as "not run".
     """
     numbers = rows[["printed", "measured", "low", "high"]].apply(pd.to_numeric)
     figure, ax = style.labelled_rows(rows["label"], row_height=0.34)
@@ -43,11 +40,7 @@ def paper_vs_measured(rows: pd.DataFrame) -> Figure:
 def protocols(table: pd.DataFrame, *, majority: float, chance: float) -> Figure:
     """Draw one measure under several protocols, beside its value for the majority class and for chance.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns label, value, low, high, n, leak. `leak` is False, True, or names what leaks.
-    majority, chance : float
+    Columns label, value, low, high, n, leak. `leak` is False, True, or names what leaks.
     """
     figure, ax = style.labelled_rows(table["label"], row_height=0.42, xlabel="value and 95 % interval")
     ax.axvline(chance, color=style.GREY, ls=":", lw=1.4, label=f"chance {chance:.2f}")
@@ -66,10 +59,7 @@ def protocols(table: pd.DataFrame, *, majority: float, chance: float) -> Figure:
 def arms(table: pd.DataFrame) -> Figure:
     """Draw an accuracy measured in several ways: mean and interval, and a small circle for each seed.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns label, value, low, high, n, leak ("none" or its name), seeds (the values of each).
+    Columns label, value, low, high, n, leak ("none" or its name), seeds (the values of each).
     """
     figure, ax = style.labelled_rows(table["label"], row_height=0.5, xlabel="accuracy and 95 % interval")
     _honest_and_leaky(ax, table, table["leak"] != "none", names=("honest, mean", "leak, mean"))
@@ -90,11 +80,8 @@ def arms(table: pd.DataFrame) -> Figure:
 def effect_sizes(table: pd.DataFrame) -> Figure:
     """Draw honest and leaky accuracies as the ends of a line, one row each, with the difference as text.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Index: the leak. Columns honest, leaky, low, high (95 % interval of the difference) and data; rows
-        whose data begins with "synthetic" are hollow.
+    Index: the leak. Columns honest, leaky, low, high (95 % interval of the difference) and data; rows whose
+    data begins with "synthetic" are hollow.
     """
     rows, synthetic = np.arange(len(table)), table["data"].str.startswith("synthetic").to_numpy()
     figure, ax = style.labelled_rows(table.index, row_height=0.45, xlabel="accuracy")
@@ -118,12 +105,8 @@ def effect_sizes(table: pd.DataFrame) -> Figure:
 def printed_luck(differences: pd.DataFrame, *, two_runs: float) -> Figure:
     """Draw printed differences beside those that chance alone allows.
 
-    Parameters
-    ----------
-    differences : DataFrame
-        Columns paper, about, difference, chance (fractions; NaN if unknown), n.
-    two_runs : float
-        Difference of two runs with equal settings that is not exceeded in 95 % of cases.
+    Columns paper, about, difference, chance (fractions; NaN if unknown), n. In 95 % of cases, two runs with
+    equal settings differ by less than `two_runs`.
     """
     labels = differences["paper"] + ": " + differences["about"]
     figure, ax = style.labelled_rows(labels, row_height=0.4, xlabel="difference in accuracy, points")
@@ -164,10 +147,7 @@ def verdicts(counts: pd.DataFrame) -> Figure:
 def by_subject(table: pd.DataFrame) -> Figure:
     """Draw the number of clips of each held-out subject, and how many each method classified correctly.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Index: the subjects. Column `clips`, and one for each of at most two methods.
+    Index: the subjects. Column `clips`, and one for each of at most two methods.
     """
     table = table.sort_values("clips", ascending=False, kind="stable")
     methods = table.drop(columns="clips")
@@ -195,14 +175,8 @@ def lucky_splits(
 ) -> Figure:
     """Draw the validation accuracy of each random split: how much one split of many depends on luck.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns activation, split (such as "80/20"), seed, accuracy.
-    printed : DataFrame, optional
-        Columns activation, split, accuracy; only for results on the paper's own data.
-    majority : float, optional
-        Accuracy of the majority class.
+    Columns activation, split (such as "80/20"), seed, accuracy. `printed` has no seed, and is only for
+    results on the paper's own data; `majority` is the accuracy of the majority class.
     """
     splits, activations = (list(table[key].unique()) for key in ("split", "activation"))
     figure, (ax,) = style.panels(1, height=3.4)
@@ -235,14 +209,9 @@ def lucky_splits(
 
 @style.styled
 def epoch_choice(table: pd.DataFrame, *, fixed: int, best: int) -> Figure:
-    """Draw the accuracy on held-out clips over the epochs, and two ways to choose one.
+    """Draw the pooled accuracy (columns epoch, accuracy) on held-out clips, and two ways to choose an epoch.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns epoch, accuracy: all folds pooled.
-    fixed, best : int
-        The epoch that was set beforehand, and the best one on the very clips that are reported.
+    `fixed` was set beforehand; `best` is the best one on the very clips that are reported.
     """
     accuracy = table.set_index("epoch")["accuracy"]
     figure, (ax,) = style.panels(1, height=3.2)
@@ -264,12 +233,8 @@ def epoch_choice(table: pd.DataFrame, *, fixed: int, best: int) -> Figure:
 def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None) -> Figure:
     """Draw validation accuracy for several ways to choose the images, and the share that has trained.
 
-    Parameters
-    ----------
-    curves : DataFrame
-        Columns arm, seed, epoch, accuracy, seen. One thin line per seed, one colour per arm.
-    printed : DataFrame, optional
-        Columns epoch, accuracy.
+    Columns arm, seed, epoch, accuracy, seen; of `printed` epoch, accuracy. One thin line per seed, one colour
+    per arm.
     """
     figure, (left, right) = style.panels(2, columns=2, row_height=3.6, width_ratios=(3, 2))
     looks = zip(curves.groupby("arm", sort=False), style.COLORS, ("-", "--", "-.", ":"), strict=False)

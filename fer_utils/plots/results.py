@@ -109,12 +109,8 @@ def per_class_f1(
 ) -> Figure:
     """Draw the precision, recall and F1 of `Evaluation.per_class`, and what a paper prints for them.
 
-    Parameters
-    ----------
-    per_class : sequence of mappings
-        Undefined values (None) have no bar.
-    published : mapping, optional
-        ``{class: {"precision" | "recall" | "f1": fraction}}``, only for results on the paper's own data.
+    `published` is ``{class: {"precision" | "recall" | "f1": fraction}}``, only for results on the paper's own
+    data. Undefined values (None) have no bar.
     """
     names, metrics = [row["class"] for row in per_class], ("precision", "recall", "f1")
     figure, (ax,) = style.panels(1, height=3.4)

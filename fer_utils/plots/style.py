@@ -47,8 +47,9 @@ STYLE = {
     "lines.linewidth": 1.6,
 }
 
-PRINTED = {"marker": "D", "mfc": "white", "mec": INK, "mew": 1.3, "ms": 6, "ls": "none", "zorder": 4}
-"""A number that a paper prints is a hollow diamond, in every figure."""
+PRINTED = {"marker": "D", "mfc": "white", "mec": INK, "mew": 1.3, "ms": 6, "ls": "none"}
+PRINTED |= {"zorder": 4, "clip_on": False}
+"""A number that a paper prints is a hollow diamond, in every figure, and a whole one at 0 and at 1."""
 
 MAJORITY = {"color": "#6b6b6b", "ls": "--", "lw": 1.2}
 
