@@ -40,6 +40,7 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
 }"""
 OPEN_TRACKS = "window.streams.flatMap((s) => s.getTracks()).filter((t) => t.readyState === 'live').length"
 
+ENV = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), str(Path(__file__).parent)])}
 SERVE = """
 import sys
 from pathlib import Path
@@ -62,23 +63,17 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def env() -> dict[str, str]:
-    paths = os.pathsep.join([str(PROJECT), str(Path(__file__).parent)])
-    return os.environ | {"PYTHONPATH": paths}
-
-
-@pytest.fixture(scope="module")
-def lab(folder, env) -> Iterator[str]:
+def lab(folder) -> Iterator[str]:
     """Yield the address of the notebook in JupyterLab."""
-    with jupyterlab(folder, env) as address:
+    with jupyterlab(folder, ENV) as address:
         yield address("lab.ipynb")
 
 
 @pytest.fixture(scope="module")
-def voila(folder, env) -> Iterator[str]:
+def voila(folder) -> Iterator[str]:
     """Yield the address of the page with its token, as it is printed."""
     command = [sys.executable, "-c", SERVE, str(NOTEBOOK), str(free_port()), repr(PERSON)]
-    with server(command, folder, env, ready=r"http://127\.0\.0\.1:\d+/\?token=\w+") as address:
+    with server(command, folder, ENV, ready=r"http://127\.0\.0\.1:\d+/\?token=\w+") as address:
         yield address
 
 
@@ -86,7 +81,7 @@ def voila(folder, env) -> Iterator[str]:
 def browser(tmp_path_factory):
     """Start a browser whose camera shows four seconds of a synthetic person."""
     clip = tmp_path_factory.mktemp("camera") / "camera.mjpeg"  # the form that Chromium reads
-    frames = SyntheticSource.create(seconds=4, frame_rate=30, seed=PERSON["seed"])
+    frames = SyntheticSource(seconds=4, frame_rate=30, seed=PERSON["seed"])
     jpegs = (cv2.imencode(".jpg", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))[1] for frame in frames)
     clip.write_bytes(b"".join(jpeg.tobytes() for jpeg in jpegs))
     options = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -104,16 +99,12 @@ def lab_page(browser, lab):
 
 
 @pytest.fixture(scope="module")
-def page_requests() -> list[str]:
-    """Return the addresses that the Voilà page requests."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def voila_page(browser, voila, page_requests):
+def voila_page(browser, voila):
+    """Open the page; its `addresses` are those that it requests."""
     page = browser.new_page(viewport={"width": 1280, "height": 860})
     page.set_default_timeout(1000 * SECONDS)
-    page.on("request", lambda request: page_requests.append(request.url))
+    page.addresses = []
+    page.on("request", lambda request: page.addresses.append(request.url))
     page.goto(voila)
     page.locator(".fer-panel").wait_for()
     return page
@@ -128,10 +119,7 @@ def rows(panel):
 
 
 def start(panel, source: str) -> None:
-    from playwright.sync_api import expect
-
     panel.get_by_label("Source").select_option(source)
-    expect(button(panel, "Start")).to_be_enabled()
     button(panel, "Start").click()
 
 
@@ -154,15 +142,10 @@ def download(page, panel, name: str) -> Path:
 
 def image_file(path: Path, *, side: int = 480) -> Path:
     """Write the image of a synthetic face; noise keeps a large PNG from being compressed."""
-    image = next(iter(SyntheticSource.create(seconds=4, size=(480, 480), seed=PERSON["seed"]))).image
+    image = next(iter(SyntheticSource(seconds=4, size=(480, 480), seed=PERSON["seed"]))).image
     image = cv2.resize(image[..., ::-1], (side, side), interpolation=cv2.INTER_CUBIC).astype(int)
     image += np.random.default_rng(0).integers(-12, 12, image.shape)
     cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))
-    return path
-
-
-def other_file(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
     return path
 
 
@@ -253,7 +236,10 @@ def test_page_classifies_uploads_within_its_limits(voila_page, tmp_path):
     panel = voila_page.locator(".fer-panel")
     large = image_file(tmp_path / "large.png", side=2400)
     assert 11e6 < large.stat().st_size < 20e6  # more than a message of Jupyter's server
-    upload(panel, large, other_file(tmp_path / "notes.jpg", b"no image"), image_file(tmp_path / "face.jpg"))
+    others = [tmp_path / name for name in ("notes.jpg", "huge.png", *(f"{i}.png" for i in range(22)))]
+    for path in others:
+        path.write_bytes(bytes(21_000_000) if path.stem == "huge" else b"no image")
+    upload(panel, large, others[0], image_file(tmp_path / "face.jpg"))
     results = panel.locator(".fer-results figure")
     results.nth(2).wait_for()
     assert "face.jpg" in results.nth(0).inner_text() and "large.png" in results.nth(2).inner_text()
@@ -261,10 +247,10 @@ def test_page_classifies_uploads_within_its_limits(voila_page, tmp_path):
     assert results.nth(0).locator("img").evaluate("(image) => image.naturalWidth") == 480
     assert "notes.jpg" in panel.locator(".fer-refused").inner_text()
     button(panel, "Clear").click()
-    upload(panel, other_file(tmp_path / "huge.png", bytes(21_000_000)))
+    upload(panel, others[1])
     panel.locator(".fer-refused", has_text="at most 20 MB").wait_for()
     button(panel, "Clear").click()
-    upload(panel, *(other_file(tmp_path / f"{i}.png", b"x") for i in range(22)))
+    upload(panel, *others[2:])
     wait_for_message(panel, "Only the first 20 files")
     panel.locator(".fer-refused").nth(19).wait_for()
     assert panel.locator(".fer-refused").count() == 20
@@ -274,7 +260,7 @@ def test_page_classifies_uploads_within_its_limits(voila_page, tmp_path):
     screenshot(voila_page, "page")
 
 
-def test_page_works_by_keyboard_on_a_telephone_and_contacts_nobody_else(voila_page, page_requests):
+def test_page_works_by_keyboard_on_a_telephone_and_contacts_nobody_else(voila_page):
     panel = voila_page.locator(".fer-panel")
     voila_page.set_viewport_size({"width": 400, "height": 900})
     panel.get_by_label("Source").select_option("camera")
@@ -291,7 +277,7 @@ def test_page_works_by_keyboard_on_a_telephone_and_contacts_nobody_else(voila_pa
     panel.locator("summary").click()
     text = voila_page.locator("body").inner_text()
     assert "hiring" in text and "import" not in text and "What the papers say" not in text
-    hosts = {urlsplit(url).hostname for url in page_requests if not url.startswith(("data:", "blob:"))}
+    hosts = {urlsplit(url).hostname for url in voila_page.addresses if not url.startswith(("data:", "blob:"))}
     assert hosts == {"127.0.0.1"}
 
 

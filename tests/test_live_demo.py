@@ -75,25 +75,18 @@ def test_analysis_of_a_source_counts_messages_and_stops_in_time():
     assert len(times) == 30 and probabilities.shape == (30, 2)
 
 
-def test_images_of_a_data_set_are_processed_in_frames():
+def test_images_of_a_data_set_are_processed_in_frames_and_frames_timed():
     faces = load_faces(FaceParameters(synthetic_subjects=3, synthetic_per_subject=7))
     pipeline = demo.build_pipeline(parameters(clip_model="none"))
     table = measurements.process_images(pipeline, faces.take(np.arange(12)))
     assert table["found"].mean() > 0.8 and (table["correct"] <= table["found"]).all()
     assert measurements.image_metrics(table)["found"]["n"] == 12
-
-
-def test_latency_table_has_every_step():
-    pipeline = demo.build_pipeline(parameters())
     frames = [frame for frame, _ in zip(demo.open_source(parameters()), range(20), strict=False)]
     table = measurements.latency_table(measurements.measure_latency(pipeline, frames))
     assert table.loc["total", "share"] == 1 and (table.drop("total")["share"] < 1).all()
 
 
-# --- page ----------------------------------------------------------------------------------------
-
-
-def test_page_executes_only_its_cells_on_127_0_0_1(monkeypatch):
+def test_page_executes_only_its_cells_on_127_0_0_1(monkeypatch, tmp_path):
     from fer_utils.live import page
 
     started = {}
@@ -106,13 +99,6 @@ def test_page_executes_only_its_cells_on_127_0_0_1(monkeypatch):
     cells = started["VoilaConfiguration"]["prelaunch_hook"](None, notebook=notebook, cwd="").cells
     assert any("seed = 7" in cell.source for cell in cells)
     assert "build_panel" in cells[-1].source and all("measurements" not in cell.source for cell in cells)
-
-
-def test_page_needs_a_notebook_with_tagged_cells(tmp_path):
-    from fer_utils.live import page
-
-    with pytest.raises(ConfigError, match="no such notebook"):
-        page.serve(tmp_path / "absent.ipynb")
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), tmp_path / "a.ipynb")
     with pytest.raises(ConfigError, match="page"):
         page.serve(tmp_path / "a.ipynb")

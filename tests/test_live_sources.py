@@ -3,7 +3,6 @@
 import io
 import os
 import random
-import struct
 import sys
 import threading
 import time
@@ -100,7 +99,7 @@ def test_camera_yields_the_latest_frame_in_rgb_and_is_released(read_fake):
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_camera_that_is_unplugged_ends_with_a_problem(read_fake, raises):
+def test_camera_that_is_unplugged_closed_or_dark_ends_with_a_problem(read_fake, raises):
     def works(number):
         if number > 3 and raises:
             raise cv2.error("unplugged")
@@ -108,29 +107,20 @@ def test_camera_that_is_unplugged_ends_with_a_problem(read_fake, raises):
 
     camera = FakeCamera(works)
     *taken, last = read_fake(camera)
-    assert frames(taken) == taken != []
-    assert "unplugged" in last.message
+    assert frames(taken) == taken != [] and "unplugged" in last.message
     assert camera.released.wait(10)
-
-
-def test_camera_that_does_not_open_or_yields_nothing_is_a_problem(read_fake):
-    for camera in (FakeCamera(opens=False), FakeCamera(lambda number: False)):
-        (message,) = messages(read_fake(camera))
-        assert "camera 0" in message
-        assert camera.released.wait(10)
+    camera = FakeCamera(lambda number: False, opens=raises)
+    assert len(messages(read_fake(camera))) == 1 and camera.released.wait(10)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="devices are files on Linux only")
-def test_missing_camera_names_the_cameras_of_the_machine(tmp_path, monkeypatch, capfd):
+def test_missing_camera_names_the_cameras_of_the_machine(tmp_path, monkeypatch):
     (tmp_path / "video2").touch()
     (message,) = messages(sources.read_camera(5, devices=tmp_path))
-    assert str(tmp_path / "video5") in message and "2" in message and "browser camera" in message
-    (message,) = messages(sources.read_camera(2, devices=tmp_path))
-    assert "camera 2 does not open" in message
+    assert str(tmp_path / "video5") in message and "2" in message
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     (message,) = messages(sources.read_camera(2, devices=tmp_path))
     assert "usermod -aG video" in message
-    assert capfd.readouterr() == ("", "")
 
 
 # --- videos --------------------------------------------------------------------------------------
@@ -163,32 +153,16 @@ def test_video_yields_rgb_frames_at_their_times(videos, suffix):
     assert last.shape == (48, 64, 3) and last[:, :50, 0].mean() > 150 > 60 > last[:, :, 2].mean()
 
 
-def test_video_is_rotated_as_it_states(videos, tmp_path):
-    content = (videos / "red.mp4").read_bytes()
-    at = content.index(b"tkhd") + 4 + 40  # matrix of the track header: 90 degrees to the right
-    matrix = struct.pack(">9i", 0, 2**16, 0, -(2**16), 0, 0, 0, 0, 2**30)
-    (tmp_path / "rotated.mp4").write_bytes(content[:at] + matrix + content[at + 36 :])
-    image = list(sources.read_video(tmp_path / "rotated.mp4"))[N_FRAMES // 3].image
-    assert image.shape == (64, 48, 3)
-    assert image[:10, :, 0].mean() > 150 > 100 > image[-10:, :, 0].mean()
-
-
-@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
-def test_truncated_video_is_read_as_far_as_possible(videos, tmp_path, suffix, capfd):
-    content = (videos / f"red{suffix}").read_bytes()
-    (tmp_path / f"cut{suffix}").write_bytes(content[: len(content) // 2])
-    *read, last = sources.read_video(tmp_path / f"cut{suffix}")
+def test_damaged_video_is_read_as_far_as_possible(videos, tmp_path, capfd):
+    content = (videos / "red.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: len(content) // 2])
+    *read, last = sources.read_video(tmp_path / "cut.avi")
     assert N_FRAMES / 4 < len(frames(read)) == len(read) < 3 * N_FRAMES / 4
-    assert f"cut{suffix}: only {len(read)} of {N_FRAMES} frames" in last.message
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("content", [b"", b"no video\n" * 99, bytes(5000), None])
-def test_file_that_is_no_video_is_a_problem(tmp_path, capfd, content):
-    if content is not None:
-        (tmp_path / "a.mp4").write_bytes(content)
-    (message,) = messages(sources.read_video(tmp_path / "a.mp4"))
-    assert message.startswith("a.mp4: ")
+    assert f"cut.avi: only {len(read)} of {N_FRAMES} frames" in last.message
+    (tmp_path / "a.mp4").write_bytes(b"no video\n" * 99)
+    for name in ("a.mp4", "absent.mp4"):
+        (message,) = messages(sources.read_video(tmp_path / name))
+        assert message.startswith(name)
     assert capfd.readouterr() == ("", "")
 
 
@@ -209,10 +183,7 @@ def test_folder_yields_images_in_natural_order(tmp_path, monkeypatch):
     assert [frame.time for frame in frames(found)] == [0, 3, 4]
     assert all(frame.still and frame.image.shape == (10, 12, 3) for frame in frames(found))
     assert [message.split(":")[0] for message in messages(found)] == ["face2.jpg", "face3.png"]
-
-
-def test_folder_without_images_is_a_problem(tmp_path):
-    for path in (tmp_path, tmp_path / "absent"):
+    for path in (tmp_path / "more.png", tmp_path / "absent"):
         (message,) = messages(sources.read_folder(path))
         assert message.startswith(f"{path}: ")
 
@@ -226,10 +197,7 @@ SIXTEEN_BITS = (GRADIENT[:, :, 0].astype(np.uint16) * 257).astype(np.uint16)
 
 FORMS = {
     "png": (encode(IMAGE), GRADIENT),
-    "webp": (encode(IMAGE, "webp", lossless=True), GRADIENT),
-    "gray jpeg": (encode(IMAGE.convert("L"), "jpeg"), np.asarray(IMAGE.convert("L").convert("RGB"))),
     "CMYK jpeg": (encode(IMAGE.convert("CMYK"), "jpeg", quality=95), GRADIENT),
-    "palette": (encode(IMAGE.quantize(128)), GRADIENT),
     "rotated": (encode(IMAGE, "jpeg", quality=95, exif=EXIF), np.rot90(GRADIENT, -1)),
     "transparent": (encode(ALPHA), np.where(np.arange(64)[:, None] < 32, 255, GRADIENT)),
     "16 bits": (encode(SIXTEEN_BITS), GRADIENT[:, :, :1].repeat(3, 2)),
@@ -247,13 +215,6 @@ def test_image_is_decoded_as_a_viewer_displays_it(form):
     assert (frame.time, frame.name, frame.still) == (2.5, "x.exe", False)
     assert frame.image.dtype == np.uint8 and frame.image.shape == expected.shape
     assert np.abs(frame.image.astype(int) - expected).mean() < 4
-
-
-def test_large_image_is_reduced():
-    large = cv2.resize(GRADIENT[:, :, 0], (7680, 4320), interpolation=cv2.INTER_NEAREST)
-    frame = decode_image(encode(large, "jpeg", quality=40))
-    small = cv2.resize(large, (1600, 900), interpolation=cv2.INTER_AREA).astype(int)
-    assert np.abs(frame.image - small[:, :, None]).mean() < 1
 
 
 @pytest.mark.parametrize(
@@ -290,22 +251,22 @@ def test_damaged_image_never_raises(form, rng: random.Random, n_bytes: int):
 
 def test_synthetic_source_repeats_backwards_and_depends_on_the_seed():
     settings_ = {"seconds": 2.0, "frame_rate": 10.0, "size": (120, 160)}
-    source = SyntheticSource.create(**settings_, passes=3, seed=3)
+    source = SyntheticSource(**settings_, passes=3, seed=3)
     found = [frame.image for frame in source]
-    assert len(found) == len(source) == 60 and found[0].shape == (120, 160, 3)
+    assert len(found) == 60 and found[0].shape == (120, 160, 3)
     smooth = [cv2.blur(image, (5, 5)).astype(int) for image in found]
     assert max(np.abs(smooth[20 + k] - smooth[19 - k]).mean() for k in range(20)) < 1.5
     assert np.abs(smooth[40] - smooth[0]).mean() < 1.5
-    once = next(iter(SyntheticSource.create(**settings_, seed=3)))
+    once = next(iter(SyntheticSource(**settings_, seed=3)))
     assert np.array_equal(once.image, found[0])
-    assert not np.array_equal(next(iter(SyntheticSource.create(**settings_, seed=4))).image, found[0])
+    assert not np.array_equal(next(iter(SyntheticSource(**settings_, seed=4))).image, found[0])
 
 
 def test_synthetic_people_are_side_by_side_with_their_own_events():
     from fer_utils.detection import Haar
 
-    source = SyntheticSource.create(seconds=10, frame_rate=10.0, people=2, seed=1)
+    source = SyntheticSource(seconds=10, frame_rate=10.0, people=2, seed=1)
     boxes = Haar().find(next(iter(source)).image)
     assert sorted(int(box.centre[0] // 320) for box in boxes) == [0, 1]
-    assert len(source.events) == 2 and source.events[0] != source.events[1]
-    assert all(len(events) == 5 for events in source.events)
+    first, second = (video.events for video in source.videos)
+    assert len(first) == len(second) == 5 and first != second

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, replace
 from math import isnan
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_utils.detection import Box, Haar
 from fer_utils.live.faces import CLIPS, STILLS, Framing, crop_face
-from fer_utils.live.measurements import SpottingTrial, match_events, overlap, spotting_scores
-from fer_utils.live.spotting import GAP, MEMORY, SpottedMovement, Spotter, kind_of
+from fer_utils.live.frames import Event
+from fer_utils.live.measurements import SpottingTrial, match_events, spotting_scores
+from fer_utils.live.spotting import GAP, MEMORY, Spotter, kind_of
 from fer_utils.synthetic.motion import Performance, Sway, synthetic_video
 
 RATE = 60.0
@@ -54,7 +54,7 @@ def crops(recording) -> list[np.ndarray]:
     return recording.crops()
 
 
-def spot(crops, times, spotter: Spotter | None = None) -> list[SpottedMovement]:
+def spot(crops, times, spotter: Spotter | None = None) -> list[Event]:
     spotter = spotter or Spotter()
     found = [spotter.add(crop, float(time)) for crop, time in zip(crops, times, strict=True)]
     return [movement for movement in found if movement]
@@ -78,14 +78,10 @@ def assert_all_found(found, truth) -> None:
         assert event.kind == kind_of(true.onset, true.offset)
 
 
-@pytest.mark.parametrize("step", [1, 2])
-def test_known_events_are_found_among_blinks(recording, crops, step):
-    assert_all_found(spot(crops[::step], recording.times[::step]), recording.events)
-
-
-def test_irregular_times_and_other_crops_work_too(recording, crops):
+def test_known_events_are_found_at_any_frame_rate_and_size(recording, crops):
     kept = np.sort(np.random.default_rng(3).permutation(len(crops))[: int(0.6 * len(crops))])
-    assert_all_found(spot([crops[i] for i in kept], recording.times[kept]), recording.events)
+    for at in (slice(None), slice(None, None, 2), kept):
+        assert_all_found(spot(np.array(crops)[at], recording.times[at]), recording.events)
     found = spot(recording.crops(STILLS, 48)[::2], recording.times[::2], Spotter(framing=STILLS))
     assert_all_found(found, recording.events)
 
@@ -124,19 +120,6 @@ def test_low_frame_rate_finds_macro_expressions_only_and_says_so(recording, crop
     assert spotter.frame_rate == pytest.approx(12) and "12 frames per second" in spotter.problem
 
 
-@settings(max_examples=30)
-@given(
-    rate=st.sampled_from([25.0, 29.97, 60.0]),
-    jitter=st.lists(st.floats(-0.2, 0.2), min_size=60, max_size=60),
-    dropped=st.integers(1, 58),
-)
-def test_jitter_and_a_dropped_frame_do_not_make_a_camera_slow(rate, jitter, dropped):
-    times = np.delete((np.arange(60) + jitter) / rate, dropped)
-    spotter = Spotter()
-    assert spot([GRAY] * 59, times, spotter) == []
-    assert spotter.problem is None and spotter.frame_rate == pytest.approx(rate, rel=0.2)
-
-
 def test_clip_of_a_movement_shows_what_was_filmed_then(recording, crops):
     spotter, shown = Spotter(), 0
     for crop, time in zip(crops, recording.times, strict=True):
@@ -150,7 +133,7 @@ def test_clip_of_a_movement_shows_what_was_filmed_then(recording, crops):
             shown += 1
     assert shown == 3
     with pytest.raises(ValueError, match="in memory"):
-        spotter.clip(SpottedMovement(0.5, 0.6, 0.9, 0.01))
+        spotter.clip(event(0.5, 0.9))
 
 
 def test_memory_is_bounded_and_reset_by_a_gap_a_step_back_or_another_size():
@@ -164,29 +147,11 @@ def test_memory_is_bounded_and_reset_by_a_gap_a_step_back_or_another_size():
     assert spotter.add(GRAY[:16, :16], 1.1) is None and len(spotter.times) == 1
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("kind", ["noise", "black", "flashes", "cuts"])
-def test_crops_without_a_face_do_no_harm(kind):
-    noise = np.random.default_rng(0).integers(0, 256, (120, 33, 33)).astype(np.uint8)
-    flashes = np.zeros_like(noise) + np.uint8(255) * (np.arange(120) % 7 == 0)[:, None, None]
-    kinds = {"noise": noise, "black": 0 * noise, "flashes": flashes, "cuts": noise[np.arange(120) // 20 % 2]}
-    for movement in spot(kinds[kind].astype(np.uint8), times_of(noise)):
-        assert movement.onset < movement.apex < movement.offset <= 4
-
-
-@pytest.mark.parametrize("crop", [GRAY.astype(float), GRAY[:16], np.stack([GRAY] * 3, axis=2), GRAY[:8, :8]])
-def test_wrong_crops_and_times_are_refused(crop):
-    with pytest.raises(ValueError, match="uint8 of shape"):
-        Spotter().add(crop, 0.0)
-    with pytest.raises(ValueError, match="nan"):
-        Spotter().add(GRAY, float("nan"))
-
-
 # --- scores --------------------------------------------------------------------------------------
 
 
-def event(onset: float, offset: float) -> SimpleNamespace:
-    return SimpleNamespace(onset=onset, apex=(onset + offset) / 2, offset=offset)
+def event(onset: float, offset: float) -> Event:
+    return Event(kind_of(onset, offset), 1, "", onset, (onset + offset) / 2, offset, 1.0)
 
 
 EVENTS = st.lists(
@@ -199,11 +164,12 @@ def scores(*videos, **options):
     return spotting_scores(trials, **{"n_boot": 0} | options)
 
 
-@given(EVENTS, EVENTS, st.sampled_from([0.1, 0.5, 0.9]))
-def test_events_are_matched_once_and_with_enough_overlap(found, truth, iou):
-    pairs = match_events(found, truth, iou=iou)
+@given(EVENTS, EVENTS)
+def test_events_are_matched_once(found, truth):
+    pairs = match_events(found, truth)
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
-    assert all(overlap(found[i], truth[j]) >= iou for i, j in pairs)
+    for _, row in scores((found, found[::-1])).iterrows():
+        assert (row.fp, row.fn) == (0, 0) and (row.f1 == 1 if row.tp else isnan(row.f1))
 
 
 def test_most_matches_come_first_then_the_largest_overlap():
@@ -212,33 +178,17 @@ def test_most_matches_come_first_then_the_largest_overlap():
     assert match_events([event(0, 10), event(2, 14)], [event(0, 6), event(0, 11)]) == [(0, 0), (1, 1)]
 
 
-@given(st.lists(EVENTS, min_size=1, max_size=4))
-def test_perfect_spotting_has_f1_of_one(truth):
-    for _, row in scores(*[(events, events[::-1]) for events in truth]).iterrows():
-        assert (row.fp, row.fn) == (0, 0)
-        assert row.f1 == 1 if row.tp else isnan(row.f1)
-
-
-def test_counts_of_all_videos_are_summed():
+def test_counts_are_summed_by_kind_and_the_interval_resamples_videos():
     videos = [
         ([event(1.0, 1.3), event(5.0, 5.3)], [event(1.05, 1.35), event(8.0, 8.4)]),
         ([event(2.0, 3.0)], [event(2.1, 3.1)]),
-        ([], [event(4, 5)]),
+        ([event(1.0, 1.55)], [event(1.0, 1.45)]),  # a micro-expression found as a macro-expression
     ]
     table = scores(*videos)
-    assert table[["tp", "fp", "fn"]].to_numpy().tolist() == [[1, 1, 1], [1, 0, 1], [2, 1, 2]]
-    assert table.f1.tolist() == pytest.approx([1 / 2, 2 / 3, 4 / 7])
+    assert table[["tp", "fp", "fn"]].to_numpy().tolist() == [[1, 1, 2], [1, 1, 0], [2, 2, 2]]
+    assert table.f1.tolist() == pytest.approx([2 / 5, 2 / 3, 1 / 2])
     assert table.onset_error.tolist() == pytest.approx([0.05, 0.1, 0.075])
-
-
-def test_micro_expression_found_as_macro_expression_is_missed():
-    table = scores(([event(1.0, 1.55)], [event(1.0, 1.45)]))
-    assert table[["tp", "fp", "fn"]].to_numpy().tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 1]]
-
-
-def test_interval_resamples_videos():
+    assert isnan(table.f1_low["all"])
     good, bad = ([event(1, 1.4)], [event(1, 1.4)]), ([event(1, 1.4)], [event(3, 3.4)])
-    assert scores(*[good] * 10, n_boot=500).loc["all", ["f1_low", "f1_high"]].tolist() == [1, 1]
     low, high = scores(*[good, bad] * 5, n_boot=500).loc["all", ["f1_low", "f1_high"]]
     assert 0.1 <= low < 0.3 and 0.7 < high <= 0.9
-    assert isnan(scores(good).loc["all", "f1_low"])

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -121,32 +122,18 @@ def words(figure: Figure) -> str:
 
 
 VERDICTS = pd.DataFrame(
-    {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, index=["one2020", "two2021"]
+    {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, ["one2020", "two2021"]
 )
-
-FINDER = np.geomspace(1e-6, 1, 30), np.linspace(2, 1, 30)
-
-
 EFFECTS = pd.DataFrame(
-    {
-        "honest": [0.5, 0.4],
-        "leaky": [0.9, 0.6],
-        "low": [0.38, 0.1],
-        "high": [0.42, 0.3],
-        "data": ["FER-2013", "synthetic clips"],
-    },
+    {"honest": [0.5, 0.4], "leaky": [0.9, 0.6], "low": [0.38, 0.1], "high": [0.42, 0.3]},
     ["shuffle again", "hold out frames"],
-)
+).assign(data=["FER-2013", "synthetic clips"])
 ARMS = pd.DataFrame(
-    {
-        "label": ["official", "random"],
-        "value": [0.5, 0.6],
-        "low": [0.48, 0.57],
-        "high": [0.52, 0.63],
-        "n": [3589, 3588],
-        "leak": ["none", "copies on both sides"],
-        "seeds": [(0.49, 0.5, 0.51), (0.6,)],
-    }
+    [
+        ("official", 0.5, 0.48, 0.52, 3589, "none", (0.49, 0.5, 0.51)),
+        ("random", 0.6, 0.57, 0.63, 3588, "copies on both sides", (0.6,)),
+    ],
+    columns=["label", "value", "low", "high", "n", "leak", "seeds"],
 )
 CURVES = pd.DataFrame(
     {
@@ -160,81 +147,148 @@ CURVES = pd.DataFrame(
     }
 )
 LUCK = pd.DataFrame(
-    {
-        "paper": ["a", "b"],
-        "about": ["x or y", "z or w"],
-        "difference": [-0.02, 0.1],
-        "chance": [0.2, np.nan],
-        "n": [32, np.nan],
-    }
+    [("a", "x or y", -0.02, 0.2, 32), ("b", "z or w", 0.1, np.nan, np.nan)],
+    columns=["paper", "about", "difference", "chance", "n"],
 )
+LATENCY = pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["detect", "predict"])
+NEAR = pd.DataFrame(
+    [(0, 1, 0.99, False), (2, 3, 0.97, True), (4, 5, 0.91, False)],
+    columns=["first", "second", "similarity", "mirrored"],
+)
+NEAREST = np.r_[np.full(10, 0.955), np.full(5, 0.805), np.full(15, np.nan)]
+FINDER = np.geomspace(1e-6, 1, 30), np.linspace(2, 1, 30)
+FRAMES = RNG.integers(0, 256, (4, 30, 40, 3), np.uint8)
+HISTOGRAMS = np.ones((2, 3, 3, 9))
 
 EVERY_FIGURE = {
-    "annotated_frames": lambda: plots.annotated_frames(
-        [RNG.integers(0, 256, (30, 40, 3), np.uint8)] * 4, ["0 s"] * 4
+    "annotated_frames": (lambda: plots.annotated_frames(FRAMES, ["1.5 s"] * 4), ["1.5 s"]),
+    "probability_timeline": (
+        lambda: plots.probability_timeline(
+            np.arange(5.0), RNG.dirichlet(np.ones(K), 5), NAMES, truth=[("fear", 1.0, 2.0)]
+        ),
+        ["fear", "angry", "seconds"],
     ),
-    "probability_timeline": lambda: plots.probability_timeline(
-        np.arange(5.0), RNG.dirichlet(np.ones(K), 5), NAMES, truth=[("happy", 1.0, 2.0)]
+    "events": (
+        lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0),
+        ["shown", "happy", "micro"],
     ),
-    "events": lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0),
-    "reliability": lambda: plots.reliability(evaluation.reliability(predictions(400))),
-    "latency": lambda: plots.latency(
-        pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["a", "b"])
+    "no events": (lambda: plots.events({"found": []}, seconds=9.0), ["found"]),
+    "reliability": (lambda: plots.reliability(evaluation.reliability(predictions(400))), ["calibrated"]),
+    "latency": (lambda: plots.latency(LATENCY), ["detect", "95th percentile", "milliseconds"]),
+    "verdicts": (lambda: plots.verdicts(VERDICTS), ["one2020", "not checkable", "6", "20"]),
+    "effect_sizes": (
+        lambda: plots.effect_sizes(EFFECTS),
+        ["+40.0 points\n[+38.0, +42.0]", "+20.0 points\n[+10.0, +30.0]", "honest, synthetic faces"],
     ),
-    "verdicts": lambda: plots.verdicts(VERDICTS),
-    "effect_sizes": lambda: plots.effect_sizes(EFFECTS),
-    "arms": lambda: plots.arms(ARMS),
-    "validation_arms": lambda: plots.validation_arms(CURVES, printed=CURVES[["epoch", "accuracy"]][:2]),
-    "chosen_epochs": lambda: plots.chosen_epochs(CURVES[:4]),
-    "printed_luck": lambda: plots.printed_luck(LUCK, two_runs=0.02),
-    "batch": lambda: plots.batch(faces(10).images, faces(10).labels, NAMES),
-    "rate_finder": lambda: plots.rate_finder(
-        *FINDER, suggestions={"steep": 1e-4, "valley": 1e-3}, chosen=1e-3
+    "arms": (
+        lambda: plots.arms(ARMS),
+        ["50.0 %, n = 3,589", "n = 3,588\nleak: copies on both sides"],
     ),
-    "class_split_counts": lambda: plots.class_split_counts(faces()),
-    "sample_grid": lambda: plots.sample_grid(faces(), per_class=4),
-    "mean_faces": lambda: plots.mean_faces(faces()),
-    "duplicate_groups": lambda: plots.duplicate_groups(faces(), [[0, 1], [2, 3, 4, 5]]),
-    "near_pairs": lambda: plots.near_pairs(faces(), near()),
-    "no near duplicates": lambda: plots.near_pairs(faces(), near()[:0]),
-    "nearest_similarity": lambda: plots.nearest_similarity(faces(), NEAREST, threshold=0.9),
-    "nothing similar": lambda: plots.nearest_similarity(faces(), np.full(30, np.nan), threshold=0.9),
-    "face_sheet": lambda: plots.face_sheet(faces()),
-    "no face": lambda: plots.face_sheet(faces(0), title="blank"),
-    "action_unit_faces": lambda: plots.action_unit_faces(Identity()),
-    "expression_strengths": lambda: plots.expression_strengths(Identity()),
-    "hog_glyphs": lambda: plots.hog_glyphs(faces(2).images, histograms=np.ones((2, 3, 3, 9)), hog=HOG_4),
-    "filter_sheet": lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))),
-    "activation_sheets": lambda: plots.activation_sheets(
-        {"relu": RNG.random((20, 6, 6))}, image=faces(1).images[0]
+    "validation_arms": (
+        lambda: plots.validation_arms(CURVES, printed=CURVES[["epoch", "accuracy"]][:2]),
+        ["again (2 seeds)", "printed in bamb2023"],
     ),
-    "side_by_side": lambda: plots.side_by_side(
-        faces(2).images,
-        cams={"predicted": CAM},
-        histograms=np.ones((2, 3, 3, 9)),
-        hog=HOG_4,
-        class_names=NAMES,
+    "chosen_epochs": (lambda: plots.chosen_epochs(CURVES[:4]), ["seed 0: +1.43 points"]),
+    "printed_luck": (
+        lambda: plots.printed_luck(LUCK, two_runs=0.02),
+        ["a: x or y", "n = 32", "n is not printed"],
     ),
-    "mean_maps": lambda: plots.mean_maps(cam_study()),
-    "cam_examples": lambda: plots.cam_examples(cam_study()),
-    "band_shares": lambda: plots.band_shares(bands()),
-    "perturbation_curves": lambda: plots.perturbation_curves(curves()),
-    "randomised_similarity": lambda: plots.randomised_similarity(alike()),
-    "no duplicates": lambda: plots.duplicate_groups(faces(), []),
-    "learning_curves": lambda: plots.learning_curves(history(), best_epoch=3),
-    "confusion_matrix": lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES, title="toy"),
-    "roc_curves": lambda: plots.roc_curves(predictions()),
-    "per_class_f1": lambda: plots.per_class_f1(evaluation.evaluate(predictions(), n_boot=0).per_class),
-    "prediction_grid": lambda: grid(),
-    "mistake": lambda: one_mistake(),
-    "clip_strip": lambda: plots.clip_strip(clips(), [0, 2]),
-    "flow_fields": lambda: plots.flow_fields(clips(), RNG.normal(size=(4, 3, SIDE, SIDE)), [0, 1, 3]),
-    "one flow": lambda: plots.flow_fields(clips(), np.zeros((4, 3, SIDE, SIDE)), [2]),
-    "by_subject": lambda: plots.by_subject(subjects()),
-    "lucky_splits": lambda: plots.lucky_splits(seeds(), majority=0.43),
-    "protocols": lambda: plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3),
-    "epoch_choice": lambda: plots.epoch_choice(history(), fixed=4, best=2),
-    "paper_vs_measured": lambda: plots.paper_vs_measured(rows()),
+    "batch": (lambda: plots.batch(faces(10).images, faces(10).labels, NAMES), NAMES),
+    "rate_finder": (
+        lambda: plots.rate_finder(*FINDER, suggestions={"valley": 1e-3}, chosen=1e-2),
+        ["valley: 1.0e-03", "used: 1.0e-02"],
+    ),
+    "class_split_counts": (lambda: plots.class_split_counts(faces()), ["toy (synthetic)", *NAMES]),
+    "sample_grid": (lambda: plots.sample_grid(faces(), per_class=4), ["toy (synthetic)", *NAMES]),
+    "mean_faces": (lambda: plots.mean_faces(faces().take(np.array([0, 3, 1]))), ["n = 2", "n = 1", "n = 0"]),
+    "duplicate_groups": (
+        lambda: plots.duplicate_groups(faces(), [[0, 2], [1, 3, 4, 5]] + [[6, 7]] * 8),
+        ["4 copies, 1 not shown", "9 of 10 groups", "train\nangry", "validation\nsad"],
+    ),
+    "no duplicates": (lambda: plots.duplicate_groups(faces(), []), ["no two images"]),
+    "near_pairs": (lambda: plots.near_pairs(faces(), NEAR), ["0.990", "0.970, mirrored"]),
+    "no near duplicates": (lambda: plots.near_pairs(faces(), NEAR[:0]), ["no two images"]),
+    "nearest_similarity": (
+        lambda: plots.nearest_similarity(faces(), NEAREST, threshold=0.9),
+        ["15 of 30 images", "threshold 0.90: 10 images"],
+    ),
+    "nothing similar": (
+        lambda: plots.nearest_similarity(faces(), np.full(30, np.nan), threshold=0.9),
+        ["no image"],
+    ),
+    "face_sheet": (lambda: plots.face_sheet(faces()), ["toy-029\ntest\nsad"]),
+    "no face": (lambda: plots.face_sheet(faces(0), title="blank"), ["blank: no images"]),
+    "action_unit_faces": (
+        lambda: plots.action_unit_faces(Identity()),
+        [f"AU{unit} {name}" for unit, name in ACTION_UNITS.items()],
+    ),
+    "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
+    "hog_glyphs": (
+        lambda: plots.hog_glyphs(faces(2).images, histograms=HISTOGRAMS, hog=HOG_4),
+        ["3 × 3 cells of 4 × 4 pixels"],
+    ),
+    "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
+    "activation_sheets": (
+        lambda: plots.activation_sheets(
+            {"relu": RNG.random((20, 6, 6)), "dead": np.zeros((3, 6, 6))}, image=faces(1).images[0]
+        ),
+        ["relu: 16 of 20 maps of 6 × 6", "dead: 3 of 3"],
+    ),
+    "side_by_side": (
+        lambda: plots.side_by_side(
+            faces(2).images,
+            cams={"predicted": CAM},
+            histograms=HISTOGRAMS,
+            hog=HOG_4,
+            class_names=NAMES,
+        ),
+        ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
+    ),
+    "mean_maps": (lambda: plots.mean_maps(cam_study()), ["brow", "happy, n = 10", "6 × 6 maps of relu"]),
+    "cam_examples": (lambda: plots.cam_examples(cam_study()), ["Grad-CAM", *NAMES]),
+    "band_shares": (lambda: plots.band_shares(bands()), ["nose", "happy, n = 10"]),
+    "perturbation_curves": (lambda: plots.perturbation_curves(curves()), ["Deletion", "random maps"]),
+    "randomised_similarity": (
+        lambda: plots.randomised_similarity(alike()),
+        ["SSIM", "dead (n = 0)", "maps of other images (n = 30)"],
+    ),
+    "learning_curves": (
+        lambda: plots.learning_curves(history(), best_epoch=3),
+        ["Loss", "Accuracy", "training", "validation", "selected epoch (3)"],
+    ),
+    "confusion_matrix": (
+        lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES, title="toy", counted="Clips"),
+        ["toy", "Clips (3)", *NAMES],
+    ),
+    "roc_curves": (lambda: plots.roc_curves(predictions()), ["chance", "n = 40"]),
+    "per_class_f1": (
+        lambda: plots.per_class_f1(evaluation.evaluate(predictions(), n_boot=0).per_class),
+        ["happy\nn = 13", "F1"],
+    ),
+    "prediction_grid": (lambda: grid(), ["✓ angry 0.80", "✗ sad 0.70", "true: happy"]),
+    "mistake": (lambda: one_mistake(), ["✗ predicted angry, probability 0.70", "happy  (true)"]),
+    "clip_strip": (lambda: plots.clip_strip(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
+    "flow_fields": (
+        lambda: plots.flow_fields(clips(), RNG.normal(size=(4, 3, SIDE, SIDE)), [0, 1, 3]),
+        ["strain", "happy, subject s1"],
+    ),
+    "one flow": (lambda: plots.flow_fields(clips(), np.zeros((4, 3, SIDE, SIDE)), [2]), ["0.00 pixels"]),
+    "by_subject": (lambda: plots.by_subject(subjects(3)), ["1, 2 of 3", "flow (50% of all)"]),
+    "lucky_splits": (
+        lambda: plots.lucky_splits(seeds(), majority=0.43),
+        ["80/20", "Swish, one seed", "majority class 0.43"],
+    ),
+    "protocols": (
+        lambda: plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3),
+        [
+            "0.50, n = 164",
+            "0.70, n = 33\nleak: subjects on both sides",
+            "0.95, n = 2,952\nleak",
+            "chance 0.33",
+        ],
+    ),
+    "epoch_choice": (lambda: plots.epoch_choice(history(), fixed=4, best=2), ["epoch 4", "epoch 2"]),
+    "paper_vs_measured": (lambda: plots.paper_vs_measured(rows()), ["n = 3,589", "not run", "n = 50"]),
 }
 
 
@@ -281,36 +335,28 @@ def alike() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, index=["logits", "dead", "maps of other images"])
 
 
-def near() -> pd.DataFrame:
-    rows = [(0, 1, 0.99, False), (2, 3, 0.97, True), (4, 5, 0.91, False)]
-    return pd.DataFrame(rows, columns=["first", "second", "similarity", "mirrored"])
-
-
-NEAREST = np.r_[np.full(10, 0.955), np.full(5, 0.805), np.full(15, np.nan)]
-
-
 def one_mistake(truth: int = 1) -> Figure:
     return plots.mistake(faces(1).images[0], probabilities=[0.7, 0.2, 0.1], truth=truth, class_names=NAMES)
 
 
-@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
-def test_a_figure_fits_a_report_and_leaves_no_trace(draw):
+@pytest.mark.parametrize(("draw", "texts"), EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+def test_a_figure_has_its_labels_fits_a_report_and_leaves_no_trace(draw, texts):
     before = dict(matplotlib.rcParams)
     figure = draw()
     assert isinstance(figure, Figure) and plt.get_fignums() == []
     assert dict(matplotlib.rcParams) == before
     assert 600 <= figure.get_figwidth() * figure.dpi <= 910
-    assert plots.notebook.png(figure)
+    with warnings.catch_warnings(action="error"):  # a layout that does not fit
+        assert plots.notebook.png(figure)
+    assert [text for text in texts if text not in words(figure)] == []
+
+
+def test_every_figure_function_is_drawn_here():
+    functions = {name for name, thing in vars(plots).items() if hasattr(thing, "__wrapped__")}
+    assert functions - set(EVERY_FIGURE) == set()
 
 
 # --- data -----------------------------------------------------------------------------------------
-
-
-def test_every_class_and_split_has_a_bar_with_its_number():
-    (ax,) = plots.class_split_counts(faces()).axes
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == list(NAMES)
-    heights = [[bar.get_height() for bar in bars] for bars in ax.containers]
-    np.testing.assert_array_equal(np.transpose(heights), faces().counts().iloc[:-1, :-1])
 
 
 def test_synthetic_data_is_called_so():
@@ -329,35 +375,10 @@ def test_the_sample_is_one_class_a_row_chosen_by_the_seed():
     assert any((second_row == image).all() for image in toy.images[toy.labels == 1])
 
 
-def test_a_class_without_images_leaves_room_empty():
-    toy = faces().take(np.array([0, 3, 1]))
-    figure = plots.mean_faces(toy)
-    assert [ax.get_xlabel() for ax in figure.axes] == ["n = 2", "n = 1", "n = 0"]
-    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), toy.images[:2].mean(axis=0))
-
-
-def test_duplicates_have_split_class_and_similarity_and_none_is_a_sentence():
-    figure = plots.duplicate_groups(faces(), [[0, 2], [1, 3, 4, 5], [6, 7]], limit=2)
-    assert len(figure.axes) == 2
-    assert "4 copies, 1 not shown" in words(figure) and "2 of 3 groups" in words(figure)
-    assert "train\nangry | validation\nsad" in words(figure)
-    pairs = words(plots.near_pairs(faces(), near()))
-    assert "0.990 | " in pairs and "0.970, mirrored" in pairs
-    assert "no two images" in words(plots.duplicate_groups(faces(), []))
-    assert "no two images" in words(plots.near_pairs(faces(), near()[:0]))
-
-
-def test_the_threshold_is_in_the_histogram_with_the_number_of_images_above_it():
-    figure = plots.nearest_similarity(faces(), NEAREST, threshold=0.9)
-    (ax,) = figure.axes
-    assert "15 of 30 images" in words(figure) and "threshold 0.90: 10 images" in words(figure)
-    assert sorted(bar.get_height() for bar in ax.patches)[-2:] == [5, 10]
-
-
 def test_a_sheet_names_each_image_by_its_file_split_and_class():
     toy = replace(faces(5), labels=np.array([0, 1, 2, 0, FaceSet.UNLABELLED]))
 
-    figure = plots.face_sheet(toy, captions=[f"group {i}" for i in range(5)], columns=3, title="toy: all")
+    figure = plots.face_sheet(toy, captions=[f"group {i}" for i in range(5)], title="toy: all")
     captions = [text.get_text() for text in figure.axes[0].texts]
     assert captions[1] == "toy-001\ntrain\nhappy\ngroup 1"
     assert captions[4] == "toy-004\ntest\nunlabelled\ngroup 4"
@@ -366,18 +387,11 @@ def test_a_sheet_names_each_image_by_its_file_split_and_class():
     assert plots.face_sheet(path).axes[0].texts[0].get_text().startswith("PublicTest_7.jpg\n")
 
 
-def test_every_action_unit_is_drawn_with_its_name_and_region():
-    figure = plots.action_unit_faces(Identity())
-    titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert titles == [f"AU{unit} {name}" for unit, name in ACTION_UNITS.items()]
-    assert all(len(ax.images) == 1 and len(ax.collections) == 1 for ax in figure.axes)
-
-
 def test_a_clip_runs_from_onset_to_offset_with_its_apex_framed():
     toy = clips()
-    figure = plots.clip_strip(toy, [1], n_shown=4)
+    figure = plots.clip_strip(toy, [1])
     labels = [ax.get_xlabel() for ax in figure.axes]
-    assert labels == ["0 ms\nonset", "40 ms\napex", "100 ms\n", "160 ms\noffset", "|apex − onset|\n× 4"]
+    assert (labels[0], labels[1], labels[6]) == ("0 ms\nonset", "40 ms\napex", "160 ms\noffset")
     (framed,) = (ax for ax in figure.axes if ax.spines["left"].get_visible())
     apex = toy.apex_position[1]
     np.testing.assert_array_equal(framed.images[0].get_array(), toy.clips[1, apex])
@@ -385,8 +399,6 @@ def test_a_clip_runs_from_onset_to_offset_with_its_apex_framed():
     np.testing.assert_array_equal(figure.axes[-1].images[0].get_array(), np.minimum(4 * change, 255))
     still = replace(toy, clips=np.full_like(toy.clips, 9), apex=np.full(4, NO_APEX))
     assert plots.clip_strip(still, [0]).axes[0].get_xlabel() == "0 ms\napex"
-    with pytest.raises(ValueError, match="n_shown must be 3 to 9"):
-        plots.clip_strip(toy, [0], n_shown=10)
 
 
 def test_arrows_have_the_direction_and_length_of_the_flow():
@@ -399,19 +411,6 @@ def test_arrows_have_the_direction_and_length_of_the_flow():
 
 
 # --- networks -------------------------------------------------------------------------------------
-
-
-def test_filters_have_one_scale_around_zero_and_activations_are_counted():
-    filters = RNG.normal(size=(5, 3, 3))
-    images = plots.filter_sheet(filters).axes[0].images
-    np.testing.assert_array_equal([image.get_array() for image in images], filters)
-    assert {(image.norm.vmin, image.norm.vmax) for image in images} == {
-        (-abs(filters).max(), abs(filters).max())
-    }
-    maps = {"relu": RNG.random((20, 6, 6)), "dead": np.zeros((3, 6, 6))}
-    figure = plots.activation_sheets(maps, image=faces(1).images[0], channels=4)
-    assert [len(ax.images) for ax in figure.axes[:3]] == [1, 4, 3]
-    assert "relu: 4 of 20 maps of 6 × 6" in words(figure)
 
 
 def test_mean_maps_lie_over_the_faces_of_their_class_without_all_zero_maps():
@@ -430,16 +429,6 @@ def test_mean_maps_lie_over_the_faces_of_their_class_without_all_zero_maps():
     np.testing.assert_allclose([line.get_ydata()[0] for line in axes[0].lines], [2.5, 5.5])
 
 
-def test_examples_are_one_class_a_row_and_a_missing_image_leaves_room_empty():
-    toy = faces().take(np.array([0, 3, 1]))
-    masks = np.zeros(toy.images.shape, bool)
-    masks[0, 3:6, 3:6] = True
-    figure = plots.cam_examples(cam_study(toy, masks=masks))
-    assert [len(ax.images) for ax in figure.axes] == [1, 2, 1, 2, 1, 2, 0, 0]
-    assert [ax.get_ylabel() for ax in figure.axes][::4] == ["angry", "happy"]
-    assert len(figure.axes[0].collections) == 1 and not figure.axes[2].collections
-
-
 def test_bands_have_their_density_and_claimed_ones_a_marker_of_their_own():
     axes = plots.band_shares(bands()).axes
     for ax, claimed in zip(axes, (1, 0, 0), strict=True):
@@ -448,15 +437,6 @@ def test_bands_have_their_density_and_claimed_ones_a_marker_of_their_own():
 
 
 # --- results --------------------------------------------------------------------------------------
-
-
-def test_learning_curves_mark_the_selected_epoch_in_both_panels():
-    figure = plots.learning_curves(history(), best_epoch=3)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Loss", "Accuracy"]
-    assert [len(ax.lines) for ax in figure.axes] == [3, 3]
-    assert list(figure.axes[1].lines[2].get_xdata()) == [3, 3]
-    ticks = plots.learning_curves(history(1)).axes[0].get_xticks()
-    np.testing.assert_allclose(ticks, np.round(ticks))
 
 
 def test_a_confusion_matrix_has_counts_and_percentages_of_the_true_class():
@@ -489,61 +469,21 @@ def test_printed_values_are_on_the_bar_they_belong_to_and_undefined_ones_have_no
     assert np.isnan(plots.per_class_f1(undefined).axes[0].containers[1][0].get_height())
 
 
-def test_correct_and_wrong_predictions_differ_in_sign_and_frame():
+def test_correct_and_wrong_predictions_differ_in_frame():
     correct, wrong = grid().axes
-    assert correct.get_title() == "✓ angry 0.80" and wrong.get_title() == "✗ sad 0.70"
-    assert wrong.get_xlabel() == "true: happy"
     assert correct.spines["left"].get_edgecolor() != wrong.spines["left"].get_edgecolor()
-    face, bars = one_mistake().axes
-    assert len(face.images) == 1
-    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], [0.7, 0.2, 0.1])
-    assert "✗ predicted angry" in words(one_mistake()) and "✓" in words(one_mistake(truth=0))
+    assert "✓" in words(one_mistake(truth=0))
 
 
 # --- protocols ------------------------------------------------------------------------------------
 
 
-def test_printed_and_measured_values_are_told_apart_and_what_was_not_run_says_so():
-    (ax,) = plots.paper_vs_measured(rows()).axes
-    measured, printed = ax.lines
-    assert printed.get_marker() == "D" and printed.get_markerfacecolor() == "white"
-    np.testing.assert_array_equal(printed.get_xdata(), [0.6, 0.7, np.nan])
-    np.testing.assert_array_equal(measured.get_xdata(), [0.5, np.nan, 0.3])
-    assert [text.get_text() for text in ax.texts] == ["n = 3,589", "not run", "n = 50"]
-
-
 def test_a_leak_has_its_own_marker_and_name_beside_majority_and_chance():
     (ax,) = plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3).axes
-    notes = [text.get_text() for text in ax.texts]
-    assert notes == ["0.50, n = 164", "0.70, n = 33\nleak: subjects on both sides", "0.95, n = 2,952\nleak"]
     chance, majority, honest, leaky = ax.lines
     assert chance.get_xdata()[0] == pytest.approx(1 / 3) and majority.get_xdata()[0] == 0.43
     assert list(honest.get_ydata()) == [0] and list(leaky.get_ydata()) == [1, 2]
     assert honest.get_marker() != leaky.get_marker() and honest.get_color() != leaky.get_color()
-
-
-def test_arms_have_every_seed_and_their_leak():
-    (ax,) = plots.arms(ARMS).axes
-    notes = [text.get_text() for text in ax.texts]
-    assert notes == ["50.0 %, n = 3,589", "60.0 %, n = 3,588\nleak: copies on both sides"]
-    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_markersize() == 4) == 4
-
-
-def test_an_effect_has_its_points_and_interval_and_synthetic_rows_are_hollow():
-    (ax,) = plots.effect_sizes(EFFECTS).axes
-    notes = [text.get_text() for text in ax.texts]
-    assert notes == ["+40.0 points\n[+38.0, +42.0]", "+20.0 points\n[+10.0, +30.0]"]
-    hollow = {line.get_label() for line in ax.lines if line.get_markerfacecolor() == "white"}
-    assert len(hollow) == 2 and all("synthetic" in label for label in hollow)
-
-
-def test_subjects_have_the_number_of_their_clips_and_of_correct_ones():
-    figure = plots.by_subject(subjects(3))
-    (ax,) = figure.axes
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["s03", "s02", "s01"]
-    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
-    assert widths == [[3, 2, 1], [1, 1, 0], [2, 1, 0]]
-    assert "1, 2 of 3" in words(figure) and "flow (50% of all)" in words(figure)
 
 
 def test_every_split_is_a_dot_and_a_printed_value_is_at_its_place():
@@ -568,14 +508,6 @@ def test_chosen_epochs_are_marked_with_what_choosing_on_test_adds():
     marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "None"}
     assert marked == {"best on validation": 1, "best on test (leak)": 3}
     assert ax.get_title(loc="left") == "seed 3: +5.00 points"
-
-
-def test_a_printed_difference_is_beside_what_chance_allows():
-    (ax,) = plots.printed_luck(LUCK, two_runs=0.02).axes
-    np.testing.assert_allclose([bar.get_width() for bar in ax.patches][:2], [20, 0])
-    (diamonds,) = [line for line in ax.lines if line.get_label() == "printed difference"]
-    np.testing.assert_allclose(diamonds.get_xdata(), [2, 10])
-    assert [text.get_text() for text in ax.texts] == ["n = 32", "n is not printed"]
 
 
 # --- in a notebook --------------------------------------------------------------------------------
@@ -640,6 +572,12 @@ def test_widgets_are_displayed_in_jupyterlab_alone(monkeypatch, displayed):
 
 
 @pytest.fixture
+def in_jupyterlab(monkeypatch, displayed):
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
+    return displayed
+
+
+@pytest.fixture
 def pages(monkeypatch) -> list[tuple[list[int], dict]]:
     """Row numbers and texts of every page that the browser draws."""
     drawn = []
@@ -661,9 +599,10 @@ def controls(box) -> dict:
     return found
 
 
-def test_the_browser_pages_through_the_selected_class_and_split(pages):
+def test_the_browser_pages_through_the_selected_class_and_split(pages, in_jupyterlab):
     toy = faces(100)
-    found = controls(plots.widgets.face_browser(toy, {}))
+    plots.browse_faces(toy, {})
+    found = controls(in_jupyterlab[0])
     for number in (2, 3):
         found["page"].value = number
     assert [row for rows, _ in pages for row in rows] == list(range(100))
@@ -672,9 +611,9 @@ def test_the_browser_pages_through_the_selected_class_and_split(pages):
     assert (found["page"].value, pages[-1][0]) == (1, wanted)
 
 
-def test_the_browser_numbers_the_members_of_groups(pages):
-    groups = {"exact": [np.array([3, 20]), np.array([7, 8, 13])], "blank": []}
-    found = controls(plots.widgets.face_browser(faces(), groups))
+def test_the_browser_numbers_the_members_of_groups(pages, in_jupyterlab):
+    plots.browse_faces(faces(), {"exact": [np.array([3, 20]), np.array([7, 8, 13])], "blank": []})
+    found = controls(in_jupyterlab[0])
     found["show"].value = "exact"
     assert pages[-1][0] == [3, 20, 7, 8, 13]
     assert pages[-1][1]["captions"] == ["group 1", "group 1", "group 2", "group 2", "group 2"]
@@ -682,8 +621,9 @@ def test_the_browser_numbers_the_members_of_groups(pages):
     assert pages[-1][0] == [] and found["page"].max == 1
 
 
-def test_a_synthetic_face_follows_its_sliders():
-    found = controls(plots.widgets.action_unit_sliders())
+def test_a_synthetic_face_follows_its_sliders(in_jupyterlab):
+    plots.move_action_units()
+    found = controls(in_jupyterlab[0])
     assert {f"AU{number} {name}" for number, name in ACTION_UNITS.items()} <= set(found)
     found["AU12 lip corner puller"].value = 0.6
     picture = np.asarray(Image.open(io.BytesIO(found["picture"].value)).convert("L"))
@@ -698,8 +638,9 @@ def test_a_synthetic_face_follows_its_sliders():
 
 
 @pytest.mark.parametrize("expression", ["happy", "surprise"])
-def test_an_expression_sets_its_units_and_draws_once(expression):
-    found, drawn = controls(plots.widgets.action_unit_sliders()), []
+def test_an_expression_sets_its_units_and_draws_once(expression, in_jupyterlab):
+    plots.move_action_units()
+    found, drawn = controls(in_jupyterlab[0]), []
     found["picture"].observe(drawn.append, names="value")
     found["expression"].value = expression
     active = {int(name[2:].split()[0]) for name in found if name.startswith("AU") and found[name].value}

@@ -4,6 +4,7 @@
 because a notebook needs only one of the frameworks.
 """
 
+# ruff: noqa: F401
 from importlib import import_module
 
 from fer_utils.explain.checks import FACE_BANDS, FER2013_BANDS
@@ -11,18 +12,6 @@ from fer_utils.explain.network import METHODS, SMALLEST_MAP, GradCAM, Network
 from fer_utils.explain.study import CamStudy
 
 _LAZY = {"TorchNetwork": "torch_network", "KerasNetwork": "keras_network"}
-
-__all__ = [
-    "FACE_BANDS",
-    "FER2013_BANDS",
-    "METHODS",
-    "SMALLEST_MAP",
-    "CamStudy",
-    "GradCAM",
-    "KerasNetwork",
-    "Network",
-    "TorchNetwork",
-]
 
 
 def __getattr__(name: str) -> object:

@@ -6,9 +6,8 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-import pandas as pd
 
-from fer_utils.explain.network import SMALLEST_MAP, Network, evenly_spaced
+from fer_utils.explain.network import Network, evenly_spaced
 from fer_utils.files import ConfigError
 
 Tensor = Any
@@ -23,39 +22,11 @@ class KerasNetwork(Network):
 
     model: keras.Model
 
-    def predict(self, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:  # noqa: D102
-        batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-        found = [keras.ops.softmax(self._logits(batch), axis=-1) for batch in batches]
-        return np.concatenate([keras.ops.convert_to_numpy(part) for part in found])
-
-    def layers(self, size: Sequence[int] = ()) -> pd.DataFrame:  # noqa: D102
-        rows = [
-            (one.name, type(one).__name__, "×".join(map(str, one.output.shape[1:])), one.count_params())
-            for one in self.model.layers
-        ]
-        rows.append(("total", "", "", self.model.count_params()))
-        return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters"]).set_index("layer")
-
     def filters(self) -> np.ndarray:  # noqa: D102
         for layer in self.model.layers:
             if isinstance(layer, keras.layers.Conv2D):
                 return keras.ops.convert_to_numpy(layer.kernel).sum(axis=2).transpose(2, 0, 1)
         raise ValueError(f"{self.model.name} has no Conv2D layer, so there are no filters to show")
-
-    def cam_layer(self, size: Sequence[int] = ()) -> str:  # noqa: D102
-        large = [
-            layer.name
-            for layer in self.model.layers
-            if _is_relu(layer)
-            and len(layer.output.shape) == 4
-            and min(layer.output.shape[1:3]) >= SMALLEST_MAP
-        ]
-        if not large:
-            raise ConfigError(
-                f"no ReLU of {self.model.name} has a map of {SMALLEST_MAP}x{SMALLEST_MAP} or more; use a "
-                "larger image_size"
-            )
-        return large[-1]
 
     def randomised(self, from_layer: str, *, seed: int) -> Self:  # noqa: D102
         self._check_layer(from_layer)
@@ -67,9 +38,8 @@ class KerasNetwork(Network):
             for number, (name, value) in enumerate(config.items()):
                 # An initialiser's own seed would give the weights that the training started from.
                 if name.endswith("_initializer") and isinstance(value, dict) and "seed" in value["config"]:
-                    value["config"]["seed"] = int(
-                        np.random.default_rng((seed, place, number)).integers(2**31)
-                    )
+                    rng = np.random.default_rng((seed, place, number))
+                    value["config"]["seed"] = int(rng.integers(2**31))
             return type(layer).from_config(config)
 
         fresh = keras.models.clone_model(self.model, clone_function=clone)
@@ -77,12 +47,30 @@ class KerasNetwork(Network):
             after.set_weights(before.get_weights())
         return type(self)(fresh, cascade=self.cascade)
 
+    def _rows(self, size: Sequence[int]) -> list[tuple]:
+        layers = self.model.layers
+        rows = [(one.name, type(one).__name__, one.output.shape[1:], one.count_params()) for one in layers]
+        return [*rows, ("total", "", (), self.model.count_params())]
+
+    def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
+        return {
+            layer.name: min(layer.output.shape[1:3])
+            for layer in self.model.layers
+            if len(layer.output.shape) == 4
+            and (
+                isinstance(layer, keras.layers.ReLU)
+                or getattr(getattr(layer, "activation", None), "__name__", "") in ("relu", "relu6")
+            )
+        }
+
     def _layer_names(self) -> list[str]:
         return [layer.name for layer in self.model.layers]
 
     def _default_cascade(self) -> tuple[str, ...]:
-        kernels = [layer.name for layer in self.model.layers if hasattr(layer, "kernel")]
-        return evenly_spaced(kernels) if kernels else ()
+        return evenly_spaced([layer.name for layer in self.model.layers if hasattr(layer, "kernel")])
+
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+        return keras.ops.convert_to_numpy(keras.ops.softmax(self._logits(images), axis=-1))
 
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str
@@ -92,7 +80,7 @@ class KerasNetwork(Network):
         if (backend := keras.backend.backend()) == "torch":
             from fer_utils.explain.torch_network import maps_and_gradients
 
-            return maps_and_gradients(self, self._logits, images, classes, layer)
+            return maps_and_gradients(self, images, classes, layer)
         if backend != "tensorflow":
             raise ConfigError(f"KERAS_BACKEND={backend} has no Grad-CAM; use tensorflow or torch")
         import tensorflow as tf
@@ -142,8 +130,3 @@ class KerasNetwork(Network):
             return self.model(np.asarray(images)[..., None], training=False)
         finally:
             last.activation = activation
-
-
-def _is_relu(layer: keras.Layer) -> bool:
-    activation = getattr(getattr(layer, "activation", None), "__name__", "")
-    return isinstance(layer, keras.layers.ReLU) or activation in ("relu", "relu6")

@@ -1,9 +1,8 @@
 """What Grad-CAM needs of a network, and the computation from a layer's maps and gradients to heat maps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Self
 
 import cv2
@@ -14,6 +13,8 @@ from fer_utils.files import ConfigError
 
 SMALLEST_MAP = 6
 """Rows and columns that a layer's map needs: an enlarged map of 2x2 says nothing about a face."""
+
+BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +60,17 @@ def grad_cam_plus_plus_weights(maps: np.ndarray, gradients: np.ndarray) -> np.nd
     return (positive / (2 + positive * maps.sum(axis=(2, 3), keepdims=True))).sum(axis=(2, 3))
 
 
-METHODS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = MappingProxyType(
-    {"Grad-CAM": grad_cam_weights, "Grad-CAM++": grad_cam_plus_plus_weights}
-)
+METHODS = {"Grad-CAM": grad_cam_weights, "Grad-CAM++": grad_cam_plus_plus_weights}
 
 
 class Network(ABC):
     """A trained classifier of gray images; `TorchNetwork` and `KerasNetwork` implement it.
 
-    No method changes the model.
+    No method changes the model. A framework also implements `_layer_names()`, `_default_cascade()`,
+    `_rows(size)` of the table of layers, `_relu_sizes(size)` (name to the smaller side of its map),
+    `_probabilities(images)`, `_watch(layers, see)` (a context in which `see(name, output)` replaces a layer's
+    output), `_maps_and_gradients(images, classes, layer)` of the classes' logits, both (N, C, h, w), and
+    `_to_numpy(output)`, channels first.
 
     Parameters
     ----------
@@ -82,20 +85,6 @@ class Network(ABC):
         self.cascade = tuple(cascade) or self._default_cascade()
 
     @abstractmethod
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return class probabilities, shape (N, K), of images of uint8, shape (N, H, W)."""
-
-    @abstractmethod
-    def layers(self, size: Sequence[int]) -> pd.DataFrame:
-        """Return the layers in their order, and the total: columns kind, output and parameters.
-
-        Parameters
-        ----------
-        size : sequence of int
-            Height and width of the images in pixels; of clips: frames, height and width.
-        """
-
-    @abstractmethod
     def filters(self) -> np.ndarray:
         """Return the kernels of the first 2D convolution, summed over its input channels: shape (F, h, w)."""
 
@@ -108,9 +97,36 @@ class Network(ABC):
         statistics of batch normalisation are reset, too.
         """
 
-    @abstractmethod
-    def cam_layer(self, size: Sequence[int]) -> str:
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return class probabilities, shape (N, K), of images of uint8, shape (N, H, W)."""
+        return np.concatenate([self._probabilities(images[part]) for part in _batches(images)])
+
+    def layers(self, size: Sequence[int] = (48, 48), **depth: int | None) -> pd.DataFrame:
+        """Return the layers in the order in which they run, with output shape and parameters, and the total.
+
+        Parameters
+        ----------
+        size : sequence of int
+            Height and width of the images in pixels; of clips: frames, height and width.
+        depth : int or None
+            Torch only: how deep to look into containers, 1 being the model's own children; None lists single
+            layers.
+        """
+        rows = [
+            (name, kind, "×".join(map(str, shape)), n_parameters)
+            for name, kind, shape, n_parameters in self._rows(size, **depth)
+        ]
+        return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters"]).set_index("layer")
+
+    def cam_layer(self, size: Sequence[int] = (48, 48)) -> str:
         """Return the last ReLU whose map has at least `SMALLEST_MAP` rows and columns for this image size."""
+        large = [name for name, side in self._relu_sizes(size).items() if side >= SMALLEST_MAP]
+        if not large:
+            raise ConfigError(
+                f"no ReLU has a map of {SMALLEST_MAP}x{SMALLEST_MAP} or more for images of "
+                f"{size[0]}x{size[1]} pixels; use a larger image_size"
+            )
+        return large[-1]
 
     def maps(
         self,
@@ -119,7 +135,6 @@ class Network(ABC):
         *,
         layer: str | None = None,
         method: str = "Grad-CAM",
-        batch_size: int = 256,
     ) -> GradCAM:
         """Return heat maps of the evidence for a class in each image.
 
@@ -135,14 +150,6 @@ class Network(ABC):
         layer : str, optional
             By default `cam_layer`.
         method : {"Grad-CAM", "Grad-CAM++"}
-        batch_size : int
-
-        Raises
-        ------
-        ConfigError
-            For an unknown layer, or one whose map is too small.
-        ValueError
-            When `classes` does not fit the images or the network.
         """
         classes = np.asarray(classes, np.int64)
         if not len(images) or classes.shape != (len(images),):
@@ -153,8 +160,7 @@ class Network(ABC):
         layer = layer or self.cam_layer(images.shape[1:])
         self._check_layer(layer)
         found = np.empty(images.shape, np.float32)
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
+        for part in _batches(images):
             maps, gradients = self._maps_and_gradients(images[part], classes[part], layer)
             _check_map(layer, maps.shape[1:], smallest=SMALLEST_MAP)
             evidence = np.einsum("nc,nchw->nhw", METHODS[method](maps, gradients), maps)
@@ -177,10 +183,6 @@ class Network(ABC):
             _check_map(name, found[name].shape, smallest=1)
         return {name: found[name] for name in layers}
 
-    # Each framework also has: _layer_names(), _default_cascade(); _watch(layers, see), a context in which
-    # `see(name, output)` replaces a layer's output; _maps_and_gradients(images, classes, layer) of the
-    # classes' logits, both (N, C, h, w); _to_numpy(output), channels first.
-
     def _check_layer(self, name: str) -> None:
         if name not in (known := self._layer_names()):
             raise ConfigError(f"unknown layer {name!r}; choose one of {', '.join(known)}")
@@ -188,6 +190,8 @@ class Network(ABC):
 
 def evenly_spaced(names: Sequence[str], *, most: int = 5) -> tuple[str, ...]:
     """Return the last name and up to `most` of those before it, evenly spaced and the last one first."""
+    if not names:
+        return ()
     *others, last = names
     chosen = np.linspace(len(others) - 1, 0, min(most, len(others))).round().astype(int)
     return (last, *(others[number] for number in chosen))
@@ -199,6 +203,10 @@ def enlarge(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
     large = np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in maps])
     highest = large.max(axis=(1, 2), keepdims=True)
     return np.divide(large, highest, out=np.zeros_like(large), where=highest > 0)
+
+
+def _batches(images: np.ndarray) -> Iterator[slice]:
+    return (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
 
 
 def _check_map(layer: str, shape: Sequence[int], *, smallest: int) -> None:

@@ -9,20 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
-from fer_utils.explain.checks import (
-    FACE_BANDS,
-    FER2013_BANDS,
-    Bands,
-    Curves,
-    band_areas,
-    band_energy,
-    energy_inside,
-    map_similarity,
-    mean_intervals,
-    perturbation_curves,
-    pointing_game,
-    random_maps,
-)
+from fer_utils.explain import checks
+from fer_utils.explain.checks import FACE_BANDS, FER2013_BANDS, mean_intervals
 from fer_utils.explain.network import METHODS, GradCAM, Network
 from fer_utils.files import write_text
 from fer_utils.papers import load_paper
@@ -55,10 +43,6 @@ class CamStudy:
         Images of each class, drawn by the seed; all of a class with fewer.
     seed : int
         The data set's and the run's; also of the controls.
-    layer : str, optional
-        By default `network.cam_layer`.
-    paper : str
-        Whose claims are checked: `cam_regions` in data/published/<paper>.yaml.
 
     Attributes
     ----------
@@ -72,16 +56,7 @@ class CamStudy:
         Synthetic faces: the pixels that the expression changes. None for real faces.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        faces: FaceSet,
-        *,
-        per_class: int,
-        seed: int,
-        layer: str | None = None,
-        paper: str = "srivastav2024",
-    ) -> None:
+    def __init__(self, network: Network, faces: FaceSet, *, per_class: int, seed: int) -> None:
         if per_class < 1:
             raise ValueError(f"per_class must be 1 or more, got {per_class}")
         rng = np.random.default_rng(seed)
@@ -91,14 +66,18 @@ class CamStudy:
             raise ValueError(f"{faces.name}: none of {len(faces)} images has a class")
         self.network, self.seed = network, seed
         self.faces = faces.take(np.concatenate(rows))
-        self.regions = load_paper(paper).cam_regions
-        self.bands: Bands = FACE_BANDS if faces.source == "synthetic" else FER2013_BANDS
-        layer = layer or network.cam_layer(faces.images.shape[1:])
+        self.regions = load_paper("srivastav2024").cam_regions  # what the paper claims
+        self.bands = FACE_BANDS if faces.source == "synthetic" else FER2013_BANDS
+        layer = network.cam_layer(faces.images.shape[1:])
         self.cams = {
             method: network.maps(self.faces.images, self.faces.labels, layer=layer, method=method)
             for method in METHODS
         }
-        self.masks = self._masks() if faces.source == "synthetic" else None
+        self.masks = None
+        if faces.source == "synthetic":
+            self.masks = synthetic_changes(self.faces, seed=seed) > CHANGED
+            still = [label for label, name in enumerate(faces.class_names) if not PROTOTYPES[name]]
+            self.masks[np.isin(self.faces.labels, still)] = False  # a weak unit alone is no expression
 
     @property
     def maps(self) -> GradCAM:
@@ -116,22 +95,18 @@ class CamStudy:
             bands = "bands measured on FER-2013's mean face"
         else:
             bands = f"bands of FER-2013: a guess for {self.faces.name}; check them on the mean face"
-        rows, columns = self.maps.native_size
-        return (
-            f"{len(self.faces)} test images; subjects: {n_subjects}\n"
-            f"{self.maps.layer}: a map of {rows}×{columns}\n{bands}"
-        )
+        layer = "{}: a map of {}×{}".format(self.maps.layer, *self.maps.native_size)
+        return f"{len(self.faces)} test images; subjects: {n_subjects}\n{layer}\n{bands}"
 
     @cached_property
     def band_shares(self) -> pd.DataFrame:
-        """How much of each class's evidence lies in each band of the face.
+        """How much of each class's evidence lies in each band of the face: one row per class and band.
 
-        One row per class and band, brow to mouth and elsewhere: class, band, claimed (by the paper), share of
-        the map's sum with low and high, area (share of a uniform map), density (share / area), n (maps that
-        are not all zero).
+        Columns class, band, claimed (by the paper), share of the map's sum with low and high, area (share of
+        a uniform map), density (share / area), n (maps that are not all zero).
         """
-        shares = band_energy(self.maps.maps, self.bands)
-        areas = band_areas(self.faces.images.shape[1], self.bands)
+        shares = checks.band_energy(self.maps.maps, self.bands)
+        areas = checks.band_areas(self.faces.images.shape[1], self.bands)
         rows = []
         for label, name in enumerate(self.faces.class_names):
             chosen = (self.faces.labels == label) & (shares.sum(axis=1) > 0)
@@ -156,7 +131,7 @@ class CamStudy:
 
         Columns class, claimed, share, low, high, area, densest (band of the class), verdict, n.
         """
-        shares = band_energy(self.maps.maps, self.bands)
+        shares = checks.band_energy(self.maps.maps, self.bands)
         rows = []
         for name, bands in self.band_shares.set_index("band").groupby("class", sort=False):
             label = self.faces.class_names.index(name)
@@ -164,10 +139,8 @@ class CamStudy:
             row = {"class": name, "densest": bands["density"].idxmax(), "n": bands["n"].iloc[0]}
             claimed = self.regions.get(name, ())
             for band in claimed:
-                density = shares[chosen] / bands["area"]
-                verdict = self._too_few(chosen) or _claim_verdict(
-                    band, bands, density, claimed=claimed, unit=self._units[chosen]
-                )
+                density, unit = shares[chosen] / bands["area"], self._units[chosen]
+                verdict = self._too_few(chosen) or _claim_verdict(band, bands, density, claimed, unit)
                 values = bands.loc[band, ["share", "low", "high", "area"]].to_dict()
                 rows.append(row | values | {"claimed": band, "verdict": verdict})
             if not claimed:
@@ -192,14 +165,14 @@ class CamStudy:
         masks = self.masks[used]
 
         def scores(maps: np.ndarray) -> np.ndarray:
-            return np.stack([pointing_game(maps, masks), energy_inside(maps, masks)], axis=1)
+            return np.stack([checks.pointing_game(maps, masks), checks.energy_inside(maps, masks)], axis=1)
 
         found = {name: scores(cam.maps[used]) for name, cam in self.cams.items()}
         others = _rows_of_other_classes(self.faces.labels[used], seed=self.seed)
         found[OTHER_CLASSES] = scores(self.maps.maps[used][others])
         size = self.maps.native_size
         seeds = range(self.seed, self.seed + _DRAWS)
-        noise = [scores(random_maps(masks.shape, seed=seed, native_size=size)) for seed in seeds]
+        noise = [scores(checks.random_maps(masks.shape, seed=seed, native_size=size)) for seed in seeds]
         found[RANDOM_COARSE] = np.mean(noise, axis=0)
         found[ANYWHERE] = np.repeat(masks.mean(axis=(1, 2))[:, None], 2, axis=1)
         rows = {name: mean_intervals(values, self._units[used]).ravel() for name, values in found.items()}
@@ -255,7 +228,7 @@ class CamStudy:
         rows = {}
         for name, others in after.items():
             used = trained.any(axis=(1, 2)) & others.any(axis=(1, 2))
-            similar = map_similarity(trained, others)[used].dropna()
+            similar = checks.map_similarity(trained, others)[used].dropna()
             intervals = mean_intervals(similar.to_numpy(), self._units[similar.index])
             rows[name] = [*intervals.ravel(), len(similar)]
         columns = ["rank correlation", "rank low", "rank high", "ssim", "ssim low", "ssim high", "n"]
@@ -267,14 +240,16 @@ class CamStudy:
             f"cam_share_{name}": _records(table.set_index("band"), "share", "low", "high")
             for name, table in self.band_shares.groupby("class", sort=False)
         }
+        parts = {
+            "area": ["area", "low", "high"],
+            "random_maps": [RANDOM],
+            "difference": ["difference", "difference low", "difference high"],
+        }
         for way, row in self.perturbation_areas.iterrows():
-            difference = ["difference", "difference low", "difference high"]
-            parts = {"area": ["area", "low", "high"], "random_maps": [RANDOM], "difference": difference}
             found[f"cam_{way}"] = {name: _record(row[columns], row["n"]) for name, columns in parts.items()}
-        found["cam_rank_correlation"] = _records(
-            self.randomisation, "rank correlation", "rank low", "rank high"
-        )
-        found["cam_ssim"] = _records(self.randomisation, "ssim", "ssim low", "ssim high")
+        similar = self.randomisation
+        found["cam_rank_correlation"] = _records(similar, "rank correlation", "rank low", "rank high")
+        found["cam_ssim"] = _records(similar, "ssim", "ssim low", "ssim high")
         if self.truth is not None:
             found["cam_pointing_game"] = _records(self.truth, "pointing", "pointing low", "pointing high")
             found["cam_energy_inside"] = _records(self.truth, "energy", "energy low", "energy high")
@@ -290,25 +265,23 @@ class CamStudy:
             "areas": self.perturbation_areas,
             "randomised": self.randomisation,
         }
-        return [
-            write_text(
-                Path(folder) / f"cam_{name}.csv",
-                table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n"),
-            )
-            for name, table in tables.items()
-            if table is not None
-        ]
+        paths = []
+        for name, table in tables.items():
+            if table is not None:
+                text = table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n")
+                paths.append(write_text(Path(folder) / f"cam_{name}.csv", text))
+        return paths
 
     @cached_property
-    def _curves(self) -> dict[tuple[str, str], Curves]:
+    def _curves(self) -> dict[tuple[str, str], checks.Curves]:
         maps, faces = self.maps, self.faces
-        noise = random_maps(faces.images.shape, seed=self.seed, native_size=maps.native_size)
+        noise = checks.random_maps(faces.images.shape, seed=self.seed, native_size=maps.native_size)
+        orders = {maps.method: maps.maps, RANDOM: noise}
+        inputs = (self.network.predict, faces.images)
         return {
-            (way, name): perturbation_curves(
-                self.network.predict, faces.images, order, faces.labels, way=way, seed=self.seed
-            )
+            (way, name): checks.perturbation_curves(*inputs, order, faces.labels, way=way, seed=self.seed)
             for way in ("deletion", "insertion")
-            for name, order in {maps.method: maps.maps, RANDOM: noise}.items()
+            for name, order in orders.items()
         }
 
     @cached_property
@@ -317,12 +290,6 @@ class CamStudy:
         known = np.char.add("subject ", self.faces.subject.astype(str))
         alone = np.char.add("image ", self.faces.sample_id.astype(str))
         return np.unique(np.where(self.faces.subject != "", known, alone), return_inverse=True)[1]
-
-    def _masks(self) -> np.ndarray:
-        masks = synthetic_changes(self.faces, seed=self.seed) > CHANGED
-        still = [label for label, name in enumerate(self.faces.class_names) if not PROTOTYPES[name]]
-        masks[np.isin(self.faces.labels, still)] = False  # a weak unit in a neutral face is no expression
-        return masks
 
     def _too_few(self, rows: np.ndarray | slice = slice(None)) -> str:
         n = len(np.unique(self._units[rows]))
@@ -334,8 +301,9 @@ class CamStudy:
 
 
 def _claim_verdict(
-    band: str, bands: pd.DataFrame, density: pd.DataFrame, *, claimed: Sequence[str], unit: np.ndarray
+    band: str, bands: pd.DataFrame, density: pd.DataFrame, claimed: Sequence[str], unit: np.ndarray
 ) -> str:
+    """Return the verdict on one claimed band, from the densities of each map, one column a band."""
     low, high, area = bands.loc[band, ["low", "high", "area"]]
     if low <= area:
         return "less than its area" if high < area else "not told apart from its area"

@@ -6,11 +6,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Self
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from fer_utils.explain.network import SMALLEST_MAP, Network, evenly_spaced
+from fer_utils.explain.network import Network, evenly_spaced
 from fer_utils.files import ConfigError
 
 
@@ -19,59 +18,11 @@ class TorchNetwork(Network):
 
     model: nn.Module
 
-    def predict(self, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:  # noqa: D102
-        batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-        with self._evaluating(), torch.no_grad():
-            found = [self._logits(batch).float().softmax(dim=1).cpu().numpy() for batch in batches]
-        return np.concatenate(found)
-
-    def layers(self, size: Sequence[int] = (48, 48), *, depth: int | None = None) -> pd.DataFrame:
-        """Return the layers in the order in which they run, with output shape and parameters, and the total.
-
-        Parameters
-        ----------
-        size : sequence of int
-            Height and width of the images in pixels; of clips: frames, height and width.
-        depth : int or None
-            How deep to look into containers, 1 being the model's own children; None lists single layers.
-        """
-
-        def listed(name: str, module: nn.Module) -> bool:
-            level, single = name.count(".") + 1, not list(module.children())
-            return single if depth is None else level == depth or (single and level < depth)
-
-        modules = {name: module for name, module in self.model.named_modules() if name}
-        shapes: dict[str, str] = {}
-
-        def note(name: str, output: Tensor) -> Tensor:
-            shapes[name] = "×".join(map(str, output.shape[1:]))
-            return output
-
-        with self._watch([name for name, module in modules.items() if listed(name, module)], note):
-            self.predict(np.zeros((1, *size), np.uint8))
-        rows = [
-            (name, type(modules[name]).__name__, shape, _n_parameters(modules[name]))
-            for name, shape in shapes.items()
-        ]
-        rows.append(("total", "", "", _n_parameters(self.model)))
-        return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters"]).set_index("layer")
-
     def filters(self) -> np.ndarray:  # noqa: D102
         for module in self.model.modules():
             if isinstance(module, nn.Conv2d):
                 return module.weight.detach().sum(dim=1).cpu().numpy()
         raise ValueError(f"{type(self.model).__name__} has no Conv2d layer, so there are no filters to show")
-
-    def cam_layer(self, size: Sequence[int] = (48, 48)) -> str:  # noqa: D102
-        layers = self.layers(size)
-        maps = layers[layers["kind"] == "ReLU"]["output"].str.split("×")
-        large = [name for name, shape in maps.items() if min(map(int, shape[1:]), default=0) >= SMALLEST_MAP]
-        if not large:
-            raise ConfigError(
-                f"no ReLU has a map of {SMALLEST_MAP}x{SMALLEST_MAP} or more for images of "
-                f"{size[0]}x{size[1]} pixels; use a larger image_size"
-            )
-        return large[-1]
 
     def randomised(self, from_layer: str, *, seed: int) -> Self:  # noqa: D102
         self._check_layer(from_layer)
@@ -87,26 +38,57 @@ class TorchNetwork(Network):
                     raise ConfigError(f"layer {name!r} has weights but no reset_parameters method")
         return type(self)(fresh.to(self._device()), cascade=self.cascade)
 
+    def _rows(self, size: Sequence[int], depth: int | None = None) -> list[tuple]:
+        modules = {name: module for name, module in self.model.named_modules() if name}
+        single = {name for name, module in modules.items() if not list(module.children())}
+        level = {name: name.count(".") + 1 for name in modules}
+        if depth is None:
+            listed = single
+        else:
+            listed = {
+                name for name in modules if level[name] == depth or (name in single and level[name] < depth)
+            }
+        shapes: dict[str, Sequence[int]] = {}
+
+        def note(name: str, output: Tensor) -> Tensor:
+            shapes[name] = output.shape[1:]
+            return output
+
+        with self._watch(listed, note):
+            self.predict(np.zeros((1, *size), np.uint8))
+        rows = [(name, type(modules[name]).__name__, shape, modules[name]) for name, shape in shapes.items()]
+        rows.append(("total", "", (), self.model))
+        return [(*row, sum(values.numel() for values in module.parameters())) for *row, module in rows]
+
+    def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
+        return {
+            name: min(shape[1:], default=0) for name, kind, shape, _ in self._rows(size) if kind == "ReLU"
+        }
+
     def _layer_names(self) -> list[str]:
         return [name for name, _ in self.model.named_modules() if name]
 
     def _default_cascade(self) -> tuple[str, ...]:
         """Blocks are the model's children; of all but the last (the head), their children."""
-        blocks = _with_weights(self.model)
-        if not blocks:
-            return ()
-        *body, head = blocks
-        names = []
-        for name in body:
-            inner = _with_weights(self.model.get_submodule(name))
+
+        def with_weights(module: nn.Module) -> list[str]:
+            return [name for name, child in module.named_children() if list(child.parameters())]
+
+        names, blocks = [], with_weights(self.model)
+        for name in blocks[:-1]:
+            inner = with_weights(self.model.get_submodule(name))
             names += [f"{name}.{child}" for child in inner] or [name]
-        return evenly_spaced([*names, head])
+        return evenly_spaced(names + blocks[-1:])
+
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+        with self._evaluating(), torch.no_grad():
+            return self._logits(images).float().softmax(dim=1).cpu().numpy()
 
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
         with self._evaluating():
-            return maps_and_gradients(self, self._logits, images, classes, layer)
+            return maps_and_gradients(self, images, classes, layer)
 
     @contextmanager
     def _watch(self, layers: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
@@ -138,11 +120,7 @@ class TorchNetwork(Network):
 
 
 def maps_and_gradients(
-    network: Network,
-    logits_of: Callable[[np.ndarray], Tensor],
-    images: np.ndarray,
-    classes: np.ndarray,
-    layer: str,
+    network: Network, images: np.ndarray, classes: np.ndarray, layer: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer's maps and gradients of the classes' logits; also for Keras on torch.
 
@@ -156,16 +134,8 @@ def maps_and_gradients(
         return captured[-1].clone()
 
     with torch.enable_grad(), network._watch([layer], cut):
-        logits = logits_of(images)
+        logits = network._logits(images)
         targets = torch.from_numpy(classes).to(logits.device)
         # Images do not influence each other in evaluation mode: the sum's gradient holds each image's own.
         (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
     return network._to_numpy(captured[-1]), network._to_numpy(gradients)
-
-
-def _with_weights(module: nn.Module) -> list[str]:
-    return [name for name, child in module.named_children() if list(child.parameters())]
-
-
-def _n_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

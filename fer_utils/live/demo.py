@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,25 +13,18 @@ from fer_utils.files import ConfigError, project_path
 from fer_utils.live import sources
 from fer_utils.live.faces import Tracker
 from fer_utils.live.frames import Frame, Problem
+from fer_utils.live.panel import Panel
 from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.session import Session
 from fer_utils.onnx import OnnxModel, export_half
 from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
 
-if TYPE_CHECKING:
-    from fer_utils.live.panel import Panel
-
 REFERENCE = project_path("reports/reference")
-NETWORKS = Path(__file__).with_name("networks")
-"""Networks in the package, below a megabyte each."""
-
+NETWORKS = Path(__file__).with_name("networks")  # below a megabyte each
 STILLS, CLIPS = "fer2013.onnx", "synthetic_clips.onnx"
-RUNS = {STILLS: "40_fastai_transfer--live", CLIPS: "30_cnn3d_smic--live"}
-"""Reference runs that trained them."""
-
-PASSES = 60
-"""How often the panel repeats the synthetic video: ten minutes with the defaults."""
+RUNS = {STILLS: "40_fastai_transfer--live", CLIPS: "30_cnn3d_smic--live"}  # that trained them
+PASSES = 60  # of the synthetic video in the panel: ten minutes with the defaults
 
 SYNTHETIC_NOTE = "a synthetic person: this network was trained on photographs and is often wrong here"
 
@@ -87,7 +79,7 @@ def build_pipeline(params: LiveDemo, *, spot: bool = True) -> Pipeline:
 
 def synthetic_source(params: LiveDemo, *, seconds: float = 0.0, passes: int = 1) -> sources.SyntheticSource:
     """Return the synthetic video, of `seconds` at least."""
-    return sources.SyntheticSource.create(
+    return sources.SyntheticSource(
         seconds=max(params.seconds, seconds),
         frame_rate=params.frame_rate,
         people=params.people,
@@ -100,7 +92,8 @@ def open_source(params: LiveDemo) -> Iterable[Frame | Problem]:
     """Return the source that the notebook itself analyses."""
     if params.source == "synthetic":
         return synthetic_source(params)
-    return _file_source(params)
+    read = sources.read_video if params.source == "video" else sources.read_folder
+    return read(project_path(params.source_path))
 
 
 def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
@@ -113,22 +106,15 @@ def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[],
 
     offered = {"synthetic": synthetic, "local camera": partial(sources.read_camera, params.camera_index)}
     if params.source != "synthetic":
-        offered[params.source] = partial(_file_source, params)
+        offered[params.source] = partial(open_source, params)
     return offered
 
 
-def build_panel(params: LiveDemo) -> "Panel":
+def build_panel(params: LiveDemo) -> Panel:
     """Return the panel for JupyterLab and for Voilà's page."""
-    from fer_utils.live.panel import Panel
-
     pipeline = build_pipeline(params)
     card = card_html(model_card(pipeline))
     return Panel(Session(pipeline), panel_sources(params, pipeline.stills), card=card)
-
-
-def _file_source(params: LiveDemo) -> Iterator[Frame | Problem]:
-    read = sources.read_video if params.source == "video" else sources.read_folder
-    return read(project_path(params.source_path))
 
 
 # --- model card ----------------------------------------------------------------------------------
@@ -136,9 +122,20 @@ def _file_source(params: LiveDemo) -> Iterator[Frame | Problem]:
 
 def model_card(pipeline: Pipeline) -> dict[str, list[str]]:
     """Return the card as lines under headings."""
-    networks = [_describe("Expressions", pipeline.stills)]
-    if pipeline.clips is not None:
-        networks.append(_describe("Micro-expressions", pipeline.clips))
+    networks = []
+    for task, model in {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}.items():
+        if model is None:
+            continue
+        about, accuracy = model.description, model.description.metrics["accuracy"]
+        only = " (synthetic faces: its predictions for people mean nothing)"
+        trained = f"Trained on {about.dataset}{only if about.source == 'synthetic' else ''}"
+        value = f"{100 * accuracy.value:.1f} %"
+        if accuracy.ci95 is not None:
+            value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
+        measured = f"Accuracy {value}, n {accuracy.n:,}: {about.estimate}; {about.split}"
+        networks.append(
+            f"{task}: {', '.join(model.class_names)}. {trained}. {measured}. From run {about.run}."
+        )
     on_fer2013 = pipeline.stills.description.dataset == "fer2013"
     return {
         "The networks": networks,
@@ -164,19 +161,6 @@ def card_markdown(card: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _describe(task: str, model: OnnxModel) -> str:
-    about = model.description
-    data = f"{task}: {', '.join(model.class_names)}. Trained on {about.dataset}"
-    if about.source == "synthetic":
-        data += " (synthetic faces: its predictions for people mean nothing)"
-    accuracy = about.metrics["accuracy"]
-    value = f"{100 * accuracy.value:.1f} %"
-    if accuracy.ci95 is not None:
-        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
-    measured = f"Accuracy {value}, n {accuracy.n:,}: {about.estimate}; {about.split}"
-    return f"{data}. {measured}. From run {about.run}."
-
-
 # --- the shipped networks ------------------------------------------------------------------------
 
 
@@ -189,8 +173,7 @@ def private_test_images(params: LiveDemo) -> FaceSet:
     """Return `params.photographs` random images of FER-2013's PrivateTest in the size of the network."""
     network = load_network(params, "model", STILLS, kind="stills")
     wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
-    faces = load_faces(wanted)
-    faces = faces.with_classes(network.class_names)
+    faces = load_faces(wanted).with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")
     chosen = np.random.default_rng(params.seed).permutation(test)[: params.photographs]
     return faces.take(np.sort(chosen))

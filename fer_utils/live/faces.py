@@ -23,16 +23,11 @@ _MAX_FACTOR = 24.0  # beyond it there is only noise
 
 
 def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
-    """Brighten a dark image, so that faces are found in it and look as in the training data.
+    """Brighten a dark image, gray or RGB, so that faces are found in it and look as in the training data.
 
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W) or (H, W, 3)
-        Gray or RGB.
-    mode : {"off", "auto", "on"}
-        "off" changes nothing. "auto" multiplies an image by the factor that brings its brightest tenth to a
-        mean of 160. "on" also applies contrast-limited adaptive histogram equalisation (K. Zuiderveld,
-        *Graphics Gems IV*, 1994), for a face in front of a window.
+    "off" changes nothing. "auto" multiplies an image by the factor that brings its brightest tenth to a mean
+    of 160. "on" also applies contrast-limited adaptive histogram equalisation (K. Zuiderveld, *Graphics Gems
+    IV*, 1994), for a face in front of a window.
 
     Notes
     -----
@@ -82,20 +77,10 @@ _STEPS = 64  # crops are placed to 1/64 pixel, so that rounding errors cannot ch
 
 
 def crop_face(image: np.ndarray, box: Box, *, size: int, framing: Framing = STILLS) -> np.ndarray:
-    """Crop a face as it would be in the data set on which the network was trained.
+    """Crop the face in a detector's box as in the data set of the network: uint8 (size, size).
 
     For whole pixels the result equals that of the readers of training data. The crop moves with fractions of
     pixels, so that a swaying face does not jump. Beyond the edges of the image, its edge pixels are repeated.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W) or (H, W, 3)
-        Gray or RGB.
-    box : Box
-        Of a detector, in pixels of `image`.
-    size : int
-        Height and width of the result, uint8 (size, size).
-    framing : Framing
     """
     side = max(framing.scale * (box.width + box.height) / 2, 1.0)
     x, y = box.centre
@@ -103,21 +88,14 @@ def crop_face(image: np.ndarray, box: Box, *, size: int, framing: Framing = STIL
     x, y, side = (round(_STEPS * edge) / _STEPS for edge in edges)
     left, top, right, bottom = math.floor(x), math.floor(y), math.ceil(x + side), math.ceil(y + side)
     height, width = image.shape[:2]
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        region = image[top:bottom, left:right]
-    else:
-        rows = np.clip(np.arange(top, bottom), 0, height - 1)
-        region = image[rows].take(np.clip(np.arange(left, right), 0, width - 1), axis=1)
+    rows = np.clip(np.arange(top, bottom), 0, height - 1)
+    region = image[rows].take(np.clip(np.arange(left, right), 0, width - 1), axis=1)
     face = to_gray(Image.fromarray(region))
-    x, y = x - left, y - top
+    x, y, step = x - left, y - top, side / size
     if framing.resampling == "lanczos":
         return np.asarray(squared(face, size, region=(x, y, x + side, y + side)))
-    return _resize_area(np.asarray(face), x, y, side, size)
-
-
-def _resize_area(image: np.ndarray, x: float, y: float, side: float, size: int) -> np.ndarray:
-    """Resize a square at fractions of pixels: INTER_AREA of OpenCV, INTER_LINEAR when it becomes larger."""
-    step = side / size
+    # INTER_AREA of OpenCV, or INTER_LINEAR when the face becomes larger, at fractions of pixels.
+    image = np.asarray(face)
     if step < 1:
         centres = step * (np.arange(size) + 0.5) - 0.5
         values = _interpolate(_interpolate(image.astype(float), y + centres).T, x + centres).T
@@ -151,111 +129,8 @@ _MEMORY = 1.0  # seconds that a face may be covered
 _INERTIA = 0.8  # of the speed at which a covered face continues
 
 
-class Track(NamedTuple):
+class Track:
     """Tracked face: its number, from 1 and never reused, and its box in pixels of the frame."""
-
-    number: int
-    box: Box
-
-
-class Tracker:
-    """Tracks the faces of a video: a detection every few frames, median flow in between.
-
-    Median flow: Z. Kalal, K. Mikolajczyk and J. Matas, *Forward-backward error: automatic detection of
-    tracking failures*, ICPR 2010. It is steadier than a detector, so that detections correct a box gradually,
-    and only where they disagree with it.
-
-    Parameters
-    ----------
-    detector : Detector
-    every : int
-        Frames from one detection to the next. A lost face and a cut bring it forward.
-    most : int
-        Faces tracked at the same time; the largest are added first.
-    patience : int
-        Consecutive detections that may miss a face; fewer for a face that was detected less often.
-
-    Attributes
-    ----------
-    found : int
-        Faces in the last detection, tracked or not.
-    seconds : dict of str to float
-        Duration of "detect" and "track" in the last `update`.
-    """
-
-    def __init__(self, detector: Detector, *, every: int = 5, most: int = 10, patience: int = 3) -> None:
-        self.detector, self.every, self.most, self.patience = detector, every, most, patience
-        self._last_number = 0
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all faces, as for another source. Their numbers are not reused."""
-        self._faces: list[_TrackedFace] = []
-        self._before: _ReducedFrame | None = None
-        self._waited, self._urgent = self.every, False
-        self.found = 0
-        self.seconds = {"detect": 0.0, "track": 0.0}
-
-    @property
-    def numbers(self) -> set[int]:
-        """Numbers of the faces that are tracked, or covered for a moment."""
-        return {face.number for face in self._faces}
-
-    def update(self, image: np.ndarray, time: float) -> list[Track]:
-        """Return the faces in the next frame, gray or RGB, at a time in seconds.
-
-        A face that is covered for less than a second is left out and returns with its number.
-        """
-        start = perf_counter()
-        frame = _ReducedFrame(image)
-        self._urgent |= self._move(frame)
-        self._before = frame
-        self._waited += 1
-        moved = perf_counter()
-        if self._waited >= self.every or (self._urgent and self._waited > 1):
-            self._detect(image, time)
-            self._waited, self._urgent = 0, False
-        height, width = image.shape[:2]
-        self._faces = [face for face in self._faces if face.is_alive(time, self.patience, width, height)]
-        self.seconds = {"track": moved - start, "detect": perf_counter() - moved}
-        return [Track(face.number, face.box) for face in self._faces if not face.lost]
-
-    def _move(self, frame: "_ReducedFrame") -> bool:
-        """Move the faces into the next frame and return whether one was lost."""
-        if not self._faces:
-            return False
-        visible = {face.number: face.box for face in self._faces if not face.lost}
-        moved = dict(zip(visible, _median_flow(self._before, frame, list(visible.values())), strict=True))
-        if not any(moved.values()) and frame.is_cut_from(self._before):
-            self._faces = []
-            return True
-        for face in self._faces:
-            face.move(moved.get(face.number))
-        return None in moved.values()
-
-    def _detect(self, image: np.ndarray, time: float) -> None:
-        """Confirm and correct the tracked faces by a detection, and add new ones."""
-        boxes = self.detector.find(image)
-        self.found = len(boxes)
-        overlap = np.array([[_overlap(face.box, box) for box in boxes] for face in self._faces])
-        overlap = np.where(overlap < _SAME_FACE, 0, overlap).reshape(len(self._faces), len(boxes))
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
-        matches = {row: column for row, column in zip(rows, columns, strict=True) if overlap[row, column]}
-        for row, face in enumerate(self._faces):
-            if row in matches:
-                face.confirm(boxes[matches[row]], time, every=self.every)
-            else:
-                face.misses += 1
-        for column, box in enumerate(boxes):
-            if column in matches.values() or len(self._faces) >= self.most:
-                continue
-            if not any(_inside(np.array([box.centre]), face.box) for face in self._faces):
-                self._last_number += 1
-                self._faces.append(_TrackedFace(self._last_number, box, time))
-
-
-class _TrackedFace:
-    """Position, speed and reliability of a face."""
 
     def __init__(self, number: int, box: Box, time: float) -> None:
         self.number, self.box, self.confirmed = number, box, time
@@ -284,58 +159,132 @@ class _TrackedFace:
         beyond = np.sign(error) * np.maximum(np.abs(error) - _TOLERANCE, 0)
         self._correction = _PULL / every * beyond * (side, side, 1)
 
-    def is_alive(self, time: float, patience: int, width: int, height: int) -> bool:
-        x, y = self.box.centre
+
+class Tracker:
+    """Tracks the faces of a video: a detection every few frames, median flow in between.
+
+    Median flow: Z. Kalal, K. Mikolajczyk and J. Matas, *Forward-backward error: automatic detection of
+    tracking failures*, ICPR 2010. It is steadier than a detector, so that detections correct a box gradually,
+    and only where they disagree with it.
+
+    Parameters
+    ----------
+    detector : Detector
+    every : int
+        Frames from one detection to the next. A lost face and a cut bring it forward.
+    most : int
+        Faces tracked at the same time; the largest are added first.
+    patience : int
+        Consecutive detections that may miss a face; fewer for a face that was detected less often.
+    """
+
+    def __init__(self, detector: Detector, *, every: int = 5, most: int = 10, patience: int = 3) -> None:
+        self.detector, self.every, self.most, self.patience = detector, every, most, patience
+        self._last_number = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all faces, as for another source. Their numbers are not reused."""
+        self._faces: list[Track] = []
+        self._before: np.ndarray | None = None  # the last frame, gray and reduced
+        self._shape: tuple[int, ...] = ()  # of the last frame
+        self._waited, self._urgent = self.every, False
+        self.found = 0  # faces in the last detection, tracked or not
+        self.seconds = {"detect": 0.0, "track": 0.0}  # in the last `update`
+
+    @property
+    def numbers(self) -> set[int]:
+        """Numbers of the faces that are tracked, or covered for a moment."""
+        return {face.number for face in self._faces}
+
+    def update(self, image: np.ndarray, time: float) -> list[Track]:
+        """Return the faces in the next frame, gray or RGB, at a time in seconds.
+
+        A face that is covered for less than a second is left out and returns with its number.
+        """
+        start = perf_counter()
+        reduced_image, shape = gray(reduced(image, LONGEST_SIDE)), image.shape[:2]
+        if self._faces:
+            self._urgent |= self._move(reduced_image, shape)
+        self._before, self._shape = reduced_image, shape
+        self._waited += 1
+        moved = perf_counter()
+        if self._waited >= self.every or (self._urgent and self._waited > 1):
+            self._detect(image, time)
+            self._waited, self._urgent = 0, False
+        self._faces = [face for face in self._faces if self._remains(face, time, shape)]
+        self.seconds = {"track": moved - start, "detect": perf_counter() - moved}
+        return [face for face in self._faces if not face.lost]
+
+    def _remains(self, face: Track, time: float, shape: tuple[int, ...]) -> bool:
+        (x, y), (height, width) = face.box.centre, shape
         if not (0 <= x <= width and 0 <= y <= height):
             return False
-        if self.lost:
-            return abs(time - self.confirmed) <= _MEMORY
-        return self.misses < min(patience, self.hits)
+        if face.lost:
+            return abs(time - face.confirmed) <= _MEMORY
+        return face.misses < min(self.patience, face.hits)
+
+    def _move(self, frame: np.ndarray, shape: tuple[int, ...]) -> bool:
+        """Move the faces into the next frame and return whether one was lost."""
+        visible, comparable = [face for face in self._faces if not face.lost], shape == self._shape
+        boxes: list[Box | None] = [None] * len(visible)
+        if visible and comparable:
+            factor = frame.shape[1] / shape[1]
+            boxes = _median_flow(self._before, frame, [face.box for face in visible], factor)
+        if not any(boxes):
+            small = [cv2.resize(one, (16, 16), interpolation=cv2.INTER_AREA) for one in (frame, self._before)]
+            if not comparable or cv2.matchTemplate(*small, cv2.TM_CCOEFF_NORMED)[0, 0] < _CUT:
+                self._faces = []
+                return True
+        moved = {face.number: box for face, box in zip(visible, boxes, strict=True)}
+        for face in self._faces:
+            face.move(moved.get(face.number))
+        return None in boxes
+
+    def _detect(self, image: np.ndarray, time: float) -> None:
+        """Confirm and correct the tracked faces by a detection, and add new ones."""
+        boxes = self.detector.find(image)
+        self.found = len(boxes)
+        overlap = np.array([[_overlap(face.box, box) for box in boxes] for face in self._faces])
+        overlap = np.where(overlap < _SAME_FACE, 0, overlap).reshape(len(self._faces), len(boxes))
+        rows, columns = linear_sum_assignment(overlap, maximize=True)
+        matches = {row: column for row, column in zip(rows, columns, strict=True) if overlap[row, column]}
+        for row, face in enumerate(self._faces):
+            if row in matches:
+                face.confirm(boxes[matches[row]], time, every=self.every)
+            else:
+                face.misses += 1
+        for column, box in enumerate(boxes):
+            if column in matches.values() or len(self._faces) >= self.most:
+                continue
+            if not any(_inside(np.array([box.centre]), face.box) for face in self._faces):
+                self._last_number += 1
+                self._faces.append(Track(self._last_number, box, time))
 
 
-class _ReducedFrame:
-    """Gray, reduced frame, in which flow is computed."""
-
-    def __init__(self, image: np.ndarray) -> None:
-        self.image = gray(reduced(image, LONGEST_SIDE))
-        self.shape = image.shape[:2]
-        self.factor = self.image.shape[1] / image.shape[1]
-
-    def is_cut_from(self, other: "_ReducedFrame") -> bool:
-        """Return whether the frame shows another scene."""
-        if self.shape != other.shape:
-            return True
-        pair = [cv2.resize(one.image, (16, 16), interpolation=cv2.INTER_AREA) for one in (self, other)]
-        return bool(cv2.matchTemplate(*pair, cv2.TM_CCOEFF_NORMED)[0, 0] < _CUT)
-
-
-def _median_flow(before: _ReducedFrame, after: _ReducedFrame, boxes: list[Box]) -> list[Box | None]:
-    """Return boxes in the next frame; None for one that is lost."""
-    if not boxes or before.shape != after.shape:
-        return [None] * len(boxes)
+def _median_flow(before: np.ndarray, after: np.ndarray, boxes: list[Box], factor: float) -> list[Box | None]:
+    """Return boxes in the next frame, gray and reduced by a factor; None for one that is lost."""
     places = 0.5 + _INNER * np.linspace(-0.5, 0.5, _GRID)
     grids = [np.meshgrid(box.x + places * box.width, box.y + places * box.height) for box in boxes]
     start = np.stack([np.stack([x.ravel(), y.ravel()], axis=1) for x, y in grids])
-    points = (before.factor * start).astype(np.float32).reshape(-1, 1, 2)
-    there, there_ok, _ = cv2.calcOpticalFlowPyrLK(before.image, after.image, points, None, winSize=_WINDOW)
-    back, back_ok, _ = cv2.calcOpticalFlowPyrLK(after.image, before.image, there, None, winSize=_WINDOW)
-    error = np.where(there_ok & back_ok, np.linalg.norm(back - points, axis=2), np.inf)
-    error = error.reshape(start.shape[:2])
+    points = (factor * start).astype(np.float32).reshape(-1, 1, 2)
+    there, there_ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=_WINDOW)
+    back, back_ok, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=_WINDOW)
+    errors = np.where(there_ok & back_ok, np.linalg.norm(back - points, axis=2), np.inf)
+    errors = errors.reshape(start.shape[:2])
     for row, other in permutations(range(len(boxes)), 2):  # a point in two boxes may belong to either face
-        error[row, _inside(start[row], boxes[other])] = np.nan
-    end = there.reshape(start.shape) / before.factor
-    return [_move_by_median(*face) for face in zip(boxes, start, end, error, strict=True)]
-
-
-def _move_by_median(box: Box, start: np.ndarray, end: np.ndarray, error: np.ndarray) -> Box | None:
-    """Move and scale a box by the median of its points, (P, 2) each, with errors (P,)."""
-    good = error < _MAX_RETURN
-    if good.sum() < max(_MIN_POINTS, _MIN_SHARE * (~np.isnan(error)).sum()):
-        return None
-    good &= error <= np.median(error[good])
-    start, end = start[good], end[good]
-    growth = np.median(pdist(end) / pdist(start))
-    return _transform(box, np.append(np.median(end - start, axis=0), np.log(growth)))
+        errors[row, _inside(start[row], boxes[other])] = np.nan
+    ends, moved = there.reshape(start.shape) / factor, []
+    for box, begin, end, error in zip(boxes, start, ends, errors, strict=True):
+        good = error < _MAX_RETURN
+        if good.sum() < max(_MIN_POINTS, _MIN_SHARE * (~np.isnan(error)).sum()):
+            moved.append(None)
+            continue
+        good &= error <= np.median(error[good])
+        growth = np.median(pdist(end[good]) / pdist(begin[good]))
+        change = np.append(np.median(end[good] - begin[good], axis=0), np.log(growth))
+        moved.append(_transform(box, change))
+    return moved
 
 
 def _inside(points: np.ndarray, box: Box) -> np.ndarray:

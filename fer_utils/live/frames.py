@@ -1,8 +1,8 @@
-"""Types that the parts of the live demo exchange, and the annotation of a frame."""
+"""Types that the modules of the live demo exchange, and the annotation of a frame."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -120,12 +120,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def jpeg(image: np.ndarray, quality: int = 80) -> bytes:
-    """Return an RGB image, uint8 (H, W, 3), as a JPEG file."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
-
-
 def text_color(background: str) -> str:
     """Return black or white, whichever has the higher contrast (WCAG 2.2) on a colour."""
     srgb = np.array(ImageColor.getrgb(background)) / 255
@@ -137,17 +131,12 @@ def text_color(background: str) -> str:
 @lru_cache(maxsize=256)
 def _label(text: str, color: str, size: int) -> np.ndarray:
     """Return text on a bar, uint8 (rows, columns, 3)."""
-    font, margin = _font(size), size // 3
-    ascent, descent = font.getmetrics()
+    import matplotlib  # ships DejaVu Sans
+
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
+    font = ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+    margin, (ascent, descent) = size // 3, font.getmetrics()
     shape = (round(font.getlength(text)) + 2 * margin, ascent + descent + margin // 2)
     bar = Image.new("RGB", shape, color)
     ImageDraw.Draw(bar).text((margin, margin // 4), text, fill=text_color(color), font=font)
     return np.asarray(bar)
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    import matplotlib  # ships DejaVu Sans
-
-    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
-    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)

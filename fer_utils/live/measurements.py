@@ -20,8 +20,7 @@ from fer_utils.live.sources import SyntheticSource
 from fer_utils.live.spotting import kind_of
 from fer_utils.statistics import bootstrap_weights, percentile_interval, wilson_interval
 
-WARM_UP = 10
-"""Frames at the start that are not measured: they load libraries and find the face."""
+WARM_UP = 10  # frames at the start that are not measured: they load libraries and find the face
 
 
 @dataclass
@@ -69,9 +68,6 @@ def analyze_source(
     return result
 
 
-# --- spotting ------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class SpottingTrial:
     """Movements of one synthetic video: those that were found, and the true ones."""
@@ -93,7 +89,7 @@ def spotting_trials(
     """Spot movements in synthetic videos of one person each, others than in the demo's own video."""
     trials = []
     for number in range(1, n_videos + 1):
-        source = SyntheticSource.create(
+        source = SyntheticSource(
             seconds=seconds, frame_rate=frame_rate, class_names=SMIC3, seed=(n_videos + 1) * seed + number
         )
         events = analyze_source(pipeline, source).events
@@ -106,37 +102,29 @@ def true_events(source: SyntheticSource) -> tuple[Event, ...]:
     """Return the events of the first person, as the demo should find them."""
     return tuple(
         Event(kind_of(one.onset, one.offset), 1, one.label, one.onset, one.apex, one.offset, 1.0)
-        for one in source.events[0]
+        for one in source.videos[0].events
     )
-
-
-def overlap(one: Event, other: Event) -> float:
-    """Return intersection over union of two intervals in time."""
-    shared = min(one.offset, other.offset) - max(one.onset, other.onset)
-    return max(shared, 0.0) / (max(one.offset, other.offset) - min(one.onset, other.onset))
 
 
 def match_events(
     found: Sequence[Event], truth: Sequence[Event], *, iou: float = 0.5
 ) -> list[tuple[int, int]]:
-    """Return positions in `found` and `truth` of events that match one to one, with an overlap of `iou`.
+    """Return positions in `found` and `truth` of events that match one to one.
 
-    As many as possible are matched, then those with the largest overlap. The rule of the spotting task of
-    MEGC 2020 (Y. He et al., *Spotting macro- and micro-expression intervals in long video sequences*, FG
-    2020).
+    Two events match if their intersection over union in time is at least `iou`. As many as possible are
+    matched, then those with the largest overlap. The rule of the spotting task of MEGC 2020 (Y. He et al.,
+    *Spotting macro- and micro-expression intervals in long video sequences*, FG 2020).
     """
-    if not 0 < iou <= 1:
-        raise ValueError(f"iou must be above 0 and at most 1, got {iou}")
-    for event in (*found, *truth):
-        if not event.onset < event.offset:
-            raise ValueError(f"event from {event.onset} s to {event.offset} s: it must end after its onset")
-    shared = np.array([[overlap(one, other) for other in truth] for one in found])
-    shared = shared.reshape(len(found), len(truth))
+    if not found or not truth:
+        return []
+    onset, offset = np.array([[event.onset, event.offset] for event in found]).T[:, :, None]
+    true_onset, true_offset = np.array([[event.onset, event.offset] for event in truth]).T
+    shared = np.maximum(np.minimum(offset, true_offset) - np.maximum(onset, true_onset), 0.0)
+    shared /= np.maximum(offset, true_offset) - np.minimum(onset, true_onset)
     fits = shared >= iou
     # All overlaps together weigh less than one match.
-    weights = fits * (1 + shared / (1 + min(shared.shape)))
-    pairs = zip(*linear_sum_assignment(weights, maximize=True), strict=True)
-    return [(int(one), int(other)) for one, other in pairs if fits[one, other]]
+    pairs = linear_sum_assignment(fits * (1 + shared / (1 + min(shared.shape))), maximize=True)
+    return [(int(one), int(other)) for one, other in zip(*pairs, strict=True) if fits[one, other]]
 
 
 def spotting_scores(
@@ -145,47 +133,38 @@ def spotting_scores(
     """Return precision, recall and F1 for micro-expressions, macro-expressions and both.
 
     Micro- and macro-expressions are matched separately: a true micro-expression found as a macro-expression
-    is one missed and one false. Counts are summed over the videos. The interval resamples videos.
-
-    Returns
-    -------
-    DataFrame
-        Rows "micro", "macro", "all"; columns `n_videos`, `tp`, `fp`, `fn`, `precision`, `recall`, `f1`,
-        `f1_low`, `f1_high`, and `onset_error`, `apex_error`, `offset_error`: mean errors of the matches in
-        seconds.
+    is one missed and one false. Counts are summed over the videos. The interval resamples videos. The errors
+    of onset, apex and offset are means over the matches in seconds.
     """
-    if not trials:
-        raise ValueError("no videos to score")
     counts, errors = {}, {}
     for kind in ("micro", "macro"):
-        rows, distances = [], []
+        counts[kind], distances = [], []
         for trial in trials:
             found, truth = (
-                [event for event in events if kind_of(event.onset, event.offset) == kind]
-                for events in (trial.found, trial.truth)
+                [event for event in events if event.kind == kind] for events in (trial.found, trial.truth)
             )
             pairs = match_events(found, truth, iou=iou)
-            rows.append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
+            counts[kind].append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
             distances += [
-                [getattr(found[i], at) - getattr(truth[j], at) for at in ("onset", "apex", "offset")]
+                [abs(getattr(found[i], at) - getattr(truth[j], at)) for at in ("onset", "apex", "offset")]
                 for i, j in pairs
             ]
-        counts[kind] = np.array(rows)
-        errors[kind] = np.abs(np.array(distances, dtype=float)).reshape(-1, 3)
-    counts["all"] = counts["micro"] + counts["macro"]
+        errors[kind] = np.array(distances).reshape(-1, 3)
+    counts["all"] = np.add(counts["micro"], counts["macro"])
     errors["all"] = np.concatenate([errors["micro"], errors["macro"]])
     table = {}
     for kind, of_videos in counts.items():
+        of_videos = np.array(of_videos)
         tp, fp, fn = (int(total) for total in of_videos.sum(axis=0))
         f1 = float(_f1(of_videos.sum(axis=0)))
         weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=seed)
         resampled = np.concatenate([_f1(of_videos.T @ some) for some in weights] or [np.empty(0)])
         low, high = percentile_interval([resampled], value=f1) or (nan, nan)
-        mean_errors = errors[kind].mean(axis=0) if len(errors[kind]) else (nan,) * 3
         table[kind] = {"n_videos": len(trials), "tp": tp, "fp": fp, "fn": fn}
         table[kind]["precision"] = tp / (tp + fp) if tp + fp else nan
         table[kind]["recall"] = tp / (tp + fn) if tp + fn else nan
         table[kind] |= {"f1": f1, "f1_low": low, "f1_high": high}
+        mean_errors = errors[kind].mean(axis=0) if len(errors[kind]) else (nan,) * 3
         table[kind] |= zip(("onset_error", "apex_error", "offset_error"), mean_errors, strict=True)
     return pd.DataFrame(table).T.astype(dict.fromkeys(("n_videos", "tp", "fp", "fn"), int))
 
@@ -201,10 +180,9 @@ def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]
     """Return `spotting_scores` as metrics of results.json; n is the number of true events."""
     metrics: dict[str, dict[str, dict[str, Any]]] = {}
     for kind, row in scores.iterrows():
-        n = int(row["tp"] + row["fn"])
         interval = None if np.isnan(row["f1_low"]) else [row["f1_low"], row["f1_high"]]
         metrics[f"spotting_{kind}"] = {
-            name: {"value": float(row[name]), "ci95": ci95, "n": n}
+            name: {"value": float(row[name]), "ci95": ci95, "n": int(row["tp"] + row["fn"])}
             for name, ci95 in {"f1": interval, "precision": None, "recall": None}.items()
             if not np.isnan(row[name])
         }
@@ -218,18 +196,8 @@ def process_images(pipeline: Pipeline, faces: FaceSet, *, side: int = 200) -> pd
     """Place the images of a data set in frames and process each as the first frame of a video.
 
     Each image is enlarged to `side` pixels in the middle of a frame of 640x480, its edges repeated around it.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-    faces : FaceSet
-        With the classes and image size of the network.
-
-    Returns
-    -------
-    DataFrame
-        One row an image, all boolean: `found` (a face was detected), `correct` (the label in the frame is
-        right; False without a face), `direct` (the network is right for the image itself).
+    The columns, one row an image: `found` (a face was detected), `correct` (so is the label in the frame),
+    `direct` (the network is right for the image itself).
     """
     direct = pipeline.stills.predict(faces.images).argmax(axis=1) == faces.labels
     top, left = ((length - side) // 2 for length in (480, 640))

@@ -13,26 +13,12 @@ from voila.app import Voila
 
 from fer_utils.files import ConfigError
 
-PARAMETERS, PAGE = "parameters", "page"
-"""Tags of the cells that are executed."""
-
-IDLE_SECONDS = 600
-"""After which the kernel of a closed page is ended."""
-
-MAX_MESSAGE = 4 * 2**20
-"""Bytes of a message from the browser; the panel sends files in slices of a quarter."""
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' ws://127.0.0.1:* ws://localhost:*",
-        "frame-ancestors 'self'",
-        "form-action 'self'",
-    ]
+IDLE_SECONDS = 600  # after which the kernel of a closed page is ended
+MAX_MESSAGE = 4 * 2**20  # bytes from the browser; the panel sends files in slices of a quarter
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; frame-ancestors 'self'; form-action 'self'"
 )
 """With it, the browser itself refuses to contact any other machine."""
 
@@ -61,27 +47,18 @@ def serve(
 ) -> None:
     """Serve a notebook as a page on 127.0.0.1 until interrupted; its address contains a new token.
 
-    Parameters
-    ----------
-    notebook : path
-    port : int
-        If it is in use, the next free one; the address is printed.
-    open_browser : bool
-    parameters : mapping, optional
-        Override those of the notebook, as with papermill.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such notebook, or none of its cells is tagged `page`.
+    Without cells tagged `page` it raises `ConfigError`. If the port is in use, the next free one is taken;
+    the address is printed. `parameters` override those of the notebook, as with papermill.
     """
-    if not notebook.is_file():
-        raise ConfigError(f"{notebook}: no such notebook")
-    if not any(PAGE in _tags(cell) for cell in nbformat.read(notebook, as_version=4).cells):
-        raise ConfigError(f"{notebook}: no cell is tagged {PAGE!r}; tag those to be displayed")
+
+    def tags(cell: nbformat.NotebookNode) -> set[str]:
+        return set(cell.metadata.get("tags", []))
+
+    if not any("page" in tags(cell) for cell in nbformat.read(notebook, as_version=4).cells):
+        raise ConfigError(f"{notebook}: no cell is tagged 'page'; tag those to be displayed")
 
     def prepare(_: object, *, notebook: nbformat.NotebookNode, cwd: str) -> nbformat.NotebookNode:
-        notebook.cells = [cell for cell in notebook.cells if _tags(cell) & {PARAMETERS, PAGE}]
+        notebook.cells = [cell for cell in notebook.cells if tags(cell) & {"parameters", "page"}]
         if not parameters:
             return notebook
         notebook.metadata.setdefault("papermill", nbformat.NotebookNode())
@@ -109,7 +86,3 @@ def serve(
     )
     config.MappingKernelManager.update(cull_idle_timeout=IDLE_SECONDS, cull_interval=60)
     Page.launch_instance(argv=[str(notebook)], config=config)
-
-
-def _tags(cell: nbformat.NotebookNode) -> set[str]:
-    return set(cell.metadata.get("tags", []))

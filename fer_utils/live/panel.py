@@ -19,31 +19,19 @@ import cv2
 import numpy as np
 import traitlets
 
-from fer_utils.live.frames import COLORS, Analysis, Face, Frame, Problem, annotate, jpeg
+from fer_utils.live.frames import COLORS, Analysis, Face, Frame, Problem, annotate
 from fer_utils.live.session import Session, events_csv
 from fer_utils.live.sources import MAX_BYTES, decode_image
 
 Source = Callable[[], Iterable[Frame | Problem]]
 """Starts a source of frames."""
 
-CAMERA, UPLOAD = "camera", "upload"
-"""The two sources in the browser."""
-
-MAX_FILES = 20
-"""Images uploaded at once."""
-
-CAMERA_SIZE = (640, 480)
-"""Largest width and height in pixels of a frame of the browser's camera."""
-
-ROWS = 50
-"""Rows of the log in the panel; the CSV file has all."""
-
-MAX_ERRORS = 5
-"""Consecutive frames that may fail before a source is stopped."""
-
-IDLE_SECONDS = 10.0
-"""Seconds without a message from the browser after which a source is stopped."""
-
+CAMERA, UPLOAD = "camera", "upload"  # sources in the browser
+CAMERA_SIZE = (640, 480)  # largest width and height in pixels of a frame of the browser's camera
+MAX_FILES = 20  # uploaded at once
+ROWS = 50  # of the log in the panel; the CSV file has all
+MAX_ERRORS = 5  # consecutive frames that may fail before a source is stopped
+IDLE_SECONDS = 10.0  # without a message from the browser, after which a source is stopped
 _SHOWN_SIDE = 1280  # pixels of an image that is sent to the browser
 _MAX_DELAY = 1.0  # seconds that a source may catch up; beyond it, its clock is set back
 _STATIC = Path(__file__).with_name("static")
@@ -53,13 +41,8 @@ _log = logging.getLogger(__name__)
 class Panel(anywidget.AnyWidget):
     """Controls, annotated frame, log, timeline, uploads and downloads.
 
-    Parameters
-    ----------
-    session : Session
-    sources : mapping of str to callable
-        Sources on the side of the kernel by name. The browser's camera and uploads are always offered.
-    card : str
-        Model card as HTML of this package.
+    `sources` by name are those on the side of the kernel; the browser's camera and uploads are always
+    offered. `card` is HTML.
     """
 
     _esm = _STATIC / "panel.js"
@@ -73,11 +56,11 @@ class Panel(anywidget.AnyWidget):
         super().__init__(settings=names | limits, card=card)
         self.playing: str | None = None  # name of the source
         self._session, self._sources = session, dict(sources)
-        self._run: float | None = None
+        self._run: float | None = None  # number that the browser gave the start
         self._task: asyncio.Task[None] | None = None
         self._record = self._recorded = False
         self._n_errors = 0
-        self._drawn, self._heard = True, 0.0
+        self._drawn, self._heard = True, 0.0  # whether the last image was drawn; time of the last message
         self._points: list[tuple[float, int, list[float]]] = []  # since the last image
         self._sent_log: list[tuple] | None = None
         self._content, self._n_uploaded = bytearray(), 0
@@ -87,103 +70,80 @@ class Panel(anywidget.AnyWidget):
         return "panel of the live demo; it needs JupyterLab or Voilà and a running kernel"
 
     def receive(self, _: object, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
-        """Handle a message of the browser; its `kind` names a method, its other items are arguments."""
+        """Call the method for the `kind` of a message of the browser; its other items are arguments."""
         self._heard = monotonic()
-        handlers = {
-            "hello": self._hello,
-            "start": self._start,
-            "stop": self.stop,
-            "clear": self._clear,
-            "record": self._set_record,
-            "frame": self._process_camera_frame,
-            "drawn": self._set_drawn,
-            "upload": self._start_upload,
-            "slice": self._add_slice,
-            "download": self._download,
-        }
         arguments = {name: value for name, value in content.items() if name != "kind"}
         if buffers:
             arguments["content"] = bytes(buffers[0])
-        handlers[content["kind"]](**arguments)
-
-    def stop(self) -> None:
-        """Stop the source; the log stays."""
-        self.playing = None
-        if self._task is not None:
-            self._task.cancel()
-        self._session.end_source()
-        self._send_state()
+        getattr(self, f"_receive_{content['kind']}")(**arguments)
 
     def close(self) -> None:
         """Stop the source and remove the panel."""
-        if self._task is not None:
-            self._task.cancel()
+        self._cancel()
         super().close()
 
-    def _hello(self) -> None:
-        self._drawn, self._sent_log = True, None
-        self._set_record(on=False)  # the checkbox of a new page is not ticked
-        self._send_state(reset=True)
-
-    def _start(self, *, source: str, run: float) -> None:
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+    def _receive_hello(self) -> None:
+        self._drawn, self._sent_log = True, None
+        self._receive_record(on=False)  # the checkbox of a new page is not ticked
+        self._send_state(reset=True)
+
+    def _receive_start(self, *, source: str, run: float) -> None:
+        self._cancel()
         self._start_session(source, run)
         if source != CAMERA:
             play = self._play(source, run, after=self._task)
             self._task = asyncio.get_running_loop().create_task(play)
         self._send_state(reset=True)
 
-    def _start_session(self, source: str, run: float | None) -> None:
-        self._session.start_source()
-        self.playing, self._run = source, run
-        self._n_errors, self._drawn = 0, True
-        self._session.recording = self._record and source != UPLOAD
+    def _receive_stop(self) -> None:
+        self.playing = None
+        self._cancel()
+        self._session.end_source()
+        self._send_state()
 
-    def _clear(self) -> None:
+    def _receive_clear(self) -> None:
         self._session.clear()
         self._recorded = False
         self._send_state(reset=True)
 
-    def _set_record(self, *, on: bool) -> None:
+    def _receive_record(self, *, on: bool) -> None:
         self._record = on
         self._session.recording = on and self.playing is not None
 
-    def _process_camera_frame(self, *, run: float, time: float, content: bytes) -> None:
+    def _receive_frame(self, *, run: float, time: float, content: bytes) -> None:
         if run == self._run and self.playing == CAMERA:
             self._process(decode_image(content, time=time), answer=run)
         else:  # sent before the browser received the stop
             self._send_state(answer=run)
 
-    def _set_drawn(self) -> None:
+    def _receive_drawn(self) -> None:
         self._drawn = True
 
-    def _download(self, *, what: str) -> None:
+    def _receive_download(self, *, what: str) -> None:
+        name, media_type = "events.csv", "text/csv"
         if what == "events":
-            self._send_file("events.csv", "text/csv", events_csv(self._session.events))
+            content = events_csv(self._session.events)
         else:
-            self._recorded = False
-            video = self._session.take_video()
-            if video is not None:
-                self._send_file("annotated.webm", "video/webm", video)
+            name, media_type = "annotated.webm", "video/webm"
+            self._recorded, content = False, self._session.take_video()
+        if content is not None:
+            self.send({"kind": "file", "name": name, "type": media_type}, [content])
         self._send_state()
 
-    def _send_file(self, name: str, media_type: str, content: bytes) -> None:
-        self.send({"kind": "file", "name": name, "type": media_type}, [content])
-
-    # --- uploads ---------------------------------------------------------------------------------
-
-    def _start_upload(self) -> None:
-        self.stop()
+    def _receive_upload(self) -> None:
+        self._receive_stop()
         self._start_session(UPLOAD, None)
         self.playing = None
         self._content, self._n_uploaded = bytearray(), 0
 
-    def _add_slice(self, *, name: str, start: int, size: int, content: bytes) -> None:
+    def _receive_slice(self, *, name: str, start: int, size: int, content: bytes) -> None:
         """Append a slice of an uploaded file, and process the image when it is complete."""
         if start == 0:
             self._content = bytearray()
-        problem = None
         if self._n_uploaded >= MAX_FILES:
             problem = f"more than {MAX_FILES} files at once"
         elif size > MAX_BYTES:
@@ -192,8 +152,7 @@ class Panel(anywidget.AnyWidget):
             problem = "the file did not arrive completely; choose it again"
         else:
             self._content += content
-            if len(self._content) == size:
-                problem = self._process_upload(name)
+            problem = self._process_upload(name) if len(self._content) == size else None
         if problem is not None:
             self.send({"kind": "picture", "name": name, "faces": None, "notes": [problem]})
         self.send({"kind": "slice"})
@@ -214,9 +173,14 @@ class Panel(anywidget.AnyWidget):
         self._send_state()
         return None
 
-    # --- sources on the side of the kernel -------------------------------------------------------
+    def _start_session(self, source: str, run: float | None) -> None:
+        self._session.start_source()
+        self.playing, self._run = source, run
+        self._n_errors, self._drawn = 0, True
+        self._session.recording = self._record and source != UPLOAD
 
     async def _play(self, name: str, run: float, *, after: asyncio.Task[None] | None) -> None:
+        """Process a source on the side of the kernel, `after` the one before has ended."""
         if after is not None and not after.done():
             await asyncio.wait([after])
         try:
@@ -267,21 +231,20 @@ class Panel(anywidget.AnyWidget):
         self, analysis: Analysis | None = None, *, reset: bool = False, answer: float | None = None
     ) -> None:
         """Send the state to the browser; with an analysis, also its image and the timeline up to it."""
+        session, images = self._session, []
         state = {
             "kind": "state",
             "run": self._run,
             "playing": self.playing,
             "answer": answer,
             "reset": reset,
-            "rate": self._session.frames_per_second,
-            "messages": list(self._session.messages),
+            "rate": session.frames_per_second,
+            "messages": list(session.messages),
             "video": self._recorded,
             "points": [],
         }
-        images = []
         if reset:
-            timeline = self._session.timeline
-            state["points"] = [(time, face, _rounded(values)) for time, face, values in timeline]
+            state["points"] = [(time, face, _rounded(values)) for time, face, values in session.timeline]
             self._points = []
         if analysis is not None:
             images = [_reduced_jpeg(analysis)]
@@ -289,7 +252,7 @@ class Panel(anywidget.AnyWidget):
             self._points, self._drawn = [], False
         log = [
             (round(one.onset, 2), one.face, one.label, round(one.score, 4), one.kind, round(one.seconds, 2))
-            for one in reversed(self._session.events[-ROWS:])
+            for one in reversed(session.events[-ROWS:])
         ]
         if log != self._sent_log:
             state["log"] = self._sent_log = log
@@ -328,7 +291,8 @@ def _reduced_jpeg(analysis: Analysis) -> bytes:
     scale = _SHOWN_SIDE / max(image.shape[:2])
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return jpeg(image)
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 
 def _rounded(probabilities: np.ndarray) -> list[float]:

@@ -8,26 +8,16 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from fer_utils.live.faces import CLIPS, Light, Track, Tracker, brighten, crop_face
+from fer_utils.live.faces import CLIPS, Light, Tracker, brighten, crop_face
 from fer_utils.live.frames import Analysis, Event, Face, Frame
-from fer_utils.live.spotting import SpottedMovement, Spotter
+from fer_utils.live.spotting import Spotter
 from fer_utils.onnx import OnnxModel
 
-STEPS = ("light", "detect", "track", "crop", "classify", "spot")
-"""Processing steps whose duration is measured."""
-
-HALF_LIFE = 0.25
-"""Seconds after which a prediction has half its weight in the smoothed probabilities."""
-
-ONSET_AT, OFFSET_BELOW = 0.5, 0.35
-"""Probability from which a class is an expression, and below which it ends."""
-
-MIN_SECONDS = 0.4
-"""Shortest expression."""
-
-GAP = 1.0
-"""Seconds without a look at the face that end its expression."""
-
+STEPS = ("light", "detect", "track", "crop", "classify", "spot")  # whose duration is measured
+HALF_LIFE = 0.25  # seconds after which a prediction has half its weight in the smoothed probabilities
+ONSET_AT, OFFSET_BELOW = 0.5, 0.35  # probability from which a class is an expression, and below which it ends
+MIN_SECONDS = 0.4  # of an expression
+GAP = 1.0  # seconds without a look at the face that end an expression
 NO_FACE = "no face: look at the camera, come closer, or turn on a light"
 SYNTHETIC_CLIPS = "the network for movements was trained on synthetic faces: of people, trust when, not what"
 
@@ -60,9 +50,9 @@ class ExpressionTracker:
             kept = 0.5 ** (max(elapsed, 0.0) / self.half_life) if self.half_life else 0.0
             self._smoothed = kept * self._smoothed + (1 - kept) * probabilities
         self._time = time
-        self._candidate = self._extend(self._candidate, time, threshold=ONSET_AT)
+        self._candidate = self._extend(self._candidate, threshold=ONSET_AT)
         if self.current is not None:
-            extended = self._extend(self.current, time, threshold=OFFSET_BELOW)
+            extended = self._extend(self.current, threshold=OFFSET_BELOW)
             ended = self._before_candidate(self.current) if extended is None else None
             self.current = extended
         if self._candidate is None and (best := float(self._smoothed.max())) >= ONSET_AT:
@@ -85,34 +75,22 @@ class ExpressionTracker:
             return event
         return replace(event, offset=min(event.offset, self._candidate.onset))
 
-    def _extend(self, event: Event | None, time: float, *, threshold: float) -> Event | None:
-        """Return an event up to this time, or None if its probability is below the threshold."""
+    def _extend(self, event: Event | None, *, threshold: float) -> Event | None:
+        """Return an event up to now, or None if its probability is below the threshold."""
         if event is None:
             return None
         value = float(self._smoothed[self.class_names.index(event.label)])
         if value < threshold:
             return None
-        apex, score = (time, value) if value > event.score else (event.apex, event.score)
-        return replace(event, apex=apex, offset=time, score=score)
+        apex, score = (self._time, value) if value > event.score else (event.apex, event.score)
+        return replace(event, apex=apex, offset=self._time, score=score)
 
 
 class Pipeline:
     """Tracks and classifies the faces of one source at a time.
 
-    Parameters
-    ----------
-    stills : OnnxModel
-        Classifies expressions.
-    clips : OnnxModel, optional
-        Classifies movements; without it, movements are not spotted.
-    tracker : Tracker
-        For the frames of cameras and videos.
-    still_tracker : Tracker, optional
-        For single images; `tracker` by default.
-    light : {"off", "auto", "on"}
-        As in `brighten`.
-    half_life : float
-        As in `ExpressionTracker`.
+    `stills` classifies expressions; `clips` classifies movements, which are not spotted without it.
+    `still_tracker` is for single images. `light` is a mode of `brighten`.
     """
 
     def __init__(
@@ -125,16 +103,11 @@ class Pipeline:
         light: Light = "auto",
         half_life: float = HALF_LIFE,
     ) -> None:
-        self.stills, self.clips = stills, clips
+        self.stills, self.clips, self.class_names = stills, clips, stills.class_names
         self.tracker, self.still_tracker = tracker, still_tracker or tracker
         self.light, self.half_life = light, half_life
         self._expressions: dict[int, ExpressionTracker] = {}
         self._spotters: dict[int, Spotter] = {}
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Classes of the network for stills."""
-        return self.stills.class_names
 
     @property
     def warning(self) -> str | None:
@@ -162,17 +135,19 @@ class Pipeline:
         tracks = tracker.update(image, frame.time)
         seconds |= tracker.seconds
         events += self._forget_except(tracker.numbers)
-        faces, messages = [], []
-        if not tracks:
+        faces, messages, predictions = [], [], []
+        if tracks:
+            with _measure(seconds, "crop"):
+                crops = [crop_face(image, track.box, size=self.stills.image_size) for track in tracks]
+            with _measure(seconds, "classify"):
+                predictions = self.stills.predict(np.stack(crops))
+            if tracker.found > tracker.most:
+                messages.append(f"{tracker.found} faces; {tracker.most} of them are tracked")
+        else:
             messages.append(f"{frame.name}: no face found" if frame.name else NO_FACE)
-        elif tracker.found > tracker.most:
-            messages.append(f"{tracker.found} faces; {tracker.most} of them are tracked")
-        for track, probabilities in zip(tracks, self._classify(image, tracks, seconds), strict=True):
-            expressions = self._expressions.setdefault(
-                track.number,
-                ExpressionTracker(self.class_names, face=track.number, half_life=self.half_life),
-            )
-            smoothed, ended = expressions.add(probabilities, frame.time)
+        for track, probabilities in zip(tracks, predictions, strict=True):
+            new = ExpressionTracker(self.class_names, face=track.number, half_life=self.half_life)
+            smoothed, ended = self._expressions.setdefault(track.number, new).add(probabilities, frame.time)
             label = self.class_names[int(smoothed.argmax())]
             faces.append(Face(track.number, track.box, smoothed, label))
             events += [ended] if ended else []
@@ -183,36 +158,26 @@ class Pipeline:
         elif self.clips is not None:
             with _measure(seconds, "spot"):
                 for track in tracks:
-                    spotter = self._spotters.setdefault(track.number, Spotter())
+                    spotter = self._spotters.setdefault(track.number, Spotter(face=track.number))
                     crop = crop_face(image, track.box, size=_SPOT_SIZE, framing=CLIPS)
                     if movement := spotter.add(crop, frame.time):
-                        events.append(self._classify_movement(spotter, movement, track.number))
+                        events.append(self._classify(movement, spotter))
                     messages += [spotter.problem] if spotter.problem else []
-        messages = tuple(dict.fromkeys(messages))
-        return Analysis(frame, tuple(faces), tuple(events), messages, seconds)
+        return Analysis(frame, tuple(faces), tuple(events), tuple(dict.fromkeys(messages)), seconds)
 
-    def _classify(self, image: np.ndarray, tracks: list[Track], seconds: dict[str, float]) -> np.ndarray:
-        if not tracks:
-            return np.empty((0, len(self.class_names)))
-        with _measure(seconds, "crop"):
-            size = self.stills.image_size
-            crops = np.stack([crop_face(image, track.box, size=size) for track in tracks])
-        with _measure(seconds, "classify"):
-            return self.stills.predict(crops)
-
-    def _classify_movement(self, spotter: Spotter, movement: SpottedMovement, face: int) -> Event:
+    def _classify(self, movement: Event, spotter: Spotter) -> Event:
+        """Give a spotted movement its label."""
         clip = spotter.clip(movement, n_frames=self.clips.n_frames)
         size = (self.clips.image_size,) * 2
         frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])
         probabilities = self.clips.predict(frames[None])[0]
         label = self.clips.class_names[int(probabilities.argmax())]
-        times = (movement.onset, movement.apex, movement.offset)
-        return Event(movement.kind, face, label, *times, float(probabilities.max()))
+        return replace(movement, label=label, score=float(probabilities.max()))
 
     def _forget_except(self, numbers: set[int]) -> list[Event]:
+        """Forget other faces than these, and return the expressions that end with it."""
         gone = [self._expressions.pop(number) for number in set(self._expressions) - numbers]
-        for number in set(self._spotters) - numbers:
-            del self._spotters[number]
+        self._spotters = {number: one for number, one in self._spotters.items() if number in numbers}
         return [event for face in gone if (event := face.end())]
 
 

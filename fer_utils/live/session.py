@@ -12,26 +12,17 @@ from time import perf_counter
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 from fer_utils.live.frames import Analysis, Event, Frame, Problem, annotate, percent
 from fer_utils.live.pipeline import Pipeline
 
-MAX_EVENTS = 1000
-"""Events in the log; older ones are dropped."""
-
+MAX_EVENTS = 1000  # in the log; older ones are dropped
 TIMELINE_SECONDS = 30.0
-
-PROBLEM_SECONDS = 10.0
-"""How long the message of a source is displayed."""
-
-CSV_COLUMNS = ("kind", "face", "label", "onset_s", "apex_s", "offset_s", "seconds", "score")
-"""Columns of the events; times in seconds since the source started."""
-
-VIDEO_RATE = 20.0
-"""Frames per second of a recording."""
-
+PROBLEM_SECONDS = 10.0  # in which the message of a source is displayed
+VIDEO_RATE = 20.0  # frames per second of a recording
 MAX_VIDEO_BYTES, MAX_VIDEO_SECONDS = 100_000_000, 300.0
-"""Limits of a recording."""
+CSV_COLUMNS = ("kind", "face", "label", "onset_s", "apex_s", "offset_s", "seconds", "score")
 
 
 def events_csv(events: Iterable[Event]) -> bytes:
@@ -63,63 +54,19 @@ class VideoRecorder:
     """Writes frames at irregular times to a WebM video (VP8) of a constant rate, in a thread.
 
     Each frame is repeated until the next one, and scaled to fit into the size of the first. The file is in a
-    temporary folder that is deleted with the recorder. Beyond `max_bytes` and `max_seconds`, frames are
-    dropped, and `message` says so. The first `add` raises `OSError` if OpenCV cannot write the video.
+    temporary folder that is deleted with the recorder. Beyond `MAX_VIDEO_BYTES` and `MAX_VIDEO_SECONDS`,
+    frames are dropped, and `message` says so. `OSError` if OpenCV cannot write the video.
     """
 
-    def __init__(self, *, max_bytes: float = MAX_VIDEO_BYTES, max_seconds: float = MAX_VIDEO_SECONDS) -> None:
+    def __init__(self, shape: tuple[int, ...], time: float) -> None:
         self.message = ""
-        self._max_bytes, self._max_seconds = max_bytes, max_seconds
+        self._size = (shape[1] // 2 * 2, shape[0] // 2 * 2)  # codecs need even sides
+        self._start = self._latest = time
+        self._n_frames = 0  # written, without the last one
         self._folder = tempfile.TemporaryDirectory(prefix="fer-video-")
         self._path = Path(self._folder.name) / "annotated.webm"
-        self._writer: cv2.VideoWriter | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="video")
         self._queue: deque[Future[None]] = deque()
-        self._size = (0, 0)
-        self._start = self._latest = 0.0
-        self._n_frames = 0  # written, without the last one
-        self._last: np.ndarray | None = None
-
-    def add(self, image: np.ndarray, time: float) -> None:
-        """Add an RGB frame; a time before that of the last frame belongs to another source, which follows."""
-        if self.message:
-            return
-        if self._writer is None:
-            self._size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)  # codecs need even sides
-            self._start = time
-            self._open()
-        elif time < self._latest:
-            self._start = time - (self._n_frames + 1) / VIDEO_RATE
-        self._latest = time
-        if self._path.stat().st_size > self._max_bytes:
-            self.message = f"the recording is full: {self._max_bytes / 1e6:g} MB"
-        elif time - self._start >= self._max_seconds:
-            self.message = f"the recording is full: {self._max_seconds:g} s"
-        else:
-            self._repeat_last(until=round((time - self._start) * VIDEO_RATE))
-            self._last = _fit(image, self._size)
-
-    def finish(self) -> bytes | None:
-        """Return the video, or None if there was no frame, and delete the file."""
-        try:
-            if self._writer is None:
-                return None
-            self._repeat_last(until=self._n_frames + 1)
-            while self._queue:
-                self._queue.popleft().result()
-            self._writer.release()
-            return self._path.read_bytes()
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Delete the video."""
-        self._thread.shutdown(cancel_futures=True)
-        if self._writer is not None:
-            self._writer.release()
-        self._folder.cleanup()
-
-    def _open(self) -> None:
         # OpenCV prints to file descriptor 2 that WebM has no codec tags, which Jupyter would display.
         stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         try:
@@ -131,30 +78,52 @@ class VideoRecorder:
             os.close(stderr)
             os.close(nowhere)
         if not self._writer.isOpened():
+            self.discard()
             raise OSError("OpenCV cannot write WebM videos here")
 
+    def add(self, image: np.ndarray, time: float) -> None:
+        """Add an RGB frame; a time before that of the last frame belongs to another source, which follows."""
+        if self.message:
+            return
+        if time < self._latest:
+            self._start = time - (self._n_frames + 1) / VIDEO_RATE
+        self._latest = time
+        if self._path.stat().st_size > MAX_VIDEO_BYTES:
+            self.message = f"the recording is full: {MAX_VIDEO_BYTES / 1e6:g} MB"
+        elif time - self._start >= MAX_VIDEO_SECONDS:
+            self.message = f"the recording is full: {MAX_VIDEO_SECONDS:g} s"
+        else:
+            self._repeat_last(until=round((time - self._start) * VIDEO_RATE))
+            fitted = np.asarray(ImageOps.pad(Image.fromarray(image), self._size))  # with black borders
+            self._last = cv2.cvtColor(fitted, cv2.COLOR_RGB2BGR)
+
+    def finish(self) -> bytes:
+        """Return the video and delete the file."""
+        try:
+            self._repeat_last(until=self._n_frames + 1)
+            while self._queue:
+                self._queue.popleft().result()
+            self._writer.release()
+            return self._path.read_bytes()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Delete the video."""
+        self._thread.shutdown(cancel_futures=True)
+        self._writer.release()
+        self._folder.cleanup()
+
     def _repeat_last(self, *, until: int) -> None:
+        def write(image: np.ndarray, times: int) -> None:
+            for _ in range(times):
+                self._writer.write(image)
+
         while len(self._queue) >= 8:  # frames to be compressed
             self._queue.popleft().result()
         if until > self._n_frames:
-            self._queue.append(self._thread.submit(self._write, self._last, until - self._n_frames))
+            self._queue.append(self._thread.submit(write, self._last, until - self._n_frames))
             self._n_frames = until
-
-    def _write(self, image: np.ndarray, times: int) -> None:
-        for _ in range(times):
-            self._writer.write(image)
-
-
-def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return an image as BGR, scaled to fit into `size` with black borders."""
-    width, height = size
-    scale = min(width / image.shape[1], height / image.shape[0])
-    inner = (max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0])))
-    if inner != image.shape[1::-1]:
-        image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    borders = (top, height - inner[1] - top, left, width - inner[0] - left)
-    return cv2.cvtColor(cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT), cv2.COLOR_RGB2BGR)
 
 
 class Session:
@@ -165,22 +134,20 @@ class Session:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+        self.pipeline, self.class_names = pipeline, pipeline.class_names
         self.recording = False
         self._recorder: VideoRecorder | None = None
-        self._clear()
+        self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Forget everything, the recording included."""
+        self.pipeline.reset()
+        self._discard_recording()
         self._ended: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.timeline: deque[tuple[float, int, np.ndarray]] = deque()
         self._moments: deque[float] = deque(maxlen=30)
         self._problems: deque[tuple[float, str]] = deque(maxlen=5)
         self._messages: tuple[str, ...] = ()
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Classes of the probabilities."""
-        return self.pipeline.class_names
 
     @property
     def events(self) -> list[Event]:
@@ -216,8 +183,9 @@ class Session:
             self.timeline.popleft()
         if self.recording:
             try:
-                self._recorder = self._recorder or VideoRecorder()
-                self._recorder.add(annotate(analysis), frame.time)
+                image = annotate(analysis)
+                self._recorder = self._recorder or VideoRecorder(image.shape, frame.time)
+                self._recorder.add(image, frame.time)
             except OSError as error:
                 self.recording = False
                 self._discard_recording()
@@ -238,12 +206,6 @@ class Session:
         self.timeline.clear()
         self._moments.clear()
         self._messages = ()
-
-    def clear(self) -> None:
-        """Forget everything, the recording included."""
-        self.pipeline.reset()
-        self._discard_recording()
-        self._clear()
 
     def take_video(self) -> bytes | None:
         """Return the recording as a WebM file and delete it; None if there is none."""

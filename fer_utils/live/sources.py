@@ -11,9 +11,11 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from queue import Empty, Queue
 from time import monotonic, sleep
 
 import cv2
@@ -24,20 +26,11 @@ from fer_utils.data.images import FORMATS, check_size, to_gray
 from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
-from fer_utils.synthetic.motion import EXPRESSIONS, Movement, SyntheticVideo, synthetic_video
+from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
 
-MAX_BYTES = 20_000_000
-"""Largest image file."""
-
-MAX_SIDE = 1600
-"""Pixels; larger images are reduced to it."""
-
-TIMEOUT = 5.0
-"""Seconds without a frame after which a camera counts as lost."""
-
-SYNTHETIC_CLASSES = tuple(name for name in FER7 if name in EXPRESSIONS)
-"""Expressions of synthetic people: the classes of FER-2013 without neutral."""
-
+MAX_BYTES, MAX_SIDE = 20_000_000, 1600  # of an image file; larger images are reduced to this many pixels
+TIMEOUT = 5.0  # seconds without a frame after which a camera counts as lost
+SYNTHETIC_CLASSES = tuple(name for name in FER7 if name in EXPRESSIONS)  # without neutral
 _RETRY, _RELEASE = 0.1, 2.0  # seconds until a missed frame is read again, and for a camera to be released
 _DEFAULT_RATE = 25.0  # of a video that states none
 _SYNTHETIC_SIDE = 160  # pixels in which a person is drawn; enlarging is several times faster than drawing
@@ -71,75 +64,53 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
     device = devices / f"video{index}"
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
         known = ", ".join(sorted(path.name[5:] for path in devices.glob("video[0-9]*"))) or "none"
-        missing = f"camera {index}: no {device} (cameras of this machine: {known}); {_BROWSER}"
-        denied = (
-            f"camera {index}: no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
-        )
-        yield Problem(denied if device.exists() else missing)
+        problem = f"no {device} (cameras of this machine: {known}); {_BROWSER}"
+        if device.exists():
+            problem = f"no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        yield Problem(f"camera {index}: {problem}")
         return
     # Left to choose, OpenCV tries every backend, files among them.
     backends = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
-    reader = _CameraThread(_open_capture(index, backends.get(sys.platform, cv2.CAP_ANY)))
-    start = time = None
+    capture = _open_capture(index, backends.get(sys.platform, cv2.CAP_ANY))
+    if not capture.isOpened():
+        capture.release()
+        privacy = "allow it under System Settings > Privacy & Security > Camera, "
+        remedy = f"{privacy if sys.platform == 'darwin' else ''}close other programs that use it"
+        yield Problem(f"camera {index} does not open; {remedy}, then start again; {_BROWSER}")
+        return
+    latest: Queue[tuple[np.ndarray, float]] = Queue(1)
+    closed = threading.Event()
+
+    def read() -> None:
+        while not closed.is_set():
+            try:
+                image = capture.read()[1]
+            except cv2.error:  # some drivers, when a camera is unplugged
+                image = None
+            if image is None:
+                sleep(_RETRY)  # a camera misses a frame now and then
+                continue
+            with suppress(Empty):
+                latest.get_nowait()
+            latest.put((image, monotonic()))
+        capture.release()  # only the thread that reads it may do so
+
+    thread = threading.Thread(target=read, name="camera", daemon=True)
+    thread.start()
+    start = None
     try:
-        if not reader.capture.isOpened():
-            privacy = "allow it under System Settings > Privacy & Security > Camera, "
-            remedy = f"{privacy if sys.platform == 'darwin' else ''}close other programs that use it"
-            yield Problem(f"camera {index} does not open; {remedy}, then start again; {_BROWSER}")
-            return
-        reader.start()
-        while latest := reader.take():
-            image, time = latest
+        while True:
+            image, time = latest.get(timeout=TIMEOUT)
             start = time if start is None else start
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - start)
+    except Empty:
         if start is None:
             yield Problem(f"camera {index} yields no image; another program may be using it")
         else:
             yield Problem(f"camera {index} stopped after {time - start:.0f} s; is it unplugged?")
     finally:
-        reader.close()
-
-
-class _CameraThread(threading.Thread):
-    """Reads a camera until it is closed, and keeps the latest frame."""
-
-    def __init__(self, capture: cv2.VideoCapture) -> None:
-        super().__init__(name="camera", daemon=True)
-        self.capture = capture
-        self._frame: tuple[np.ndarray, float] | None = None
-        self._news = threading.Condition()
-        self._closed = threading.Event()
-
-    def take(self) -> tuple[np.ndarray, float] | None:
-        """Wait for a new frame (BGR) and return it with its time; None after `TIMEOUT` seconds."""
-        with self._news:
-            self._news.wait_for(lambda: self._frame is not None, TIMEOUT)
-            frame, self._frame = self._frame, None
-        return frame
-
-    def close(self) -> None:
-        """Release the camera, which only the thread that reads it may do."""
-        self._closed.set()
-        if self.is_alive():
-            self.join(_RELEASE)
-        else:
-            self.capture.release()
-
-    def run(self) -> None:
-        try:
-            while not self._closed.is_set():
-                try:
-                    image = self.capture.read()[1]
-                except cv2.error:  # some drivers, when a camera is unplugged
-                    image = None
-                if image is None:
-                    sleep(_RETRY)  # a camera misses a frame now and then
-                    continue
-                with self._news:
-                    self._frame = image, monotonic()
-                    self._news.notify()
-        finally:
-            self.capture.release()
+        closed.set()
+        thread.join(_RELEASE)
 
 
 # --- videos --------------------------------------------------------------------------------------
@@ -158,17 +129,9 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
         return
     capture = _open_capture(str(path), cv2.CAP_FFMPEG)
     try:
-        width, height = (
-            int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
         if not capture.isOpened():
-            yield Problem(f"{name}: not a readable video; convert it to MP4 with H.264, or to WebM")
-            return
-        try:
-            check_size(width, height)
-        except ValueError as error:
-            yield Problem(f"{name}: {error}")
-            return
+            raise ValueError("not a readable video; convert it to MP4 with H.264, or to WebM")
+        check_size(*(int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)))
         rate, stated = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         step = 1 / rate if 0 < rate < math.inf else 1 / _DEFAULT_RATE
         count, time, first = 0, -step, None
@@ -180,7 +143,9 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time)
         # Some containers store no count; OpenCV then derives it from the duration, slightly wrong.
         if not count or count < min(0.98 * stated, stated - 1):
-            yield Problem(f"{name}: only {count} of {stated:.0f} frames can be read; the file is damaged")
+            raise ValueError(f"only {count} of {stated:.0f} frames can be read; the file is damaged")
+    except ValueError as error:
+        yield Problem(f"{name}: {error}")
     finally:
         capture.release()
 
@@ -227,12 +192,17 @@ def decode_image(
             raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB; reduce the image")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images, which check_size refuses, and of odd EXIF data
-            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-                check_size(*opened.size)
-                scale = min(1.0, MAX_SIDE / max(opened.size))
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                check_size(*image.size)
+                scale = min(1.0, MAX_SIDE / max(image.size))
                 # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
-                opened.draft(None, tuple(round(scale * side) for side in opened.size))
-                image = _to_rgb(opened)
+                image.draft(None, tuple(round(scale * side) for side in image.size))
+                if image.mode == "F" or image.mode.startswith("I"):
+                    image = to_gray(image)  # scales 16 bits and refuses 32
+                elif (image := ImageOps.exif_transpose(image)).has_transparency_data:
+                    page = Image.new("RGBA", image.size, "white")
+                    image = Image.alpha_composite(page, image.convert("RGBA"))
+                image = image.convert("RGB")
                 image.thumbnail((MAX_SIDE, MAX_SIDE))
         return Frame(np.asarray(image), time, name, still)
     except UnidentifiedImageError:
@@ -240,16 +210,6 @@ def decode_image(
     except Exception as error:  # Pillow's parsers raise almost anything for damaged files
         reason = f"not a usable image: {error or type(error).__name__}"
     return Problem(printable(f"{name}: {reason}" if name else reason))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        return to_gray(image).convert("RGB")  # scales 16 bits and refuses 32
-    image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        page = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(page, image.convert("RGBA"))
-    return image.convert("RGB")
 
 
 def _short(name: str) -> str:
@@ -260,17 +220,15 @@ def _short(name: str) -> str:
 # --- synthetic people ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class SyntheticSource:
-    """Frames of synthetic people side by side, with expressions and blinks at known times."""
+    """Frames of synthetic people side by side, with expressions and blinks at known times.
 
-    videos: tuple[SyntheticVideo, ...]  # one a person
-    size: tuple[int, int]  # height and width of the frames
-    passes: int = 1  # every second one backwards, so that nothing jumps
+    Each person has two micro- and three macro-expressions in ten seconds. Every second one of the `passes` is
+    played backwards, so that nothing jumps. `videos` has one video a person, with the true `events`.
+    """
 
-    @classmethod
-    def create(
-        cls,
+    def __init__(
+        self,
         *,
         seconds: float = 20.0,
         frame_rate: float = 25.0,
@@ -279,47 +237,41 @@ class SyntheticSource:
         class_names: Sequence[str] = SYNTHETIC_CLASSES,
         passes: int = 1,
         seed: int = 0,
-    ) -> "SyntheticSource":
-        """Create people of whom each has two micro- and three macro-expressions in ten seconds of a pass."""
-        videos = (
+    ) -> None:
+        self.size, self.passes = size, passes  # height and width of the frames
+        self._side = min(size[1] // people, 2 * size[0] // 3)  # of the square of one person
+        self.videos = [
             synthetic_video(
                 seconds=seconds,
                 frame_rate=frame_rate,
-                size=min(_side(people, size), _SYNTHETIC_SIDE),
+                size=min(self._side, _SYNTHETIC_SIDE),
                 n_micro=int(0.2 * seconds),
                 n_macro=int(0.3 * seconds) or int(seconds >= 3),
                 class_names=class_names,
                 seed=20 * seed + person,
             )
             for person in range(people)
-        )
-        return cls(tuple(videos), size, passes)
-
-    def __len__(self) -> int:
-        return self.passes * len(self.videos[0])
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.videos[0].frame_rate
-
-    @property
-    def events(self) -> tuple[tuple[Movement, ...], ...]:
-        """True events of each person in the first pass, by onset."""
-        return tuple(video.events for video in self.videos)
+        ]
 
     def __iter__(self) -> Iterator[Frame]:
         """Draw one frame after the other; `_CACHE_BYTES` of drawings are kept if they are shown again."""
         cached = 0 if self.passes == 1 else _CACHE_BYTES // self.videos[0].size ** 2
-        draw = lru_cache(maxsize=cached)(self._draw)
+
+        @lru_cache(maxsize=cached)
+        def draw(person: int, index: int) -> np.ndarray:
+            video = self.videos[person]
+            scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
+            performance = replace(video.performance, scene=scene)
+            return performance.frame(index / video.frame_rate, size=video.size)
+
         rng = np.random.default_rng(self.videos[0].performance.scene.seed)
         height, width = self.size
         noise = np.rint(rng.normal(0, _NOISE, (2 * height, 2 * width))).astype(np.int8)
         tints = [_tint(rng.uniform(*_WARMTH)) for _ in self.videos]
-        n_people, n_frames = len(self.videos), len(self.videos[0])
-        side, column = _side(n_people, self.size), width // n_people
+        n_frames = len(self.videos[0])
+        side, column = self._side, width // len(self.videos)
         around = (height - side, 0, (column - side) // 2, column - side - (column - side) // 2)
-        for number in range(len(self)):
+        for number in range(self.passes * n_frames):
             turn, index = divmod(number, n_frames)
             image = np.full((height, width, 3), 128, np.uint8)
             top, left = rng.integers(height), rng.integers(width)  # another part of the noise in every frame
@@ -330,18 +282,7 @@ class SyntheticSource:
                 x = person * column
                 grain = noise[top : top + height, left + x : left + x + column]
                 image[:, x : x + column] = cv2.applyColorMap(cv2.add(gray, grain, dtype=cv2.CV_8U), tint)
-            yield Frame(image, number / self.frame_rate)
-
-    def _draw(self, person: int, index: int) -> np.ndarray:
-        video = self.videos[person]
-        scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
-        performance = replace(video.performance, scene=scene)
-        return performance.frame(index / self.frame_rate, size=video.size)
-
-
-def _side(people: int, size: tuple[int, int]) -> int:
-    """Return the side in pixels of the square of one person."""
-    return min(size[1] // people, 2 * size[0] // 3)
+            yield Frame(image, number / self.videos[0].frame_rate)
 
 
 def _tint(warmth: float) -> np.ndarray:

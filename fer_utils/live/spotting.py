@@ -14,29 +14,24 @@ second, also with twice the sway and twice the noise.
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from fer_utils.live.faces import CLIPS, Framing
+from fer_utils.live.frames import Event
 
-LONGEST_MICRO = 0.5
-"""Seconds (W.-J. Yan et al., *How fast are the leaked facial expressions*, J. Nonverbal Behavior 2013)."""
-MIN_FRAME_RATE = 25.0
-"""Frames per second for micro-expressions of 0.2 s; the rate of SMIC's slower cameras."""
-LONGEST = 4.0
-"""Seconds after which a face that has not returned has a new baseline; macro-expressions last up to four."""
-MEMORY = LONGEST + 1.0
-"""Seconds of crops in memory."""
-GAP = 1.0
-"""Seconds without a crop after which the face is learned anew."""
+LONGEST_MICRO = 0.5  # seconds (W.-J. Yan et al., *How fast are the leaked facial expressions*, 2013)
+MIN_FRAME_RATE = 25.0  # for micro-expressions of 0.2 s; the rate of SMIC's slower cameras
+LONGEST = 4.0  # seconds: macro-expressions; a face that has not returned by then has a new baseline
+MEMORY = LONGEST + 1.0  # seconds of crops
+GAP = 1.0  # seconds without a crop after which the face is learned anew
 
 # Shares of the detector's box from its upper and left edge.
 _BROWS, _EYES, _MOUTH = (0.08, 0.28), (0.27, 0.50), (0.62, 0.97)
 _ACROSS = (0.13, 0.87)  # hair and the outline of the cheeks stay outside
 
-_MIN_SIDE = 16  # pixels of a crop
 _BLUR = 1 / 64  # of the side of a crop: standard deviation of the smoothing
 _OUTLIER = 2.0  # times the typical difference: pixels that differ more do not inform about the head
 _LOST = 0.4  # of half a crop: the head cannot have moved further
@@ -58,36 +53,32 @@ _EDGE = 0.1  # share of the change at the apex at onset and offset
 _JITTER = 3.0  # times the spread of that share at rest, if this is more
 
 
-@dataclass(frozen=True)
-class SpottedMovement:
-    """Movement of brows or mouth; its strength is the distance at the apex as a share of the face's box."""
-
-    onset: float
-    apex: float
-    offset: float
-    strength: float
-
-    @property
-    def kind(self) -> Literal["micro", "macro"]:
-        """By duration."""
-        return kind_of(self.onset, self.offset)
-
-
 def kind_of(onset: float, offset: float) -> Literal["micro", "macro"]:
     """Return "micro" for at most half a second, else "macro"."""
     return "micro" if offset - onset <= LONGEST_MICRO + 1e-9 else "macro"
 
 
+class _Moment(NamedTuple):
+    time: float
+    crop: np.ndarray
+    registered: np.ndarray
+
+
+@dataclass
+class _OpenMovement:
+    """Movement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
+
+    since: float
+    spread: np.ndarray
+    peak: np.ndarray
+    back: float | None = None
+
+
 class Spotter:
-    """Spots the movements of one face.
+    """Spots the movements of one face, given its number and the framing of its crops.
 
     A movement is returned once the face has been back at rest for a moment. A face that does not return in
     `LONGEST` seconds gets a new baseline, and nothing is reported.
-
-    Parameters
-    ----------
-    framing : Framing
-        Of the crops.
 
     Notes
     -----
@@ -96,8 +87,8 @@ class Spotter:
     head, 0.92 [0.86, 0.97] with three times the noise. This does not hold for real people, who also talk.
     """
 
-    def __init__(self, *, framing: Framing = CLIPS) -> None:
-        self._framing = framing
+    def __init__(self, *, face: int = 1, framing: Framing = CLIPS) -> None:
+        self.face, self._framing = face, framing
         self.reset()
 
     def reset(self) -> None:
@@ -131,54 +122,19 @@ class Spotter:
             return None
         return f"{rate:.0f} frames per second: micro-expressions need {MIN_FRAME_RATE:.0f}"
 
-    def add(self, crop: np.ndarray, time: float) -> SpottedMovement | None:
-        """Process the next crop and return the movement that ended a moment ago, if any.
+    def add(self, crop: np.ndarray, time: float) -> Event | None:
+        """Process the next crop and return the movement that ended a moment ago, if any, without a label.
 
-        Parameters
-        ----------
-        crop : ndarray of uint8, shape (S, S)
-            Gray, cropped with `framing` around a box that follows the face.
-        time : float
-            Seconds. A repeated time is ignored; a time that goes back, a gap of more than `GAP` and crops of
-            another size reset the spotter. At a low frame rate, only movements that certainly are longer than
-            half a second are returned.
+        Crops are gray, uint8 (S, S), around a box that follows the face; times are in seconds. A repeated
+        time is ignored; a time that goes back, a gap of more than `GAP` and crops of another size reset the
+        spotter. At a low frame rate, only movements that certainly last half a second are returned.
         """
-        if crop.dtype != np.uint8 or crop.ndim != 2 or not crop.shape[0] == crop.shape[1] >= _MIN_SIDE:
-            expected = f"uint8 of shape (S, S), S at least {_MIN_SIDE}"
-            raise ValueError(f"a crop must be {expected}, got {crop.dtype} {crop.shape}")
-        if not math.isfinite(time):
-            raise ValueError(f"time must be finite, got {time}")
         if self._moments:
             last = self._moments[-1]
             if time == last.time:
                 return None
             if not 0 < time - last.time <= GAP or crop.shape != last.crop.shape:
                 self.reset()
-        displacement = self._displacement(crop, time)
-        if time - self._started < _LEARN:
-            self._baseline.update(self._moments[-1].registered, share=1 / len(self._moments))
-            self._updated = time
-            self._rest.append((time, *displacement))
-            return None
-        return self._wait_for_onset(displacement) if self._open is None else self._follow(displacement)
-
-    def clip(self, movement: SpottedMovement, *, n_frames: int = 18) -> np.ndarray:
-        """Return crops at even times from onset to offset, linearly interpolated: uint8, (n_frames, S, S)."""
-        times = self.times
-        if not (len(times) and times[0] <= movement.onset < movement.offset <= times[-1]):
-            raise ValueError(f"no crops from {movement.onset} s to {movement.offset} s in memory")
-        place = np.interp(
-            np.linspace(movement.onset, movement.offset, n_frames), times, np.arange(len(times))
-        )
-        before = np.minimum(place.astype(int), len(times) - 2)
-        first = before[0]
-        stack = np.stack([self._moments[at].crop for at in range(first, before[-1] + 2)])
-        weight = (place - before)[:, None, None]
-        frames = (1 - weight) * stack[before - first] + weight * stack[before - first + 1]
-        return np.rint(frames).astype(np.uint8)
-
-    def _displacement(self, crop: np.ndarray, time: float) -> np.ndarray:
-        """Store a crop and return the displacement of brows and mouth from the baseline, (2,)."""
         registered = None if self._baseline is None else self._baseline.register(crop)
         if registered is None:
             self.reset()
@@ -188,7 +144,27 @@ class Spotter:
         self._moments.append(_Moment(time, crop.copy(), registered))
         while time - self._moments[0].time > MEMORY:
             self._moments.popleft()
-        return self._baseline.distance(registered, self._baseline.image)
+        displacement = self._baseline.distance(registered, self._baseline.image)
+        if time - self._started < _LEARN:
+            self._baseline.update(registered, share=1 / len(self._moments))
+            self._updated = time
+            self._rest.append((time, *displacement))
+            return None
+        return self._wait_for_onset(displacement) if self._open is None else self._follow(displacement)
+
+    def clip(self, movement: Event, *, n_frames: int = 18) -> np.ndarray:
+        """Return crops at even times from onset to offset, linearly interpolated: uint8, (n_frames, S, S)."""
+        times = self.times
+        if not (len(times) and times[0] <= movement.onset < movement.offset <= times[-1]):
+            raise ValueError(f"no crops from {movement.onset} s to {movement.offset} s in memory")
+        wanted = np.linspace(movement.onset, movement.offset, n_frames)
+        place = np.interp(wanted, times, np.arange(len(times)))
+        before = np.minimum(place.astype(int), len(times) - 2)
+        first = before[0]
+        stack = np.stack([self._moments[at].crop for at in range(first, before[-1] + 2)])
+        weight = (place - before)[:, None, None]
+        frames = (1 - weight) * stack[before - first] + weight * stack[before - first + 1]
+        return np.rint(frames).astype(np.uint8)
 
     def _wait_for_onset(self, displacement: np.ndarray) -> None:
         """Notice a movement, or let the baseline follow the face."""
@@ -207,7 +183,7 @@ class Spotter:
             self._open = _OpenMovement(now, spread, displacement - level)
             self._pending.clear()
 
-    def _follow(self, displacement: np.ndarray) -> SpottedMovement | None:
+    def _follow(self, displacement: np.ndarray) -> Event | None:
         """Wait until a face that moved has returned and is still."""
         now, event, level = self._moments[-1].time, self._open, self._noise()[0]
         event.peak = np.maximum(event.peak, displacement - level)
@@ -223,7 +199,7 @@ class Spotter:
             return movement
         return None
 
-    def _is_still(self, event: "_OpenMovement", level: np.ndarray) -> bool:
+    def _is_still(self, event: _OpenMovement, level: np.ndarray) -> bool:
         """Return whether the face has not moved for `_HOLD` seconds."""
         now = self._moments[-1]
         then = next(moment for moment in self._moments if moment.time >= now.time - _HOLD)
@@ -246,7 +222,7 @@ class Spotter:
         self._updated = self._moments[-1].time
         self._open = None
 
-    def _measure(self, event: "_OpenMovement", level: np.ndarray) -> SpottedMovement | None:
+    def _measure(self, event: _OpenMovement, level: np.ndarray) -> Event | None:
         """Return onset, apex and offset of a movement that is over, if it was one."""
         times, baseline = self.times, self._baseline
         first = event.since - _DELAY
@@ -262,10 +238,13 @@ class Spotter:
         change = regions - drift
         size = np.linalg.norm(change, axis=1) * ((times >= first) & (times <= event.back))
         top = int(size.argmax())
-        strength = baseline.displacement(change[top])
-        if (strength - level < _RISE * event.spread).all():
+        if (baseline.displacement(change[top]) - level < _RISE * event.spread).all():
             return None
-        share = _share_of_apex(change, top)
+        # The change as a share of that at the apex: mean over the pixels that change clearly, each by at most
+        # `_CLEAR` gray levels, or parting lips would outweigh all that goes before.
+        clear = np.abs(change[top]) > min(_CLEAR / 2, np.abs(change[top]).max() / 2)
+        share = np.clip(change[:, clear] * np.sign(change[top][clear]), -_CLEAR, _CLEAR).mean(axis=1)
+        share = share / share[top]
         edge = max(_EDGE, _JITTER * 1.4826 * float(np.median(np.abs(share[before | after]))))
         ends = (int(np.flatnonzero(before)[0]), len(times) - 1)
         onset, offset = (_crossing(share, times, edge, top, end) for end in ends)
@@ -274,24 +253,9 @@ class Spotter:
         else:
             n_inside = ((times > onset) & (times < offset)).sum()
             certain = offset - onset >= _SHORTEST and n_inside >= 2
-        return SpottedMovement(onset, float(times[top]), offset, float(strength.max())) if certain else None
-
-
-@dataclass(frozen=True)
-class _Moment:
-    time: float
-    crop: np.ndarray
-    registered: np.ndarray
-
-
-@dataclass
-class _OpenMovement:
-    """Movement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
-
-    since: float
-    spread: np.ndarray
-    peak: np.ndarray
-    back: float | None = None
+        if not certain:
+            return None
+        return Event(kind_of(onset, offset), self.face, "", onset, float(times[top]), offset, math.nan)
 
 
 class _Baseline:
@@ -368,11 +332,9 @@ class _Baseline:
         return cv2.GaussianBlur(crop.astype(np.float32), (0, 0), self._blur)
 
     def _warp(self, image: np.ndarray) -> np.ndarray:
-        matrix = self._pixels @ self._pose @ self._corner
+        matrix, size = self._pixels @ self._pose @ self._corner, self._x.shape[::-1]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpPerspective(
-            image, matrix, self._x.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
+        return cv2.warpPerspective(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
     def _prepare(self) -> None:
         """Compute the effect of eight movements of the head and two changes of light on the image."""
@@ -386,18 +348,6 @@ class _Baseline:
         detail = [math.sqrt(gradient[region].sum()) for region in self._regions]
         self._detail = self._side * np.maximum(detail, 1.0)
         self._age = 0
-
-
-def _share_of_apex(change: np.ndarray, top: int) -> np.ndarray:
-    """Return the change at each time as a share of that at the apex: (T,).
-
-    Mean over the pixels that change clearly, at most by `_CLEAR` gray levels: parting lips would outweigh all
-    that goes before.
-    """
-    apex = change[top]
-    clear = np.abs(apex) > min(_CLEAR / 2, np.abs(apex).max() / 2)
-    share = np.clip(change[:, clear] * np.sign(apex[clear]), -_CLEAR, _CLEAR).mean(axis=1)
-    return share / share[top]
 
 
 def _crossing(share: np.ndarray, times: np.ndarray, edge: float, top: int, end: int) -> float:

@@ -6,7 +6,6 @@ widgets for JupyterLab.
 """
 
 # ruff: noqa: F401
-from fer_utils.plots.audit import verdicts
 from fer_utils.plots.cam import (
     band_shares,
     cam_examples,
@@ -41,6 +40,7 @@ from fer_utils.plots.protocols import (
     printed_luck,
     protocols,
     validation_arms,
+    verdicts,
 )
 from fer_utils.plots.results import (
     batch,

@@ -13,41 +13,31 @@ from matplotlib.figure import Figure
 
 from fer_utils.data import SPLITS, ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
-from fer_utils.plots.style import (
-    COLORS,
-    INK,
-    ORANGE,
-    WIDTH,
-    face,
-    heading,
-    legend_above,
-    panels,
-    source_name,
-    styled,
-)
+from fer_utils.plots import style
 from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, action_unit_mask, render_face
 
+_SIZE = 96  # pixels of a synthetic face
 _AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
 
 
-@styled
+@style.styled
 def class_split_counts(faces: FaceSet) -> Figure:
     """Draw the number of images of each class in each split."""
     counts = faces.counts().drop(index="total", columns="total")
     table = counts.melt(ignore_index=False, value_name="images").reset_index()
-    figure, (ax,) = panels(1, height=3.4)
-    palette = dict(zip(SPLITS, COLORS, strict=False))
+    figure, (ax,) = style.panels(1, height=3.4)
+    palette = dict(zip(SPLITS, style.COLORS, strict=False))
     sns.barplot(table, x="class", y="images", hue="split", palette=palette, saturation=0.85, ax=ax)
     for bars in ax.containers:
         ax.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
-    ax.set(xlabel="", title=f"{source_name(faces)}: {len(faces):,} images")
+    ax.set(xlabel="", title=f"{style.source_name(faces)}: {len(faces):,} images")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.margins(y=0.09)
-    legend_above(ax)
+    style.legend_above(ax)
     return figure
 
 
-@styled
+@style.styled
 def sample_grid(faces: FaceSet, *, per_class: int = 8, seed: int = 0) -> Figure:
     """Draw up to `per_class` images of each class, one class a row, chosen by the seed."""
     rows = [
@@ -55,108 +45,89 @@ def sample_grid(faces: FaceSet, *, per_class: int = 8, seed: int = 0) -> Figure:
         for label in range(len(faces.class_names))
     ]
     height, width = faces.images.shape[1:]
-    figure, (ax,) = panels(1, height=0.95 * WIDTH * len(rows) * height / (per_class * width) + 0.3)
+    shape = len(rows) * height / (per_class * width)
+    figure, (ax,) = style.panels(1, height=0.95 * style.WIDTH * shape + 0.3)
     _tiles(ax, [faces.images[np.sort(row)] for row in rows], columns=per_class)
     ax.set_yticks(np.arange(len(rows)) * (height + 2) + height / 2, faces.class_names)
-    ax.set_title(f"{source_name(faces)}, {height} × {width} pixels")
+    ax.set_title(f"{style.source_name(faces)}, {height} × {width} pixels")
     return figure
 
 
-@styled
+@style.styled
 def mean_faces(faces: FaceSet) -> Figure:
     """Draw the mean image of each class, with n below."""
-    figure, axes = panels(len(faces.class_names), columns=7, row_height=1.95)
+    title = f"Mean faces: {style.source_name(faces)}"
+    figure, axes = style.panels(len(faces.class_names), columns=7, row_height=1.95, title=title)
     for label, (ax, name) in enumerate(zip(axes, faces.class_names, strict=True)):
         rows = np.flatnonzero(faces.labels == label)
-        if len(rows):
-            face(ax, faces.images[rows].mean(axis=0))
-        else:
-            ax.set(xticks=[], yticks=[], box_aspect=1)
+        style.face(ax, faces.images[rows].mean(axis=0) if len(rows) else np.full(faces.images.shape[1:], 255))
         ax.set_title(name, loc="center")
         ax.set_xlabel(f"n = {len(rows):,}")
-    heading(figure, f"Mean faces: {source_name(faces)}")
     return figure
 
 
-@styled
-def duplicate_groups(
-    faces: FaceSet, groups: Sequence[Sequence[int] | np.ndarray], *, limit: int = 9, copies: int = 3
-) -> Figure:
-    """Draw the first `limit` groups of equal images, with split and class under each of up to `copies`.
-
-    Parameters
-    ----------
-    faces : FaceSet
-    groups : sequence of sequences of int
-        Row numbers of the images in each group; without any, the figure says so.
-    limit, copies : int
-    """
+@style.styled
+def duplicate_groups(faces: FaceSet, groups: Sequence[Sequence[int] | np.ndarray]) -> Figure:
+    """Draw nine groups of equal images (row numbers), with split and class under each of up to three."""
     if not len(groups):
-        return _sentence(f"{source_name(faces)}: no two images are equal.")
-    shown = [np.asarray(group) for group in groups[:limit]]
+        return _sentence(f"{style.source_name(faces)}: no two images are equal.")
     titles = []
-    for number, group in enumerate(shown, start=1):
-        more = f", {len(group) - copies} not shown" if len(group) > copies else ""
+    for number, group in enumerate(groups[:9], start=1):
+        more = f", {len(group) - 3} not shown" if len(group) > 3 else ""
         titles.append(f"group {number}: {len(group)} copies{more}")
-    title = f"Exact duplicates in {source_name(faces)}: {len(shown)} of {len(groups):,} groups"
-    return _image_groups(faces, [group[:copies] for group in shown], titles, title=title, columns=3)
+    title = f"Exact duplicates in {style.source_name(faces)}: {len(titles)} of {len(groups):,} groups"
+    return _image_groups(faces, [np.asarray(group[:3]) for group in groups[:9]], titles, title, columns=3)
 
 
-@styled
-def near_pairs(faces: FaceSet, pairs: pd.DataFrame, *, limit: int = 16, seed: int = 0) -> Figure:
-    """Draw up to `limit` random pairs of near duplicates, with split and class under each image.
+@style.styled
+def near_pairs(faces: FaceSet, pairs: pd.DataFrame, *, seed: int = 0) -> Figure:
+    """Draw up to 16 random pairs of near duplicates, with split and class under each image.
 
-    Parameters
-    ----------
-    faces : FaceSet
-    pairs : DataFrame
-        Columns first, second, similarity, mirrored; without any row, the figure says so.
-    limit, seed : int
+    Columns first, second (row numbers), similarity, mirrored.
     """
+    name = style.source_name(faces)
     if pairs.empty:
-        return _sentence(f"{source_name(faces)}: no two images are nearly equal.")
-    shown = pairs.sample(min(limit, len(pairs)), random_state=seed)
+        return _sentence(f"{name}: no two images are nearly equal.")
+    shown = pairs.sample(min(16, len(pairs)), random_state=seed)
     shown = shown.sort_values("similarity", ascending=False)
     titles = [f"{pair.similarity:.3f}{', mirrored' if pair.mirrored else ''}" for pair in shown.itertuples()]
-    title = f"Near duplicates in {source_name(faces)}: {len(shown)} of {len(pairs):,} pairs, by similarity"
-    return _image_groups(faces, shown[["first", "second"]].to_numpy(), titles, title=title, columns=4)
+    title = f"Near duplicates in {name}: {len(shown)} of {len(pairs):,} pairs, by similarity"
+    return _image_groups(faces, shown[["first", "second"]].to_numpy(), titles, title, columns=4)
 
 
-@styled
+@style.styled
 def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float) -> Figure:
     """Draw the distribution of each image's similarity to its nearest other one, shape (N,), NaN for none."""
     known = nearest[~np.isnan(nearest)]
     if not len(known):
-        return _sentence(f"{source_name(faces)}: no image resembles another.")
-    figure, (ax,) = panels(1, height=2.8)
+        return _sentence(f"{style.source_name(faces)}: no image resembles another.")
+    figure, (ax,) = style.panels(1, height=2.8)
     lowest = np.floor(100 * known.min()) / 100
-    ax.hist(known, bins=np.arange(lowest, 1.005, 0.01), color=COLORS[0])
-    above = int((known >= threshold).sum())
-    ax.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.2f}: {above:,} images")
+    ax.hist(known, bins=np.arange(lowest, 1.005, 0.01), color=style.BLUE)
+    label = f"threshold {threshold:.2f}: {(known >= threshold).sum():,} images"
+    ax.axvline(threshold, color=style.INK, linestyle="--", label=label)
     others = f"{len(nearest) - len(known):,} of {len(nearest):,} images resemble no other"
     ax.set(xlabel="similarity to the most similar other image", ylabel="images", xlim=(lowest, 1.0))
-    ax.set_title(f"{source_name(faces)}: {others}")
+    ax.set_title(f"{style.source_name(faces)}: {others}")
     ax.yaxis.set_major_formatter("{x:,.0f}")
-    legend_above(ax)
+    style.legend_above(ax)
     return figure
 
 
-@styled
-def face_sheet(
-    faces: FaceSet, *, captions: Sequence[str] | None = None, columns: int = 8, title: str = ""
-) -> Figure:
-    """Draw every image of a small set with its sample id, split and class, and a caption each."""
+@style.styled
+def face_sheet(faces: FaceSet, *, captions: Sequence[str] | None = None, title: str = "") -> Figure:
+    """Draw every image of a small set with its file name, split and class, and a caption each."""
     if not len(faces):
-        return _sentence(f"{title}: no images." if title else "No images.")
-    # Of an id that is a path, the file's name.
+        return _sentence(f"{title}: no images.")
     names = ["\n".join(textwrap.wrap(name.rsplit("/", 1)[-1], 20)) for name in faces.sample_id]
     texts = [f"{name}\n{_split_and_class(faces, row)}" for row, name in enumerate(names)]
     if captions is not None:
         texts = [f"{text}\n{caption}" for text, caption in zip(texts, captions, strict=True)]
-    height, width = faces.images.shape[1:]
+    columns, (height, width) = 8, faces.images.shape[1:]
     rows = [faces.images[start : start + columns] for start in range(0, len(faces), columns)]
     gap = round(0.13 * height * (1 + max(text.count("\n") + 1 for text in texts)))
-    figure, (ax,) = panels(1, height=WIDTH * len(rows) * (height + gap) / (columns * (width + 2)) + 0.4)
+    shape = len(rows) * (height + gap) / (columns * (width + 2))
+    figure, (ax,) = style.panels(1, height=style.WIDTH * shape + 0.4)
     _tiles(ax, rows, columns=columns, row_gap=gap, below=gap)
     for number, text in enumerate(texts):
         row, column = divmod(number, columns)
@@ -166,114 +137,109 @@ def face_sheet(
     return figure
 
 
-@styled
-def action_unit_faces(person: Identity, *, size: int = 96) -> Figure:
+@style.styled
+def action_unit_faces(person: Identity) -> Figure:
     """Draw a synthetic person once for each action unit at intensity 1, the unit's region outlined."""
-    figure, axes = panels(len(ACTION_UNITS), columns=6, row_height=1.75)
+    title = "One action unit at intensity 1 (synthetic), with the region that it can change"
+    figure, axes = style.panels(len(ACTION_UNITS), columns=6, row_height=1.75, title=title)
     for ax, (unit, name) in zip(axes, ACTION_UNITS.items(), strict=True):
-        face(ax, render_face(person, {unit: 1.0}, size=size))
-        region = action_unit_mask(person, unit, size=size)
-        ax.contour(region, levels=[0.5], colors=ORANGE, linewidths=1.2)
+        style.face(ax, render_face(person, {unit: 1.0}, size=_SIZE))
+        region = action_unit_mask(person, unit, size=_SIZE)
+        ax.contour(region, levels=[0.5], colors=style.ORANGE, linewidths=1.2)
         ax.set_title(f"AU{unit} {name}", fontsize=7, pad=3)
-    heading(figure, "One action unit at intensity 1 (synthetic), with the region that it can change")
     return figure
 
 
-@styled
-def expression_strengths(
-    person: Identity, *, strengths: Sequence[float] = (0.25, 0.5, 0.75, 1.0), size: int = 96
-) -> Figure:
+@style.styled
+def expression_strengths(person: Identity) -> Figure:
     """Draw a synthetic person with each expression (columns) at each intensity (rows)."""
-    columns = len(PROTOTYPES)
-    figure, axes = panels(len(strengths) * columns, columns=columns, row_height=1.2)
-    for row, strength in enumerate(strengths):
-        for column, (name, units) in enumerate(PROTOTYPES.items()):
-            ax = axes[row * columns + column]
-            face(ax, render_face(person, dict.fromkeys(units, strength), size=size))
-            if row == 0:
-                ax.set_title(name, loc="center", pad=3)
-            if column == 0:
-                ax.set_ylabel(f"{strength:g}")
-    heading(figure, "Action units of each expression (synthetic), all at the intensity on the left")
+    title = "Action units of each expression (synthetic), all at the intensity on the left"
+    strengths, columns = (0.25, 0.5, 0.75, 1.0), len(PROTOTYPES)
+    figure, axes = style.panels(len(strengths) * columns, columns=columns, row_height=1.2, title=title)
+    shown = [(strength, *prototype) for strength in strengths for prototype in PROTOTYPES.items()]
+    for number, (ax, (strength, name, units)) in enumerate(zip(axes, shown, strict=True)):
+        style.face(ax, render_face(person, dict.fromkeys(units, strength), size=_SIZE))
+        if number < columns:
+            ax.set_title(name, loc="center", pad=3)
+        if number % columns == 0:
+            ax.set_ylabel(f"{strength:g}")
     return figure
 
 
-@styled
-def clip_strip(clips: ClipSet, rows: Sequence[int], *, n_shown: int = 7) -> Figure:
+@style.styled
+def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
     """Draw clips, one a row: frames from onset to offset with their time, and the change until the apex.
 
     The apex is framed: the annotated one, else the one of `features.flow.apex_by_strain`.
-
-    Parameters
-    ----------
-    clips : ClipSet
-    rows : sequence of int
-    n_shown : int
-        Frames of a clip, at least 3: onset, apex and offset.
     """
-    chosen, n_frames = clips.take(np.asarray(rows)), clips.clips.shape[1]
-    if not 3 <= n_shown <= n_frames:
-        raise ValueError(f"n_shown must be 3 to {n_frames}, the frames of a clip, got {n_shown}")
-    columns = n_shown + 1
-    row_height = 0.93 * WIDTH / columns * clips.clips.shape[2] / clips.clips.shape[3] + 0.48
-    figure, axes = panels(columns * len(chosen), columns=columns, height=row_height * len(chosen) + 0.3)
-    times = _milliseconds(chosen)
+    chosen, (_, n_frames, height, width) = clips.take(np.asarray(rows)), clips.clips.shape
+    n_shown = min(7, n_frames)
+    row_height = 0.93 * style.WIDTH / (n_shown + 1) * height / width + 0.48
+    figure, axes = style.panels(
+        (n_shown + 1) * len(chosen),
+        columns=n_shown + 1,
+        height=row_height * len(chosen) + 0.3,
+        title=f"{style.source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed",
+    )
+    if clips.origin.get("sampling", "interpolate") == "interpolate":
+        times = np.linspace(0, chosen.offset - chosen.onset, n_frames, axis=1)
+    else:
+        times = np.broadcast_to(np.arange(n_frames), (len(chosen), n_frames))
+    times = 1000 * times / chosen.frame_rate[:, None]
+    text = {"fontsize": 7.5, "labelpad": 3}
     for row, apex in enumerate(apex_frames(chosen)):
-        *strip, last = axes[row * columns : (row + 1) * columns]
+        *strip, last = axes[row * (n_shown + 1) : (row + 1) * (n_shown + 1)]
         frames = chosen.clips[row]
         places = np.rint(np.linspace(0, n_frames - 1, n_shown)).astype(int)
         if apex not in places:
             places[1 + np.argmin(abs(places[1:-1] - apex))] = apex
         for ax, place in zip(strip, places, strict=True):
-            face(ax, frames[place], frame=ORANGE if place == apex else None)
+            style.face(ax, frames[place], frame=style.ORANGE if place == apex else None)
             name = {0: "onset", n_frames - 1: "offset", apex: "apex"}.get(place, "")
-            ax.set_xlabel(f"{times[row, place]:.0f} ms\n{name}", fontsize=7.5, labelpad=3)
+            ax.set_xlabel(f"{times[row, place]:.0f} ms\n{name}", **text)
         change = abs(frames[apex].astype(float) - frames[0])
-        face(last, np.minimum(_AMPLIFIED * change, 255))
-        last.set_xlabel(f"|apex − onset|\n× {_AMPLIFIED}", fontsize=7.5, labelpad=3)
+        style.face(last, np.minimum(_AMPLIFIED * change, 255))
+        last.set_xlabel(f"|apex − onset|\n× {_AMPLIFIED}", **text)
         strip[0].set_title(_class_and_subject(chosen, row), fontsize=8.5, pad=4)
-    heading(figure, f"{source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed")
     return figure
 
 
-@styled
+@style.styled
 def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figure:
     """Draw the displacement from onset to apex as arrows on the onset, and beside it the strain.
 
-    Parameters
-    ----------
-    clips : ClipSet
-    flows : ndarray, shape (N, 3, H, W)
-        `features.flow.onset_to_apex(clips)`. Each clip has its own arrow length; the strain has one scale.
-    rows : sequence of int
-        Which of them are drawn, two in a line.
+    `flows` is `features.flow.onset_to_apex(clips)`, shape (N, 3, H, W); `rows` of them are drawn, two in a
+    line. Each clip has its own arrow length; the strain has one scale.
     """
     chosen, fields = clips.take(np.asarray(rows)), flows[np.asarray(rows)]
-    columns = min(len(chosen), 2)
-    lines, width = -(-len(chosen) // 2), WIDTH if columns == 2 else 5.6
+    columns, lines = min(len(chosen), 2), -(-len(chosen) // 2)
+    width = style.WIDTH if columns == 2 else 5.6
     row_height = 0.42 * width / columns * clips.clips.shape[2] / clips.clips.shape[3] + 0.45
-    height = row_height * lines + 0.3
-    figure, axes = panels(2 * len(chosen), columns=2 * columns, height=height, width=width)
+    figure, axes = style.panels(
+        2 * len(chosen),
+        columns=2 * columns,
+        height=row_height * lines + 0.3,
+        width=width,
+        title=f"{style.source_name(clips)}: displacement and strain from onset to apex",
+    )
     # A few pixels where the flow is lost must not decide the scale.
     scale = ScalarMappable(Normalize(0, float(np.percentile(fields[:, 2], 99.5)) or 1.0), "magma")
     for row, (left, right) in enumerate(zip(axes[::2], axes[1::2], strict=True)):
         _arrows(left, chosen.clips[row, 0], fields[row, :2])
         right.imshow(fields[row, 2], cmap=scale.cmap, norm=scale.norm, interpolation="nearest")
-        right.set(xticks=[], yticks=[])
-        right.grid(False)
+        style.blank(right)
         left.set_title(_class_and_subject(chosen, row), fontsize=8.5, pad=4)
         right.set_title("strain", fontsize=8.5, pad=4)
     bar = figure.colorbar(scale, ax=axes, fraction=0.03, pad=0.01, extend="max", aspect=15 * lines)
     bar.set_label("strain (pixels per pixel)")
-    heading(figure, f"{source_name(clips)}: displacement and strain from onset to apex")
     return figure
 
 
 def _image_groups(
-    faces: FaceSet, rows: Sequence[np.ndarray], titles: Sequence[str], *, title: str, columns: int
+    faces: FaceSet, rows: Sequence[np.ndarray], titles: Sequence[str], title: str, *, columns: int
 ) -> Figure:
     """Draw groups of images, each group in its own panel, with split and class under each image."""
-    figure, axes = panels(len(rows), columns=columns, row_height=1.65)
+    figure, axes = style.panels(len(rows), columns=columns, row_height=1.65, title=title)
     figure.get_layout_engine().set(wspace=0.06)
     height, width = faces.images.shape[1:]
     for ax, group, text in zip(axes, rows, titles, strict=True):
@@ -282,12 +248,11 @@ def _image_groups(
             middle = column * (width + 2) + width / 2
             ax.text(middle, height + 2, _split_and_class(faces, row), ha="center", va="top", fontsize=8)
         ax.set_title(text, fontsize=8.5, pad=3)
-    heading(figure, title)
     return figure
 
 
 def _sentence(text: str) -> Figure:
-    figure, (ax,) = panels(1, height=0.8)
+    figure, (ax,) = style.panels(1, height=0.8)
     ax.set_axis_off()
     ax.text(0, 0.5, text, va="center", transform=ax.transAxes)
     return figure
@@ -307,17 +272,7 @@ def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int, row_gap: int =
         for left, image in enumerate(row):
             y, x = top * (height + row_gap), left * (width + 2)
             canvas[y : y + height, x : x + width] = image
-    face(ax, canvas)
-
-
-def _milliseconds(clips: ClipSet) -> np.ndarray:
-    """Return each frame's time since the onset, shape (N, T)."""
-    n_frames = clips.clips.shape[1]
-    if clips.origin.get("sampling", "interpolate") == "interpolate":
-        frames = np.linspace(0, clips.offset - clips.onset, n_frames, axis=1)
-    else:
-        frames = np.broadcast_to(np.arange(n_frames), (len(clips), n_frames))
-    return 1000 * frames / clips.frame_rate[:, None]
+    style.face(ax, canvas)
 
 
 def _class_and_subject(clips: ClipSet, row: int) -> str:
@@ -326,11 +281,11 @@ def _class_and_subject(clips: ClipSet, row: int) -> str:
 
 def _arrows(ax: Axes, image: np.ndarray, flow: np.ndarray) -> None:
     """Draw every few pixels' displacement on an image; the longest arrow spans two grid cells."""
-    face(ax, image)
+    style.face(ax, image)
     mesh = max(1, image.shape[1] // 16)
     grid = (slice(mesh // 2, None, mesh),) * 2
     (y, x), (u, v) = (part[(slice(None), *grid)] for part in (np.indices(image.shape), flow))
     longest = float(np.hypot(u, v).max())
     size = {"angles": "xy", "scale_units": "xy", "scale": (longest or 1.0) / (2 * mesh)}
-    ax.quiver(x, y, u, v, color=ORANGE, width=0.009, minlength=0.3, **size)
+    ax.quiver(x, y, u, v, color=style.ORANGE, width=0.009, minlength=0.3, **size)
     ax.set_xlabel(f"longest arrow: {longest:.2f} pixels", fontsize=7.5, labelpad=3)

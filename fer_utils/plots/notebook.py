@@ -30,16 +30,7 @@ class _Picture:
 
 
 def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
-    """Display a figure as a PNG whose output metadata holds `alt`, and store it as ``folder/name.png``.
-
-    Parameters
-    ----------
-    figure : Figure
-    alt : str
-        Description for readers who cannot see the figure; also the output's plain text.
-    name, folder : optional
-        Both or neither. Equal figures give equal files.
-    """
+    """Display a figure as a PNG with `alt` as its alt text, and store it as ``folder/name.png`` if given."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the figure shows")
     if (name is None) != (folder is None):

@@ -9,12 +9,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # seaborn's "colorblind" palette without its pink and its yellow, which are too pale on white
 BLUE, ORANGE, GREEN, RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 PURPLE, BROWN, GREY, SKY = "#cc78bc", "#ca9161", "#949494", "#56b4e9"
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, GREY, SKY)
-INK = "#2f2f2f"
+INK, PALE = "#2f2f2f", "#dcdcdc"
 WIDTH = 8.2
 """Inches: about 900 pixels, the width of a report."""
 
@@ -45,19 +46,12 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
 }
-"""Settings of matplotlib under which everything here is drawn."""
 
-PRINTED = {
-    "marker": "D",
-    "mfc": "white",
-    "mec": INK,
-    "mew": 1.3,
-    "ms": 6,
-    "ls": "none",
-    "zorder": 4,
-    "clip_on": False,
-}
+PRINTED = {"marker": "D", "mfc": "white", "mec": INK, "mew": 1.3, "ms": 6, "ls": "none"}
+PRINTED |= {"zorder": 4, "clip_on": False}
 """A number that a paper prints is a hollow diamond, in every figure, and a whole one at 0 and at 1."""
+
+MAJORITY = {"color": "#6b6b6b", "ls": "--", "lw": 1.2}
 
 styled = matplotlib.rc_context(STYLE)
 """Decorator: the function runs under `STYLE`, and the settings of before come back."""
@@ -70,30 +64,49 @@ def panels(
     height: float | None = None,
     row_height: float = 3.0,
     width: float = WIDTH,
+    title: str = "",
     **grid: object,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its first n axes, row by row; those left over in the last row are removed."""
-    if n < 1 or columns < 1:
-        raise ValueError(f"a figure needs at least one panel and one column, got {n} and {columns}")
+    """Return a figure with a title above its n axes, row by row."""
     rows = -(-n // columns)
     figure = Figure(figsize=(width, height or rows * row_height), layout="constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     axes = figure.subplots(rows, columns, squeeze=False, **grid).ravel().tolist()
     for ax in axes[n:]:
         ax.remove()
     return figure, axes[:n]
 
 
-def heading(figure: Figure, text: str) -> None:
-    """Write a title above all panels."""
-    figure.suptitle(text, x=0.01, ha="left", fontsize=10)
+def labelled_rows(labels: Iterable[str], *, row_height: float, **settings: object) -> tuple[Figure, Axes]:
+    """Return a figure of one axes with the labels at 0, 1, 2, ... from the top down."""
+    labels = list(labels)
+    figure, (ax,) = panels(1, height=1.0 + row_height * len(labels))
+    label_rows(ax, labels)
+    ax.set(**settings)
+    return figure, ax
+
+
+def label_rows(ax: Axes, labels: Iterable[str]) -> None:
+    """Label rows 0, 1, 2, ... from the top down."""
+    labels = list(labels)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.tick_params(axis="y", pad=7)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.spines["left"].set_visible(False)
+
+
+def blank(ax: Axes, *, frame: str | None = None) -> None:
+    """Remove ticks and grid, and draw the frame in a colour or not at all."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set(visible=frame is not None, color=frame, linewidth=3)
 
 
 def face(ax: Axes, image: np.ndarray, *, frame: str | None = None) -> None:
     """Draw a gray image, shape (H, W), black to white being 0 to 255, in a coloured frame or none."""
     ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    ax.spines[:].set(visible=frame is not None, color=frame, linewidth=3)
+    blank(ax, frame=frame)
 
 
 def overlay(ax: Axes, image: np.ndarray, heat: np.ndarray) -> None:
@@ -105,35 +118,25 @@ def overlay(ax: Axes, image: np.ndarray, heat: np.ndarray) -> None:
 
 
 def intervals(
-    ax: Axes,
-    rows: Iterable[float],
-    values: Any,
-    low: Any,
-    high: Any,
-    *,
-    color: str = BLUE,
-    marker: str = "o",
-    label: str | None = None,
+    ax: Axes, rows: Any, table: Any, value: str, *, low: str = "low", high: str = "high", **look: object
 ) -> None:
-    """Draw one value a row as a marker with its interval as a line."""
-    rows = np.asarray(list(rows), float)
-    if len(rows):
-        ax.hlines(rows, low, high, color=color, lw=2.2, zorder=2)
-        ax.plot(values, rows, marker, color=color, ms=6, zorder=3, label=label, clip_on=False)
-
-
-def one_row_each(ax: Axes, labels: Iterable[str]) -> None:
-    """Label rows 0, 1, 2, ... from the top down."""
-    labels = list(labels)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.tick_params(axis="y", pad=7)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.spines["left"].set_visible(False)
+    """Draw a column of a table as markers at these rows, with intervals as lines."""
+    if not len(table):  # a line without points, not clipped, would break the layout
+        return
+    look = {"color": BLUE, "marker": "o", "ms": 6, "ls": "none", "zorder": 3, "clip_on": False} | look
+    ax.hlines(rows, table[low], table[high], color=look["color"], lw=2.2, zorder=2)
+    ax.plot(table[value], rows, **look)
 
 
 def note_right(ax: Axes, row: float, text: str) -> None:
     """Write a text to the right of the axes in a row."""
     ax.text(1.015, row, text, va="center", fontsize=8, transform=ax.get_yaxis_transform())
+
+
+def epoch_axis(ax: Axes) -> None:
+    """Label the horizontal axis with whole epochs."""
+    ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def source_name(samples: Any) -> str:
@@ -142,9 +145,14 @@ def source_name(samples: Any) -> str:
     return samples.name if named else f"{samples.name} (synthetic)"
 
 
-def legend_above(ax: Axes) -> None:
+def legend_above(ax: Axes, *, columns: int = 4) -> None:
     """Write the legend in one line above the axes, at the right."""
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, columnspacing=1.2)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.2, columnspacing=1.2)
+
+
+def legend_right(ax: Axes) -> None:
+    """Write the legend beside the axes."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 def darker(color: str) -> tuple[float, float, float]:

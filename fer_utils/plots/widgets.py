@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import cv2
+import ipywidgets
 import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -31,12 +32,15 @@ def browse(draw: Callable[[int], Figure], n: int, *, label: str) -> None:
     """Display a slider that draws figure 0 to n - 1."""
     if n < 1 or not in_jupyterlab():
         return
-    import ipywidgets
-
     picture = ipywidgets.Image(value=png(draw(0)), format="png", layout={"max_width": "100%"})
     slider = ipywidgets.IntSlider(min=0, max=n - 1, description=label, continuous_update=False)
     slider.observe(lambda change: setattr(picture, "value", png(draw(change["new"]))), names="value")
     display(ipywidgets.VBox([slider, picture]))
+
+
+def in_jupyterlab() -> bool:
+    """Return whether widgets are live: Jupyter's server sets this variable, papermill does not."""
+    return "JPY_SESSION_NAME" in os.environ
 
 
 def browse_faces(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> None:
@@ -49,25 +53,8 @@ def browse_faces(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> 
     groups : mapping of str to sequence of ndarray of int
         What can be chosen beside all images: name to groups of row numbers, such as duplicates.
     """
-    if in_jupyterlab():
-        display(face_browser(faces, groups))
-
-
-def move_action_units() -> None:
-    """Display a synthetic face with a slider for each of its action units."""
-    if in_jupyterlab():
-        display(action_unit_sliders())
-
-
-def in_jupyterlab() -> bool:
-    """Return whether widgets are live: Jupyter's server sets this variable, papermill does not."""
-    return "JPY_SESSION_NAME" in os.environ
-
-
-def face_browser(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> Any:
-    """Return the widget of `browse_faces`: a box of three menus, a page slider and the picture."""
-    import ipywidgets
-
+    if not in_jupyterlab():
+        return
     members = {"all images": [np.arange(len(faces))], **groups}
     classes = [(_ALL, _ALL), *((name, label) for label, name in enumerate(faces.class_names))]
     if (faces.labels == faces.UNLABELLED).any():
@@ -105,12 +92,13 @@ def face_browser(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> 
         menu.observe(choose, names="value")
     page.observe(draw, names="value")
     draw()
-    return ipywidgets.VBox([ipywidgets.HBox([group, class_name, split]), page, picture])
+    display(ipywidgets.VBox([ipywidgets.HBox([group, class_name, split]), page, picture]))
 
 
-def action_unit_sliders() -> Any:
-    """Return the widget of `move_action_units`: the picture and its controls beside a slider per unit."""
-    import ipywidgets
+def move_action_units() -> None:
+    """Display a synthetic face with a slider for each of its action units."""
+    if not in_jupyterlab():
+        return
 
     def slider(text: str, low: float, high: float, step: float, value: float = 0.0) -> Any:
         wide = {"style": {"description_width": "190px"}, "layout": {"width": "420px"}}
@@ -158,4 +146,4 @@ def action_unit_sliders() -> Any:
         control.observe(draw, names="value")
     draw()
     left = ipywidgets.VBox([picture, expression, *controls])
-    return ipywidgets.HBox([left, ipywidgets.VBox(list(units.values()))])
+    display(ipywidgets.HBox([left, ipywidgets.VBox(list(units.values()))]))
