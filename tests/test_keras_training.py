@@ -162,7 +162,7 @@ def test_images_without_a_class_cannot_be_trained_on(keras_training):
     labels[3] = -1
     data = split()
     data.validation = replace(VALIDATION, labels=labels)
-    with pytest.raises(ValueError, match="validation: 1 of 30 images"):
+    with pytest.raises(ValueError, match="validation: 1 of 30"):
         keras_training.batches(data, SimpleNamespace(batch_size=16, seed=0))
 
 
