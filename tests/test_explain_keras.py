@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ METHODS = ("Grad-CAM", "Grad-CAM++")
 
 WITH_TORCH = """
 import json
+from types import SimpleNamespace
 
 import numpy as np
 from helpers.settings import notebook_params
@@ -45,7 +47,10 @@ print(json.dumps(found))
 def keras_network(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
     from fer_utils import explain
+    from fer_utils.training import keras_training
 
+    # The same threads in every test file: TensorFlow fixes their number for the whole process.
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
     return explain.KerasNetwork
 
 

@@ -101,8 +101,10 @@ def train_from(model: keras.Model, first: str, *, batch_norm: str) -> int:
             f"{blocks[0]} to {blocks[-1]}; {ALL!r} trains all layers"
         )
     for number, layer in enumerate(model.layers):
-        fixed = batch_norm == "inference" and isinstance(layer, layers.BatchNormalization)
-        layer.trainable = number >= found[0] and not fixed
+        norm = isinstance(layer, layers.BatchNormalization)
+        layer.trainable = number >= found[0] and not (norm and batch_norm == "inference")
+        if norm and layer.trainable:
+            layer.momentum = 0.9  # Keras' 0.999 needs thousands of batches to forget the initial statistics
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
