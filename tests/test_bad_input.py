@@ -96,4 +96,5 @@ def test_what_may_not_be_read_or_written_is_named(ordinary_user):
         with pytest.raises(PermissionError) as caught:
             load(ordinary_user, dataset, path)
         assert str(named) in str(caught.value)
+        closed.chmod(0o700)
     images.chmod(0o700)
