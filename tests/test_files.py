@@ -62,7 +62,7 @@ def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-@settings(max_examples=25)  # each waits for the disk
+@settings(max_examples=10)  # each waits for the disk
 @given(st.dictionaries(st.text(), jsonable, max_size=4))
 def test_json_is_read_as_it_was_written(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.json"

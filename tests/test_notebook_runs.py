@@ -99,15 +99,11 @@ def test_papermill_and_snakemake_give_the_same_numbers(by_papermill, by_snakemak
     assert_same_numbers(by_papermill, by_snakemake)
 
 
-def test_misspelt_parameter_fails_in_papermill_and_snakemake(project):
+def test_misspelt_parameter_fails_in_papermill(project):
     folder = project / "reports" / "papermill" / f"{RUN}-misspelt"
-    for ran in (
-        papermill(project, folder, SMALL | MISSPELT),
-        snakemake(project, "misspelt", SMALL | MISSPELT),
-    ):
-        assert ran.returncode != 0 and re.search(HINT, ran.stderr)
+    ran = papermill(project, folder, SMALL | MISSPELT)
+    assert ran.returncode != 0 and re.search(HINT, ran.stderr)
     assert not (folder / "results.json").exists()
-    assert not (project / "reports" / "misspelt" / RUN / "results.json").exists()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fer_utils.evaluation import evaluate
 from fer_utils.files import PROJECT, read_json
 from fer_utils.params import method_of, profile_runs, read_runs
 from fer_utils.predictions import EpochPredictions, Predictions
-from fer_utils.results import read_results
+from fer_utils.results import Results, read_results
 
 REFERENCE = PROJECT / "reports" / "reference"
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions.npz"))
@@ -61,6 +61,7 @@ def test_metrics_of_ten_views_follow_from_their_predictions():
 @pytest.mark.parametrize("run", RESULTS)
 def test_a_reference_run_was_made_from_its_yaml(run):
     results = read_results(REFERENCE / run / "results.json")
+    assert Results.check(results).model_dump(mode="json", by_alias=True, exclude_unset=True) == results
     assert (results["status"], results["profile"]) == ("done", "reference")
     if "dataset" in results:
         assert results["dataset"]["source"] == ("synthetic" if run in SYNTHETIC else "real")
