@@ -19,7 +19,7 @@ from fer_utils.tables import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
-HIDDEN_TAG = "remove-in-report"
+STYLE = TEMPLATES / "style.css"
 DISPLAYED = [
     "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
 ]  # fmt: skip
@@ -29,35 +29,20 @@ _EXTERNAL_CSS = re.compile(r"@import[^;]*;?|url\(\s*['\"]?(?!data:|#|['\"])[^)]*
 _NUMBER = re.compile(r"[-+−]?[\d,.]+(e[-+]?\d+)?\s*(%|pp|s)?|nan|<NA>|None|[–—-]|", re.IGNORECASE)
 
 
-def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Path:
-    """Write an executed notebook as one HTML file that needs neither network nor JavaScript.
+def export_report(notebook: Path) -> Path:
+    """Write an executed notebook as `report.html` beside it, which needs neither network nor JavaScript.
 
     Code is folded, cells tagged ``remove-in-report`` are left out, links become text with their address. The
     header is from the ``results.json`` beside the notebook. An image takes its alt text from the output's
     metadata, ``display(figure, metadata={"image/png": {"alt": "..."}})``, or from the cell's ``alt``.
-
-    Parameters
-    ----------
-    notebook : Path
-        An executed notebook.
-    html : Path
-        The file to write; replaced only when the page is complete.
-    title : str, optional
-        The run's name by default.
     """
     import nbformat
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor, TagRemovePreprocessor
     from traitlets.config import Config
 
-    notebook, html = Path(notebook), Path(html)
     content = nbformat.read(notebook, as_version=4)
-    results = notebook.with_name("results.json")
-    if results.is_file():
-        run = load_result(results)
-    else:
-        failed = any(out.output_type == "error" for cell in content.cells for out in cell.get("outputs", []))
-        run = {"status": "failed" if failed else "no_results", "run": notebook.stem}
+    run = load_result(notebook.with_name("results.json"))
     exporter = HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(TEMPLATES)],
@@ -66,11 +51,10 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
         embed_images=True,
     )
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
-    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={HIDDEN_TAG}, enabled=True))
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"remove-in-report"}, enabled=True))
     page = {
-        "title": title or run["run"],
         "run": run,
-        "style": _style(),
+        "style": STYLE.read_text(encoding="utf-8"),
         "protocol": describe_protocol(run),
         "hardware": describe_hardware(run),
         "has_heading": any(
@@ -79,7 +63,7 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
     }
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
-    return write_text(html, _offline(text))
+    return write_text(notebook.with_name("report.html"), _offline(text))
 
 
 def _offline(page: str) -> str:
@@ -137,7 +121,7 @@ def write_index(
     """
     import jinja2
 
-    profile_dir, reference_dir = Path(profile_dir), Path(reference_dir or profile_dir)
+    reference_dir = reference_dir or profile_dir
     real = [one for one in load_methods(profile_dir) if one.get("dataset", {}).get("source") == "real"]
     if reference_dir.resolve() != profile_dir.resolve():
         real = load_methods(reference_dir) + real
@@ -162,7 +146,7 @@ def write_index(
     )
     page = environment.get_template("index.html.j2").render(
         profile=profile_dir.name,
-        style=_style(),
+        style=STYLE.read_text(encoding="utf-8"),
         runs=runs,
         papers=[(paper, [row for row in comparison if row["paper"] == paper.key]) for paper in papers],
     )
@@ -174,7 +158,3 @@ def _link(folder: Path, start: Path) -> str | None:
         if path.is_file():
             return os.path.relpath(path, start).replace(os.sep, "/")
     return None
-
-
-def _style() -> str:
-    return (TEMPLATES / "style.css").read_text(encoding="utf-8")
