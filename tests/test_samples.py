@@ -60,11 +60,7 @@ def test_inconsistent_arrays_are_an_error(changes, message):
 
 def test_take_keeps_all_columns_of_the_chosen_samples():
     one = faces(subject=np.array(list("uvwxyz")), dropped=("line 7: bad",)).take(np.array([4, 0]))
-    assert (one.sample_id.tolist(), one.subject.tolist(), one.labels.tolist()) == (
-        ["e", "a"],
-        ["y", "u"],
-        [1, 0],
-    )
+    assert [one.sample_id.tolist(), one.subject.tolist(), one.labels.tolist()] == [[*"ea"], [*"yu"], [1, 0]]
     np.testing.assert_array_equal(one.images, faces().images[[4, 0]])
     assert one.dropped == ("line 7: bad",)
     assert faces().only("test").sample_id.tolist() == ["d", "e"]

@@ -29,10 +29,7 @@ def shared_with(faces: FaceSet, *others: FaceSet) -> np.ndarray:
 
 
 def overlap_table(faces: FaceSet) -> pd.DataFrame:
-    """Return how many images of each split (rows) are also in each split (columns).
-
-    On the diagonal are the images that repeat an earlier one of the same split.
-    """
+    """Return how many images of each split (rows) are also in each split, or repeat one of the same."""
     names = [name for name in SPLITS if name in faces.split]
     counts = pd.crosstab(faces.digests, faces.split.astype(object)).reindex(columns=names).to_numpy()
     table = counts.T @ (counts > 0)

@@ -1,7 +1,6 @@
 """FER-2013 in the forms people have it: the challenge's tables, the Kaggle folder, that folder's zip.
 
-Source: I. J. Goodfellow et al., *Challenges in representation learning: a report on three machine learning
-contests*, ICONIP 2013. 35,887 crops of 48x48 pixels; 28,709 Training, 3,589 PublicTest, 3,589 PrivateTest.
+35,887 crops of 48x48 pixels; 28,709 Training, 3,589 PublicTest, 3,589 PrivateTest.
 
 The tables are told apart by their header:
 

@@ -1,9 +1,6 @@
 """Data sets of image files: one reader, and for each data set what the names of its files say.
 
-Sources: S. Li, W. Deng, J. Du, *Reliable crowdsourcing and deep locality-preserving learning for expression
-recognition in the wild*, CVPR 2017 (RAF-DB). P. Lucey et al., *The Extended Cohn-Kanade Dataset (CK+)*, CVPR
-Workshops 2010; who made the 48x48 crops is not known. M. Lyons et al., *Coding facial expressions with Gabor
-wavelets*, FG 1998 (JAFFE).
+data/README.md has their sources.
 """
 
 import re
@@ -23,7 +20,7 @@ from fer_utils.labels import CKPLUS7, FER7, RAFDB7, canonical
 RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 """The authors' list, as they spell it; its lines are like `train_00001.jpg 5`."""
 
-RAFDB_TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
+RAFDB_TABLES = ("train_labels.csv", "test_labels.csv")
 """Kaggle's lists, with columns `image,label`; beside `train/` and `test/` or beside their folder."""
 
 RAFDB_LABELS = {str(label): name for label, name in enumerate(RAFDB7, start=1)}
@@ -118,8 +115,8 @@ class RafDb(ImageFolder):
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder is one of the two forms of RAF-DB."""
-        sorted_in = (any((path / split).glob("[1-7]/")) for split in RAFDB_TABLES)
-        return (path / RAFDB_LIST).is_file() or all(sorted_in)
+        by_class = all(any((path / split).glob("[1-7]/")) for split in ("train", "test"))
+        return by_class or (path / RAFDB_LIST).is_file()
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return where the images of a copy are, and its lists of labels; one list alone is an error."""
@@ -129,9 +126,9 @@ class RafDb(ImageFolder):
                     return path / place, (path / RAFDB_LIST,)
             raise ValueError(f"{path}: holds {RAFDB_LIST} but neither Image/aligned nor Image/aligned.zip")
         for folder in (path, path.parent) if path.is_dir() else ():
-            tables = tuple(folder / name for name in RAFDB_TABLES.values() if (folder / name).is_file())
+            tables = tuple(folder / name for name in RAFDB_TABLES if (folder / name).is_file())
             if len(tables) == 1:
-                both = ", ".join(RAFDB_TABLES.values())
+                both = ", ".join(RAFDB_TABLES)
                 raise ValueError(f"{folder}: holds {tables[0].name} without the other of {both}")
             if tables:
                 return path, tables
@@ -165,14 +162,14 @@ class RafDb(ImageFolder):
         place, listed = known.get(sample_id, ("the folder", label))
         if listed not in RAFDB_LABELS:
             raise ValueError(f"{place}: label {listed!r}; they are {', '.join(RAFDB_LABELS)}")
-        if folder in RAFDB_TABLES and folder != split:
+        if folder in ("train", "test") and folder != split:
             raise ValueError(f"folder says {folder}, file name says {split}; move or rename it")
-        if folder in RAFDB_TABLES and listed != label:
+        if folder == split and listed != label:
             raise ValueError(f"lies in {folder}/{label}/ but {place} says {listed}")
         return Face(sample_id, RAFDB_LABELS[listed], split=split)
 
     def _notes(self, kept: Sequence[Face], known: Mapping) -> list[str]:
-        return [] if known else [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"]
+        return [] if known else [f"no {' and '.join(RAFDB_TABLES)}: labels by the folders"]
 
 
 def _rafdb_lines(file: Path) -> Iterator[tuple[int, str, str]]:
@@ -248,9 +245,7 @@ class OwnFolder(ImageFolder):
 
     name = "folder"
     class_names = ()
-    layout = (
-        "<class>/<file> or <class>/<subject>/<file>, all or none of it below train/, validation/ or test/"
-    )
+    layout = "<class>/<file> or <class>/<subject>/<file>, all or none below train/, validation/ or test/"
 
     def find(self, folder: Path) -> Path:
         """Return the folder itself."""
@@ -268,8 +263,8 @@ class OwnFolder(ImageFolder):
         try:
             outside = [name for name in names if self._describe(name, known).split == "unassigned"]
             if 0 < len(outside) < len(names):
-                beside = f"{outside[0].removeprefix(known)} lies beside train/, validation/ or test/"
-                raise ValueError(f"{beside}; use {self.layout}")
+                first = outside[0].removeprefix(known)
+                raise ValueError(f"{first} lies beside train/, validation/ or test/; use {self.layout}")
         except ValueError as error:
             raise ValueError(printable(f"{path}: {error}")) from error
         return known
@@ -287,13 +282,8 @@ class OwnFolder(ImageFolder):
         return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
 
     def _notes(self, kept: Sequence[Face], known: str) -> list[str]:
-        renamed = sorted(
-            {
-                f"{one.folder} -> {one.class_name}"
-                for one in kept
-                if one.folder.lower() != one.class_name.lower()
-            }
-        )
+        names = sorted({(one.folder, one.class_name) for one in kept})
+        renamed = [f"{folder} -> {name}" for folder, name in names if folder.lower() != name.lower()]
         notes = [f"everything lies in {known}"] if known else []
         notes += [f"folders taken for a class by another name: {', '.join(renamed)}"] if renamed else []
         return [printable(note) for note in notes]

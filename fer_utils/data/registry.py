@@ -217,7 +217,7 @@ def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
         return {}
     places = (place for one in (*FACES.values(), *CLIPS.values()) for place in one.places)
     known = {re.escape(place.partition("/")[0]) for place in places}
-    known |= {one.annotation_name for one in CLIPS.values()} | {*RAFDB_TABLES.values(), r"\..*"}
+    known |= {one.annotation_name for one in CLIPS.values()} | {*RAFDB_TABLES, r"\..*"}
     unknown = sorted(one.name for one in folder.iterdir() if not re.fullmatch("|".join(known), one.name))
     packed = "unpack it, or name it as data/README.md says"
     images = "own images in <class>/ folders are read with dataset: folder and this path as data_path"

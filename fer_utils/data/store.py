@@ -120,7 +120,7 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
         if target.exists():
             shutil.rmtree(target)  # damaged; a process that has it mapped keeps its mapping
         os.rename(staging, target)
-    except OSError as error:  # numpy says how many bytes were written, but not where and why
+    except OSError as error:  # numpy does not say which file it could not write
         raise OSError(f"{target}: cannot be written ({error}); is the disk full?") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
