@@ -1,14 +1,21 @@
 """Executed notebooks as reports, and the index page of a profile; the pages work offline."""
 
+import base64
+import io
 import os
 import re
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby, zip_longest
+from operator import itemgetter
 from pathlib import Path
 
-from fer_utils.files import write_text
+import pandas as pd
+
+from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.tables import (
+    comparison_for_figure,
     comparison_table,
     describe_hardware,
     describe_protocol,
@@ -19,6 +26,7 @@ from fer_utils.tables import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
+FIGURE = "printed_against_measured.svg"
 HIDDEN_TAG = "remove-in-report"
 DISPLAYED = [
     "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
@@ -143,12 +151,12 @@ def write_index(
         real = load_methods(reference_dir) + real
     folders = {profile_dir.name: profile_dir, reference_dir.name: reference_dir}
     papers = [load_paper(key) for key in PAPERS]
-    rows = comparison_table(real, papers).astype(object)
-    comparison = rows.where(rows.notna(), None).to_dict("records")
-    for row in comparison:
-        if row["run"]:
-            folder = folders.get(row["profile"], reference_dir) / row["folder"]
-            row["href"] = _link(folder, profile_dir)
+    comparison = comparison_table(real, papers)
+    rows = comparison.astype(object).where(comparison.notna(), None).to_dict("records")
+    for row in rows:
+        folder = folders.get(row["profile"], reference_dir) / str(row["folder"])
+        row["href"] = _link(folder, profile_dir) if row["run"] else None
+    headlines = [list(arms) for _, arms in groupby(rows, key=itemgetter("paper", "table", "cell"))]
     finished, failed = (
         {result["run"]: result for result in load_results(folder)}
         for folder in (profile_dir, profile_dir / ".failed")
@@ -157,17 +165,55 @@ def write_index(
     for name in sorted({*finished, *failed, *expected}):
         row = run_row(finished.get(name, {"run": name, "status": "not run yet"}))
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
+        row |= {"paper": finished.get(name, {}).get("paper")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
+    statuses = {"failed" if run["failed"] else run["status"] for run in runs} | {
+        row["status"] for row in rows
+    }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("index.html.j2").render(
         profile=profile_dir.name,
         style=_style(),
+        state=_state(runs, finished.values()),
+        figure=base64.b64encode(comparison_figure(comparison, profile_dir).encode()).decode(),
+        filters={"paper": [paper.key for paper in papers], "status": sorted(statuses)},
         runs=runs,
-        papers=[(paper, [row for row in comparison if row["paper"] == paper.key]) for paper in papers],
+        papers=[(paper, [arms for arms in headlines if arms[0]["paper"] == paper.key]) for paper in papers],
     )
     return write_text(profile_dir / "index.html", page)
+
+
+def comparison_figure(comparison: pd.DataFrame, folder: Path) -> str:
+    """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
+    table = comparison_for_figure(comparison)
+    table = table.drop_duplicates("label", ignore_index=True)  # one run for each headline number
+    key = digest(table.astype(str).to_dict("records"))
+    paths = [Path(folder) / FIGURE, PROJECT / "docs" / FIGURE]
+    for path in paths:
+        if path.is_file() and key in (svg := path.read_text(encoding="utf-8")):
+            return svg
+    import matplotlib  # takes a second to import
+
+    from fer_utils import plots
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
+        figure = plots.paper_vs_measured(table)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
+    write_text(paths[0], buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _state(runs: Sequence[dict], results: Iterable[dict]) -> str:
+    done = sum(run["status"] == "done" and not run["failed"] for run in runs)
+    made = [result["environment"] for result in results if "environment" in result]
+    if not made:
+        return f"{done} of {len(runs)} runs done."
+    latest = max(made, key=itemgetter("created"))
+    time = datetime.fromisoformat(latest["created"]).strftime("%d %B %Y, %H:%M UTC")
+    return f"{done} of {len(runs)} runs done. Latest run: {time}, commit {latest['commit']}."
 
 
 def _link(folder: Path, start: Path) -> str | None:
