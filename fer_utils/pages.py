@@ -26,7 +26,7 @@ from fer_utils.tables import (
 Record = Mapping[str, Any]
 
 PAGES = ("README.md", "docs/results.md", "docs/live_demo.md")
-"""Text between ``<!-- name:start -->`` and ``<!-- name:end -->`` is replaced by `generated`'s part of that name."""
+"""In them, text between ``<!-- name:start -->`` and ``<!-- name:end -->`` is replaced by part `name`."""
 
 _PART = re.compile(r"<!-- (\w+):start -->\n.*?<!-- \1:end -->", re.DOTALL)
 
@@ -220,7 +220,7 @@ def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) 
     duplicates = added.loc["keep exact duplicates of other sets in the test set"]
     sentences = [
         f"On FER-2013's official split kumar2021's accuracy of 54 % reproduces: {plain}.",
-        f"kishor2022's 85.3 % does not: {hybrid}.",
+        f"kishor2022's network reaches {hybrid} there; the paper prints 85.3 % and states neither data nor split.",
         "Adding HOG features to the pixels makes no detectable difference: "
         f"{points:+.1f} points [{low:+.1f}, {high:+.1f}], n = {hog['n']:,}.",
         "Reshuffling training, validation and test images every epoch lifts one network "
