@@ -220,7 +220,7 @@ def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) 
     duplicates = added.loc["keep exact duplicates of other sets in the test set"]
     sentences = [
         f"On FER-2013's official split kumar2021's accuracy of 54 % reproduces: {plain}.",
-        f"kishor2022's network reaches {hybrid} there; the paper prints 85.3 % and states neither data nor split.",
+        f"kishor2022's network reaches {hybrid} there; the paper prints 85.3 % without its data and split.",
         "Adding HOG features to the pixels makes no detectable difference: "
         f"{points:+.1f} points [{low:+.1f}, {high:+.1f}], n = {hog['n']:,}.",
         "Reshuffling training, validation and test images every epoch lifts one network "

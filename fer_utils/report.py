@@ -22,6 +22,7 @@ from fer_utils.tables import (
     load_methods,
     load_result,
     load_results,
+    metrics_table,
     run_row,
 )
 
@@ -75,8 +76,11 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
     )
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={HIDDEN_TAG}, enabled=True))
+    matrix = notebook.with_name("figures") / "confusion_matrix.png"
     page = {
         "title": title or run["run"],
+        "metrics": _head_table(run),
+        "confusion_matrix": base64.b64encode(matrix.read_bytes()).decode() if matrix.is_file() else None,
         "run": run,
         "style": _style(),
         "protocol": describe_protocol(run),
@@ -88,6 +92,19 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
     return write_text(html, _offline(text))
+
+
+def _head_table(run: dict) -> str | None:
+    """Return the metrics of a run beside its baselines as HTML, the first thing in its report."""
+    if not run.get("metrics"):
+        return None
+    sets = {"this run": run["metrics"]} | {
+        name.replace("_", " "): run["other_metrics"][name]
+        for name in ("without_duplicates", "majority_baseline", "chance_baseline")
+        if name in run["other_metrics"]
+    }
+    table = metrics_table(sets)[["accuracy", "balanced_accuracy", "macro_f1", "n"]]
+    return table.rename(columns=lambda name: name.replace("_", " ")).to_html()
 
 
 def _offline(page: str) -> str:
@@ -116,6 +133,14 @@ def _offline(page: str) -> str:
             known = address.startswith("javascript:") or address.rstrip("/") in link.get_text()
             link.insert_after("" if known else f" ({address})")
             link.unwrap()
+    if contents := soup.find("nav", class_="contents"):
+        links = soup.new_tag("ul")
+        for number, heading in enumerate(soup("h2"), start=1):
+            heading.attrs.setdefault("id", f"section-{number}")
+            link = soup.new_tag("a", href=f"#{heading['id']}", string=heading.get_text())
+            links.append(soup.new_tag("li"))
+            links.contents[-1].append(link)
+        contents.append(links)
     for table in soup("table"):  # headings get their scope, columns of numbers their class
         table.attrs.pop("border", None)
         for heading in table("th"):
