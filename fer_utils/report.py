@@ -103,7 +103,7 @@ def _head_table(run: dict) -> str | None:
         for name in ("without_duplicates", "majority_baseline", "chance_baseline")
         if name in run["other_metrics"]
     }
-    table = metrics_table(sets)[["accuracy", "balanced_accuracy", "macro_f1", "n"]]
+    table = metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
     return table.rename(columns=lambda name: name.replace("_", " ")).to_html()
 
 

@@ -318,7 +318,7 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         "measured_on": headline.measured_on,
         "status": result.get("status", "not run yet"),
         "text": _comparison_text(cell, result, record, key=key),
-        "short": format_metric(comparable if record else None, percent=cell.unit == "percent"),
+        "short": format_metric(comparable if comparable is record else None, percent=cell.unit == "percent"),
         "measured": comparable["value"],
         "low": low,
         "high": high,

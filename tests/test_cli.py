@@ -81,17 +81,6 @@ def test_data_names_what_is_missing_and_where_to_put_it(project, capsys):
     assert "fer2013: missing\n  put     data/raw/fer2013.csv" in out and "synthetic: " in out
 
 
-def test_readme_replaces_its_tables_and_nothing_else(project):
-    readme = project.folder / "README.md"
-    names = ("results", "methods", "clips", "effects")
-    marked = "".join(f"<!-- {name}:start -->\nold\n<!-- {name}:end -->\n" for name in names)
-    readme.write_text(f"before\n{marked}after\n", encoding="utf-8")
-    (project.folder / "fer_utils").mkdir()
-    assert main(["readme"]) == 0
-    text = readme.read_text("utf-8")
-    assert "old" not in text and text.startswith("before\n") and text.endswith("after\n")
-
-
 @pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["check-params", "--profil"]])
 def test_an_unknown_command_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

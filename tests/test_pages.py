@@ -30,6 +30,13 @@ def test_the_figure_shows_the_numbers_of_the_committed_runs(tmp_path):
     assert not list(tmp_path.iterdir()), "docs/ has another figure: run `make readme`"
 
 
+def test_only_the_text_between_its_markers_is_replaced():
+    page = "before\n<!-- a:start -->\nold\n<!-- a:end -->\nafter\n"
+    assert pages.render(page, {"a": "new\n"}) == page.replace("old", "new")
+    with pytest.raises(KeyError, match="a"):
+        pages.render(page, {})
+
+
 @each_page
 def test_measured_numbers_stand_only_in_generated_parts(page):
     prose = re.sub(
