@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from fer_utils.papers import PAPERS, load_paper
 from fer_utils.report import comparison_figure
 from fer_utils.tables import (
     compare_methods,
-    comparison_table,
+    comparison_rows,
     describe_hardware,
     describe_protocol,
     find_metric,
@@ -44,35 +46,40 @@ def generated(reference: Path) -> dict[str, str]:
 
     results = {result["run"]: result for result in load_methods(reference)}
     honest = [result for result in results.values() if leakage_of(result) == "none"]
-    comparison = comparison_table(honest, [load_paper(key) for key in PAPERS])
+    comparison = comparison_rows(honest, [load_paper(key) for key in PAPERS])
+    first = [next(arms) for _, arms in groupby(comparison, key=itemgetter("paper", "table", "cell"))]
+    waiting = sum(row["measured"] is None for row in first)
+    still = f"\n{waiting} of the papers' {len(first)} headline numbers have no run on real data yet.\n"
     added = effects.effects_table(effects.read_effects(reference / "61_protocol_effects" / "effects.json"))
+    shown = {row["run"] for row in comparison}
     return {
         "learnt": learnt(results, added, reference),
-        "headline": headline(comparison.drop_duplicates(["paper", "table", "cell"])),
-        "results": headline(comparison, link=""),
-        "runs": runs([result for result in honest if result["run"] in set(comparison["run"])]),
+        "headline": headline(first, link="docs/results.md") + still,
+        "results": headline(comparison) + still,
+        "runs": runs([result for result in honest if result["run"] in shown]),
         "methods": methods(honest),
         "cams": cams(results["40_fastai_transfer--small_resnet"]),
         "clips": clips(results["30_cnn3d_smic"]),
         "frames": frames(results["20_hybrid_hog_cnn--frames"]),
-        "effects": markdown(added),
+        "effects": markdown(added.reset_index().to_dict("records")),
         "demo": demo(results, reference),
     }
 
 
-def headline(comparison: pd.DataFrame, *, link: str = "docs/results.md") -> str:
-    """Return headline numbers with a run on real data, one row a run, and how many have none."""
-    rows = comparison[comparison["measured"].notna()]
-    columns = {
-        "study": rows["paper"] + ", " + rows["table"] + ": " + rows["cell"],
-        "printed": rows["printed"],
-        "measured [95 % CI]": rows["short"],
-        "n": [f"{n:,}" for n in rows["n"]],
-        "details": [f"[{run}]({link}#{run})" for run in rows["run"]],
-    }
-    numbers = comparison.drop_duplicates(["paper", "table", "cell"])
-    waiting = f"{numbers['measured'].isna().sum()} of the papers' {len(numbers)} headline numbers"
-    return f"{markdown(pd.DataFrame(columns).set_index('study'))}\n{waiting} have no run on real data yet.\n"
+def headline(comparison: Iterable[Record], *, link: str = "") -> str:
+    """Return headline numbers with a run on real data, one row a run."""
+    rows = [
+        {
+            "study": f"{row['paper']}, {row['table']}: {row['cell']}",
+            "printed": row["printed"],
+            "measured [95 % CI]": row["short"],
+            "n": f"{row['n']:,}",
+            "details": f"[{row['run']}]({link}#{row['run']})",
+        }
+        for row in comparison
+        if row["measured"] is not None
+    ]
+    return markdown(rows)
 
 
 def runs(results: Iterable[Record]) -> str:
@@ -116,21 +123,20 @@ def methods(results: Iterable[Record]) -> str:
         seeds, time = len(members.get("runs", [result])), format_seconds(result["compute"]["seconds"])
         counts = {"seeds": seeds, "n": f"{accuracy['n']:,}", "training, all seeds": time}
         rows.append({"run": f"`{result['run']}`"} | columns | counts)
-    return markdown(pd.DataFrame(rows).set_index("run"))
+    return markdown(rows)
 
 
 def cams(result: Record) -> str:
     """Return what removing and inserting the pixels of a map does to the probability of the class."""
-    rows = {
-        f"{name} curve": {
-            "Grad-CAM, area": format_metric(find_metric(result, f"cam_{name}.area")),
-            "random maps": format_metric(find_metric(result, f"cam_{name}.random_maps")),
-            "difference": format_metric(find_metric(result, f"cam_{name}.difference")),
-            "n": find_metric(result, f"cam_{name}.area")["n"],
-        }
-        for name in ("deletion", "insertion")
-    }
-    return markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("area under the"))
+    rows = []
+    for name in ("deletion", "insertion"):
+        area, random, difference = (
+            find_metric(result, f"cam_{name}.{key}") for key in ("area", "random_maps", "difference")
+        )
+        columns = {"Grad-CAM": area, "random maps": random, "difference": difference}
+        texts = {column: format_metric(record) for column, record in columns.items()}
+        rows.append({"area under the": f"{name} curve"} | texts | {"n": area["n"]})
+    return markdown(rows)
 
 
 _CLIP_METRICS = {"accuracy": "accuracy", "UF1": "macro_f1", "UAR": "balanced_accuracy"}
@@ -154,7 +160,7 @@ def clips(run: Record) -> str:
         metrics = run["other_metrics"][name] if name else run["metrics"]
         texts = {label: format_metric(metrics[metric]) for label, metric in _CLIP_METRICS.items()}
         rows.append({"protocol": protocol} | texts | {"n": metrics["accuracy"]["n"], "leakage": leakage})
-    return markdown(pd.DataFrame(rows).set_index("protocol"))
+    return markdown(rows)
 
 
 def frames(run: Record) -> str:
@@ -166,8 +172,9 @@ def frames(run: Record) -> str:
         "always the most frequent class": "majority_baseline",
     }
     found = {name: find_metric(run, f"{key}.accuracy") for name, key in rows.items()}
-    table = {name: {"accuracy": format_metric(one), "n": f"{one['n']:,}"} for name, one in found.items()}
-    return markdown(pd.DataFrame.from_dict(table, orient="index").rename_axis("split"))
+    return markdown(
+        [{"split": name, "accuracy": format_metric(one), "n": f"{one['n']:,}"} for name, one in found.items()]
+    )
 
 
 def demo(results: Mapping[str, Record], reference: Path) -> str:
@@ -204,7 +211,7 @@ def demo(results: Mapping[str, Record], reference: Path) -> str:
         ),
         ("growth of memory from frame 1,000 to 10,000", f"{benchmark['memory_growth_mb']:.1f} MB", ""),
     ]
-    return markdown(pd.DataFrame(rows, columns=["what", "value [95 % CI]", "n"]).set_index("what"))
+    return markdown([dict(zip(("what", "value [95 % CI]", "n"), row, strict=True)) for row in rows])
 
 
 def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) -> str:
@@ -233,7 +240,7 @@ def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) 
 def write_pages(reference: Path) -> list[Path]:
     """Write the generated parts of `PAGES` and the figure in docs/; return the paths."""
     results = load_methods(reference)
-    comparison_figure(comparison_table(results, [load_paper(key) for key in PAPERS]), PROJECT / "docs")
+    comparison_figure(comparison_rows(results, [load_paper(key) for key in PAPERS]), PROJECT / "docs")
     parts = generated(reference)
     return [
         write_text(page, render(page.read_text(encoding="utf-8"), parts)) for page in map(project_path, PAGES)

@@ -10,13 +10,11 @@ from itertools import groupby, zip_longest
 from operator import itemgetter
 from pathlib import Path
 
-import pandas as pd
-
 from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.tables import (
     comparison_for_figure,
-    comparison_table,
+    comparison_rows,
     describe_hardware,
     describe_protocol,
     load_methods,
@@ -176,8 +174,7 @@ def write_index(
         real = load_methods(reference_dir) + real
     folders = {profile_dir.name: profile_dir, reference_dir.name: reference_dir}
     papers = [load_paper(key) for key in PAPERS]
-    comparison = comparison_table(real, papers)
-    rows = comparison.astype(object).where(comparison.notna(), None).to_dict("records")
+    rows = comparison_rows(real, papers)
     for row in rows:
         folder = folders.get(row["profile"], reference_dir) / str(row["folder"])
         row["href"] = _link(folder, profile_dir) if row["run"] else None
@@ -192,9 +189,7 @@ def write_index(
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
         row |= {"paper": finished.get(name, {}).get("paper")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
-    statuses = {"failed" if run["failed"] else run["status"] for run in runs} | {
-        row["status"] for row in rows
-    }
+    statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -202,7 +197,7 @@ def write_index(
         profile=profile_dir.name,
         style=_style(),
         state=_state(runs, finished.values()),
-        figure=base64.b64encode(comparison_figure(comparison, profile_dir).encode()).decode(),
+        figure=base64.b64encode(comparison_figure(rows, profile_dir).encode()).decode(),
         filters={"paper": [paper.key for paper in papers], "status": sorted(statuses)},
         runs=runs,
         papers=[(paper, [arms for arms in headlines if arms[0]["paper"] == paper.key]) for paper in papers],
@@ -210,11 +205,11 @@ def write_index(
     return write_text(profile_dir / "index.html", page)
 
 
-def comparison_figure(comparison: pd.DataFrame, folder: Path) -> str:
+def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
     """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
-    table = comparison_for_figure(comparison)
-    table = table.drop_duplicates("label", ignore_index=True)  # one run for each headline number
-    key = digest(table.astype(str).to_dict("records"))
+    first = [next(arms) for _, arms in groupby(comparison, key=itemgetter("paper", "table", "cell"))]
+    names = ("paper", "table", "cell", "printed_value", "measured", "low", "high", "n")
+    key = digest([{name: row[name] for name in names} for row in first])
     paths = [Path(folder) / FIGURE, PROJECT / "docs" / FIGURE]
     for path in paths:
         if path.is_file() and key in (svg := path.read_text(encoding="utf-8")):
@@ -225,7 +220,7 @@ def comparison_figure(comparison: pd.DataFrame, folder: Path) -> str:
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
-        figure = plots.paper_vs_measured(table)
+        figure = plots.paper_vs_measured(comparison_for_figure(first))
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
     write_text(paths[0], buffer.getvalue())
     return buffer.getvalue()

@@ -8,6 +8,7 @@ from bs4 import BeautifulSoup
 from conftest import RUN
 
 import fer_utils.runner
+import fer_utils.tables
 from fer_utils.cli import main
 from fer_utils.files import PROJECT
 
@@ -64,7 +65,7 @@ def test_index_lists_what_has_not_been_run_yet(project, capsys):
 
 
 def test_the_index_imports_nothing_that_takes_seconds():
-    heavy = ("torch", "tensorflow", "sklearn", "nbconvert", "matplotlib", "papermill", "scipy", "bs4")
+    heavy = ("torch", "tensorflow", "sklearn", "nbconvert", "matplotlib", "papermill", "bs4", "pandas")
     code = "import sys; from fer_utils.cli import main; main(['index', '--profile', 'none'])"
     code += f"; print([name for name in {heavy} if name in sys.modules])"
     try:

@@ -25,7 +25,7 @@ def test_generated_parts_are_those_of_the_committed_runs(page, parts):
 
 
 def test_the_figure_shows_the_numbers_of_the_committed_runs(tmp_path):
-    comparison = tables.comparison_table(tables.load_methods(REFERENCE), [load_paper(key) for key in PAPERS])
+    comparison = tables.comparison_rows(tables.load_methods(REFERENCE), [load_paper(key) for key in PAPERS])
     report.comparison_figure(comparison, tmp_path)
     assert not list(tmp_path.iterdir()), "docs/ has another figure: run `make readme`"
 

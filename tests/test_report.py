@@ -84,7 +84,7 @@ def test_a_report_folds_code_and_hides_tagged_cells_and_widgets(report):
 def test_images_have_alt_texts_and_tables_scopes(report):
     soup = BeautifulSoup(report, "html.parser")
     assert [image["alt"] for image in soup("img")] == ['A "curve" <1>', "figure without description"]
-    table = soup.find("table", class_="dataframe")
+    table = soup.main.find("table", class_="dataframe")
     assert [th["scope"] for th in table("th")] == ["col", "col", "col", "row"]
     assert [td.get("class") for td in table("td")] == [None, ["number"]]
 
@@ -142,7 +142,12 @@ def test_the_index_lists_every_run_with_its_status(index):
     assert "latest attempt failed" in runs["old"] and "loss is NaN at epoch 3" in runs["old"]
     assert HOSTILE in runs["raf"] and len(index("img")) == 1
     assert "1 of 5 runs done" in index.find(class_="lead").get_text()
-    assert {run["data-status"] for run in index.table("tbody")} == {"done", "failed", "not run", "not run yet"}
+    assert {run["data-status"] for run in index.table("tbody")} == {
+        "done",
+        "failed",
+        "not run",
+        "not run yet",
+    }
 
 
 def test_the_index_compares_papers_with_runs_on_real_data(index):
