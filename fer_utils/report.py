@@ -26,7 +26,7 @@ from fer_utils.tables import (
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "printed_against_measured.svg"
-HIDDEN_TAG = "remove-in-report"
+STYLE = TEMPLATES / "style.css"
 DISPLAYED = [
     "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
 ]  # fmt: skip
@@ -36,35 +36,20 @@ _EXTERNAL_CSS = re.compile(r"@import[^;]*;?|url\(\s*['\"]?(?!data:|#|['\"])[^)]*
 _NUMBER = re.compile(r"[-+−]?[\d,.]+(e[-+]?\d+)?\s*(%|pp|s)?|nan|<NA>|None|[–—-]|", re.IGNORECASE)
 
 
-def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Path:
-    """Write an executed notebook as one HTML file that needs neither network nor JavaScript.
+def export_report(notebook: Path) -> Path:
+    """Write an executed notebook as `report.html` beside it, which needs neither network nor JavaScript.
 
     Code is folded, cells tagged ``remove-in-report`` are left out, links become text with their address. The
     header is from the ``results.json`` beside the notebook. An image takes its alt text from the output's
     metadata, ``display(figure, metadata={"image/png": {"alt": "..."}})``, or from the cell's ``alt``.
-
-    Parameters
-    ----------
-    notebook : Path
-        An executed notebook.
-    html : Path
-        The file to write; replaced only when the page is complete.
-    title : str, optional
-        The run's name by default.
     """
     import nbformat
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor, TagRemovePreprocessor
     from traitlets.config import Config
 
-    notebook, html = Path(notebook), Path(html)
     content = nbformat.read(notebook, as_version=4)
-    results = notebook.with_name("results.json")
-    if results.is_file():
-        run = load_result(results)
-    else:
-        failed = any(out.output_type == "error" for cell in content.cells for out in cell.get("outputs", []))
-        run = {"status": "failed" if failed else "no_results", "run": notebook.stem}
+    run = load_result(notebook.with_name("results.json"))
     exporter = HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(TEMPLATES)],
@@ -73,14 +58,13 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
         embed_images=True,
     )
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
-    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={HIDDEN_TAG}, enabled=True))
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"remove-in-report"}, enabled=True))
     matrix = notebook.with_name("figures") / "confusion_matrix.png"
     page = {
-        "title": title or run["run"],
         "metrics": _head_table(run),
         "confusion_matrix": base64.b64encode(matrix.read_bytes()).decode() if matrix.is_file() else None,
         "run": run,
-        "style": _style(),
+        "style": STYLE.read_text(encoding="utf-8"),
         "protocol": describe_protocol(run),
         "hardware": describe_hardware(run),
         "has_heading": any(
@@ -89,7 +73,7 @@ def export_report(notebook: Path, html: Path, *, title: str | None = None) -> Pa
     }
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
-    return write_text(html, _offline(text))
+    return write_text(notebook.with_name("report.html"), _offline(text))
 
 
 def _head_table(run: dict) -> str | None:
@@ -168,7 +152,7 @@ def write_index(
     """
     import jinja2
 
-    profile_dir, reference_dir = Path(profile_dir), Path(reference_dir or profile_dir)
+    reference_dir = reference_dir or profile_dir
     real = [one for one in load_methods(profile_dir) if one.get("dataset", {}).get("source") == "real"]
     if reference_dir.resolve() != profile_dir.resolve():
         real = load_methods(reference_dir) + real
@@ -195,7 +179,7 @@ def write_index(
     )
     page = environment.get_template("index.html.j2").render(
         profile=profile_dir.name,
-        style=_style(),
+        style=STYLE.read_text(encoding="utf-8"),
         state=_state(runs, finished.values()),
         figure=base64.b64encode(comparison_figure(rows, profile_dir).encode()).decode(),
         filters={"paper": [paper.key for paper in papers], "status": sorted(statuses)},
@@ -241,7 +225,3 @@ def _link(folder: Path, start: Path) -> str | None:
         if path.is_file():
             return os.path.relpath(path, start).replace(os.sep, "/")
     return None
-
-
-def _style() -> str:
-    return (TEMPLATES / "style.css").read_text(encoding="utf-8")
