@@ -99,14 +99,14 @@ def _data(options: argparse.Namespace) -> int:
     if not project_path(options.path).exists() and options.path != RAW:
         raise ConfigError(f"{options.path}: no such file or folder")
     unusable = 0
-    for source in registry.sources(options.path):
-        dataset = source.dataset
-        print(f"{dataset.name}: {'missing' if source.path is None else f'found {source.path}'}")
-        if source.path is None:
-            print(f"  put     {source.expected} there; see data/README.md")
+    for dataset, found in registry.sources(options.path):
+        print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
+        if found is None:
+            places = " or ".join(f"{options.path}/{place}" for place in dataset.expected)
+            print(f"  put     {places} there; see data/README.md")
         else:
             try:
-                _describe(dataset, source.path)
+                _describe(dataset, found)
             except (ValueError, OSError) as error:
                 print(f"  damaged {error}")
                 unusable += 1
