@@ -156,16 +156,12 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils.files import write_text
+    from fer_utils.pages import write_pages
     from fer_utils.results import schema
-    from fer_utils.tables import readme_tables, replace_between_markers
 
-    readme = project_path("README.md")
-    text = readme.read_text(encoding="utf-8")
-    for marker, table in readme_tables(project_path("reports/reference")).items():
-        text = replace_between_markers(text, marker, table)
-    write_text(readme, text)
     write_text(project_path("fer_utils/results.schema.json"), schema())
-    print("README.md: tables written from reports/reference")
+    for path in write_pages(project_path("reports/reference")):
+        print(f"{path.relative_to(project_path(''))}: tables written from reports/reference")
 
 
 def _networks(_: argparse.Namespace) -> None:
