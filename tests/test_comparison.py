@@ -107,12 +107,8 @@ def test_a_paired_difference_resamples_whole_groups():
     alone = np.diff(paired_difference([a], [b])["ci95"])
     grouped = np.diff(paired_difference([replace(a, group=group)], [replace(b, group=group)])["ci95"])
     assert grouped / alone == pytest.approx(np.sqrt(10), rel=0.15)
-
-
-def test_a_paired_difference_needs_runs_on_the_same_samples():
-    p = predictions(0.5)
     with pytest.raises(ValueError, match="different samples"):
-        paired_difference([p], [p.subset(np.arange(N - 1))])
+        paired_difference([a], [a.subset(np.arange(100))])
 
 
 def test_tables_have_a_row_per_method_and_per_pair():

@@ -20,19 +20,8 @@ PATIENCE = 10.0
 def read_weights(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
     """Return the arrays of a safetensors file by name, after a check of its hash.
 
-    Parameters
-    ----------
-    path : path
-        Relative paths start at the project folder.
-    sha256 : str
-        The file's SHA-256 in hexadecimal, upper or lower case.
-
-    Raises
-    ------
-    MissingData
-        When there is no such file: the run is `not_run`, and never starts from random weights instead.
-    ConfigError
-        For a file with another hash or of another format.
+    Relative paths start at the project folder. Without the file the run is `not_run` (`MissingData`), and
+    never starts from random weights instead.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -61,7 +50,7 @@ def write_weights(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def missing_weights(problem: str, *, put: Path) -> MissingData:
-    """Return the error for weights that are not on this machine, with the path where they belong."""
+    """Return the error for weights that are not on this machine."""
     place = put.relative_to(project_path("")) if put.is_relative_to(project_path("")) else put
     return MissingData(f"{problem}; put it at {place}, or set weights: {NONE} to start from random weights")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
@@ -47,8 +46,8 @@ def printed_cells(params: BaselineCNN) -> dict[str, str]:
 def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None = None) -> pd.DataFrame:
     """Return what the slides print of the plain network, one row per data set and image size.
 
-    `accuracy` is the run's metric record (`value`, `ci95`, `n`), which is added to its row if the run is of
-    the printed network and classes; None where it should not be compared.
+    The run's metric record `accuracy`, if there is one, is added to its row if the run is of the printed
+    network and classes.
     """
     paper, own = load_paper("bamb2023"), (params.dataset, params.image_size)
     comparable = accuracy if params.paper == "bamb2023" and _as_printed(params) else None
@@ -66,22 +65,14 @@ def initial_weights(params: KerasTransfer) -> str:
 def stages_table(histories: Mapping[str, pd.DataFrame], trainable: list[int], split: Split) -> pd.DataFrame:
     """Return the best epoch of each stage with its accuracies and loss, beside the majority class.
 
-    Parameters
-    ----------
-    histories : mapping
-        Name of the stage -> its epochs.
-    trainable : list of int
-        Number of trainable parameters in each stage.
-    split : Split
-        Gives the validation accuracy of always predicting the most frequent training class.
+    `histories` has the epochs of each stage by its name, `trainable` the number of its trainable parameters.
     """
     names = {"epoch": "best epoch", "accuracy": "training accuracy", "val_accuracy": "validation accuracy"}
     best = {stage: history.loc[history["val_accuracy"].idxmax()] for stage, history in histories.items()}
     table = pd.DataFrame(best).T.rename(columns=names | {"val_loss": "validation loss"})
     table = table[[*names.values(), "validation loss"]].astype({"best epoch": int})
     table.insert(0, "trained parameters", trainable)
-    majority = np.bincount(split.train.labels).argmax()
-    return table.assign(**{"majority class": (split.validation.labels == majority).mean()})
+    return table.assign(**{"majority class": (split.validation.labels == split.majority_class).mean()})
 
 
 def beside_slide(history: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
