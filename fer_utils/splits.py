@@ -186,7 +186,15 @@ def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     Images without a class are left out. `ValueError` when the data set cannot be split in this way.
     """
     extra = {"epochs": params.epochs} if params.split_by == "reshuffled_80_10_10" else {}
-    return FACE_SPLITS[params.split_by](faces, seed=params.seed, **extra)
+    split = FACE_SPLITS[params.split_by](faces.labelled(), seed=params.seed, **extra)
+    counts = split.counts().drop(index="total", columns="total")
+    if len(counts) < 2:
+        raise ValueError(f"{faces.name}: one class only ({counts.index[0]}); a classifier needs at least 2")
+    for part, column in counts.items():
+        if empty := column.index[column == 0].tolist():
+            missing = f"no image of {', '.join(empty)} in the {part} set"
+            raise ValueError(f"{faces.name}: {missing}; add some, or leave the class out")
+    return split
 
 
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
@@ -197,17 +205,16 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     any official split is split 80/10/10, stratified by class and, where the subjects are known, by subject.
     Sets joined by `combine` are split separately and then joined.
     """
-    faces = faces.labelled()
     # The split does not depend on the pixels, of which joined sets have many.
     parts = separate(replace(faces, images=faces.images[:, :1, :1]))
     if len(parts) == 1:
-        return _check_classes(_official_of_one(faces, seed))
+        return _official_of_one(faces, seed)
     splits = [_official_of_one(part, seed) for part in parts]
     ids = {name: np.concatenate([split.sets[name].sample_id for split in splits]) for name in splits[0].sets}
     sets = [faces.take(np.isin(faces.sample_id, of_set)) for of_set in ids.values()]
     description = " + ".join(f"[{split.description}]" for split in splits)
     leakage = max((split.leakage for split in splits), key=["none", SUBJECTS_SHARED, RANDOM_SHARED].index)
-    return _check_classes(Split(*sets, f"each data set split separately: {description}", leakage))
+    return Split(*sets, f"each data set split separately: {description}", leakage)
 
 
 def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
@@ -218,7 +225,6 @@ def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     the number in Fig. 10, whose images per class fit an unstratified draw (chi-squared 9.5, 6 degrees of
     freedom, p = 0.15).
     """
-    faces = faces.labelled()
     n_test = int(0.2 * len(faces))
     held_out = np.isin(np.arange(len(faces)), np.random.default_rng(seed).permutation(len(faces))[:n_test])
     train, validation = stratified_holdout(faces.take(~held_out), share=0.1, seed=seed)
@@ -226,7 +232,7 @@ def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
         f"random 80/20 split of all {len(faces):,} images, not stratified: "
         f"{n_test:,} test images; validation is a stratified tenth of the others (seed {seed})"
     )
-    return _check_classes(Split(train, validation, faces.take(held_out), description, RANDOM_SHARED))
+    return Split(train, validation, faces.take(held_out), description, RANDOM_SHARED)
 
 
 def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs: int = 1) -> Split[FaceSet]:
@@ -246,7 +252,6 @@ def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs:
     epochs : int
         Number of epochs, for "every epoch".
     """
-    faces = faces.labelled()
     ends = np.cumsum([round(share * len(faces)) for share in (0.8, 0.1)])
 
     def rows(part: int, *stream: int) -> np.ndarray:
@@ -256,16 +261,16 @@ def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs:
     if shuffle == "once":
         sets = [faces.take(rows(part, 3)) for part in range(3)]
         description = f"random 80/10/10 split of all {len(faces):,} images, not stratified (seed {seed})"
-        return _check_classes(Split(*sets, description, RANDOM_SHARED))
+        return Split(*sets, description, RANDOM_SHARED)
     redrawn = Redrawn(faces, lambda epoch: (rows(0, 0, epoch), rows(1, 1, epoch)), epochs)
     sets = (*redrawn(0), faces.take(rows(2, 2)))
     description = f"80/10/10 of all {len(faces):,} images by take and skip, "
     if shuffle == "every epoch":
         description += f"reshuffled for every pass: validation and test images are trained on (seed {seed})"
-        return _check_classes(Split(*sets, description, RESHUFFLED, redrawn))
+        return Split(*sets, description, RESHUFFLED, redrawn)
     description += "shuffled separately for each set, then cached: most validation and test images are "
     description += f"trained on (seed {seed})"
-    return _check_classes(Split(*sets, description, OVERLAPPING))
+    return Split(*sets, description, OVERLAPPING)
 
 
 FACE_SPLITS = {
@@ -474,16 +479,3 @@ def _fold_numbers(samples: Samples, n_folds: int, seed: int, by: str) -> np.ndar
 
 def _missing_classes(part: Samples, whole: Samples) -> list[str]:
     return [whole.class_names[label] for label in np.setdiff1d(whole.labels, part.labels)]
-
-
-def _check_classes(split: Split[FaceSet]) -> Split[FaceSet]:
-    counts = split.counts().drop(index="total", columns="total")
-    name = split.train.name
-    if len(counts) < 2:
-        raise ValueError(f"{name}: one class only ({counts.index[0]}); a classifier needs at least 2")
-    for part, column in counts.items():
-        if empty := column.index[column == 0].tolist():
-            raise ValueError(
-                f"{name}: no image of {', '.join(empty)} in the {part} set; add some, or leave the class out"
-            )
-    return split

@@ -178,7 +178,7 @@ def test_duplicates_of_test_images_are_found_in_both_joined_data_sets():
 )
 def test_a_data_set_that_cannot_be_split_is_named_with_the_reason(images, message):
     with pytest.raises(ValueError, match=message):
-        official_split(images)
+        split_faces(images, SimpleNamespace(split_by="official", seed=0))
 
 
 def test_a_stratified_holdout_takes_its_share_of_every_class():
@@ -201,7 +201,10 @@ def test_a_random_split_ignores_the_official_sets_and_repeats_with_its_seed(n, s
     split = random_split(whole, seed=seed)
     sets = (split.train, split.validation, split.test)
     assert len(split.test) == int(0.2 * n)
-    without_class = random_split(faces(["train"] * 40, labels=[-1] * 10 + [0, 1] * 15), seed=0)
+    without_class = split_faces(
+        faces(["train"] * 40, labels=[-1] * 10 + [0, 1] * 15),
+        SimpleNamespace(split_by="random_80_20", seed=0),
+    )
     assert without_class.counts().loc["total", "total"] == 30
     assert sorted(name for part in sets for name in ids(part)) == ids(whole)
     others = np.bincount(split.train.labels) + np.bincount(split.validation.labels)

@@ -53,7 +53,7 @@ def load(params: HybridHogCNN) -> FaceSet:
 def split(params: HybridHogCNN, faces: FaceSet) -> Split[FaceSet] | Folds[FaceSet]:
     """Return the official split of still faces, or folds of frames that test on every frame once."""
     if not params.frames_of:
-        return splits.official_split(faces, seed=params.seed)
+        return splits.split_faces(faces, params)
     folds = {"n_folds": params.frame_folds, "by": params.split_by, "seed": params.seed}
     return splits.random_folds(faces, **folds, validation=True)
 
