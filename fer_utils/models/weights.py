@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_utils.data import MissingData
 from fer_utils.files import ConfigError, atomic_write, project_path, sha256_of
+from fer_utils.params import FastaiTransfer, KerasTransfer
 
 NONE, IMAGENET = "none", "imagenet"
 """Values of the parameter `weights` besides the path of a file."""
@@ -66,10 +67,10 @@ def answer_within(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def initialisation(weights: str, *, sha256: str) -> str:
+def initialisation(params: FastaiTransfer | KerasTransfer) -> str:
     """Return in words what a network starts from, as `protocol.selection` and the report state it."""
-    if weights == NONE:
+    if params.weights == NONE:
         return "random weights, no pretraining"
-    if weights == IMAGENET:
+    if params.weights == IMAGENET:
         return "weights trained on ImageNet"
-    return f"weights from {Path(weights).name} (SHA-256 {sha256[:12].lower()}...)"
+    return f"weights from {Path(params.weights).name} (SHA-256 {params.weights_sha256[:12].lower()}...)"

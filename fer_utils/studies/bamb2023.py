@@ -6,9 +6,8 @@ import pandas as pd
 
 from fer_utils.data import FaceSet
 from fer_utils.data.registry import title_of
-from fer_utils.models.weights import initialisation
 from fer_utils.papers import Paper, load_paper
-from fer_utils.params import BaselineCNN, KerasTransfer
+from fer_utils.params import BaselineCNN
 from fer_utils.splits import Split
 
 SLIDES = {
@@ -55,11 +54,6 @@ def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None
     for key in SLIDES | ({own: ()} if comparable else {}):
         rows[f"{title_of(key[0])}, {key[1]} px"] = _slide_row(paper, key, comparable if key == own else None)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("bamb2023", axis="columns")
-
-
-def initial_weights(params: KerasTransfer) -> str:
-    """Return what the network of 41_keras_transfer starts from, for `protocol.selection`."""
-    return initialisation(params.weights, sha256=params.weights_sha256)
 
 
 def stages_table(histories: Mapping[str, pd.DataFrame], trainable: list[int], split: Split) -> pd.DataFrame:
