@@ -250,10 +250,10 @@ def test_damaged_image_never_raises(form, rng: random.Random, n_bytes: int):
 
 
 def test_synthetic_source_repeats_backwards_and_depends_on_the_seed():
-    settings_ = {"seconds": 2.0, "frame_rate": 10.0, "size": (120, 160)}
+    settings_ = {"seconds": 2.0, "frame_rate": 10.0}
     source = SyntheticSource(**settings_, passes=3, seed=3)
     found = [frame.image for frame in source]
-    assert len(found) == 60 and found[0].shape == (120, 160, 3)
+    assert len(found) == 60 and found[0].shape == (480, 640, 3)
     smooth = [cv2.blur(image, (5, 5)).astype(int) for image in found]
     assert max(np.abs(smooth[20 + k] - smooth[19 - k]).mean() for k in range(20)) < 1.5
     assert np.abs(smooth[40] - smooth[0]).mean() < 1.5
