@@ -61,8 +61,11 @@ def browse_faces(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> 
         parts = members[group.value]
         rows = np.concatenate([np.empty(0, int), *parts])
         numbers = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
-        fits = (class_name.value == _ALL) | (faces.labels[rows] == class_name.value)
-        fits &= (split.value == _ALL) | (faces.split[rows] == split.value)
+        fits = np.ones(len(rows), bool)
+        if class_name.value != _ALL:
+            fits &= faces.labels[rows] == class_name.value
+        if split.value != _ALL:
+            fits &= faces.split[rows] == split.value
         page.max = max(1, -(-fits.sum() // PAGE))
         shown = slice((page.value - 1) * PAGE, page.value * PAGE)
         captions = [f"group {n}" for n in numbers[fits][shown]] if group.value in groups else None
@@ -93,9 +96,8 @@ def move_action_units() -> None:
         return ipywidgets.FloatSlider(value, min=low, max=high, step=step, description=text, **wide)
 
     picture = ipywidgets.Image(format="png", width=SIZE, height=SIZE)
-    expression = ipywidgets.Dropdown(
-        options=[*PROTOTYPES, _CUSTOM], value="neutral", description="expression"
-    )
+    names = [*PROTOTYPES, _CUSTOM]
+    expression = ipywidgets.Dropdown(options=names, value="neutral", description="expression")
     person = ipywidgets.BoundedIntText(min=0, max=999_999, description="person")
     region = ipywidgets.Checkbox(description="outline the region", indent=False)
     angles = {name: slider(f"{name} (°)", -20.0, 20.0, 1.0) for name in ("yaw", "pitch", "roll")}
