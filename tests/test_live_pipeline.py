@@ -105,16 +105,14 @@ def play(session: Session, level: int, *, start: float, seconds: float = 2.0) ->
         session.process(gray_frame(level, start + at / 10))
 
 
-def test_face_has_a_label_and_every_step_its_time():
-    analysis = make_pipeline().process(gray_frame(220, 0.0))
+def test_faces_have_labels_steps_have_times_and_missing_or_too_many_faces_messages():
+    pipeline = make_pipeline()
+    analysis = pipeline.process(gray_frame(220, 0.0))
     (face,) = analysis.faces
     assert face.label == "light" and face.probability == pytest.approx(225 / 255, abs=0.05)
     assert set(analysis.seconds) == set(STEPS) and analysis.messages == ()
-
-
-def test_no_face_and_too_many_faces_have_messages():
-    pipeline = make_pipeline()
     pipeline.tracker.detector.boxes = []
+    pipeline.reset()
     assert pipeline.process(gray_frame(220, 0.0)).messages == (NO_FACE,)
     (message,) = pipeline.process(gray_frame(220, 0.0, name="a.jpg", still=True)).messages
     assert message.startswith("a.jpg: ")

@@ -1,7 +1,6 @@
 """Movements of a face are spotted against its baseline, and scored as in the spotting challenges."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import isnan
 
 import numpy as np
@@ -33,14 +32,10 @@ class Recording:
     def times(self) -> np.ndarray:
         return np.arange(len(self.frames)) / RATE
 
-    @cached_property
-    def crops(self) -> list[np.ndarray]:
-        return [crop_face(frame, self.box, size=64, framing=CLIPS) for frame in self.frames]
-
-    def again(self, *, seconds: float, rate: float = 30.0, **changes) -> list[np.ndarray]:
-        """Return crops of another performance of the same person."""
+    def again(self, **changes) -> list[np.ndarray]:
+        """Return crops of four seconds of another performance of the same person, 30 a second."""
         performance = replace(self.performance, **changes)
-        frames = (performance.frame(at / rate, size=128) for at in range(round(rate * seconds)))
+        frames = (performance.frame(at / 30, size=128) for at in range(120))
         return [crop_face(frame, self.box, size=64, framing=CLIPS) for frame in frames]
 
 
@@ -53,7 +48,7 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="module")
 def crops(recording) -> list[np.ndarray]:
-    return recording.crops
+    return [crop_face(frame, recording.box, size=64, framing=CLIPS) for frame in recording.frames]
 
 
 def spot(crops, times, spotter: Spotter | None = None) -> list[Event]:
@@ -62,8 +57,8 @@ def spot(crops, times, spotter: Spotter | None = None) -> list[Event]:
     return [movement for movement in found if movement]
 
 
-def times_of(crops, rate: float = 30.0) -> np.ndarray:
-    return np.arange(len(crops)) / rate
+def times_of(crops) -> np.ndarray:
+    return np.arange(len(crops)) / 30
 
 
 def noisy(crop: np.ndarray, count: int, *, seed: int = 0) -> list[np.ndarray]:
@@ -89,12 +84,12 @@ def test_known_events_are_found_at_any_frame_rate(recording, crops):
 def test_blinks_head_movement_and_light_are_no_movements(recording, crops):
     blink = recording.performance.movements[-1]
     assert blink.label == "blink"
-    blinks = tuple(replace(blink, onset=t, apex=t + 0.1, offset=t + 0.3) for t in (1, 2.5, 4))
-    blinking = recording.again(seconds=6, movements=blinks)
+    blinks = tuple(replace(blink, onset=t, apex=t + 0.1, offset=t + 0.3) for t in (1, 2.5))
+    blinking = recording.again(movements=blinks)
     assert spot(blinking, times_of(blinking)) == []
     angles = {"yaw": (1.5, 0.3, 0), "pitch": (1.2, 0.4, 1), "roll": (0.8, 0.3, 2)}
     sway = Sway({**angles, "shift_x": (0.006, 0.5, 3), "shift_y": (0.006, 0.2, 4)})
-    swaying = recording.again(seconds=6, movements=(), sway=sway)
+    swaying = recording.again(movements=(), sway=sway)
     assert spot(swaying, times_of(swaying)) == []
     still = noisy(crops[0], 240)
     light = 1 + 0.1 * np.sin(2 * np.pi * 0.7 * times_of(still))
