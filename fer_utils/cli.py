@@ -36,13 +36,11 @@ def _run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> None:
     from fer_utils.data import MissingData, load_clips
     from fer_utils.params import Cnn3dSmic, notebook_defaults, notebook_of, read_runs
-    from fer_utils.studies import dubey2020
-    from fer_utils.training import fastai_training
 
     run = options.run or options.yaml.stem
-    given = notebook_defaults(options.yaml.stem) | read_runs(options.yaml)[run]
     if notebook_of(run) != "30_cnn3d_smic":
         raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic can be trained in several jobs")
+    given = notebook_defaults(run) | read_runs(options.yaml)[run]
     given["output_dir"] = f"reports/{options.yaml.absolute().parent.name}/{run}"
     params = Cnn3dSmic.from_values(given, where=str(options.yaml))
     if not 0 <= options.job < params.fold_jobs:
@@ -52,6 +50,9 @@ def _train(options: argparse.Namespace) -> None:
     except MissingData as error:
         print(f"nothing to train: {error}")
         return
+    from fer_utils.studies import dubey2020
+    from fer_utils.training import fastai_training
+
     fastai_training.prepare(params)
     for name in dubey2020.train_job(params, clips, options.job):
         print(name)

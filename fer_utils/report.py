@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_utils.files import write_text
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.tables import (
-    comparison_table,
+    comparison_rows,
     describe_hardware,
     describe_protocol,
     load_methods,
@@ -143,8 +143,7 @@ def write_index(
         real = load_methods(reference_dir) + real
     folders = {profile_dir.name: profile_dir, reference_dir.name: reference_dir}
     papers = [load_paper(key) for key in PAPERS]
-    rows = comparison_table(real, papers).astype(object)
-    comparison = rows.where(rows.notna(), None).to_dict("records")
+    comparison = comparison_rows(real, papers)
     for row in comparison:
         if row["run"]:
             folder = folders.get(row["profile"], reference_dir) / row["folder"]

@@ -3,20 +3,28 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fer_utils.files import digest, read_json, sha256_of, write_json
 from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
 from fer_utils.params import method_of
 from fer_utils.results import read_results
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Result = dict[str, Any]
 Record = Mapping[str, Any]
 
 AGGREGATES = "aggregates.json"
 """In a profile's folder: values computed from several runs, stored because their intervals take seconds."""
+
+
+def _table(rows: Iterable[Any], index: str, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    import pandas as pd  # takes two seconds, which the index page does not need
+
+    return pd.DataFrame(rows, columns=columns).set_index(index)
+
 
 # --- numbers as text -----------------------------------------------------------------------------------
 
@@ -42,37 +50,36 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return a table of texts as Markdown; columns of numbers are aligned to the right."""
-    named = table.reset_index()
+def markdown(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows of one form as a Markdown table; columns of numbers are aligned to the right."""
 
     def line(cells: Iterable[object]) -> str:
         texts = (" ".join(str(cell).split()).replace("|", r"\|").replace("<", "&lt;") for cell in cells)
         return f"| {' | '.join(texts)} |"
 
-    starts = [named[name].astype(str).str.match(r"[-+−]?\d|$").all() for name in named]
-    rules = ("---:" if is_number else "---" for is_number in starts)
-    return "\n".join([line(named), f"|{'|'.join(rules)}|", *map(line, named.itertuples(index=False))]) + "\n"
+    columns = zip(*(row.values() for row in rows), strict=True)
+    numeric = [all(re.match(r"[-+−]?\d|$", str(cell)) for cell in column) for column in columns]
+    rule = "|".join("---:" if is_number else "---" for is_number in numeric)
+    return "\n".join([line(rows[0]), f"|{rule}|", *(line(row.values()) for row in rows)]) + "\n"
 
 
 # --- one run -------------------------------------------------------------------------------------------
 
-_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
 
-
-def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> pd.DataFrame:
+def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> "pd.DataFrame":
     """Return metric records as text: one row for each name, n in the last column."""
-    rows = {
-        name: {metric: format_metric(records[metric]) for metric in _METRICS if metric in records}
-        | {"n": next(iter(records.values()))["n"]}
-        for name, records in sets.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("95 % CI in brackets", axis="columns")
+    shown = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
+    index = "95 % CI in brackets"
+    rows = []
+    for name, records in sets.items():
+        texts = {metric: format_metric(records[metric]) for metric in shown if metric in records}
+        rows.append({index: name} | texts | {"n": next(iter(records.values()))["n"]})
+    return _table(rows, index).rename_axis(None).rename_axis(index, axis="columns")
 
 
-def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> pd.DataFrame:
+def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> "pd.DataFrame":
     """Return precision, recall, F1 and AUC per class, with the published values in columns of their own."""
-    table = pd.DataFrame(rows).set_index("class").round(3)
+    table = _table(rows, "class").round(3)
     values = published_by_class(published)
     for metric in ("precision", "recall", "f1"):
         column = [values.get(name, {}).get(metric) for name in table.index]
@@ -91,39 +98,40 @@ def published_by_class(published: Sequence[Record]) -> dict[str, dict[str, float
     return found
 
 
-def layers_table(model: Any) -> pd.DataFrame:
+def layers_table(model: Any) -> "pd.DataFrame":
     """Return the layers of a Keras model with output shape and parameters, and the total."""
-    rows = {
-        layer.name: (type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
+    rows = [
+        (layer.name, type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
         for layer in model.layers
-    }
-    rows["total"] = ("", "", model.count_params())
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "output", "parameters"])
-    return table.rename_axis("layer")
+    ]
+    rows.append(("total", "", "", model.count_params()))
+    return _table(rows, "layer", ["layer", "kind", "output", "parameters"])
 
 
-def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
+def one_vs_rest_table(predictions: Any) -> "pd.DataFrame":
     """Return counts and rates of each class against all others, as in dubey2020's Tables 3 and 4."""
     from fer_utils.evaluation import evaluate
 
     result = evaluate(predictions, n_boot=0)
-    matrix = pd.DataFrame(result.confusion_matrix)
-    truth, predicted = matrix.sum(axis=1).to_numpy(), matrix.sum(axis=0).to_numpy()
+    rates = _table(result.per_class, "class")[["recall", "precision", "f1"]]
+    matrix = _table(result.confusion_matrix, rates.index, rates.index)
+    truth, predicted = matrix.sum(axis=1), matrix.sum()
     wrong = truth + predicted - 2 * matrix.to_numpy().diagonal()
-    table = pd.DataFrame(result.per_class).set_index("class")[["recall", "precision", "f1"]]
-    counts = {"n (truth)": truth, "n (predicted)": predicted, "accuracy": 1 - wrong / truth.sum()}
-    return pd.DataFrame(counts, index=table.index).join(table)
+    rates.insert(0, "n (truth)", truth)
+    rates.insert(1, "n (predicted)", predicted)
+    rates.insert(2, "accuracy", 1 - wrong / truth.sum())
+    return rates
 
 
-def run_summary(result: Record) -> pd.DataFrame:
+def run_summary(result: Record) -> "pd.DataFrame":
     """Return protocol, machine and versions of a results.json as a table of two columns."""
     compute, environment = result["compute"], result["environment"]
-    stated = {key: value for key, value in result.get("protocol", {}).items() if key != "overlap"}
-    shared = result.get("protocol", {}).get("overlap", {})
+    protocol = dict(result.get("protocol", {}))
+    shared = protocol.pop("overlap", {})
     speed, gpu_memory = compute.get("samples_per_second"), compute.get("peak_gpu_memory_mb")
     rows = {
         "data": f"{result['dataset']['name']} ({result['dataset']['source']})",
-        **{key.replace("_", " "): "not known" if value is None else value for key, value in stated.items()},
+        **{key.replace("_", " "): "not known" if value is None else value for key, value in protocol.items()},
         **{f"{key.replace('_', ' ')} with test": value for key, value in shared.items()},
         "device": compute["device_name"],
         "training": f"{compute['seconds']:.0f} s" + (f", {speed:.0f} samples/s" if speed else ""),
@@ -132,7 +140,8 @@ def run_summary(result: Record) -> pd.DataFrame:
         "software": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
         "commit": environment["commit"],
     }
-    return pd.DataFrame({"": {key: str(value) for key, value in rows.items()}})
+    table = _table([(key, str(value)) for key, value in rows.items()], "key", ["key", ""])
+    return table.rename_axis(None)
 
 
 def describe_protocol(result: Record) -> str | None:
@@ -173,8 +182,7 @@ def load_results(folder: Path) -> list[Result]:
 
     A damaged file, or one of another form, becomes a failed run whose reason names the file.
     """
-    folders = sorted(path for path in Path(folder).glob("*") if path.is_dir() and path.name[0] != ".")
-    return [load_result(path / "results.json") for path in folders if (path / "results.json").is_file()]
+    return [load_result(path) for path in sorted(Path(folder).glob("[!.]*/results.json"))]
 
 
 def load_result(path: Path) -> Result:
@@ -200,12 +208,13 @@ def load_methods(folder: Path) -> list[Result]:
     for name, family in families.items():
         merged = family if len(family) == 1 else _stored(folder, name, family, _merge)
         for result in merged:
-            if runs := [one for one in family if one["run"] in result.get("members", {}).get("runs", [])]:
+            members = result.get("members", {}).get("runs", [])
+            if runs := [one for one in family if one["run"] in members]:
                 commits = dict.fromkeys(str(one["environment"]["commit"]) for one in runs)
-                result["environment"] = result["environment"] | {"commit": ", ".join(commits)}
+                result["environment"] |= {"commit": ", ".join(commits)}
                 if notes := dict.fromkeys(one["note"] for one in runs if one.get("note")):
                     result["note"] = "; ".join(notes)
-            found.append(result)
+        found += merged
     return found
 
 
@@ -215,23 +224,21 @@ def _merge(folder: Path, results: Sequence[Result]) -> list[Result]:
     return merge_seeds(folder, results)
 
 
-def compare_methods(folder: Path) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+def compare_methods(folder: Path) -> list[tuple["pd.DataFrame", "pd.DataFrame"]]:
     """Return a table of methods and one of their pairs, for each group that reports on the same samples."""
     stored = _stored(folder, "pairs", load_results(folder), _compare)
-    return [tuple(pd.DataFrame(**table).set_index(table["columns"][0]) for table in pair) for pair in stored]
+    return [tuple(_table(one["data"], one["columns"][0], one["columns"]) for one in pair) for pair in stored]
 
 
 def _compare(folder: Path, results: Sequence[Result]) -> list[list[dict]]:
     from fer_utils.comparison import comparable_methods, methods_table, pairs_table
 
+    def plain(table: "pd.DataFrame") -> dict[str, list]:
+        named = table.reset_index().astype(object)
+        return named.where(named.notna(), None).to_dict("split", index=False)  # JSON has no NaN
+
     groups = comparable_methods(folder, results)
-    return [[_as_plain(methods_table(group)), _as_plain(pairs_table(group))] for group in groups]
-
-
-def _as_plain(table: pd.DataFrame) -> dict[str, list]:
-    """Return a table for JSON, which has no NaN."""
-    named = table.reset_index().astype(object)
-    return named.where(named.notna(), None).to_dict("split", index=False)
+    return [[plain(methods_table(group)), plain(pairs_table(group))] for group in groups]
 
 
 def _stored(
@@ -266,28 +273,28 @@ def run_row(result: Record) -> dict[str, Any]:
     }
 
 
-def runs_table(results: Iterable[Record]) -> pd.DataFrame:
+def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
     """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
     columns = list(run_row({"run": "", "status": ""}))
-    table = pd.DataFrame([run_row(result) for result in results], columns=columns).set_index("run")
+    table = _table(map(run_row, results), "run", columns)
     return table.rename(columns=lambda name: name.replace("_", " "))
 
 
-def what_to_believe(papers: Iterable[Paper]) -> pd.DataFrame:
+def what_to_believe(papers: Iterable[Paper]) -> "pd.DataFrame":
     """Return one row per paper: what a reader should believe of it, in our words."""
-    rows = {paper.key: {"what a reader should believe": paper.believe} for paper in papers}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("paper")
+    rows = [(paper.key, paper.believe) for paper in papers]
+    return _table(rows, "paper", ["paper", "what a reader should believe"])
 
 
 # --- papers beside measurements ------------------------------------------------------------------------
 
 
-def comparison_table(results: Sequence[Record], papers: Iterable[Paper]) -> pd.DataFrame:
+def comparison_rows(results: Sequence[Record], papers: Iterable[Paper]) -> list[dict[str, Any]]:
     """Return the papers' headline numbers, each with every run that reports against it.
 
     `measured`, `low`, `high` and `delta` (percentage points, measured minus printed) are numbers only where a
-    run on real data can be compared. `text` is for display: the value with its interval in the paper's unit,
-    or why there is none. A number without a run is one row.
+    run on real data can be compared, else None. `text` is for display: the value with its interval in the
+    paper's unit, or why there is none. A number without a run is one row.
     """
     rows = []
     for paper in papers:
@@ -301,7 +308,7 @@ def comparison_table(results: Sequence[Record], papers: Iterable[Paper]) -> pd.D
                 if (entry["paper"], entry["table"], entry["cell"]) == place
             ]
             rows += [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
-    return pd.DataFrame(rows).astype({"n": "Int64"})
+    return rows
 
 
 def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: str) -> dict[str, Any]:
@@ -315,7 +322,6 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         "printed": cell.printed + (" %" if cell.unit == "percent" and "%" not in cell.printed else ""),
         "printed_value": cell.value,
         "measured_on": headline.measured_on,
-        "status": result.get("status", "not run yet"),
         "text": _comparison_text(cell, result, record, key=key),
         "measured": comparable["value"],
         "low": low,
@@ -371,29 +377,36 @@ def _comparison_text(cell: PublishedCell, result: Record, record: Record | None,
     return f"{text}; without duplicates {format_metric(distinct, percent=percent)}, n {distinct['n']:,}"
 
 
-def comparison_for_display(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of a `comparison_table` that a page has room for, as text."""
-    rows = comparison.astype(object).where(comparison.notna(), "")
-    return pd.DataFrame(
+def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
+    """Return the columns of `comparison_rows` that a page has room for, as text."""
+    rows = [
         {
-            "paper": rows["paper"],
-            "where": rows["table"] + ": " + rows["cell"],
-            "printed": rows["printed"],
-            "measured [95 % CI]": rows["text"],
-            "Δ points": [f"{value:+.1f}" if value != "" else "" for value in rows["delta"]],
-            "n": rows["n"],
-            "protocol": rows["protocol"],
-            "run": rows["run"],
+            "paper": row["paper"],
+            "where": f"{row['table']}: {row['cell']}",
+            "printed": row["printed"],
+            "measured [95 % CI]": row["text"],
+            "Δ points": "" if row["delta"] is None else f"{row['delta']:+.1f}",
+            "n": "" if row["n"] is None else row["n"],
+            "protocol": row["protocol"] or "",
+            "run": row["run"] or "",
         }
-    ).set_index("paper")
+        for row in comparison
+    ]
+    return _table(rows, "paper")
 
 
-def comparison_for_figure(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the rates of a `comparison_table` as `plots.paper_vs_measured` takes them."""
-    rates = comparison[comparison["printed_value"].between(0, 1)]
-    label = rates["paper"] + "\n" + rates["table"].str.removeprefix("Slide: ") + ": " + rates["cell"]
-    numbers = rates[["printed_value", "measured", "low", "high", "n"]]
-    return numbers.rename(columns={"printed_value": "printed"}).assign(label=label).reset_index(drop=True)
+def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":
+    """Return the rates of `comparison_rows` as `plots.paper_vs_measured` takes them."""
+    rows = [
+        {
+            "label": f"{row['paper']}\n{row['table'].removeprefix('Slide: ')}: {row['cell']}",
+            "printed": row["printed_value"],
+            **{name: row[name] for name in ("measured", "low", "high", "n")},
+        }
+        for row in comparison
+        if 0 <= row["printed_value"] <= 1
+    ]
+    return _table(rows, "label").astype(float).reset_index()
 
 
 # --- README --------------------------------------------------------------------------------------------
@@ -401,38 +414,39 @@ def comparison_for_figure(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def readme_tables(reference: Path) -> dict[str, str]:
     """Return README's tables from the committed runs: name of the marker -> Markdown."""
-    from fer_utils import effects
+    from fer_utils.effects import effects_table, read_effects
 
     results = load_methods(reference)
-    stored = reference / "61_protocol_effects" / "effects.json"
-    added = markdown(effects.effects_table(effects.read_effects(stored))) if stored.is_file() else "not run\n"
+    effects = effects_table(read_effects(reference / "61_protocol_effects" / "effects.json"))
     return {
         "results": readme_comparison(results),
         "methods": readme_methods(results),
         "clips": readme_clips(results),
-        "effects": added,
+        "effects": markdown(effects.reset_index().to_dict("records")),
     }
 
 
 def readme_comparison(results: Sequence[Record]) -> str:
     """Return the headline numbers that a run on real data reports against, one row each."""
     honest = [result for result in results if _leakage(result) == "none"]
-    table = comparison_table(honest, [load_paper(key) for key in PAPERS])
-    rows = table[table["run"].notna() & (table["source"] != "synthetic")]
-    rows = rows.astype(object).where(rows.notna(), "")
-    columns = {
-        "study": rows["paper"] + ", " + rows["table"] + ": " + rows["cell"],
-        "printed": rows["printed"],
-        "measured [95 % CI]": rows["text"],
-        "n": [f"{n:,}" if n else "" for n in rows["n"]],
-        "protocol": rows["protocol"],
-        "hardware; training time": rows["hardware"],
-        "commit": [note or commit for commit, note in zip(rows["commit"], rows["note"], strict=True)],
-        "command": [f"`{command}`" for command in rows["command"]],
-    }
-    text = markdown(pd.DataFrame(columns).set_index("study")) if len(rows) else ""
-    waiting = int((table["status"] == "not run yet").sum())
-    return f"{text}\n{waiting} of the papers' {len(table)} headline rows have no run yet.\n"
+    compared = comparison_rows(honest, [load_paper(key) for key in PAPERS])
+    rows = [
+        {
+            "study": f"{row['paper']}, {row['table']}: {row['cell']}",
+            "printed": row["printed"],
+            "measured [95 % CI]": row["text"],
+            "n": f"{row['n']:,}" if row["n"] else "",
+            "protocol": row["protocol"] or "",
+            "hardware; training time": row["hardware"] or "",
+            "commit": row["note"] or row["commit"] or "",
+            "command": f"`{row['command']}`",
+        }
+        for row in compared
+        if row["run"] and row["source"] != "synthetic"
+    ]
+    text = markdown(rows) if rows else ""
+    waiting = sum(row["run"] is None for row in compared)
+    return f"{text}\n{waiting} of the papers' {len(compared)} headline rows have no run yet.\n"
 
 
 _METHOD_COLUMNS = {
@@ -466,7 +480,7 @@ def readme_methods(results: Iterable[Record]) -> str:
                 "training, all seeds": format_seconds(result["compute"]["seconds"]),
             }
         )
-    return markdown(pd.DataFrame(rows).set_index("run")) if rows else "not run\n"
+    return markdown(rows) if rows else "not run\n"
 
 
 _CLIP_METRICS = {"accuracy": "accuracy", "UF1": "macro_f1", "UAR": "balanced_accuracy"}
@@ -485,15 +499,13 @@ _CLIP_PROTOCOLS = {
 
 def readme_clips(results: Iterable[Record]) -> str:
     """Return the protocols of the run `30_cnn3d_smic`, one row each."""
-    run = next((one for one in results if one["run"] == "30_cnn3d_smic" and one["status"] == "done"), None)
-    if run is None:
-        return "not run\n"
+    (run,) = [one for one in results if one["run"] == "30_cnn3d_smic"]
     rows = []
     for name, (protocol, leakage) in _CLIP_PROTOCOLS.items():
         metrics = run["other_metrics"][name] if name else run["metrics"]
         texts = {label: format_metric(metrics[metric]) for label, metric in _CLIP_METRICS.items()}
         rows.append({"protocol": protocol} | texts | {"n": metrics["accuracy"]["n"], "leakage": leakage})
-    return markdown(pd.DataFrame(rows).set_index("protocol"))
+    return markdown(rows)
 
 
 def replace_between_markers(text: str, marker: str, new: str) -> str:

@@ -5,7 +5,6 @@ import pytest
 from raw_copies import PICTURES, encoded, unzipped, zipped
 
 from fer_utils.data.folders import RAFDB_LIST, CkPlus, Jaffe, OwnFolder, RafDb
-from fer_utils.files import ConfigError
 from fer_utils.labels import FER7
 
 each_form = pytest.mark.parametrize("put", [zipped, unzipped])
@@ -232,5 +231,3 @@ def test_bad_own_images_are_an_error_or_dropped_and_other_files_are_noted(tmp_pa
     assert faces.class_names == ("happy", "sad") and faces.images.shape == (2, 64, 64)
     assert [text.split(":")[0] for text in faces.dropped] == ["bored/4.png", "sad/3.png"]
     assert "5.heic" in faces.notes[0] and "2 of 4 images were dropped" in faces.notes[-1]
-    with pytest.raises(ConfigError, match="image_size=7: use 8 to 1024"):
-        OwnFolder().read(path, image_size=7)

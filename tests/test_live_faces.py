@@ -70,7 +70,7 @@ def test_dark_frames_are_brightened_until_the_face_is_found():
 
 # --- tracking ------------------------------------------------------------------------------------
 
-HEAD, OTHER = (render_face(Identity.sample(seed), {}, size=240) for seed in (3, 8))
+HEAD, OTHER = (render_face(Identity.sample(seed), {}, size=240) for seed in (3, 1))
 ROOM = cv2.resize(
     np.random.default_rng(0).integers(80, 190, (9, 16)).astype(np.uint8),
     (640, 360),

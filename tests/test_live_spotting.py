@@ -44,7 +44,7 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    video = synthetic_video(seconds=8, frame_rate=RATE, size=128, n_micro=2, n_macro=1, seed=1012)
+    video = synthetic_video(seconds=8, frame_rate=RATE, size=128, n_micro=2, n_macro=1, seed=1013)
     frames = list(video.frames())
     return Recording(video.performance, video.events, Haar().find(frames[0])[0], frames)
 
@@ -92,8 +92,8 @@ def test_blinks_head_movement_and_light_are_no_movements(recording, crops):
     blinks = tuple(replace(blink, onset=t, apex=t + 0.1, offset=t + 0.3) for t in (1, 2.5, 4))
     blinking = recording.again(seconds=6, movements=blinks)
     assert spot(blinking, times_of(blinking)) == []
-    waves = ((1.5, 0.3, 0), (1.2, 0.4, 1), (0.8, 0.3, 2), (0.006, 0.5, 3), (0.006, 0.2, 4))
-    sway = Sway(waves)
+    angles = {"yaw": (1.5, 0.3, 0), "pitch": (1.2, 0.4, 1), "roll": (0.8, 0.3, 2)}
+    sway = Sway({**angles, "shift_x": (0.006, 0.5, 3), "shift_y": (0.006, 0.2, 4)})
     swaying = recording.again(seconds=6, movements=(), sway=sway)
     assert spot(swaying, times_of(swaying)) == []
     still = noisy(crops[0], 240)

@@ -42,26 +42,20 @@ def clips(**changes) -> ClipSet:
 
 
 @pytest.mark.parametrize(
-    ("make", "changes", "message"),
+    ("changes", "message"),
     [
-        (faces, {"images": np.zeros((6, 4, 5))}, "images must be uint8"),
-        (faces, {"labels": np.array([0, 1])}, "2 labels for 6 images"),
-        (faces, {"labels": np.array([0, 1, -2, 0, 1, 2])}, "labels"),
-        (faces, {"class_names": ("happy", "sad", "sad")}, "'sad'"),
-        (faces, {"class_names": ("happy", "sad", "total")}, "total"),
-        (faces, {"split": np.array(["train"] * 5 + ["PrivateTest"])}, "PrivateTest"),
-        (faces, {"sample_id": np.array(list("abcdea"))}, "not unique"),
-        (clips, {"clips": np.zeros((4, 5, 3), np.uint8)}, r"\(4, 5, 3\)"),
-        (clips, {"labels": np.array([0, 1, -1, 0])}, "s2/a has no class"),
-        (clips, {"subject": np.array(["s1", "", "s2", "s2"])}, "s1/b has no subject"),
-        (clips, {"frame_rate": np.array([100, 100, np.nan, 100.0])}, "s2/a .* frame rate"),
-        (clips, {"onset": np.array([1, 61, 7, 9])}, "s1/b .* onset"),
-        (clips, {"apex": np.array([3, -1, 16, 13])}, "s2/a .* apex"),
+        ({"images": np.zeros((6, 4, 5))}, "images must be uint8"),
+        ({"labels": np.array([0, 1])}, "2 labels for 6 images"),
+        ({"labels": np.array([0, 1, -2, 0, 1, 2])}, "labels"),
+        ({"class_names": ("happy", "sad", "sad")}, "a class twice"),
+        ({"class_names": ("happy", "sad", "total")}, "total"),
+        ({"split": np.array(["train"] * 5 + ["PrivateTest"])}, "PrivateTest"),
+        ({"sample_id": np.array(list("abcdea"))}, "not unique"),
     ],
 )
-def test_inconsistent_arrays_are_an_error(make, changes, message):
+def test_inconsistent_arrays_are_an_error(changes, message):
     with pytest.raises(ValueError, match=f"small: .*{message}"):
-        make(**changes)
+        faces(**changes)
 
 
 def test_take_keeps_all_columns_of_the_chosen_samples():

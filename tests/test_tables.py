@@ -20,8 +20,8 @@ ROWS = [
 ]
 
 
-def row_of(table: pd.DataFrame, cell: str, run: str | None = None) -> pd.Series:
-    (row,) = [row for _, row in table[table["cell"] == cell].iterrows() if run in (None, row["run"])]
+def row_of(results: list[dict], cell: str) -> dict:
+    (row,) = [row for row in tables.comparison_rows(results, [KUMAR]) if row["cell"] == cell]
     return row
 
 
@@ -138,29 +138,29 @@ def test_methods_on_the_same_samples_are_compared(tmp_path):
 
 
 def test_a_real_run_is_compared_with_interval_and_difference():
-    table = tables.comparison_table([study()], [KUMAR])
-    accuracy, happy = row_of(table, "Accuracy / f1"), row_of(table, "Happy / f1")
+    accuracy, happy = (row_of([study()], cell) for cell in ("Accuracy / f1", "Happy / f1"))
     assert (accuracy["printed"], accuracy["text"]) == ("0.54", "0.562 [0.545, 0.578]")
     assert accuracy["delta"] == pytest.approx(2.2) and accuracy["n"] == 3534
     assert accuracy["command"] == "make reproduce PROFILE=reference RUN=10_baseline_cnn--kumar2021"
     assert (happy["measured"], happy["n"]) == (0.79, 879)
-    assert row_of(table, "35 epochs / accuracy")["text"] == "57.1 % [55.0, 59.0]"
+    assert row_of([study()], "35 epochs / accuracy")["text"] == "57.1 % [55.0, 59.0]"
 
 
 def test_headlines_without_a_comparable_number_say_why():
-    every = tables.comparison_table([], [load_paper(key) for key in PAPERS])
-    assert len(every) == sum(len(load_paper(key).headline) for key in PAPERS)
-    assert set(every["text"]) == {"not run yet"} and every["measured"].isna().all()
+    papers = [load_paper(key) for key in PAPERS]
+    every = tables.comparison_rows([], papers)
+    assert len(every) == sum(len(paper.headline) for paper in papers)
+    assert {(row["text"], row["measured"]) for row in every} == {("not run yet", None)}
     entry = [published("Table 2", "Accuracy / f1", "accuracy")]
-    waiting = tables.comparison_table([without_result(published=entry)], [KUMAR])
-    assert row_of(waiting, "Accuracy / f1")["text"] == "not run: no data"
+    assert row_of([without_result(published=entry)], "Accuracy / f1")["text"] == "not run: no data"
     lacking = study(published=[published("Table 2", "Accuracy / f1", "per_class.bored.f1")])
-    assert row_of(tables.comparison_table([lacking], [KUMAR]), "Accuracy / f1")[["measured"]].isna().all()
+    assert row_of([lacking], "Accuracy / f1")["measured"] is None
 
 
 def test_a_synthetic_number_is_labelled_and_never_compared():
-    row = row_of(tables.comparison_table([study(source="synthetic")], [KUMAR]), "Accuracy / f1")
-    assert "synthetic" in row["text"] and row[["measured", "low", "high", "delta"]].isna().all()
+    row = row_of([study(source="synthetic")], "Accuracy / f1")
+    assert "synthetic" in row["text"]
+    assert {row[name] for name in ("measured", "low", "high", "delta")} == {None}
     assert "0.562" not in tables.readme_comparison([study(source="synthetic")])
 
 

@@ -2,12 +2,10 @@
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -32,59 +30,89 @@ MAX_HEADER = 10_000
 """Bytes that are read of a CSV file to see whether it is a table of clips."""
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One facial movement in the files of its data set: images in the order of time, or a video."""
+class Clip(NamedTuple):
+    """One facial movement as it was read: frames, uint8 (T, size, size), and its place in the recording.
+
+    `length` is the number of frames in the files; `whole` says that no face was found to crop to.
+    """
 
     clip_id: str
     subject: str
     label: str
-    frames: tuple[Path, ...] | Path
     frame_rate: float
     onset: int
     apex: int
     offset: int
+    frames: np.ndarray
+    length: int
+    whole: bool
 
-    @classmethod
-    def from_files(
-        cls, row: tuple, place: Path, *, prefix: str, frame_rate: float | None, annotated: bool
-    ) -> "Clip":
-        """Return the clip of an annotation's row, or of a whole folder that is not `annotated`.
 
-        `prefix` is a regular expression for what stands before the frame number in names of images;
-        `frame_rate` is that of images, and of a video that does not state its own.
-        """
-        numbered = numbered_frames(place, prefix=prefix) if place.is_dir() else {}
-        if annotated:
-            onset, offset = _frame_number(row.onset, "onset"), _frame_number(row.offset, "offset")
-        else:
-            onset, offset = min(numbered), max(numbered)
+def read_clip(
+    row: tuple,
+    place: Path,
+    *,
+    prefix: str,
+    frame_rate: float,
+    size: int,
+    n_frames: int,
+    sampling: Sampling,
+    crop_face: bool,
+) -> Clip:
+    """Read the clip of a row from a video or from a folder, all of it where the row has no onset.
+
+    `prefix` is a regular expression for what stands before the frame number in names of images; `frame_rate`
+    is that of images, and of a video that does not state its own. Under `crop_face` all frames are cropped
+    to the largest face in the first one, where there is one.
+    """
+    images = _numbered_images(place, prefix) if place.is_dir() else {}
+    if hasattr(row, "onset"):
+        onset, apex, offset = (_frame_number(getattr(row, name)) for name in ("onset", "apex", "offset"))
+        for name, number in (("onset", onset), ("offset", offset)):
+            if number is None:
+                raise ValueError(f"the {name} is {getattr(row, name)!r}, not a frame number")
         if onset > offset:
             raise ValueError(f"the onset {onset} is after the offset {offset}")
-        if numbered:
-            frames = tuple(numbered[number] for number in sorted(numbered) if onset <= number <= offset)
-            if missing := offset - onset + 1 - len(frames):
-                first = next(number for number in range(onset, offset + 1) if number not in numbered)
-                raise ValueError(f"{missing} frames of {onset}-{offset} are missing, the first is {first}")
-        else:
-            frames = place
-            with _opened(place) as video:
-                stated = video.get(cv2.CAP_PROP_FPS)
-            frame_rate = stated if 0 < stated < np.inf else frame_rate
-        if frame_rate is None:
-            raise ValueError("the files do not say how many frames per second they have; give frame_rate")
-        try:  # real annotations have "/" here, and numbers outside the clip, which can be used nevertheless
-            apex = _frame_number(row.apex, "apex")
-        except ValueError:
-            apex = NO_APEX
-        apex = apex if onset <= apex <= offset else NO_APEX
-        return cls(row.clip_id, row.subject, row.label, frames, frame_rate, onset, apex, offset)
+    else:
+        onset, apex, offset = min(images), None, max(images)
+    if images:
+        paths = [images[number] for number in sorted(images) if onset <= number <= offset]
+        if missing := offset - onset + 1 - len(paths):
+            first = next(number for number in range(onset, offset + 1) if number not in images)
+            raise ValueError(f"{missing} frames of {onset}-{offset} are missing, the first is {first}")
+        if sampling == "first":
+            paths.sort(key=lambda path: path.name)
+        found = map(_gray_image, paths)
+    else:
+        video = cv2.VideoCapture(str(place))
+        if not place.stat().st_size or not video.isOpened():
+            raise ValueError(f"{place.name}: not a video that OpenCV can read")
+        stated = video.get(cv2.CAP_PROP_FPS)
+        frame_rate = stated if 0 < stated < np.inf else frame_rate
+        found = _video_frames(video, place.name, onset, offset)
+    stack = _stacked(found)
+    faces = _face_detector().find(stack[0]) if crop_face else []
+    x, y, width, height = map(int, faces[0]) if faces else (0, 0, *stack[0].shape[::-1])
+    interpolation = cv2.INTER_AREA if min(width, height) >= size else cv2.INTER_LINEAR
+    crops = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in stack]
+    scaled = np.stack([cv2.resize(crop, (size, size), interpolation=interpolation) for crop in crops])
+    return Clip(
+        clip_id=row.clip_id,
+        subject=row.subject,
+        label=row.label,
+        frame_rate=frame_rate,
+        onset=onset,
+        # Real annotations have "/" here, and numbers outside the clip, which can be used nevertheless.
+        apex=apex if apex is not None and onset <= apex <= offset else NO_APEX,
+        offset=offset,
+        frames=resample(scaled, n_frames, method=sampling),
+        length=len(stack),
+        whole=crop_face and not faces,
+    )
 
 
-def _frame_number(text: str, what: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
-        raise ValueError(f"the {what} is {text!r}, not a frame number")
-    return int(text.partition(".")[0])
+def _frame_number(text: str) -> int | None:
+    return int(text.partition(".")[0]) if re.fullmatch(r"[0-9]{1,9}(\.0+)?", text) else None
 
 
 def folders(path: Path) -> list[Path]:
@@ -93,67 +121,19 @@ def folders(path: Path) -> list[Path]:
     return sorted((entry for entry in found if entry.is_dir() and entry.name[0] != "."), key=natural_order)
 
 
-def numbered_frames(folder: Path, *, prefix: str) -> dict[int, Path]:
+def _numbered_images(folder: Path, prefix: str) -> dict[int, Path]:
     """Return the images of a folder by the frame numbers that end their names; another name is an error."""
-    frames: dict[int, Path] = {}
+    images: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         if not (named := re.fullmatch(f"(?:{prefix})([0-9]{{1,9}})", path.stem)):
             raise ValueError(f"the image {path.name} is not named {prefix}<number>")
-        if (other := frames.setdefault(int(named[1]), path)) != path:
+        if (other := images.setdefault(int(named[1]), path)) != path:
             raise ValueError(f"{other.name} and {path.name} are two images of one frame")
-    if not frames:
+    if not images:
         raise ValueError("the folder has no images")
-    return frames
-
-
-def read_frames(clip: Clip, *, size: int, n_frames: int, sampling: Sampling, crop_face: bool) -> tuple:
-    """Return the frames, uint8 (n_frames, size, size), their number in the files, and whether it has a face.
-
-    Under `crop_face` all are cropped to the largest face in the first one, where there is one.
-    """
-    if isinstance(clip.frames, Path):
-        found = _video_frames(clip)
-    else:
-        by_name = sampling == "first"
-        found = map(_gray_image, sorted(clip.frames, key=lambda path: path.name) if by_name else clip.frames)
-    stack: list[np.ndarray] = []
-    for frame in found:
-        if stack and frame.shape != stack[0].shape:
-            sizes = ["x".join(map(str, shape[::-1])) for shape in (stack[0].shape, frame.shape)]
-            raise ValueError(f"frame 1 has {sizes[0]} pixels and frame {len(stack) + 1} has {sizes[1]}")
-        stack.append(frame)
-        if len(stack) * frame.size > MAX_CLIP_BYTES:
-            raise ValueError(f"more than {MAX_CLIP_BYTES:,} pixels in all frames up to {len(stack)}")
-    faces = _face_detector().find(stack[0]) if crop_face else []
-    x, y, width, height = map(int, faces[0]) if faces else (0, 0, *stack[0].shape[::-1])
-    interpolation = cv2.INTER_AREA if min(width, height) >= size else cv2.INTER_LINEAR
-    crops = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in stack]
-    scaled = np.stack([cv2.resize(crop, (size, size), interpolation=interpolation) for crop in crops])
-    return resample(scaled, n_frames, method=sampling), len(stack), bool(faces)
-
-
-def resample(frames: np.ndarray, n_frames: int = 18, *, method: Sampling = "interpolate") -> np.ndarray:
-    """Return a clip, uint8 (T, H, W), with `n_frames` frames, 2 at least.
-
-    "interpolate": linear interpolation between neighbouring frames at even times, the first and last kept;
-    "first": the first ones of those that are given. Fewer than `n_frames` are interpolated in either case.
-    """
-    if min(len(frames), n_frames) < 2:
-        few = f"{len(frames)} frame" if len(frames) < 2 else f"n_frames={n_frames}"
-        raise ValueError(f"{few}: a movement needs two frames or more")
-    if method == "first" and len(frames) >= n_frames:
-        return frames[:n_frames].copy()
-    time = np.linspace(0, len(frames) - 1, n_frames)
-    before = np.minimum(time.astype(int), len(frames) - 2)
-    weight = (time - before)[:, None, None]
-    return np.rint((1 - weight) * frames[before] + weight * frames[before + 1]).astype(np.uint8)
-
-
-@cache
-def _face_detector() -> Haar:
-    return Haar(smallest=0.0, longest_side=None)  # a clip has one face, and is searched once
+    return images
 
 
 def _gray_image(path: Path) -> np.ndarray:
@@ -164,30 +144,50 @@ def _gray_image(path: Path) -> np.ndarray:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def _video_frames(clip: Clip) -> Iterator[np.ndarray]:
-    if clip.onset < 1:
-        raise ValueError(f"frame {clip.onset}: the first frame of a video is number 1")
-    with _opened(clip.frames) as capture:
-        check_size(*(int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)))
-        for number in range(1, clip.offset + 1):  # from the start: seeking is not exact in every format
-            readable, frame = capture.grab(), None
-            if readable and number >= clip.onset:
-                readable, frame = capture.retrieve()
-            if not readable:
-                raise ValueError(f"{clip.frames.name}: frame {number} of {clip.offset} cannot be read")
-            if frame is not None:
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+def _video_frames(video: cv2.VideoCapture, name: str, onset: int, offset: int) -> Iterator[np.ndarray]:
+    if onset < 1:
+        raise ValueError(f"frame {onset}: the first frame of a video is number 1")
+    check_size(int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    for number in range(1, offset + 1):  # from the start: seeking is not exact in every format
+        readable, frame = video.read() if number >= onset else (video.grab(), None)
+        if not readable:
+            raise ValueError(f"{name}: frame {number} of {offset} cannot be read")
+        if frame is not None:
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not path.stat().st_size or not capture.isOpened():
-            raise ValueError(f"{path.name}: not a video that OpenCV can read")
-        yield capture
-    finally:
-        capture.release()
+def _stacked(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Return the frames as a list; those of several sizes, or too many for the memory, are an error."""
+    stack: list[np.ndarray] = []
+    for frame in frames:
+        if stack and frame.shape != stack[0].shape:
+            sizes = ["x".join(map(str, shape[::-1])) for shape in (stack[0].shape, frame.shape)]
+            raise ValueError(f"frame 1 has {sizes[0]} pixels and frame {len(stack) + 1} has {sizes[1]}")
+        stack.append(frame)
+        if len(stack) * frame.size > MAX_CLIP_BYTES:
+            raise ValueError(f"more than {MAX_CLIP_BYTES:,} pixels in all frames up to {len(stack)}")
+    return stack
+
+
+@cache
+def _face_detector() -> Haar:
+    return Haar(smallest=0.0, longest_side=None)  # a clip has one face, and is searched once
+
+
+def resample(frames: np.ndarray, n_frames: int, *, method: Sampling = "interpolate") -> np.ndarray:
+    """Return a clip, uint8 (T, H, W), with `n_frames` frames.
+
+    "interpolate": linear interpolation between neighbouring frames at even times, the first and last kept;
+    "first": the first ones of those that are given. Fewer than `n_frames` are interpolated in either case.
+    """
+    if len(frames) < 2:
+        raise ValueError(f"{len(frames)} frame: a movement needs two frames or more")
+    if method == "first" and len(frames) >= n_frames:
+        return frames[:n_frames].copy()
+    time = np.linspace(0, len(frames) - 1, n_frames)
+    before = np.minimum(time.astype(int), len(frames) - 2)
+    weight = (time - before)[:, None, None]
+    return np.rint((1 - weight) * frames[before] + weight * frames[before + 1]).astype(np.uint8)
 
 
 def csv_header(path: Path) -> tuple[list[str], dict[str, str]]:

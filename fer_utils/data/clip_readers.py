@@ -7,14 +7,14 @@ W.-J. Yan et al., *CASME II: an improved spontaneous micro-expression database*,
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.clip_files import Clip, Sampling, csv_header, folders, read_frames, read_table
+from fer_utils.data.clip_files import Clip, Sampling, csv_header, folders, read_clip, read_table
 from fer_utils.data.datasets import DataSet, MissingData
 from fer_utils.data.raw_files import IMAGE_SUFFIXES, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
@@ -27,10 +27,9 @@ SMIC_NAME = (
 )
 
 HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
-"""Clips of SMIC's part HS in the cropped and raw forms: 164."""
+"""Clips of SMIC's part HS in the cropped and raw forms."""
 
 HS_SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 21) if number not in (7, 10, 16, 17))
-"""Of the 20 people who were filmed for SMIC, those who showed a micro-expression."""
 
 PARTS = ("HS", "VIS", "NIR")
 """SMIC's cameras: high speed, visible light, near infrared."""
@@ -42,11 +41,10 @@ class ClipReader(DataSet):
     n_clips: int = 0
     subject: str = ""
     annotation_name: str = ""
-    levels_up: int = 1
     sheet: str = ""
     columns: Mapping[str, str]
     prefix: Mapping[str, str]
-    frame_rate: float | None = 200.0
+    frame_rate: float = 200.0
     class_names: tuple[str, ...] = ()
 
     def holds(self, path: Path) -> bool:
@@ -54,16 +52,15 @@ class ClipReader(DataSet):
         return bool(self._subjects(path))
 
     def _subjects(self, path: Path) -> list[Path]:
-        """Return the folders of the subjects."""
         return [folder for folder in folders(path) if re.fullmatch(self.subject, folder.name)]
 
     def annotation(self, path: Path) -> Path | None:
         """Return the annotation that belongs to the clips in `path`, None where the form has none."""
-        for folder in (path, *list(path.absolute().parents)[: self.levels_up]):
+        for folder in (path, *list(path.absolute().parents)[:2]):
             for file in sorted(folder.iterdir()):
                 if re.fullmatch(self.annotation_name, file.name):
                     return file
-        where = f"there or in the {self.levels_up} folders above"
+        where = "there or in the two folders above"
         raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) {where}")
 
     def _form(self, path: Path) -> str:
@@ -94,13 +91,7 @@ class ClipReader(DataSet):
         return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))
 
     def read(
-        self,
-        path: Path,
-        *,
-        size: int = 64,
-        n_frames: int = 18,
-        sampling: Sampling = "interpolate",
-        frame_rate: float | None = None,
+        self, path: Path, *, size: int, n_frames: int, sampling: Sampling, frame_rate: float | None = None
     ) -> ClipSet:
         """Read the clips, one at a time, into arrays of `n_frames` frames of `size` x `size` pixels.
 
@@ -108,83 +99,74 @@ class ClipReader(DataSet):
         are and a note says so. Clips that cannot be used are listed in `skipped`. `frame_rate` is that of
         images that do not state it.
         """
-        form, media, rows, table = (
-            self._form(path),
-            self._media(path),
-            self._rows(path),
-            self.annotation(path),
-        )
-        unlisted = [name for name in media if name not in set(rows["place"])]
+        form, media = self._form(path), self._media(path)
+        rows, table = self._rows(path), self.annotation(path)
+        name = path.stem if path.is_file() else self.name
         class_names = self.class_names or tuple(sorted({*rows["label"]} - {""}))
         kept: dict[str, Clip] = {}
-        arrays, skipped, short, faceless = [], [], [], []
+        skipped = []
         for row in rows.itertuples():
+            problems = {
+                row.problem: bool(row.problem),
+                f"there is no {row.place}, or it is no video or folder of images": row.place not in media,
+                "the name is not UTF-8; give it another": not (row.clip_id + row.subject).isprintable(),
+                "a second clip of this name": row.clip_id in kept,
+                "no subject is given": not row.subject,
+                f"its class is {row.label!r}, not one of {', '.join(class_names)}": (
+                    row.label not in class_names
+                ),
+            }
             try:
-                self._check(row, media, kept, class_names)
-                clip = Clip.from_files(
+                for problem in (text for text, holds in problems.items() if holds):
+                    raise ValueError(problem)
+                kept[row.clip_id] = read_clip(
                     row,
                     media[row.place],
                     prefix=self.prefix[form],
                     frame_rate=frame_rate or self.frame_rate,
-                    annotated=table is not None,
-                )
-                frames, length, has_face = read_frames(
-                    clip, size=size, n_frames=n_frames, sampling=sampling, crop_face=form != "cropped"
+                    size=size,
+                    n_frames=n_frames,
+                    sampling=sampling,
+                    crop_face=form != "cropped",
                 )
             except (OSError, ValueError) as error:
                 where = f"{table.name}, row {row.Index}: " if table else ""
                 skipped.append(printable(f"{row.clip_id}: {where}{error}"))
-                continue
-            kept[clip.clip_id] = clip
-            arrays.append(frames)
-            short += [clip.clip_id] * (length < n_frames)
-            faceless += [clip.clip_id] * (form != "cropped" and not has_face)
-        skipped += [printable(f"{name}: {table.name} has no row of it") for name in unlisted]
-        name = path.stem if path.is_file() else self.name
+        listed = set(rows["place"])
+        skipped += [printable(f"{one}: {table.name} has no row of it") for one in media if one not in listed]
         if not kept:
             raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
+        clips = pd.DataFrame(list(kept.values()))
+        few = f"have fewer than {n_frames} frames; those between were interpolated"
         notes = []
-        if frame_rate and any(isinstance(clip.frames, tuple) for clip in kept.values()):
+        if frame_rate and any(media[row.place].is_dir() for row in rows.itertuples() if row.clip_id in kept):
             notes.append(f"{frame_rate:g} frames per second were given for the clips in images")
         if sampling == "first":
             notes.append(f"the first {n_frames} frames in the order of their names, not onset to offset")
-        no_apex = [clip.clip_id for clip in kept.values() if clip.apex == NO_APEX]
-        for ids, what in (
-            (short, f"have fewer than {n_frames} frames; those between were interpolated"),
-            (faceless, "have no face that the detector finds and are whole frames"),
-            (no_apex, "have no apex between onset and offset in the annotation"),
+        for mask, what in (
+            (clips["length"] < n_frames, few),
+            (clips["whole"], "have no face that the detector finds and are whole frames"),
+            (clips["apex"] == NO_APEX, "have no apex between onset and offset in the annotation"),
         ):
-            if ids:
-                listed = ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
-                notes.append(f"{len(ids)} of {len(kept)} clips {what}: {listed}")
-        columns = pd.DataFrame([vars(clip) for clip in kept.values()])
+            if mask.any():
+                ids = clips["clip_id"][mask]
+                first = ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
+                notes.append(f"{len(ids)} of {len(kept)} clips {what}: {first}")
         return ClipSet(
             name=name,
             source="real",
-            clips=np.stack(arrays),
-            labels=columns["label"].map(class_names.index).to_numpy(np.int64),
+            clips=np.stack(clips["frames"]),
+            labels=clips["label"].map(class_names.index).to_numpy(np.int64),
             class_names=class_names,
-            sample_id=np.array(columns["clip_id"], dtype=str),
-            subject=np.array(columns["subject"], dtype=str),
-            frame_rate=columns["frame_rate"].to_numpy(float),
-            **{time: columns[time].to_numpy(np.int64) for time in ("onset", "apex", "offset")},
+            sample_id=clips["clip_id"].to_numpy(dtype=str),
+            subject=clips["subject"].to_numpy(dtype=str),
+            frame_rate=clips["frame_rate"].to_numpy(float),
+            **{time: clips[time].to_numpy(np.int64) for time in ("onset", "apex", "offset")},
             notes=tuple(notes),
             skipped=tuple(skipped),
             origin={"folder": path.name, "form": form, "sampling": sampling}
             | ({"annotation": table.name} if table else {}),
         )
-
-    def _check(self, row: tuple, media: Mapping, kept: Mapping, class_names: Sequence[str]) -> None:
-        problems = {
-            row.problem: bool(row.problem),
-            f"there is no {row.place}, or it is no video or folder of images": row.place not in media,
-            "the name is not UTF-8; give it another": not (row.clip_id + row.subject).isprintable(),
-            "a second clip of this name": row.clip_id in kept,
-            "no subject is given": not row.subject,
-            f"its class is {row.label!r}, not one of {', '.join(class_names)}": row.label not in class_names,
-        }
-        if found := next((problem for problem, holds in problems.items() if holds), None):
-            raise ValueError(found)
 
 
 class Smic(ClipReader):
@@ -196,7 +178,6 @@ class Smic(ClipReader):
     """
 
     class_names = SMIC3
-
     name = "smic"
 
     def __init__(self, part: str) -> None:
@@ -239,7 +220,7 @@ class Smic(ClipReader):
             second = second.assign(clip_id=second["place"] + "_2", **times)
             rows = pd.concat([rows, second]).sort_index(kind="stable")
         else:
-            rows = pd.DataFrame({"place": list(self._media(path)), "apex": "", "problem": ""}, dtype=str)
+            rows = pd.DataFrame({"place": list(self._media(path)), "problem": ""}, dtype=str)
             rows["clip_id"] = rows["place"].str.rpartition("/")[2]
         named = rows["place"].str.extract(SMIC_NAME)
         label = named["code"].map(SMIC_CODES)
@@ -304,7 +285,6 @@ class ClipTable(ClipReader):
     frame numbers, and a video's first frame is number 1. Ids are `<clip>/<onset>-<offset>`.
     """
 
-    FOLDERS = ("", "MEVIEW", "clips")
     VIDEO_SUFFIXES = (
         *(".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"),
         *(".3gp", ".mts", ".m2ts"),
@@ -321,11 +301,13 @@ class ClipTable(ClipReader):
         """Return the one table of clips in a folder; several are a `ConfigError`."""
         if folder.is_file():
             return folder
-        for place in (folder / name for name in self.FOLDERS):
-            tables = [file for file in sorted(place.glob("*.csv")) if self.holds(file)]
+        for place in self.places:
+            tables = [file for file in sorted(folder.glob(place)) if self.holds(file)]
             if len(tables) > 1:
                 names = ", ".join(table.name for table in tables)
-                raise ConfigError(f"{place}: several tables of clips, {names}; let data_path name one")
+                raise ConfigError(
+                    f"{tables[0].parent}: several tables of clips, {names}; let data_path name one"
+                )
             if tables:
                 return tables[0]
         places, columns = ", ".join(str(folder / one) for one in self.places), ",".join(self.columns.values())

@@ -85,14 +85,14 @@ class ImageFolder(FaceData):
         kept: dict[str, Face] = {}
         images, names = [], {}
         with open_images(source, bad) as found:
-            known = self._prepare(path, [file.name for file in found.files], bad)
-            for file in found.files:
-                with bad.at(file.name):
-                    face = self._describe(file.name, known)
+            known = self._prepare(path, [*found.files], bad)
+            for name, content in found.files.items():
+                with bad.at(name):
+                    face = self._describe(name, known)
                     if face.sample_id in kept:
                         raise ValueError(f"a second image of this name, beside {names[face.sample_id]}")
-                    images.append(decoder.decode(file.read()))
-                    kept[face.sample_id], names[face.sample_id] = face, file.name
+                    images.append(decoder.decode(content()))
+                    kept[face.sample_id], names[face.sample_id] = face, name
         dropped_note = bad.notes(len(kept))
         if not kept:
             raise ValueError("; ".join([f"{path}: no images named {self.layout}", *found.notes]))

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from fer_utils.data.samples import FaceSet
-from fer_utils.files import ConfigError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 """What is tried on the content of an image file, whatever its suffix."""
@@ -35,12 +34,6 @@ _TURN = {
 """EXIF orientation -> what turns the image upright."""
 
 
-def check_image_size(image_size: int) -> None:
-    """Raise `ConfigError` for an image size out of range."""
-    if image_size not in IMAGE_SIZES:
-        raise ConfigError(f"image_size={image_size!r}: use {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} pixels")
-
-
 class ImageDecoder:
     """Decodes image files to gray images of `size` x `size` pixels and counts the conversions.
 
@@ -50,7 +43,6 @@ class ImageDecoder:
     """
 
     def __init__(self, size: int) -> None:
-        check_image_size(size)
         self.size = size
         self.decoded = self.converted = 0
         self._reasons: Counter[str] = Counter()

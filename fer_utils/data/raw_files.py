@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
-from fer_utils.files import ConfigError
-
 OnBadRows = Literal["error", "drop"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -50,8 +48,6 @@ class BadRows:
     """
 
     def __init__(self, path: Path, policy: OnBadRows, *, unit: str = "images") -> None:
-        if policy not in ("error", "drop"):
-            raise ConfigError(f"on_bad_rows={policy!r}: use 'error' or 'drop'")
         self.path, self.policy, self.unit = path, policy, unit
         self.dropped: list[str] = []
 
@@ -65,60 +61,49 @@ class BadRows:
                 raise ValueError(printable(f"{self.path}, {place}: {error}")) from error
             self.dropped.append(printable(f"{place}: {error}"))
             if len(self.dropped) > MAX_DROPPED:
-                raise ValueError(
-                    f"{self.path}: more than {MAX_DROPPED:,} bad {self.unit}; the first: {self.dropped[0]}"
-                ) from error
+                many = f"more than {MAX_DROPPED:,} bad {self.unit}"
+                raise ValueError(f"{self.path}: {many}; the first: {self.dropped[0]}") from error
 
     def notes(self, kept: int) -> tuple[str, ...]:
         """Return a note on what was dropped, given how many rows were kept; none kept is an error."""
         count = len(self.dropped)
-        if count and not kept:
-            raise ValueError(
-                f"{self.path}: nothing is left, all {count} {self.unit} are bad; the first: {self.dropped[0]}"
-            )
+        if not count:
+            return ()
+        if not kept:
+            nothing = f"nothing is left, all {count} {self.unit} are bad"
+            raise ValueError(f"{self.path}: {nothing}; the first: {self.dropped[0]}")
         first = "; ".join(self.dropped[:3]) + (" ..." if count > 3 else "")
-        return (f"{count} of {kept + count} {self.unit} were dropped: {first}",) if count else ()
-
-
-class ImageFile(NamedTuple):
-    """An image file: its name below the root, with `/` between folders, and how to get its bytes."""
-
-    name: str
-    read: Callable[[], bytes]
+        return (f"{count} of {kept + count} {self.unit} were dropped: {first}",)
 
 
 class ImageFiles(NamedTuple):
-    """The image files of a source by name, the names of its other files, and notes on links."""
+    """The image files of a source (name -> function that reads it), its other files, notes on links."""
 
-    files: list[ImageFile]
+    files: dict[str, Callable[[], bytes]]
     others: list[str]
     notes: tuple[str, ...] = ()
 
 
 @contextmanager
 def open_images(path: Path, bad: BadRows) -> Iterator[ImageFiles]:
-    """List the image files of a folder or zip, whose bytes can be read while the block lasts.
+    """List the image files of a folder or zip by name; their bytes can be read while the block lasts.
 
     Hidden files are ignored. Links are followed to files inside the folder only, and a note lists the others.
     """
     with ExitStack() as stack:
         if path.is_dir():
-            found, notes = _files_in_folder(path)
+            found, notes = _files_in_folder(path.resolve())
         else:
             opened = open_zip(path, wanted=_is_image, max_bytes=MAX_ARCHIVE_BYTES)
             found, notes = stack.enter_context(opened), ()
-        files, others = [], []
-        for name, read in sorted(found.items(), key=lambda item: item[0]):
-            if _is_hidden(name):
-                continue
-            if not _is_image(name):
-                others.append(printable(name))
-                continue
+        visible = sorted(name for name in found if not _is_hidden(name))
+        files = {}
+        for name in filter(_is_image, visible):
             with bad.at(name):
                 if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
                     raise ValueError("the file name is not UTF-8; rename the file")
-                files.append(ImageFile(PurePosixPath(name).as_posix(), read))
-        yield ImageFiles(files, others, notes)
+                files[PurePosixPath(name).as_posix()] = found[name]
+        yield ImageFiles(files, [printable(name) for name in visible if not _is_image(name)], notes)
 
 
 @contextmanager
@@ -162,8 +147,8 @@ def open_zip(
                     f"brings the unpacked size to {total:,} bytes; {max_bytes:,} at most": total > max_bytes,
                     "is in the archive twice": name in entries,
                 }
-                if found := next((problem for problem, holds in problems.items() if holds), None):
-                    raise ValueError(printable(f"{path}: {name} {found}"))
+                for problem in (text for text, holds in problems.items() if holds):
+                    raise ValueError(printable(f"{path}: {name} {problem}"))
                 if not name.endswith("/"):
                     entries[name] = partial(_entry_bytes, archive, entry)
             yield entries
@@ -177,26 +162,24 @@ def _entry_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise ValueError(f"cannot be unpacked ({error})") from error
 
 
-def _files_in_folder(path: Path) -> tuple[dict[str, Callable[[], bytes]], tuple[str, ...]]:
+def _files_in_folder(root: Path) -> tuple[dict[str, Callable[[], bytes]], tuple[str, ...]]:
     def stop(error: OSError) -> None:  # os.walk would skip a folder that it cannot read
         raise error
 
     found, not_followed = {}, []
-    root = path.resolve()
     for folder, folders, files in os.walk(root, onerror=stop):
-        for full in (Path(folder, name) for name in [*files, *folders]):
-            name = full.relative_to(root).as_posix()
-            if not full.is_symlink():
-                found |= {name: partial(read_file, full)} if full.is_file() else {}
-            elif os.path.isfile(real := os.path.realpath(full)) and Path(real).is_relative_to(root):
-                found[name] = partial(read_file, full)
-            elif not _is_hidden(name):
+        for path in (Path(folder, name) for name in [*files, *folders]):
+            name = path.relative_to(root).as_posix()
+            inside = not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(root)
+            if path.is_file() and inside:
+                found[name] = partial(read_file, path)
+            elif path.is_symlink() and not _is_hidden(name):
                 not_followed.append(name)
     if not not_followed:
         return found, ()
     kinds = "links to folders or out of the data folder"
-    which = printable(min(not_followed))
-    return found, (f"{len(not_followed)} {kinds} were not followed, such as {which}",)
+    first = printable(min(not_followed))
+    return found, (f"{len(not_followed)} {kinds} were not followed, such as {first}",)
 
 
 def read_file(path: Path) -> bytes:

@@ -1,13 +1,11 @@
 """All data sets by name, and how a study gets one: found, read once, then memory-mapped."""
 
-import ast
-import difflib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,10 +15,10 @@ from fer_utils.data.clip_readers import PARTS, Casme2, ClipReader, ClipTable, Sa
 from fer_utils.data.datasets import DataSet, FaceData, MissingData
 from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.folders import RAFDB_TABLES, CkPlus, Jaffe, OwnFolder, RafDb
-from fer_utils.data.images import check_image_size
+from fer_utils.data.images import IMAGE_SIZES
 from fer_utils.data.samples import ClipSet, FaceSet, combine
 from fer_utils.data.store import prepared, prepared_from
-from fer_utils.files import ConfigError, digest, project_path, sha256_of
+from fer_utils.files import ConfigError, digest, nearest, project_path, sha256_of
 from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF
 
 if TYPE_CHECKING:
@@ -48,8 +46,7 @@ PREPARED = "data/prepared"
 """Where the memory-mapped forms are kept, below the project folder."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One raw data set as `make data` reports it; `path` is None where it is missing."""
 
     dataset: DataSet
@@ -60,20 +57,8 @@ class Source:
 def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED) -> FaceSet:
     """Return the still faces that the parameters name, with the classes of `label_set`.
 
-    Parameters
-    ----------
-    params : FaceParameters
-        A `picture_size`, where a network scales the images itself, goes before its `image_size`. FER-2013
-        exists at 48 pixels only and is scaled from there; a note says so.
-    prepared_dir : path
-        Where the memory-mapped form is kept.
-
-    Raises
-    ------
-    MissingData
-        When a real data set is not there.
-    ValueError
-        For damaged data, naming file and row, and for a parameter that cannot be used.
+    A `picture_size`, where a network scales the images itself, goes before `image_size`. A real data set that
+    is not there raises `MissingData`, damaged data a `ValueError` that names file and row.
 
     Examples
     --------
@@ -83,7 +68,8 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
     (21, 48, 48)
     """
     size = getattr(params, "picture_size", params.image_size)
-    check_image_size(size)
+    if size not in IMAGE_SIZES:
+        raise ConfigError(f"image_size={size}: use {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} pixels")
     if params.dataset == "synthetic":
         from fer_utils.synthetic import synthetic_faces
 
@@ -99,36 +85,38 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
             needed = f"{params.dataset} needs the folder that holds both sets"
             raise ConfigError(f"data_path={str(params.data_path)!r}: a single file; {needed}")
         places = {name: find(name, params.data_path) for name in names}
-        sets = [_real_faces(name, path, params, size, prepared_dir) for name, path in places.items()]
+        options = {"image_size": size, "on_bad_rows": params.on_bad_rows}
+        sets = [_real_faces(name, path, options, prepared_dir) for name, path in places.items()]
         faces = combine(sets, class_names=FER7) if len(sets) > 1 else sets[0]
     return faces if params.label_set == "own" else faces.with_classes(LABEL_SETS[params.label_set])
+
+
+def _real_faces(name: str, path: Path, options: Mapping[str, object], prepared_dir: str | Path) -> FaceSet:
+    images, lists = FACES[name].files(path)
+    # The lists may lie beside the images, whose hash then does not tell when they were changed.
+    hashes = {"lists": {file.name: sha256_of(file) for file in lists}} if lists else {}
+    return prepared_from(
+        images,
+        lambda: FACES[name].read(path, **options),
+        folder=project_path(prepared_dir),
+        settings={"reader": name, **options, **hashes},
+    )
 
 
 def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED) -> ClipSet:
     """Return the clips that the parameters name, with the classes of `label_set`.
 
-    Parameters
-    ----------
-    params : ClipParameters
-        Under `strict` a clip that cannot be used is an error; `leave_out` has ids; `frame_rate` is that of
-        the synthetic camera and of images in a table, which do not state it.
-    prepared_dir : path
-        Where the memory-mapped form is kept, that of synthetic clips as well.
-
-    Raises
-    ------
-    MissingData
-        When a real data set is not there.
-    ValueError
-        For an id in `leave_out` that no clip has, for data that cannot be read, and under `strict` for the
-        first clip that cannot be used.
+    Under `strict` a clip that cannot be used is an error; `leave_out` has ids; `frame_rate` is that of the
+    synthetic camera and of images in a table, which do not state it. A real data set that is not there raises
+    `MissingData`, data that cannot be read and an unknown id in `leave_out` a `ValueError`.
     """
     folder = project_path(prepared_dir)
+    options = {"size": params.image_size, "n_frames": params.n_frames}
     if params.dataset == "synthetic":
-        clips = _synthetic_clips(params, folder)
+        clips = _synthetic_clips(params, options, folder)
     else:
-        dataset, path = _known(params.dataset, CLIPS), find(params.dataset, params.data_path)
-        options = {"size": params.image_size, "n_frames": params.n_frames, "sampling": params.sampling}
+        dataset, path = CLIPS[params.dataset], find(params.dataset, params.data_path)
+        options["sampling"] = params.sampling
         options |= {"frame_rate": params.frame_rate} if params.dataset == "table" else {}
         table = dataset.annotation(path)
         # It may lie beside the clips, so that their hash does not tell when it was changed.
@@ -140,7 +128,7 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
             settings={"reader": params.dataset, "annotation": annotation, **options},
             follow_links=path.is_dir(),
         )
-    clips = _without(clips, sorted({*params.leave_out})) if params.leave_out else clips
+    clips = _without(clips, {*params.leave_out}) if params.leave_out else clips
     if params.strict and clips.skipped:
         more = f" (and {len(clips.skipped) - 1} more)" if len(clips.skipped) > 1 else ""
         raise ValueError(f"{clips.name}: {clips.skipped[0]}{more}")
@@ -152,14 +140,55 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
     return merged
 
 
+def _synthetic_clips(params: "ClipParameters", options: Mapping[str, int], folder: Path) -> ClipSet:
+    from fer_utils.synthetic import clips as generator
+
+    arguments = {
+        "n_subjects": params.synthetic_subjects,
+        "clips_per_subject": params.synthetic_clips_per_subject,
+        "frame_rate": params.frame_rate,
+        "seed": params.synthetic_seed,
+        **options,
+    }
+    code = _code_of(Path(generator.__file__).parent)
+    origin = {"form": "synthetic", "generator": generator.__name__.rpartition(".")[0], "sha256": code}
+    return prepared(
+        lambda: replace(generator.synthetic_clips(**arguments), origin=origin),
+        name="synthetic-clips",
+        content=code,
+        folder=folder,
+        settings=arguments,
+    )
+
+
+@cache
+def _code_of(package: Path) -> str:
+    files = [*sorted(package.glob("*.py")), Path(clip_files.__file__)]
+    return digest([sha256_of(file) for file in files], np.__version__, cv2.__version__)
+
+
+def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
+    unusable = {text: text.partition(": ")[0] for text in clips.skipped}
+    ids = {*clips.sample_id.tolist(), *unusable.values()}
+    if unknown := sorted(leave_out - ids):
+        raise ValueError(f"leave_out: {clips.name} has no clip {unknown[0]!r}{nearest(unknown[0], ids)}")
+    return replace(
+        clips.take(~np.isin(clips.sample_id, [*leave_out])),
+        notes=(*clips.notes, f"left out on request: {', '.join(sorted(leave_out))}"),
+        skipped=tuple(text for text, name in unusable.items() if name not in leave_out),
+    )
+
+
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
     """Return the file or folder of a real data set; `MissingData` names every place that was looked at.
 
     `data_path` is that file or folder, or a folder that holds it under a name that it is distributed with; a
     relative path starts at the project folder.
     """
-    known, path = _known(dataset, {**FACES, **CLIPS}), project_path(data_path)
-    return path if path.is_file() and dataset in (*FACES, "table") else known.find(path)
+    path = project_path(data_path)
+    if path.is_file() and dataset in (*FACES, "table"):
+        return path
+    return {**FACES, **CLIPS}[dataset].find(path)
 
 
 def title_of(dataset: str) -> str:
@@ -199,9 +228,9 @@ def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
     in_set = folder in found or any(path.parent == folder and CLIPS["table"].holds(path) for path in found)
     if not folder.is_dir() or in_set:  # everything in the folder of a data set belongs to it
         return {}
-    places = [place for dataset in (*FACES.values(), *CLIPS.values()) for place in dataset.places]
-    known = {re.escape(place.partition("/")[0]) for place in places} | {*RAFDB_TABLES.values(), r"\..*"}
-    known |= {one.annotation_name for one in CLIPS.values()}
+    datasets = (*FACES.values(), *CLIPS.values())
+    known = {re.escape(place.partition("/")[0]) for dataset in datasets for place in dataset.places}
+    known |= {one.annotation_name for one in CLIPS.values()} | {*RAFDB_TABLES.values(), r"\..*"}
     unknown = sorted(one.name for one in folder.iterdir() if not re.fullmatch("|".join(known), one.name))
     packed = "unpack it, or name it as data/README.md says"
     images = "own images in <class>/ folders are read with dataset: folder and this path as data_path"
@@ -212,69 +241,3 @@ def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
 def published_as(origin: Mapping[str, str | int]) -> str | None:
     """Return the name under which a file with this origin was published, or None for an unverified copy."""
     return PUBLISHED_COPIES.get(str(origin.get("md5")))
-
-
-def _known(dataset: str, registry: Mapping[str, DataSet]) -> DataSet:
-    if dataset not in registry:
-        raise ConfigError(f"unknown dataset {dataset!r}; choose one of {', '.join(registry)}")
-    return registry[dataset]
-
-
-def _real_faces(
-    name: str, path: Path, params: "FaceParameters", size: int, prepared_dir: str | Path
-) -> FaceSet:
-    options = {"image_size": size, "on_bad_rows": params.on_bad_rows}
-    images, lists = FACES[name].files(path)
-    # The lists may lie beside the images, whose hash then does not tell when they were changed.
-    hashes = {"lists": {file.name: sha256_of(file) for file in lists}} if lists else {}
-    return prepared_from(
-        images,
-        lambda: FACES[name].read(path, **options),
-        folder=project_path(prepared_dir),
-        settings={"reader": name, **options, **hashes},
-    )
-
-
-def _synthetic_clips(params: "ClipParameters", folder: Path) -> ClipSet:
-    from fer_utils.synthetic import clips as generator
-
-    arguments = {
-        "n_subjects": params.synthetic_subjects,
-        "clips_per_subject": params.synthetic_clips_per_subject,
-        "n_frames": params.n_frames,
-        "size": params.image_size,
-        "frame_rate": params.frame_rate,
-        "seed": params.synthetic_seed,
-    }
-    code = _code_of(Path(generator.__file__).parent)
-    origin = {"form": "synthetic", "generator": generator.__name__.rpartition(".")[0], "sha256": code}
-    return prepared(
-        lambda: replace(generator.synthetic_clips(**arguments), origin=origin),
-        name="synthetic-clips",
-        content=code,
-        folder=folder,
-        settings=arguments,
-    )
-
-
-@cache
-def _code_of(package: Path) -> str:
-    # As Python sees it: a comment changes no pixel, but another version of a library may.
-    files = [*sorted(package.glob("*.py")), Path(clip_files.__file__)]
-    code = [ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in files]
-    return digest(code, np.__version__, cv2.__version__)
-
-
-def _without(clips: ClipSet, leave_out: Sequence[str]) -> ClipSet:
-    """Return the clips without those of the given ids; an unknown id is an error that names the nearest."""
-    unusable = {text: text.partition(": ")[0] for text in clips.skipped}
-    ids = [*clips.sample_id.tolist(), *unusable.values()]
-    if unknown := [name for name in leave_out if name not in ids]:
-        close = difflib.get_close_matches(unknown[0], ids, n=1, cutoff=0)[0]
-        meant = f"nearest to {unknown[0]!r} is {close!r}"
-        raise ValueError(f"leave_out names {', '.join(unknown)}, which the data set does not have; {meant}")
-    skipped = tuple(text for text, name in unusable.items() if name not in leave_out)
-    rest = clips.take(~np.isin(clips.sample_id, leave_out))
-    return replace(
-        rest, notes=(*clips.notes, f"left out on request: {', '.join(leave_out)}"), skipped=skipped
-    )

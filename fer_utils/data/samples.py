@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 """`pooled_test`: known to be held out, but validation and test cannot be told apart."""
 
 RESERVED_NAMES = ("unlabelled", "total")
-"""Rows of `FaceSet.counts` that are no class, so that no class may have these names."""
+"""Rows of `FaceSet.counts` that are no class, so that no folder of a class may have these names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,8 @@ class Samples:
         Indices into `class_names`; `UNLABELLED` where the data set gives no class.
     class_names : tuple of str
         Class names in label order, each once.
-    sample_id : ndarray of str, shape (N,)
-        Unique and stable names.
-    subject : ndarray of str, shape (N,)
-        Who is shown; empty where the data set does not say.
+    sample_id, subject : ndarray of str, shape (N,)
+        Unique names, and who is shown; empty where the data set does not say.
     notes : tuple of str
         What a reader of the results must know about this copy of the data.
     origin : dict
@@ -50,7 +48,6 @@ class Samples:
 
     PIXELS: ClassVar[str]
     COLUMNS: ClassVar[tuple[str, ...]]
-    AXES: ClassVar[str]
     UNLABELLED: ClassVar[int] = UNLABELLED
 
     name: str
@@ -65,20 +62,15 @@ class Samples:
     def __post_init__(self) -> None:
         if self.subject is None:
             object.__setattr__(self, "subject", np.full(len(self.labels), "", dtype="U1"))
-        pixels = self.pixels
-        if pixels.ndim != len(self.AXES.split(",")) or pixels.dtype != np.uint8:
-            raise ValueError(
-                f"{self.name}: {self.PIXELS} must be uint8 of shape ({self.AXES}), "
-                f"got {pixels.dtype} {pixels.shape}"
-            )
+        if self.pixels.dtype != np.uint8:
+            raise ValueError(f"{self.name}: {self.PIXELS} must be uint8, got {self.pixels.dtype}")
         for key in self.COLUMNS:
             if (length := len(getattr(self, key))) != len(self):
                 raise ValueError(f"{self.name}: {length} {key} for {len(self)} {self.PIXELS}")
         if len(np.unique(self.sample_id)) != len(self):
             raise ValueError(f"{self.name}: sample ids are not unique")
-        unusable = [one for one in self.class_names if [*self.class_names, *RESERVED_NAMES].count(one) > 1]
-        if unusable:
-            raise ValueError(f"{self.name}: {unusable[0]!r} is a class twice, or no name for one")
+        if len({*self.class_names, *RESERVED_NAMES}) < len(self.class_names) + len(RESERVED_NAMES):
+            raise ValueError(f"{self.name}: a class twice, or named {' or '.join(RESERVED_NAMES)}")
         if not np.isin(self.labels, range(UNLABELLED, len(self.class_names))).all():
             raise ValueError(f"{self.name}: labels must lie in -1 (none) to {len(self.class_names) - 1}")
 
@@ -132,11 +124,14 @@ class Samples:
         chosen = self if (labels >= 0).all() else self.take(labels >= 0)
         return replace(chosen, labels=labels[labels >= 0], class_names=tuple(class_names))
 
-    def _counts(self, rows: Sequence[str], by: str, columns: Sequence[str]) -> pd.DataFrame:
+    def _counts(self, by: str, columns: Sequence[str]) -> pd.DataFrame:
+        rows = [*self.class_names, "unlabelled"]
         names = np.array(rows, dtype=object)[self.labels]  # of which -1 is the last row
         table = pd.crosstab(names, getattr(self, by).astype(object))
-        table = table.reindex(index=list(rows), columns=list(columns), fill_value=0).astype(int)
+        table = table.reindex(index=rows, columns=list(columns), fill_value=0).astype(int)
         table = table.rename_axis(index="class", columns=by)
+        if not table.loc["unlabelled"].any():
+            table = table.drop(index="unlabelled")
         table.loc["total"] = table.sum()
         return table.assign(total=table.sum(axis=1))
 
@@ -162,7 +157,6 @@ class FaceSet(Samples):
 
     PIXELS: ClassVar[str] = "images"
     COLUMNS: ClassVar[tuple[str, ...]] = ("labels", "split", "sample_id", "subject")
-    AXES: ClassVar[str] = "N, H, W"
 
     images: np.ndarray
     split: np.ndarray
@@ -179,9 +173,7 @@ class FaceSet(Samples):
 
     def counts(self) -> pd.DataFrame:
         """Return the number of images per class (rows) and split (columns), with totals."""
-        unlabelled = ("unlabelled",) if (self.labels == UNLABELLED).any() else ()
-        splits = [name for name in SPLITS if name in self.split]
-        return self._counts((*self.class_names, *unlabelled), "split", splits)
+        return self._counts("split", [name for name in SPLITS if name in self.split])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -200,7 +192,6 @@ class ClipSet(Samples):
 
     PIXELS: ClassVar[str] = "clips"
     COLUMNS: ClassVar[tuple] = ("labels", "sample_id", "subject", "frame_rate", "onset", "apex", "offset")
-    AXES: ClassVar[str] = "N, T, H, W"
 
     clips: np.ndarray
     frame_rate: np.ndarray
@@ -209,28 +200,18 @@ class ClipSet(Samples):
     offset: np.ndarray
     skipped: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        between = (self.apex == NO_APEX) | ((self.onset <= self.apex) & (self.apex <= self.offset))
-        for wrong, problem in (
-            (self.labels == UNLABELLED, "has no class"),
-            (self.subject == "", "has no subject"),
-            (~((self.frame_rate > 0) & (self.frame_rate < np.inf)), "has no positive frame rate"),
-            (self.onset > self.offset, "has its onset after its offset"),
-            (~between, "has its apex outside onset to offset"),
-        ):
-            if wrong.any():
-                raise ValueError(f"{self.name}: {self.sample_id[wrong][0]} {problem}")
-
     def counts(self) -> pd.DataFrame:
         """Return the number of clips per class (rows) and subject (columns), with totals."""
-        return self._counts(self.class_names, "subject", np.unique(self.subject))
+        return self._counts("subject", np.unique(self.subject))
 
     @property
     def apex_position(self) -> np.ndarray:
-        """Index of the frame nearest to the apex among the T frames, `NO_APEX` without one; shape (N,)."""
-        if self.origin.get("sampling", "interpolate") != "interpolate":
-            raise ValueError(f"{self.name}: its frames do not run evenly from onset to offset")
+        """Index of the frame nearest to the apex among the T frames, shape (N,).
+
+        It is `NO_APEX` without an apex, and where the T frames do not run evenly from onset to offset.
+        """
+        if self.origin.get("sampling") == "first":
+            return np.full(len(self), NO_APEX)
         through = (self.apex - self.onset) / np.maximum(self.offset - self.onset, 1)
         position = np.rint(through * (self.clips.shape[1] - 1)).astype(np.int64)
         return np.where(self.apex == NO_APEX, NO_APEX, position)

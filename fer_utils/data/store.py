@@ -1,8 +1,8 @@
 """Prepared data sets: read and checked once, then memory-mapped.
 
 A prepared set is a folder `<name>-<hash>/`, named by the content of its source and the settings of its
-reader, with `pixels.npy`, `samples.npz` (labels, ids, ...) and `sidecar.json` (the other fields, hashes).
-Nothing in it is ever unpickled; a set whose files do not fit their hashes is made again.
+reader, with `pixels.npy` and `sidecar.json` (all other fields, hashes). Nothing in it is ever unpickled; a
+set whose files do not fit their hashes is made again.
 """
 
 import fcntl
@@ -21,10 +21,9 @@ from fer_utils.data.raw_files import printable
 from fer_utils.data.samples import ClipSet, FaceSet, Samples
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
-FORMAT = 5
+FORMAT = 6
 """Raised when a reader or this layout changes meaning, so that older prepared files are made again."""
 
-_ARRAYS = ("pixels.npy", "samples.npz")
 _KINDS = {kind.__name__: kind for kind in (FaceSet, ClipSet)}
 
 AnySamples = TypeVar("AnySamples", bound=Samples)
@@ -44,11 +43,10 @@ def prepared_from(
     prepared set in `folder`; `follow_links` makes linked folders part of the content. `origin` gets file,
     bytes, SHA-256 and, for a single file, MD5.
     """
-    files = [source] if source.is_file() else sorted(_files_below(source, follow_links=follow_links))
     if source.is_file():
-        content = sha256_of(source)
+        files, content = [source], sha256_of(source)
     else:
-        total = hashlib.sha256()
+        files, total = sorted(_files_below(source, follow_links=follow_links)), hashlib.sha256()
         for file in files:
             total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
             total.update(bytes.fromhex(sha256_of(file)))
@@ -98,9 +96,7 @@ def _is_whole(target: Path) -> bool:
     try:
         sidecar = read_json(target / "sidecar.json")
         seal = sidecar.pop("seal")
-        if sidecar["format"] != FORMAT or seal != digest(sidecar):
-            return False
-        return all(sha256_of(target / name) == sidecar["sha256"][name] for name in _ARRAYS)
+        return seal == digest(sidecar) and sidecar["sha256"] == sha256_of(target / "pixels.npy")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
@@ -111,17 +107,15 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
-        columns = {key: getattr(samples, key) for key in samples.COLUMNS}
         np.save(staging / "pixels.npy", samples.pixels, allow_pickle=False)
-        np.savez_compressed(staging / "samples.npz", allow_pickle=False, **columns)
-        names = [one.name for one in fields(samples) if one.name not in {samples.PIXELS, *columns}]
+        names = [one.name for one in fields(samples) if one.name not in {samples.PIXELS, *samples.COLUMNS}]
         sidecar = {
-            "format": FORMAT,
             "kind": type(samples).__name__,
             "fields": {name: getattr(samples, name) for name in names},
+            "columns": {name: getattr(samples, name).tolist() for name in samples.COLUMNS},
             "settings": settings,
             "fingerprint": samples.fingerprint,
-            "sha256": {name: sha256_of(staging / name) for name in _ARRAYS},
+            "sha256": sha256_of(staging / "pixels.npy"),
         }
         write_json(staging / "sidecar.json", sidecar | {"seal": digest(sidecar)})
         if target.exists():
@@ -136,11 +130,10 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
 def _open(target: Path) -> Samples:
     sidecar = read_json(target / "sidecar.json")
     kind = _KINDS[sidecar["kind"]]
-    with np.load(target / "samples.npz", allow_pickle=False) as arrays:
-        columns = {key: arrays[key] for key in kind.COLUMNS}
     pixels = np.load(target / "pixels.npy", mmap_mode="r", allow_pickle=False)
     stored = sidecar["fields"].items()  # JSON has no tuples, and no field is a list
     rest = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
+    columns = {name: np.array(values) for name, values in sidecar["columns"].items()}
     samples = kind(**{kind.PIXELS: pixels}, **columns, **rest)
     samples.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files have just been checked
     return samples

@@ -55,11 +55,7 @@ def apex_frames(clips: ClipSet) -> np.ndarray:
 
     Where the T frames do not run evenly from onset to offset, all apexes are found by strain.
     """
-    try:
-        apex = clips.apex_position
-    except ValueError:
-        apex = np.full(len(clips), NO_APEX)
-    pairs = zip(clips.clips, apex, strict=True)
+    pairs = zip(clips.clips, clips.apex_position, strict=True)
     return np.array([apex_by_strain(c) if a == NO_APEX else a for c, a in pairs], dtype=np.int64)
 
 

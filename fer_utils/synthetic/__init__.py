@@ -10,14 +10,14 @@ from fer_utils.synthetic.faces import (
     synthetic_faces,
     synthetic_sample,
 )
-from fer_utils.synthetic.identity import ACTION_UNITS, HAIR_STYLES, Identity, Scene
+from fer_utils.synthetic.identity import ACTION_UNITS, HAIR, Identity, Scene
 from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
 from fer_utils.synthetic.render import action_unit_mask, render_face
 
 __all__ = [
     "ACTION_UNITS",
     "EXPRESSIONS",
-    "HAIR_STYLES",
+    "HAIR",
     "PROTOTYPES",
     "FaceSpec",
     "Identity",

@@ -34,13 +34,13 @@ ACTION_UNITS = {
 Seed = int | tuple[int, ...] | np.random.Generator
 """A seed, or a generator (which advances)."""
 
-HAIR_STYLES = ("bald", "receding", "short", "side", "fringe", "bob", "long", "curly")
+HAIR = ("bald", "short", "long")
 
 SMALLEST_SIZE = 16
 """Smallest image side in pixels; below it a mouth is thinner than a pixel."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identity:
     """One person: everything that stays the same from image to image.
 
@@ -50,11 +50,12 @@ class Identity:
 
     head_width: float = 0.70
     jaw_width: float = 0.85  # 0.7 pointed … 1 square
-    chin: float = 0.98
+    chin: float = 0.97
     skin: float = 0.70
-    hair_style: str = "short"
+    hair: str = "short"
     hair_tone: float = 0.22
-    hairline: float = -0.62
+    hair_length: float = 1.0  # of long hair: height at which it ends
+    hairline: float = -0.56
     brow_thickness: float = 0.042
     brow_height: float = -0.30
     brow_arch: float = 0.04
@@ -66,79 +67,58 @@ class Identity:
     iris_tone: float = 0.30
     nose_length: float = 0.30
     nose_width: float = 1.0
-    mouth_width: float = 0.30
-    mouth_height: float = 0.55
+    mouth_width: float = 0.295
+    mouth_height: float = 0.555
     lip_thickness: float = 1.0
     mouth_tilt: float = 0.0  # resting height of the lip corners, positive down
-    glasses: float = 0.0  # 0 none, else frame thickness
-    beard: float = 0.0
-    moustache: float = 0.0
+    glasses: bool = False
     age: float = 0.3  # depth of the resting folds
     clothes: float = 0.4
     texture: int = 0  # seed of the hair strands
-
-    def __post_init__(self) -> None:
-        if self.hair_style not in HAIR_STYLES:
-            raise ValueError(
-                f"unknown hair_style {self.hair_style!r}; choose one of {', '.join(HAIR_STYLES)}"
-            )
 
     @classmethod
     def sample(cls, seed: Seed) -> "Identity":
         """Return a random person; the same seed gives the same person."""
         rng = np.random.default_rng(seed)
-        normal = rng.standard_normal
-        skin = float(rng.uniform(0.44, 0.86))
+        spread = {"head_width": 0.035, "chin": 0.035, "brow_height": 0.018, "brow_tilt": 0.016}
+        spread |= {"eye_spacing": 0.016, "eye_size": 0.09, "eye_tilt": 0.07}
+        spread |= {"nose_length": 0.025, "nose_width": 0.13}
+        spread |= {"mouth_width": 0.022, "mouth_height": 0.02, "mouth_tilt": 0.012, "lip_thickness": 0.22}
+        limits = {"jaw_width": (0.74, 0.97), "skin": (0.44, 0.86), "hair_length": (0.6, 1.5)}
+        limits |= {"hairline": (-0.70, -0.42), "brow_thickness": (0.026, 0.056), "brow_arch": (0.015, 0.06)}
+        limits |= {"iris_tone": (0.12, 0.45), "clothes": (0.1, 0.85)}
+        fields = _vary(cls(), rng, spread, limits)
+        skin = fields["skin"]
         hair_tone = float(rng.uniform(0.06, 0.30 if rng.random() < 0.7 else 0.70))
         if abs(hair_tone - skin) < 0.15:  # or hair and forehead would run into each other
             hair_tone -= 0.20
-        bearded = rng.random() < 0.22
         return cls(
-            head_width=0.70 + 0.035 * _bounded(normal()),
-            jaw_width=float(rng.uniform(0.74, 0.97)),
-            chin=0.97 + 0.035 * _bounded(normal()),
-            skin=skin,
-            hair_style=str(rng.choice(HAIR_STYLES, p=(0.06, 0.1, 0.2, 0.17, 0.12, 0.11, 0.14, 0.1))),
+            **fields,
+            hair=str(rng.choice(HAIR, p=(0.1, 0.55, 0.35))),
             hair_tone=hair_tone,
-            hairline=-0.62 + 0.04 * _bounded(normal()),
-            brow_thickness=float(rng.uniform(0.026, 0.056)),
-            brow_height=-0.295 + 0.018 * _bounded(normal()),
-            brow_arch=float(rng.uniform(0.015, 0.06)),
-            brow_tilt=0.010 + 0.016 * _bounded(normal()),
             brow_tone=min(hair_tone * float(rng.uniform(0.8, 1.2)), 0.62 * skin),
-            eye_spacing=0.305 + 0.016 * _bounded(normal()),
-            eye_size=1.0 + 0.09 * _bounded(normal()),
-            eye_tilt=0.07 * _bounded(normal()),
-            iris_tone=float(rng.uniform(0.12, 0.45)),
-            nose_length=0.30 + 0.025 * _bounded(normal()),
-            nose_width=1.0 + 0.13 * _bounded(normal()),
-            mouth_width=0.295 + 0.022 * _bounded(normal()),
-            mouth_height=0.555 + 0.02 * _bounded(normal()),
-            lip_thickness=1.0 + 0.22 * _bounded(normal()),
-            mouth_tilt=0.012 * _bounded(normal()),
-            glasses=float(rng.uniform(0.018, 0.032)) if rng.random() < 0.18 else 0.0,
-            beard=float(rng.uniform(0.15, 0.75)) if bearded else 0.0,
-            moustache=float(rng.uniform(0.2, 0.8)) if bearded and rng.random() < 0.7 else 0.0,
+            glasses=bool(rng.random() < 0.15),
             age=float(rng.beta(1.6, 2.6)),
-            clothes=float(rng.uniform(0.1, 0.85)),
             texture=int(rng.integers(2**31)),
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     """How the image was taken: pose, light, camera. ``Scene()`` is an evenly lit frontal portrait.
 
-    Angles are in degrees, shifts and blur in shares of the image's side, noise in gray levels; ``gaze`` is
-    the offset of the iris in face units.
+    Angles are in degrees, shifts and blur in shares of the image's side, noise in gray levels; the gaze is
+    the offset of the iris in face units, the background goes from one tone at the top to another.
     """
 
     roll: float = 0.0
     yaw: float = 0.0
     pitch: float = 0.0
     scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-    gaze: tuple[float, float] = (0.0, 0.0)
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
     light_azimuth: float = -25.0
     light_elevation: float = 35.0
     ambient: float = 0.55
@@ -146,37 +126,25 @@ class Scene:
     contrast: float = 1.0
     blur: float = 0.0
     noise: float = 0.0
-    background: tuple[float, float] = (0.55, 0.40)  # tone at the top and at the bottom
-    clutter: float = 0.0
-    seed: int = 0  # of the noise and the clutter
-
-    def __post_init__(self) -> None:
-        if self.scale <= 0:
-            raise ValueError(f"a scene's scale must be positive, got {self.scale!r}")
+    background_top: float = 0.55
+    background_bottom: float = 0.40
+    seed: int = 0  # of the noise
 
     @classmethod
     def sample(cls, seed: Seed) -> "Scene":
         """Return a random scene; the same seed gives the same scene."""
         rng = np.random.default_rng(seed)
-        normal = rng.standard_normal
-        return cls(
-            roll=5.0 * _bounded(normal()),
-            yaw=7.0 * _bounded(normal()),
-            pitch=4.5 * _bounded(normal()),
-            scale=float(rng.uniform(1.0, 1.25)),
-            shift=(float(rng.uniform(-0.05, 0.05)), float(rng.uniform(-0.05, 0.05))),
-            gaze=(0.015 * _bounded(normal()), 0.008 * _bounded(normal())),
-            light_azimuth=float(rng.uniform(-70, 70)),
-            light_elevation=float(rng.uniform(5, 55)),
-            ambient=float(rng.uniform(0.45, 0.75)),
-            exposure=float(rng.uniform(0.85, 1.2)),
-            contrast=float(rng.uniform(0.75, 1.2)),
-            blur=float(rng.uniform(0.0, 0.010)),
-            noise=float(rng.uniform(1.0, 6.0)),
-            background=(float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.1, 0.9))),
-            clutter=float(rng.uniform(0.0, 0.12)),
-            seed=int(rng.integers(2**31)),
-        )
+        spread = {"roll": 5.0, "yaw": 7.0, "pitch": 4.5, "gaze_x": 0.015, "gaze_y": 0.008}
+        limits = {"scale": (1.0, 1.25), "shift_x": (-0.05, 0.05), "shift_y": (-0.05, 0.05)}
+        limits |= {"light_azimuth": (-70, 70), "light_elevation": (5, 55), "ambient": (0.45, 0.75)}
+        limits |= {
+            "exposure": (0.85, 1.2),
+            "contrast": (0.75, 1.2),
+            "blur": (0.0, 0.010),
+            "noise": (1.0, 6.0),
+        }
+        limits |= {"background_top": (0.1, 0.9), "background_bottom": (0.1, 0.9)}
+        return cls(**_vary(cls(), rng, spread, limits), seed=int(rng.integers(2**31)))
 
 
 def check_action_units(action_units: Mapping[int, float]) -> dict[int, float]:
@@ -197,6 +165,16 @@ def check_size(size: int) -> None:
         raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
 
 
-def _bounded(value: float) -> float:
-    """Clip a normal deviate to two standard deviations."""
-    return float(min(max(value, -2.0), 2.0))
+def _vary(
+    average: Identity | Scene,
+    rng: np.random.Generator,
+    spread: Mapping[str, float],
+    limits: Mapping[str, tuple[float, float]],
+) -> dict[str, float]:
+    """Vary fields: normally around the average, up to two standard deviations, or evenly within limits."""
+    deviates = np.clip(rng.standard_normal(len(spread)), -2.0, 2.0)
+    near = {
+        name: getattr(average, name) + float(spread[name] * d)
+        for name, d in zip(spread, deviates, strict=True)
+    }
+    return near | {name: float(rng.uniform(*limits[name])) for name in limits}

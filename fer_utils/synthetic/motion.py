@@ -78,32 +78,28 @@ class Movement:
 
 @dataclass(frozen=True)
 class Sway:
-    """Slight head movement: `waves` has (amplitude, hertz, phase) of yaw, pitch, roll, x and y.
+    """Slight head movement: amplitude, hertz and phase by the field of `Scene` that moves."""
 
-    Angles are in degrees, x and y in shares of the image.
-    """
-
-    waves: tuple[tuple[float, float, float], ...]
+    waves: Mapping[str, tuple[float, float, float]]
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Sway":
         """Return the movement of a person who sits still."""
-        amplitudes = (1.5, 1.2, 0.8, 0.006, 0.006)
+        amplitudes = {"yaw": 1.5, "pitch": 1.2, "roll": 0.8, "shift_x": 0.006, "shift_y": 0.006}
         return cls(
-            tuple(
-                (amplitude * rng.uniform(0.3, 1.0), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * math.pi))
-                for amplitude in amplitudes
-            )
+            {
+                name: (amplitude * rng.uniform(0.3, 1.0), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * math.pi))
+                for name, amplitude in amplitudes.items()
+            }
         )
 
     def move(self, scene: Scene, time: float) -> Scene:
         """Return the scene at a time."""
-        yaw, pitch, roll, x, y = (
-            amplitude * math.sin(2 * math.pi * hertz * time + phase) for amplitude, hertz, phase in self.waves
-        )
-        shift = (scene.shift[0] + x, scene.shift[1] + y)
-        angles = {"yaw": scene.yaw + yaw, "pitch": scene.pitch + pitch, "roll": scene.roll + roll}
-        return replace(scene, **angles, shift=shift)
+        moved = {
+            name: getattr(scene, name) + amplitude * math.sin(2 * math.pi * hertz * time + phase)
+            for name, (amplitude, hertz, phase) in self.waves.items()
+        }
+        return replace(scene, **moved)
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,6 @@ class Performance:
     movements : tuple of Movement
         Added to the rest; together no unit exceeds 1.
     scene : Scene
-        Without clutter: clutter and noise share a seed, and only the noise may change between frames.
     sway : Sway
     asymmetry : float
         As in `render_face`.
@@ -239,7 +234,7 @@ def sample_studio(rng: np.random.Generator) -> Scene:
     """Sample a laboratory scene: frontal face, plain background, a better camera than for stills."""
     scene = Scene.sample(rng)
     angles = {name: 0.4 * getattr(scene, name) for name in ("roll", "yaw", "pitch")}
-    return replace(scene, **angles, blur=0.5 * scene.blur, noise=float(rng.uniform(1.0, 2.5)), clutter=0.0)
+    return replace(scene, **angles, blur=0.5 * scene.blur, noise=float(rng.uniform(1.0, 2.5)))
 
 
 def sample_resting_units(rng: np.random.Generator, *, strongest: float) -> dict[int, float]:

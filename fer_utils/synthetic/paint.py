@@ -1,7 +1,6 @@
 """Paint the unlit tones of a face: skin, eyes, brows, lips, hair."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -14,7 +13,6 @@ REACH = 1.3
 
 _BLEED = 0.6  # pixels by which OpenCV's smooth edge lies outside an outline
 _DOWN = np.array((0.0, 1.0))
-_HIDES_EARS = ("long", "bob")
 _SHIFT = 4  # OpenCV takes sub-pixel positions as integers with this many binary places
 
 
@@ -73,24 +71,25 @@ class Canvas:
         return (curves * scale + (REACH * scale - 0.5 * (1 << _SHIFT) + 0.5)).astype(np.int32)
 
 
-def paint(
-    shapes: Shapes, scene: Scene, camera: np.random.Generator, side: int
-) -> tuple[np.ndarray, np.ndarray]:
+def paint(shapes: Shapes, scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the unlit image and the head's coverage in it, both uint8 (side, side)."""
     p = shapes.person
-    canvas, cover = Canvas(_background(scene, camera, side)), Canvas.blank(side)
+    tones = np.linspace(255 * scene.background_top, 255 * scene.background_bottom, side).astype(np.uint8)
+    canvas, cover = Canvas(np.repeat(tones[:, None], side, axis=1)), Canvas.blank(side)
     skin = 255 * p.skin
     _body(canvas, cover, p, skin)
     for layer, tone in ((canvas, skin), (cover, 255)):
         _head(layer, shapes, tone)
-    _beard(canvas, shapes)
-    _eyes(canvas, shapes, scene.gaze)
+    _eyes(canvas, shapes, scene)
     for upper, lower, (_, sign) in zip(*shapes.brows, SIDES, strict=True):
         canvas.band(upper, lower, 255 * p.brow_tone)
         nostril = sign * 0.06 * p.nose_width, p.nose_length + 0.07 - shapes.nose_lift
         canvas.oval(*nostril, 0.035, 0.018, 0.38 * skin)
     _mouth(canvas, shapes)
-    _hair(canvas, cover, p)
+    if p.hair != "bald":
+        _hair(canvas, cover, p)
+    if p.glasses:
+        _glasses(canvas, p)
     return soften(canvas.pixels, 0.006 * side), soften(cover.pixels, 0.006 * side)
 
 
@@ -100,57 +99,24 @@ def soften(pixels: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(pixels, (width, width), sigma)
 
 
-def draw_glasses(pixels: np.ndarray, p: Identity) -> None:
-    """Draw the person's glasses, if any, after the light."""
-    if not p.glasses:
-        return
-    canvas, tone = Canvas(pixels), 40
-    for _, sign in SIDES:
-        x = sign * (p.eye_spacing + 0.01)
-        canvas.stroke(_RIM + np.array((x, EYE_Y + 0.03)), tone, p.glasses, under=tone, closed=True)
-        temple = np.array([(x + sign * 0.215, EYE_Y), (sign * (p.head_width + 0.02), EYE_Y - 0.02)])
-        canvas.stroke(temple, tone, p.glasses, under=tone)
-    inner = p.eye_spacing - 0.20
-    bridge = np.array([(-inner, EYE_Y), (0.0, EYE_Y - 0.02), (inner, EYE_Y)])
-    canvas.stroke(bridge, tone, p.glasses, under=tone)
-
-
-def _background(scene: Scene, camera: np.random.Generator, side: int) -> np.ndarray:
-    top, bottom = scene.background
-    fall = np.linspace(top, bottom, 5, dtype=np.float32)[:, None]
-    coarse = fall + scene.clutter * camera.standard_normal((5, 5), dtype=np.float32)
-    smooth = _smooth_steps(side)
-    return (smooth @ np.clip(255 * coarse, 8, 247) @ smooth.T).astype(np.uint8)
-
-
-@lru_cache(maxsize=8)
-def _smooth_steps(side: int) -> np.ndarray:
-    """Weights (side, 5) that blend five evenly spaced values without corners."""
-    distance = np.abs(np.linspace(0, 4, side, dtype=np.float32)[:, None] - np.arange(5))
-    return np.where(distance < 1, 0.5 + 0.5 * np.cos(np.pi * np.minimum(distance, 1)), 0).astype(np.float32)
-
-
 def _body(canvas: Canvas, cover: Canvas, p: Identity, skin: float) -> None:
-    back, neck, clothes = _body_shapes(p)
-    parts = [(back, 225 * p.hair_tone), (neck, 0.62 * skin), (clothes, 255 * p.clothes)]
-    for shape, tone in parts:
-        if shape is not None:
-            canvas.fill(shape, tone)
-            cover.fill(shape, 255)
-
-
-@lru_cache(maxsize=64)
-def _body_shapes(p: Identity) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Return outlines of the hair behind the head (None if short), the neck and the clothes."""
-    w = p.head_width
-    neck = _mirrored([(0.60 * w, 0.5), (0.62 * w, 1.1), (0.9 * w, 1.4)])
-    clothes = _mirrored([(0.0, 1.30), (0.66 * w, 1.06), (1.6, 1.22), (1.6, 1.7)])
-    if p.hair_style not in _HIDES_EARS:
-        return None, neck, clothes
-    length = 1.5 if p.hair_style == "long" else 0.62
-    ends = [(w + 0.19, 0.5 * length), (w + 0.17, length), (w + 0.05, length + 0.09), (0.3 * w, length + 0.11)]
-    crown = (_TOP_CIRCLE * (w + 0.15, 0.95) - (0.0, 0.10))[15::-1]  # from the top to the right
-    return _mirrored([*crown, *ends]), neck, clothes
+    """Draw the hair behind the head, the neck and the clothes."""
+    w, length = p.head_width, p.hair_length
+    neck = [(0.60 * w, 0.5), (0.62 * w, 1.1), (0.9 * w, 1.4)]
+    clothes = [(0.0, 1.30), (0.66 * w, 1.06), (1.6, 1.22), (1.6, 1.7)]
+    parts = [(neck, 0.62 * skin), (clothes, 255 * p.clothes)]
+    if p.hair == "long":
+        crown = (_TOP_CIRCLE * (w + 0.15, 0.95) - (0.0, 0.10))[15::-1]  # from the top to the right
+        ends = [
+            (w + 0.19, 0.5 * length),
+            (w + 0.17, length),
+            (w + 0.05, length + 0.09),
+            (0.3 * w, length + 0.11),
+        ]
+        parts.insert(0, ([*crown, *ends], 225 * p.hair_tone))
+    for half, tone in parts:
+        canvas.fill(_mirrored(half), tone)
+        cover.fill(_mirrored(half), 255)
 
 
 def _mirrored(right: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -161,43 +127,20 @@ def _mirrored(right: Sequence[tuple[float, float]]) -> np.ndarray:
 
 def _head(canvas: Canvas, shapes: Shapes, skin: float) -> None:
     p = shapes.person
-    if p.hair_style not in _HIDES_EARS:
+    if p.hair != "long":
         for _, sign in SIDES:
             canvas.oval(sign * (p.head_width + 0.01), 0.06, 0.08, 0.17, 0.88 * skin)
     canvas.fill(shapes.contour, skin)
 
 
-def _beard(canvas: Canvas, shapes: Shapes) -> None:
-    p = shapes.person
-    if p.beard:
-        jaw = shapes.contour[shapes.contour[:, 1] > 0.22]  # right to left along the chin
-        inner = _BEARD_LINE * (p.head_width / 0.70, 1.0)
-        inner[1:-1, 1] += 0.7 * shapes.jaw_drop(inner[1:-1, 1] + 0.2)
-        _blend(canvas, np.concatenate([jaw, inner]), 255 * p.hair_tone, 0.75 * p.beard)
-    if p.moustache:
-        lip = shapes.mouth["upper_out"]
-        droop = p.nose_length + 0.11 + 0.9 * lip[:, 0] ** 2
-        top = points(0.9 * lip[:, 0], np.minimum(droop, lip[:, 1]))
-        _blend(canvas, np.concatenate([top, lip[::-1]]), 255 * p.hair_tone, 0.75 * p.moustache)
-
-
-def _blend(canvas: Canvas, shape: np.ndarray, tone: float, opacity: float) -> None:
-    """Blend a tone with soft edges into the canvas."""
-    side = len(canvas.pixels)
-    cover = Canvas.blank(side)
-    cover.fill(shape, 255 * opacity)
-    weight = cv2.GaussianBlur(cover.pixels, (0, 0), 0.018 * side).astype(np.float32) / 255
-    canvas.pixels[...] = canvas.pixels + weight * (np.float32(tone) - canvas.pixels)
-
-
-def _eyes(canvas: Canvas, shapes: Shapes, gaze: tuple[float, float]) -> None:
+def _eyes(canvas: Canvas, shapes: Shapes, scene: Scene) -> None:
     p, side = shapes.person, len(canvas.pixels)
     skin, r = 255 * p.skin, 0.068 * p.eye_size
     upper, lower = shapes.lids
     opening, ball = Canvas.blank(side), Canvas.blank(side, int(min(245, 130 + 0.65 * skin)))
     for eye_upper, eye_lower, (_, sign) in zip(upper, lower, SIDES, strict=True):
         opening.band(eye_upper, eye_lower, 255)
-        x, y = sign * p.eye_spacing + gaze[0], EYE_Y - 0.014 + gaze[1]
+        x, y = sign * p.eye_spacing + scene.gaze_x, EYE_Y - 0.014 + scene.gaze_y
         ball.oval(x, y, r, r, 255 * p.iris_tone)
         ball.oval(x, y, 0.45 * r, 0.45 * r, 12)
         ball.oval(x - 0.3 * r, y - 0.35 * r, 0.2 * r, 0.2 * r, 250)
@@ -214,9 +157,6 @@ def _mouth(canvas: Canvas, shapes: Shapes) -> None:
     upper_in, lower_in = curves["upper_in"], curves["lower_in"]
     gap = float(np.max(lower_in[:, 1] - upper_in[:, 1]))
     canvas.band(upper_in, lower_in, 30)
-    if gap > 0.10:
-        tongue = lower_in - 0.4 * (lower_in - upper_in) * _TONGUE * (0.0, 1.0)
-        canvas.band(tongue, lower_in, 30 + 0.22 * skin)
     if shapes.teeth is not None:
         canvas.band(*shapes.teeth, 140 + 0.35 * skin)
     canvas.band(curves["upper_out"], upper_in, 0.60 * skin)
@@ -226,47 +166,32 @@ def _mouth(canvas: Canvas, shapes: Shapes) -> None:
 
 
 def _hair(canvas: Canvas, cover: Canvas, p: Identity) -> None:
-    if p.hair_style == "bald":
-        return
-    front, strands = _hair_shape(p)
-    canvas.fill(front, 255 * p.hair_tone)
-    cover.fill(front, 255)
-    tone = 255 * p.hair_tone
+    """Draw the hair before the face, with strands."""
+    rng, tone = np.random.default_rng(p.texture), 255 * p.hair_tone
+    cos, sin = _TOP_CIRCLE[:, 0], -_TOP_CIRCLE[:, 1]
+    puff = (0.12 if p.hair == "long" else 0.05) * np.minimum(1, 2.5 * sin + 0.1)
+    outer = points((p.head_width + puff) * cos, -0.05 - (0.91 + puff) * sin)
+    line = p.hairline + 0.38 * np.abs(cos) ** 5 + 0.01 * rng.standard_normal(len(cos))
+    inner = points(0.99 * p.head_width * cos, np.maximum(np.minimum(line, -0.08), outer[:, 1] + 0.02))
+    for layer, value in ((canvas, tone), (cover, 255)):
+        layer.fill(np.concatenate([outer, inner[::-1]]), value)
+    root = rng.integers(2, len(outer) - 2, 30)
+    tip = np.clip(root + rng.integers(-1, 2, 30), 2, len(outer) - 3)
+    strands = 0.985 * np.stack([outer[root], inner[tip]], axis=1)
     canvas.stroke(strands[::2], tone + 22, 0.014, under=tone)
     canvas.stroke(strands[1::2], 0.75 * tone, 0.014, under=tone)
 
 
-@lru_cache(maxsize=64)
-def _hair_shape(p: Identity) -> tuple[np.ndarray, np.ndarray]:
-    """Return the outline of the hair before the face, and strands (strands, 2, 2) within it."""
-    style, w = p.hair_style, p.head_width
-    rng = np.random.default_rng(p.texture)
-    cos, sin = _TOP_CIRCLE[:, 0], -_TOP_CIRCLE[:, 1]
-    volume = {"curly": 0.15, "long": 0.11, "bob": 0.13, "receding": 0.01}.get(style, 0.05)
-    puff = volume * np.minimum(1, 2.5 * sin + 0.1)
-    if style == "curly":
-        puff = puff * (1 + 0.22 * np.sin(16 * np.arccos(cos) + rng.uniform(0, 6)))
-    outer = points((w + puff) * cos, -0.05 - (0.91 + puff) * sin)
-    x = 0.99 * w * cos[::-1]
-    drop = {"fringe": 0.20, "receding": -0.14, "side": 0.02, "long": 0.05, "bob": 0.12}.get(style, 0.0)
-    line = p.hairline + drop + 0.38 * np.abs(cos[::-1]) ** 5
-    if style == "receding":
-        line = line + 0.12 * np.exp(-((x / 0.16) ** 2))
-    if style in ("side", "long"):
-        part = (0.3 if p.texture % 2 else -0.3) * w
-        line = line - 0.14 * np.exp(-(((x - part) / 0.12) ** 2)) + 0.10 * np.exp(-(((x + part) / 0.25) ** 2))
-    line = line + (0.015 if style in ("fringe", "bob") else 0.006) * rng.standard_normal(len(line))
-    inner = points(x, np.maximum(np.minimum(line, -0.08), outer[::-1, 1] + 0.02))
-    root = rng.integers(2, len(outer) - 2, 30)
-    tip = np.clip(root + rng.integers(-1, 2, 30), 2, len(outer) - 3)
-    strands = np.stack([outer[root] * 0.985, inner[::-1][tip] * 0.985], axis=1)
-    return np.concatenate([outer, inner]), strands
+def _glasses(canvas: Canvas, p: Identity) -> None:
+    for _, sign in SIDES:
+        rim = _RIM + np.array((sign * (p.eye_spacing + 0.01), EYE_Y + 0.03))
+        canvas.stroke(rim, 30, 0.03, under=255 * p.skin, closed=True)
+    inner = p.eye_spacing - 0.20
+    bridge = np.array([(-inner, EYE_Y), (0.0, EYE_Y - 0.02), (inner, EYE_Y)])
+    canvas.stroke(bridge, 30, 0.03, under=255 * p.skin)
 
 
-_TONGUE = np.maximum(1 - (np.linspace(-1.0, 1.0, 25)[:, None] / 0.75) ** 2, 0)
-_BEARD_LINE = np.array([(-0.50, 0.35), (-0.36, 0.60), (-0.2, 0.72), (0.2, 0.72), (0.36, 0.60), (0.50, 0.35)])
 _HALF_TURN = np.linspace(0.0, np.pi, 32)
 _TOP_CIRCLE = np.stack([np.cos(_HALF_TURN), -np.sin(_HALF_TURN)], axis=1)
 _TURN = np.linspace(0.0, 2.0 * np.pi, 40, endpoint=False)
-_RIM = np.stack([f(_TURN) for f in (np.cos, np.sin)], axis=1)
-_RIM = (0.205, 0.16) * np.sign(_RIM) * np.abs(_RIM) ** 0.75
+_RIM = np.stack([0.205 * np.cos(_TURN), 0.16 * np.sin(_TURN)], axis=1)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fer_utils.synthetic.identity import Identity, Scene, check_action_units, check_size
-from fer_utils.synthetic.paint import REACH, Canvas, draw_glasses, paint, soften
+from fer_utils.synthetic.paint import REACH, Canvas, paint, soften
 from fer_utils.synthetic.shapes import Shapes, action_unit_region
 
 
@@ -49,13 +49,11 @@ def render_face(
     scene = Scene() if scene is None else scene
     shapes = _shapes(identity, action_units, asymmetry)
     side = _canvas_side(size)
-    camera = np.random.default_rng(scene.seed)
-    face = _light(*paint(shapes, scene, camera, side), shapes, scene)
-    draw_glasses(face, identity)
+    face = _light(*paint(shapes, scene, side), shapes, scene)
     posed = cv2.remap(
         face, *_pose_map(identity, scene, side), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return _photograph(cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA), scene, camera)
+    return _photograph(cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA), scene)
 
 
 def action_unit_mask(
@@ -134,7 +132,7 @@ def _pose_map(p: Identity, scene: Scene, side: int) -> tuple[np.ndarray, np.ndar
     axis = _axis(side // 2)  # the map is as smooth as the light
     roll = math.radians(scene.roll)
     cos, sin = math.cos(roll) / scene.scale, math.sin(roll) / scene.scale
-    px, py = axis - 2 * REACH * scene.shift[0], (axis - 2 * REACH * scene.shift[1])[:, None]
+    px, py = axis - 2 * REACH * scene.shift_x, (axis - 2 * REACH * scene.shift_y)[:, None]
     qx, qy = cos * px + sin * py, cos * py - sin * px
     depth = 0.6 * np.maximum(1 - (qx / (1.05 * p.head_width)) ** 2 - (qy / 1.1) ** 2, 0)
     depth += 0.2 * np.maximum(1 - (qx / 0.3) ** 2 - ((qy - 0.2) / 0.35) ** 2, 0)
@@ -144,11 +142,12 @@ def _pose_map(p: Identity, scene: Scene, side: int) -> tuple[np.ndarray, np.ndar
     return cv2.resize(qx, (side, side)), cv2.resize(qy, (side, side))
 
 
-def _photograph(image: np.ndarray, scene: Scene, camera: np.random.Generator) -> np.ndarray:
+def _photograph(image: np.ndarray, scene: Scene) -> np.ndarray:
     """Apply the camera's blur, contrast and sensor noise."""
     picture = image.astype(np.float32)
     if scene.blur * len(image) > 0.1:
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur * len(image))
     picture = (picture - 110) * scene.contrast + 110
-    picture += scene.noise * camera.standard_normal(image.shape, dtype=np.float32)
+    grain = np.random.default_rng(scene.seed).standard_normal(image.shape, dtype=np.float32)
+    picture += scene.noise * grain
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
