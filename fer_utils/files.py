@@ -37,11 +37,6 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it when the block succeeds.
 
     A reader sees the old file or the new one, never half of one; a failure leaves the old one.
-
-    Examples
-    --------
-    >>> with atomic_write("results.json") as temporary:  # doctest: +SKIP
-    ...     temporary.write_text("{}")
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from fer_utils.files import ConfigError
 
 _MIB = 1024**2
 
-
 VALIDATION_BATCH = 256
 """Images at once where nothing is learned: only memory and speed depend on it, no training's key."""
 VALIDATION_SETTING = f"{__name__}.VALIDATION_BATCH"
@@ -34,14 +33,7 @@ def current() -> dict[str, str | int]:
 def use_device(gpu_name: str | None, *, backend: str, device: str, threads: int) -> None:
     """Record the device of a training, as `current` returns it, and start measuring the GPU's memory.
 
-    Parameters
-    ----------
-    gpu_name : str or None
-        The GPU that the framework uses, or None for the CPU.
-    backend : {"torch", "tensorflow"}
-    device : {"auto", "cpu", "cuda"}
-        What was asked for; "cuda" without a GPU raises `MissingGPU`.
-    threads : int
+    `gpu_name` is None for the CPU; `device` is what was asked for: "cuda" without a GPU raises `MissingGPU`.
     """
     if device == "cuda" and gpu_name is None:
         raise MissingGPU(f"device=cuda: the {backend} backend sees no GPU; use device=auto or device=cpu")

@@ -56,20 +56,7 @@ def canonical(name: str) -> str:
 
 
 def map_labels(labels: np.ndarray, *, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
-    """Re-index labels from one class order to another.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (N,)
-        Indices into `source`.
-    source, target : sequence of str
-        Class names in index order.
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-        Indices into `target`; -1 where the class is not in `target`.
-    """
+    """Re-index labels (N,) from one class order to another; -1 where a class is not in `target`."""
     position = {name: index for index, name in enumerate(target)}
     table = np.array([position.get(name, -1) for name in source], dtype=np.int64)
     return table[labels]

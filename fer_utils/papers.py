@@ -48,8 +48,8 @@ _SAME_METRIC = {"validation_accuracy": "accuracy"}
 class PublishedCell:
     """One printed number.
 
-    ``value`` is in [0, 1] for the units ``fraction`` and ``percent``, seconds for ``minutes:seconds``, else
-    the printed number. ``context`` is the line or phrase of the document that holds ``printed``.
+    ``value`` is in [0, 1] for ``fraction`` and ``percent``, in seconds for ``minutes:seconds``, else as
+    printed. ``context`` is the line or phrase of the document that holds ``printed``.
     """
 
     paper: str
@@ -236,20 +236,7 @@ class Paper(BaseModel, extra="forbid", frozen=True):
 
 
 def load_paper(key: str, *, folder: Path | None = None) -> Paper:
-    """Read one paper's printed results.
-
-    Parameters
-    ----------
-    key : str
-        One of `PAPERS`; a `KeyError` for another names the nearest.
-    folder : Path, optional
-        Folder of the files; ``data/published`` by default.
-
-    Raises
-    ------
-    ValueError
-        If the file is malformed; the message names the file and the entry.
-    """
+    """Read the printed results of one of `PAPERS`, from ``data/published`` by default."""
     if key not in PAPERS:
         raise KeyError(f"no paper {key!r}{nearest(key, PAPERS)}")
     path = (folder or PUBLISHED_FOLDER) / f"{key}.yaml"
@@ -261,17 +248,9 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
 
 
 def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the printed cells that an evaluation measured too: the `published` block of results.json.
+    """Return the printed cells that an `Evaluation` measured too: the `published` block of results.json.
 
-    Parameters
-    ----------
-    paper : str
-        Key of the paper.
-    result : Evaluation
-        Its metrics and rows per class decide which cells have a counterpart.
-    cells : mapping
-        Name of a table in `data/published/<paper>.yaml` -> pattern of its cells, such as ``"*"``; upper and
-        lower case are the same.
+    `cells` maps a table in `data/published/<paper>.yaml` to a pattern of its cells, such as ``"*"``.
     """
     per_class = {row["class"]: row for row in result.per_class}
     found = []
@@ -287,10 +266,7 @@ def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> li
 
 
 def published_counterparts(paper: str, counterparts: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
-    """Return the `published` block for printed cells, (table, cell), whose counterparts are named.
-
-    A counterpart is a key of results.json, such as ``"validation.accuracy"``.
-    """
+    """Return the `published` block for printed cells, (table, cell) -> key of results.json."""
     source = load_paper(paper)
     cells = {key: source.cell(*place) for place, key in counterparts.items()}
     return [_published(cell, cell.metric, key) for key, cell in cells.items()]
@@ -299,18 +275,11 @@ def published_counterparts(paper: str, counterparts: Mapping[tuple[str, str], st
 def printed_beside(
     paper: str, measured: Mapping[tuple[str, str], float], *, cells: Mapping[str, str]
 ) -> "pd.DataFrame":
-    """Return one row for each printed number: columns printed and measured, NaN where nothing was measured.
+    """Return one row for each printed number, columns printed and measured (NaN where nothing was measured).
 
-    Parameters
-    ----------
-    paper : str
-        Key of the paper.
-    measured : mapping
-        (table, cell) -> measured value; upper and lower case are the same.
-    cells : mapping
-        As in `published_values`.
+    `measured` maps (table, cell) to a value, `cells` is as in `published_values`.
     """
-    import pandas as pd  # takes most of a second, which readers of results do not need
+    import pandas as pd  # takes two seconds, which the index page does not need
 
     values = {tuple(map(str.casefold, place)): value for place, value in measured.items()}
     rows = {

@@ -5,7 +5,7 @@ import difflib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -25,27 +25,22 @@ Seed = Annotated[int, Field(ge=0)]
 FixedSplit = Literal["official", "random_80_20", "random_80_10_10", "cached_80_10_10"]
 FaceSplit = Literal[FixedSplit, "reshuffled_80_10_10"]
 
-FRAME_SIZE = 48
-"""Side in pixels of the frames of kishor2022 (Section 3.2), and of FER-2013's images."""
-
 
 class Settings(BaseModel):
-    """Checked, immutable settings; an unknown name or a value of the wrong type is an error."""
+    """Checked, immutable settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], *, where: str = "parameters") -> Self:
-        """Return the settings that `values` describe; names that are left out take the model's defaults.
+        """Return the settings that `values` describe.
 
-        Raises
-        ------
-        ConfigError
-            For an unknown name (with the nearest valid one) and for a value of the wrong type or range; the
-            message begins with `where`, the source of the values.
+        An unknown name (the nearest valid one is named) or a value of the wrong type or range is a
+        `ConfigError` that begins with `where`, the source of the values.
         """
         if unknown := [name for name in values if name not in cls.model_fields]:
-            raise ConfigError(f"{where}: " + "; ".join(_unknown(name, cls.model_fields) for name in unknown))
+            problems = (f"unknown parameter {name!r}{nearest(name, cls.model_fields)}" for name in unknown)
+            raise ConfigError(f"{where}: {'; '.join(problems)}")
         try:
             return cls(**values)
         except ValidationError as error:
@@ -87,13 +82,9 @@ class Parameters(Settings):
     def from_notebook(cls, namespace: dict[str, object]) -> Self:
         """Return the parameters that the cells before this one have assigned.
 
-        Parameters
-        ----------
-        namespace : dict
-            `globals()` of the notebook. At the first call every plain value in it (number, text, list, dict,
-            None) is a parameter, so an unknown name is an error. In a kernel where later cells have run, only
-            unknown names that resemble a parameter are errors. An unknown name is removed, so that the
-            corrected cell can be run again.
+        At the first call every plain value of `globals()` (number, text, list, dict, None) is a parameter, so
+        an unknown name is an error; in a kernel where later cells have run, only a name that resembles a
+        parameter is. An unknown name is removed, so that the corrected cell can be run again.
         """
         repeated = any(isinstance(value, Parameters) for value in namespace.values())
         unknown = [
@@ -171,6 +162,8 @@ class Training(FaceParameters, TrainingParameters):
     """The parameters of every notebook that trains on images of faces."""
 
     label_set: Literal["own", *LABEL_SETS]
+    dropout: Rate
+    l2: float = Field(ge=0)
     optimizer: Literal["adam", "rmsprop", "sgd"]
     mixed_precision: bool
 
@@ -183,8 +176,6 @@ class BaselineCNN(Training):
     record_epochs: bool
     architecture: Literal["kumar2021", "little_vgg", "bamb2023"]
     image_size: Count
-    dropout: Rate
-    l2: float = Field(ge=0)
     batch_norm: bool
 
     @model_validator(mode="after")
@@ -208,11 +199,8 @@ class HybridHogCNN(Training):
     label_set: Literal["own", "smic3", *LABEL_SETS]
     features: Literal["raw", "hybrid", "hog"]
     depth: Literal["shallow", "deep"]
-    hog_orientations: Count
     hog_cell: Count
-    dropout: Rate
     batch_norm: bool
-    l2: float = Field(ge=0)
     rotation: float = Field(ge=0, le=180)
     crop: float = Field(ge=0, le=0.5)
     flip: bool
@@ -223,14 +211,14 @@ class HybridHogCNN(Training):
     cv_grid: dict[str, list]
 
     def clips(self) -> ClipParameters:
-        """Return the parameters of the clips that the frames are of."""
+        """Return which clips the frames are taken from."""
         return ClipParameters(
             dataset=self.frames_of,
             data_path=self.data_path,
             label_set=self.label_set,
             strict=self.on_bad_rows == "error",
             n_frames=self.frames_per_clip,
-            image_size=FRAME_SIZE,
+            image_size=48,  # Section 3.2 of the paper
             synthetic_subjects=self.synthetic_subjects,
             synthetic_clips_per_subject=self.synthetic_clips_per_subject,
             synthetic_seed=self.seed,
@@ -256,7 +244,7 @@ class HybridHogCNN(Training):
             for name in arm:
                 if name in _NOT_IN_AN_ARM or name not in type(self).model_fields:
                     known = set(type(self).model_fields) - _NOT_IN_AN_ARM
-                    raise ValueError(f"{where}: {_unknown(name, known)}")
+                    raise ValueError(f"{where}: unknown parameter {name!r}{nearest(name, known)}")
             self.varied(**arm)
         if empty := [name for name, values in self.cv_grid.items() if not values]:
             raise ValueError(f"cv_grid: no value for {empty[0]!r}; give a list of at least one")
@@ -313,8 +301,6 @@ class Transfer(Training):
     image_size: Count
     weights: str = Field(min_length=1)
     weights_sha256: str = Field(pattern="^([0-9a-fA-F]{64})?$")
-    dropout: Rate
-    l2: float = Field(ge=0)
     frozen_learning_rate: Positive
     cam_images: Count
 
@@ -461,7 +447,7 @@ def notebook_path(run: str) -> Path:
 
 
 def notebook_defaults(run: str) -> dict[str, object]:
-    """Return the defaults in the `parameters` cell of a run's notebook; all must be literals."""
+    """Return the defaults in the `parameters` cell of a run's notebook."""
     path = notebook_path(run)
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
@@ -480,13 +466,7 @@ def read_runs(path: Path) -> dict[str, dict[str, object]]:
     A file describes one run with its own name, `params/<profile>/<run>.yaml`. With a `grid:` block, such as
     ``grid: {seed: [0, 1, 2]}``, it describes one run for each combination of values: `<file>--seed0`,
     `<file>--seed1`, and so on. Several keys are joined by `-`; of a string only the value is in the name.
-
-    Raises
-    ------
-    ConfigError
-        For anything but a flat mapping of known names to valid values, naming the file and the key.
     """
-    path = Path(path)
     model, runs = NOTEBOOKS[notebook_of(path.stem)], _expand_grid(path)
     defaults = notebook_defaults(path.stem)
     for run, values in runs.items():
@@ -497,17 +477,11 @@ def read_runs(path: Path) -> dict[str, dict[str, object]]:
 
 def profile_runs(folder: Path) -> dict[str, Path]:
     """Return all runs of a profile, sorted by name, each with its parameter file; values are not checked."""
-    return dict(sorted((run, path) for path in Path(folder).glob("*.yaml") for run in _expand_grid(path)))
+    return dict(sorted((run, path) for path in folder.glob("*.yaml") for run in _expand_grid(path)))
 
 
 def find_runs(folder: Path, name: str) -> dict[str, Path]:
-    """Return the runs of a profile that `name` means: one run, or all runs of a parameter file.
-
-    Raises
-    ------
-    ConfigError
-        When there is neither, with the nearest name.
-    """
+    """Return the runs of a profile that `name` means: one run, or all runs of a parameter file."""
     runs = profile_runs(folder)
     found = {run: path for run, path in runs.items() if name in (run, path.stem)}
     if not found:
@@ -565,10 +539,6 @@ class _ParameterLoader(yaml.SafeLoader):
 _ParameterLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    return f"unknown parameter {name!r}{nearest(name, known)}"
 
 
 def _problem(error: Mapping[str, object]) -> str:

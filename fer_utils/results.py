@@ -5,7 +5,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -27,7 +27,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Block(BaseModel):
-    """A part of results.json; an unknown name is an error."""
+    """A part of results.json."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
@@ -140,11 +140,14 @@ class Environment(Block):
         """Return the environment of this process."""
         return cls(
             python=platform.python_version(),
-            packages={name: found for name in PACKAGES if (found := _version(name))},
+            packages={name: version(name) for name in PACKAGES},
             platform=platform.platform(terse=True),
             commit=_commit(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+
+STUDY = ("compute", "confusion_matrix", "dataset", "environment", "metrics", "per_class", "protocol")
 
 
 class Results(Block):
@@ -175,18 +178,9 @@ class Results(Block):
     def _complete(self) -> Self:
         if self.status != "done" and not self.reason:
             raise ValueError(f"status={self.status!r}: give the reason")
-        if self.kind == "study" and self.status == "done":
-            needed = {
-                "dataset",
-                "protocol",
-                "metrics",
-                "per_class",
-                "confusion_matrix",
-                "compute",
-                "environment",
-            }
-            if missing := sorted(name for name in needed if not getattr(self, name)):
-                raise ValueError(f"a finished study needs {', '.join(missing)}")
+        missing = [name for name in STUDY if not getattr(self, name)]
+        if self.kind == "study" and self.status == "done" and missing:
+            raise ValueError(f"a finished study needs {', '.join(missing)}")
         return self
 
     @classmethod
@@ -216,13 +210,6 @@ def schema() -> str:
     return json.dumps(Results.model_json_schema(by_alias=True), indent=2, ensure_ascii=False) + "\n"
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _commit() -> str | None:
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PROJECT), *arguments]
@@ -230,9 +217,8 @@ def _commit() -> str | None:
 
     try:
         # A run changes files in reports/; that does not change the code that it was made with.
-        changed = git(
-            "status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)reports"
-        )
+        code = ["--", ":(top)", ":(top,exclude)reports"]
+        changed = git("status", "--porcelain", "--untracked-files=no", *code)
         return git("rev-parse", "--short=12", "HEAD") + ("-modified" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None

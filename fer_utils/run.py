@@ -17,13 +17,7 @@ from fer_utils.results import Environment, Results
 
 @dataclass(frozen=True)
 class Run:
-    """A run in progress; `finish` writes `results.json`, which is what makes it a result.
-
-    Parameters
-    ----------
-    params : Parameters
-        The parameters of the notebook.
-    """
+    """A run in progress; `finish` writes `results.json`, which is what makes it a result."""
 
     params: Parameters
     started: float = field(default_factory=time.perf_counter)
@@ -40,16 +34,11 @@ class Run:
         """Folder of the run's files."""
         return self.params.folder
 
-    @property
-    def figures(self) -> Path:
-        """Folder of the run's figures."""
-        return self.folder / "figures"
-
     def show(self, figure: Any, *, alt: str, name: str) -> None:
         """Show a matplotlib figure with its alt text and save it as `figures/<name>.png`."""
         from fer_utils import plots
 
-        plots.show(figure, alt=alt, name=name, folder=self.figures)
+        plots.show(figure, alt=alt, name=name, folder=self.folder / "figures")
 
     def finish(
         self,
@@ -71,7 +60,6 @@ class Run:
         result : Evaluation, optional
             Of the reported predictions; left out by notebooks that are no study.
         split : Split or Folds, optional
-            How the data was divided: has `description`, `subject_independent`, `leakage`, `n_shared`.
         data : FaceSet or ClipSet, optional
             The data set, where there is no `split`.
         selection : str, optional

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,47 +31,40 @@ _VOLATILE = ("execution", "papermill", "widgets")
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its messages are in the run folder
 
 
-def run_yaml(path: Path, *, run: str | None = None, reports: Path | None = None) -> str:
-    """Make one run of a parameter file and return its status.
+def run_yaml(path: Path, *, run: str | None = None) -> str:
+    """Make one run of a parameter file and return its status: "done", "not_run" or "failed".
 
     The notebook works in a staging folder that replaces `reports/<profile>/<run>` only when it is complete,
-    HTML report included. A run that failed or could not start never replaces an earlier finished one.
+    HTML report included. A run that failed, or that lacks data, weights or a GPU ("not_run"), never replaces
+    an earlier finished one.
 
     Parameters
     ----------
     path : Path
-        `params/<profile>/<file>.yaml`.
+        `params/<profile>/<file>.yaml`; `ConfigError` if it cannot be used.
     run : str, optional
         One of the runs of the file's grid; the file's own name by default.
-    reports : Path, optional
-        Folder of the profiles; `reports/` of the project by default.
-
-    Returns
-    -------
-    {"done", "not_run", "failed"}
-        "not_run": data, weights or a GPU that the run needs are not on this machine.
-
-    Raises
-    ------
-    ConfigError
-        For a parameter file that cannot be used; nothing has been run then.
     """
-    path, run = Path(path), run or Path(path).stem
+    run = run or path.stem
     runs = read_runs(path)
     if run not in runs:
         raise ConfigError(f"{path}: no run {run!r}; choose one of {', '.join(runs)}")
-    reports = (reports or project_path("reports")).absolute()
+    reports = project_path("reports")
     profile = path.absolute().parent.name
     target = reports / profile / run
     with (
         _lock(reports / ".locks" / profile / run),
-        _elapsed(f"{profile}/{run}") as progress,
         _staging_folder(reports / ".staging" / profile / run) as top,
     ):
+        status, start = "stopped", time.monotonic()
         if (retired := _retired(target)).exists() and not target.exists():
             os.rename(retired, target)  # a process was killed between the two renames of `_replace`
-        progress["status"] = _make(runs[run], top / profile / run, target=target)
-    return progress["status"]
+        try:
+            status = _make(runs[run], top / profile / run, target=target)
+        finally:
+            seconds = f"{time.monotonic() - start:5.0f} s"
+            print(f"{f'{profile}/{run}':<44} {seconds}  {status.replace('_', ' ')}", flush=True)
+    return status
 
 
 def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
@@ -90,7 +82,7 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
         text = _in_project(executed.read_text(encoding="utf-8"))
         text = text.replace(_in_project(str(staging)), _in_project(str(target)))
         executed.write_text(text, encoding="utf-8")
-        export_report(executed, staging / "report.html", title=target.name)
+        export_report(executed)
     attempt = target.parent / ".failed" / target.name
     try:
         is_done = read_json(target / "results.json")["status"] == "done"
@@ -133,14 +125,9 @@ def _execute(
 
 
 def refresh_outputs(notebook: Path) -> str:
-    """Execute a notebook with its defaults and store it with its outputs; returns a line that says so.
+    """Execute a notebook with its defaults, store it with its outputs, and return a line that says so.
 
-    Raises
-    ------
-    ValueError
-        When the stored notebook would be larger than 1 MB.
-    nbclient.exceptions.CellExecutionError
-        When a cell fails; the stored notebook is left unchanged.
+    When a cell fails, or the outputs are larger than 1 MB, the stored notebook is left unchanged.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -159,7 +146,7 @@ def refresh_outputs(notebook: Path) -> str:
                 for kind in [kind for kind in output.get("data", {}) if kind not in DISPLAYED]:
                     del output.data[kind]
     content.metadata["language_info"] = {"name": "python"}  # not the version it was executed with
-    text = nbformat.writes(content).replace(f"{project_path('')}/", "") + "\n"
+    text = _in_project(nbformat.writes(content)) + "\n"
     if len(text) > MAX_STORED_BYTES:
         raise ValueError(
             f"{notebook}: {len(text) / 1e6:.2f} MB with outputs; show fewer images (limit: 1 MB)"
@@ -225,23 +212,3 @@ def _lock(path: Path) -> Iterator[None]:
             print(f"{path.name}: the same run is in progress; waiting for it", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _elapsed(label: str) -> Iterator[dict[str, str]]:
-    """Print the time, each second on a terminal, and at the end with the status."""
-    progress, finished, start = {"status": "stopped"}, threading.Event(), time.monotonic()
-
-    def tick() -> None:
-        while not finished.wait(1):
-            print(f"\r{label:<44} {time.monotonic() - start:5.0f} s", end="", flush=True)
-
-    on_terminal = sys.stdout.isatty()
-    if on_terminal:
-        threading.Thread(target=tick, daemon=True).start()
-    try:
-        yield progress
-    finally:
-        finished.set()
-        line = f"{label:<44} {time.monotonic() - start:5.0f} s  {progress['status'].replace('_', ' ')}"
-        print(f"\r{line}" if on_terminal else line, flush=True)

@@ -293,14 +293,11 @@ def test_the_face_of_the_first_frame_is_the_crop_of_the_whole_clip(tmp_path):
 
 def test_named_clips_are_left_out_and_a_wrong_name_gets_the_nearest(tmp_path):
     write_smic(tmp_path / "raw")
-    options = {"synthetic_subjects": 2, "synthetic_clips_per_subject": 3.0, "image_size": 24}
-    for dataset, left in (("smic-hs", "s1_sur_02"), ("synthetic", "synthetic-clip-s000-0001")):
-        rest = load(tmp_path, dataset, tmp_path / "raw", leave_out=[left], **options)
-        whole = load(tmp_path, dataset, tmp_path / "raw", **options)
-        assert {*whole.sample_id} - {*rest.sample_id} == {left}
-        assert f"left out on request: {left}" in rest.notes
-        with pytest.raises(ValueError, match=f"leave_out: .*'{left}x'; did you mean '{left}'"):
-            load(tmp_path, dataset, tmp_path / "raw", leave_out=[f"{left}x"], **options)
+    rest = load(tmp_path, "smic-hs", tmp_path / "raw", leave_out=["s1_sur_02"])
+    assert rest.sample_id.tolist() == ["s1_ne_01", "s11_po_01"]
+    assert "left out on request: s1_sur_02" in rest.notes
+    with pytest.raises(ValueError, match=r"leave_out: .*'s1_sur_2'; did you mean 's1_sur_02'"):
+        load(tmp_path, "smic-hs", tmp_path / "raw", leave_out=["s1_sur_2"])
 
 
 def test_classes_are_merged_into_smics_three(tmp_path):
@@ -315,7 +312,7 @@ def test_classes_are_merged_into_smics_three(tmp_path):
 LENGTHS = st.integers(2, 40)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(LENGTHS.flatmap(lambda length: arrays(np.uint8, (length, 2, 3))), LENGTHS)
 def test_resampling_keeps_onset_offset_range_and_direction(frames, n_frames):
     result = resample(frames, n_frames)

@@ -110,7 +110,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("policy", ["error", "drop"])
 @pytest.mark.parametrize("name", BASES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(change=edits() | st.binary(max_size=200).map(lambda content: lambda _: content))
 def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
     dataset, content = BASES[name]
@@ -120,7 +120,7 @@ def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
 
 
 @pytest.mark.parametrize("kind", ENCODED)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(change=edits())
 @example(change=lambda content: b"RIFF\0\0\0\0WEBPVP8X")
 def test_an_edited_image_is_decoded_or_refused(kind, change):

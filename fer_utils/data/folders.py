@@ -29,21 +29,17 @@ RAFDB_TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
 RAFDB_LABELS = {str(label): name for label, name in enumerate(RAFDB7, start=1)}
 RAFDB_IMAGE = re.compile(r"((train|test)_[0-9]+)(?:_aligned)?\.(?:jpg|jpeg|png)")
 
-CKPLUS_FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")
-"""Sequence and person in the name of a frame."""
+CKPLUS_FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")  # ((person)_sequence)_frame
 
-JAFFE_CODES = {
-    **{"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy"},
-    **{"NE": "neutral", "SA": "sad", "SU": "surprise"},
-}
+JAFFE_CODES = {name[:2].upper(): name for name in sorted(FER7)}
 JAFFE_IMAGE = re.compile(rf"(([A-Z]{{2}})\.({'|'.join(JAFFE_CODES)})[0-9]+\.[0-9]+)\..+")
 
 SPLIT_FOLDERS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "publictest"), "validation"),
-    **dict.fromkeys(("test", "testing", "privatetest"), "test"),
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "publictest"),
+    "test": ("test", "testing", "privatetest"),
 }
-"""Names of split folders, in lower case, without `set` and `fer2013`."""
+"""Split -> names of its folder, in lower case, without `set` and `fer2013`."""
 
 
 class Face(NamedTuple):
@@ -97,10 +93,8 @@ class ImageFolder(FaceData):
         if not kept:
             raise ValueError("; ".join([f"{path}: no images named {self.layout}", *found.notes]))
         table, notes = pd.DataFrame(kept.values()), self._notes([*kept.values()], known)
-        present = {*table["class_name"]}
-        class_names = self.class_names or tuple(
-            [name for name in FER7 if name in present] + sorted(present.difference(FER7))
-        )
+        own = sorted({*table["class_name"]}, key=lambda name: (FER7.index(name) if name in FER7 else 7, name))
+        class_names = self.class_names or tuple(own)
         if found.others and not self.class_names:
             notes.append(f"{len(found.others)} files of other kinds were not read, such as {found.others[0]}")
         return FaceSet(
@@ -146,21 +140,19 @@ class RafDb(ImageFolder):
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
         rows: dict[str, tuple[str, str]] = {}
         for table in self.files(path)[1]:
-            splits = [split for split, name in RAFDB_TABLES.items() if name == table.name] or [*RAFDB_TABLES]
+            file = RAFDB_LIST if table.suffix == ".txt" else table.name
             for number, name, label in _rafdb_lines(table):
-                place = f"{table.relative_to(path) if table.suffix == '.txt' else table.name}, line {number}"
+                place = f"{file}, line {number}"
                 with bad.at(place):
-                    known = RAFDB_IMAGE.fullmatch(name)
-                    if not known or known[2] not in splits:
-                        raise ValueError(f"{name!r} is no image of {' or '.join(splits)}")
+                    if not (known := RAFDB_IMAGE.fullmatch(name)):
+                        raise ValueError(f"{name!r} is no image of train or test")
                     if known[1] in rows:
                         raise ValueError(f"{name} a second time; it was in {rows[known[1]][0]}")
                     rows[known[1]] = place, label
         present = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(name.rpartition("/")[2]))}
-        for sample_id, (place, _) in rows.items():
-            with bad.at(place):
-                if sample_id not in present:
-                    raise ValueError(f"the image {sample_id} is missing")
+        for sample_id in (one for one in rows if one not in present):
+            with bad.at(rows[sample_id][0]):
+                raise ValueError(f"the image {sample_id} is missing")
         return rows
 
     def _describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
@@ -185,11 +177,11 @@ class RafDb(ImageFolder):
 
 def _rafdb_lines(file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield number, image and label of the lines of a list, which has a header where it is a CSV file."""
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-    header, separator = ["image", "label"], "," if file.suffix == ".csv" else None
-    for number, line in enumerate(lines, start=1):
-        cells = [cell.strip().strip('"') for cell in line.split(separator, 1 if separator is None else -1)]
-        if separator and number == 1:
+    header = ["image", "label"]
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), start=1):
+        cells = re.split('[,"\\s]+', line.strip(', "\r'))
+        if file.suffix == ".csv" and number == 1:
             header = cells
             if not {"image", "label"} <= {*header}:
                 found = printable(", ".join(header))
@@ -295,11 +287,17 @@ class OwnFolder(ImageFolder):
         return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
 
     def _notes(self, kept: Sequence[Face], known: str) -> list[str]:
-        changed = [one for one in kept if one.folder.lower() != one.class_name.lower()]
-        renamed = sorted({f"{one.folder} -> {one.class_name}" for one in changed})
+        renamed = sorted(
+            {
+                f"{one.folder} -> {one.class_name}"
+                for one in kept
+                if one.folder.lower() != one.class_name.lower()
+            }
+        )
         notes = [f"everything lies in {known}"] if known else []
         notes += [f"folders taken for a class by another name: {', '.join(renamed)}"] if renamed else []
         return [printable(note) for note in notes]
 
     def _split_of(self, folder: str) -> str | None:
-        return SPLIT_FOLDERS.get(re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", "")))
+        plain = re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", ""))
+        return next((split for split, names in SPLIT_FOLDERS.items() if plain in names), None)

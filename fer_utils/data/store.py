@@ -21,8 +21,7 @@ from fer_utils.data.raw_files import printable
 from fer_utils.data.samples import ClipSet, FaceSet, Samples
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
-FORMAT = 6
-"""Raised when a reader or this layout changes meaning, so that older prepared files are made again."""
+FORMAT = 6  # raised when a reader or this layout changes meaning, so that older prepared files are made again
 
 _KINDS = {kind.__name__: kind for kind in (FaceSet, ClipSet)}
 

@@ -89,7 +89,7 @@ class Kishor2022(nn.Module):
 
 def hog_settings(params: HybridHogCNN) -> HOG:
     """Return the HOG geometry of the parameters; blocks of 2x2 cells, L2-Hys (Dalal & Triggs 2005)."""
-    return HOG(params.hog_orientations, pixels_per_cell=params.hog_cell, cells_per_block=2)
+    return HOG(9, pixels_per_cell=params.hog_cell, cells_per_block=2)
 
 
 def build(params: HybridHogCNN, faces: FaceSet) -> Kishor2022:
