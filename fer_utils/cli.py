@@ -99,14 +99,14 @@ def _data(options: argparse.Namespace) -> int:
     if not project_path(options.path).exists() and options.path != RAW:
         raise ConfigError(f"{options.path}: no such file or folder")
     unusable = 0
-    for source in registry.sources(options.path):
-        dataset = source.dataset
-        print(f"{dataset.name}: {'missing' if source.path is None else f'found {source.path}'}")
-        if source.path is None:
-            print(f"  put     {source.expected} there; see data/README.md")
+    for dataset, found in registry.sources(options.path):
+        print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
+        if found is None:
+            places = " or ".join(f"{options.path}/{place}" for place in dataset.expected)
+            print(f"  put     {places} there; see data/README.md")
         else:
             try:
-                _describe(dataset, source.path)
+                _describe(dataset, found)
             except (ValueError, OSError) as error:
                 print(f"  damaged {error}")
                 unusable += 1
@@ -156,16 +156,12 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils.files import write_text
+    from fer_utils.pages import write_pages
     from fer_utils.results import schema
-    from fer_utils.tables import readme_tables, replace_between_markers
 
-    readme = project_path("README.md")
-    text = readme.read_text(encoding="utf-8")
-    for marker, table in readme_tables(project_path("reports/reference")).items():
-        text = replace_between_markers(text, marker, table)
-    write_text(readme, text)
     write_text(project_path("fer_utils/results.schema.json"), schema())
-    print("README.md: tables written from reports/reference")
+    for path in write_pages(project_path("reports/reference")):
+        print(f"{path.relative_to(project_path(''))}: tables written from reports/reference")
 
 
 def _networks(_: argparse.Namespace) -> None:

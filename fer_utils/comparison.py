@@ -23,25 +23,22 @@ from fer_utils.statistics import bootstrap_weights, mean_and_sd, percentile_inte
 Methods = Mapping[str, Sequence[Predictions]]
 """Name of a method -> the predictions of its seeds, for the same samples."""
 
-MERGED = ("accuracy", "macro_f1")
-"""Metrics whose mean over seeds has an interval."""
-
 
 # --- means over seeds and differences -------------------------------------------------------------
 
 
 def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
-    """Return the means of the `MERGED` metrics over several runs of a method, as metric records.
+    """Return the means of accuracy and macro-F1 over several runs of a method, as metric records.
 
-    There is one run for each seed or random split; their samples may differ. The interval is for these
-    trained models; it resamples the samples (or groups), and a sample that several runs have is drawn for all
-    of them at once. `n` is the number of distinct samples.
+    The samples of the runs may differ. The interval is for these trained models; it resamples the samples (or
+    groups), and a sample that several runs have is drawn for all of them at once. `n` is the number of
+    distinct samples.
     """
     n = len(np.unique(np.concatenate([run.sample_id for run in runs])))
-    value, drawn = _resampled_means(runs, MERGED)
+    value, drawn = _resampled_means(runs, ["accuracy", "macro_f1"])
     return {
-        name: {"value": value[name], "ci95": percentile_interval(drawn[name], value=value[name]), "n": n}
-        for name in MERGED
+        name: {"value": mean, "ci95": percentile_interval(drawn[name], value=mean), "n": n}
+        for name, mean in value.items()
     }
 
 
@@ -62,7 +59,7 @@ def paired_difference(
 def _resampled_means(
     runs: Sequence[Predictions], names: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, list[np.ndarray]]]:
-    """Return the means of metrics over runs, and in each resample; equal samples give equal resamples."""
+    """Return the means of metrics over runs, and those of each resample."""
     unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
     units, unit = np.unique(np.concatenate(unit_names), return_inverse=True)
     of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
@@ -73,17 +70,12 @@ def _resampled_means(
 
     value = means(np.ones((len(units), 1), np.float32))
     drawn = [means(weights) for weights in bootstrap_weights(np.arange(len(units)), n_boot=2000, seed=0)]
-    return (
-        {name: float(value[name][0]) for name in names},
-        {name: [one[name] for one in drawn] for name in names},
-    )
+    by_name = {name: [resampled[name] for resampled in drawn] for name in names}
+    return {name: float(value[name][0]) for name in names}, by_name
 
 
 def mcnemar_p_value(a: Predictions, b: Predictions) -> float:
-    """Return the exact two-sided p value of two classifiers being correct equally often.
-
-    `ValueError` when the samples differ or are not independent of each other.
-    """
+    """Return the exact two-sided p value of two classifiers being correct equally often."""
     from statsmodels.stats.contingency_tables import mcnemar
 
     a, b = aligned([a, b])
@@ -119,8 +111,7 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
     """
     columns = ["method − other", "difference", "low", "high", "McNemar p", "n"]
     rows = []
-    for first, second in combinations(methods, 2):
-        a, b = methods[first], methods[second]
+    for (first, a), (second, b) in combinations(methods.items(), 2):
         between = paired_difference(a, b)
         low, high = between["ci95"] or (None, None)
         tests = [] if a[0].grouped else [mcnemar_p_value(*pair) for pair in zip(a, b, strict=False)]
@@ -137,13 +128,13 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
 
     A merged result has means as values, their intervals (`mean_metrics`), `members` with mean, sd and number
     of runs, and all seeds in its protocol. Runs are merged only where their parameters differ in nothing but
-    the seed. `folder` contains ``<run>/predictions.npz``, from which the intervals are computed.
+    the seed. The intervals are computed from ``<run>/predictions.npz`` in `folder`.
     """
     families: dict[str, list[dict]] = {}
     for result in results:
-        done = result["status"] == "done" and "seed" in result.get("params", {})
-        others = {name: value for name, value in result.get("params", {}).items() if name != "seed"}
-        key = f"{method_of(result['run'])} {digest(others)}" if done else result["run"]
+        key, params = result["run"], dict(result.get("params", {}))
+        if result["status"] == "done" and params.pop("seed", None) is not None:
+            key = f"{method_of(key)} {digest(params)}"
         families.setdefault(key, []).append(result)
     return [_merged(Path(folder), runs) if len(runs) > 1 else runs[0] for runs in families.values()]
 
@@ -184,8 +175,7 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
 def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:
     """Return groups of two or more methods on real data with the same test samples.
 
-    `folder` contains ``<run>/predictions.npz`` of the `results`. Each group maps the name of a method to the
-    predictions of its seeds.
+    Each maps a method to the predictions of its seeds, from ``<run>/predictions.npz`` in `folder`.
     """
     groups: dict[tuple, dict[str, list[Predictions]]] = {}
     for result in results:
@@ -211,9 +201,8 @@ def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:
     rows = []
     for cell in cells:
         trained = train(cell)
-        row = _differing(cells, cell) | _accuracy(trained.validation.correct)
-        cost = {"epochs": trained.epochs, "parameters": trained.parameters, "seconds": trained.seconds}
-        rows.append(row | cost)
+        cost = {name: getattr(trained, name) for name in ("epochs", "parameters", "seconds")}
+        rows.append(_differing(cells, cell) | _accuracy(trained.validation.correct) | cost)
     return pd.DataFrame(rows)
 
 
@@ -235,8 +224,8 @@ def cross_validate(
         by_fold = [fold.validation.correct for fold in trained]
         spread = mean_and_sd([correct.mean() for correct in by_fold])
         row = _differing(cells, cell) | {"mean": spread["mean"], "sd": spread["sd"]}
-        seconds = sum(fold.seconds for fold in trained)
-        rows.append(row | _accuracy(np.concatenate(by_fold)) | {"seconds": seconds})
+        row |= _accuracy(np.concatenate(by_fold)) | {"seconds": sum(fold.seconds for fold in trained)}
+        rows.append(row)
         log(f"cell {len(rows)} of {len(cells)}: mean accuracy {spread['mean']:.3f}")
     return pd.DataFrame(rows).sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 

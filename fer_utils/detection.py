@@ -8,17 +8,9 @@ import numpy as np
 
 from fer_utils.files import ConfigError, project_path
 
-DETECTORS = ("haar", "yunet")
-"""Values of the `detector` parameter."""
-
-YUNET_FILE = "data/raw/weights/face_detection_yunet_2023mar.onnx"
-"""Where YuNet's network is looked for when no other path is given."""
-
-LONGEST_SIDE = 320
-"""Pixels to which a larger image is reduced before faces are searched or tracked in it."""
-
-FINE_SIDE = 1280
-"""The same, where small faces are searched too."""
+YUNET_FILE = "data/raw/weights/face_detection_yunet_2023mar.onnx"  # when no other path is given
+LONGEST_SIDE = 320  # pixels to which a larger image is reduced before faces are searched or tracked in it
+FINE_SIDE = 1280  # the same, where small faces are searched too
 
 _EYES_APART, _EYES_DOWN = 0.39, 0.386
 """Where the eyes are in a box of the Haar cascade, in shares of its side: how far from each other, and how
@@ -48,26 +40,19 @@ class Box(NamedTuple):
 class Haar:
     """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
 
-    Parameters
-    ----------
-    smallest : float
-        Side of the smallest face as a share of the image's shorter side; at least 24 pixels.
-    longest_side : int or None
-        Pixels to which a larger image is reduced; None searches it as it is.
+    `smallest` is the side of the smallest face as a share of the image's shorter side, of 24 pixels at least;
+    an image is reduced to `longest_side` pixels, None searches it as it is.
     """
 
     def __init__(self, *, smallest: float = 0.125, longest_side: int | None = LONGEST_SIDE) -> None:
         self.smallest, self.longest_side = smallest, longest_side
         file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
-        if not file.is_file():
-            raise ConfigError(f"detector 'haar': OpenCV {cv2.__version__} came without {file.name}; use 4.x")
         self._cascade = cv2.CascadeClassifier(str(file))
 
     def find(self, image: np.ndarray) -> list[Box]:
         """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
 
-        The boxes are squares in pixels of `image` and may reach beyond its edges; the same image always gives
-        the same boxes. Another shape or type is a `ValueError`.
+        The boxes are squares in pixels of `image` and may reach beyond its edges.
         """
         small = gray(reduced(image, self.longest_side))
         least = round(self.smallest * min(small.shape))
@@ -118,9 +103,7 @@ Detector = Haar | YuNet
 
 
 def detector(name: str, *, path: str | Path = "", fine: bool = False) -> Detector:
-    """Return the detector "haar" or "yunet"; `path` is YuNet's file, `fine` searches small faces too."""
-    if name not in DETECTORS:
-        raise ConfigError(f"detector={name!r}: use {' or '.join(map(repr, DETECTORS))}")
+    """Return the detector "haar" or "yunet"; `path` is YuNet's file, `fine` finds small faces too."""
     if name == "yunet":
         return YuNet(path or YUNET_FILE, longest_side=FINE_SIDE if fine else LONGEST_SIDE)
     if str(path):
@@ -149,8 +132,8 @@ def _box_of(marks: np.ndarray) -> Box:
     """Return the box that the Haar cascade would put around two eyes, the nose and two corners of a mouth."""
     eyes, mouth = marks[:2].mean(axis=0), marks[3:].mean(axis=0)
     height = float(np.hypot(*(mouth - eyes)))
-    # Seen from the front, eyes are about as far from each other as from the mouth; turning the head to the
-    # side shortens the one distance, bowing it the other.
+    # Eyes are about as far from each other as from the mouth; turning the head to the side shortens the one
+    # distance, bowing it the other.
     side = max(float(np.hypot(*(marks[1] - marks[0]))), height) / _EYES_APART
     down = (mouth - eyes) / height if height else np.array([0.0, 1.0])
     x, y = eyes + (0.5 - _EYES_DOWN) * side * down - side / 2

@@ -3,7 +3,7 @@
 Nothing is trained here. The experiments and the runs they read are listed in `data/effects.yaml`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import nan, sqrt
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from fer_utils.data import MissingData
 from fer_utils.files import PROJECT, read_json, write_json
@@ -23,7 +23,7 @@ from fer_utils.predictions import EpochPredictions
 from fer_utils.statistics import Interval, Z, difference_interval, mean_interval, wilson_interval
 
 DUPLICATES = Path("00_data_prep") / "copies.csv"
-"""Test images with duplicates in other sets, in a profile's folder."""
+"""Images with duplicates in other sets, in a profile's folder."""
 
 
 class Arm(BaseModel):
@@ -32,8 +32,6 @@ class Arm(BaseModel):
     `interval` is for that mean as it varies with the samples, `n` the number of test samples of one seed, and
     `leak` the name of the leakage or "none".
     """
-
-    model_config = ConfigDict(frozen=True)
 
     label: str
     value: float
@@ -44,13 +42,11 @@ class Arm(BaseModel):
 
 
 class Effect(BaseModel):
-    """One experiment: an accuracy measured honestly, and in the way (`trick`) that inflates it.
+    """One experiment of `data/effects.yaml`: an accuracy measured honestly, and in a way that inflates it.
 
-    `key` is its name in `data/effects.yaml`. `interval` is for `size`, as it varies with the samples;
-    `by_seed` has `size` for each seed that both arms have. `runs` are the runs that were read.
+    `interval` is for `size`, as it varies with the samples; `by_seed` has `size` for each seed that both arms
+    have. `runs` are the runs that were read.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     trick: str
@@ -74,18 +70,18 @@ class Seeds:
     folders: tuple[Path, ...]
 
     @cached_property
-    def results(self) -> tuple[dict, ...]:
+    def results(self) -> list[dict]:
         """The results.json of each run."""
-        return tuple(read_json(folder / "results.json") for folder in self.folders)
+        return [read_json(folder / "results.json") for folder in self.folders]
 
     @cached_property
-    def history(self) -> tuple[pd.DataFrame, ...]:
+    def history(self) -> list[pd.DataFrame]:
         """The history.csv of each run, one row per epoch."""
-        return tuple(pd.read_csv(folder / "history.csv") for folder in self.folders)
+        return [pd.read_csv(folder / "history.csv") for folder in self.folders]
 
-    def epochs(self, name: str) -> tuple[EpochPredictions, ...]:
+    def epochs(self, name: str) -> list[EpochPredictions]:
         """Return each run's predictions by epoch on one set, "validation" or "test"."""
-        return tuple(EpochPredictions.load(folder / f"epochs_{name}.npz") for folder in self.folders)
+        return [EpochPredictions.load(folder / f"epochs_{name}.npz") for folder in self.folders]
 
 
 @cache
@@ -104,10 +100,10 @@ def load_seeds(reports: Path, method: str) -> Seeds:
     return Seeds(done)
 
 
-def _finished(reports: Path, methods: Iterable[tuple[str, str]]) -> dict[str, Seeds]:
-    """Return name -> finished runs of (name, method) pairs; `MissingData` when no method has any."""
+def _finished(reports: Path, methods: Mapping[str, str]) -> dict[str, Seeds]:
+    """Return name -> finished runs of its method; `MissingData` when no method has any."""
     found, missing = {}, []
-    for name, method in methods:
+    for name, method in methods.items():
         try:
             found[name] = load_seeds(reports, method)
         except MissingData as error:
@@ -121,11 +117,7 @@ def _finished(reports: Path, methods: Iterable[tuple[str, str]]) -> dict[str, Se
 
 
 def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
-    """Measure every experiment whose runs are in a profile's folder.
-
-    Returns the effects, in the order of `data/effects.yaml`, and a dict from the names of the other
-    experiments to what is missing.
-    """
+    """Measure every experiment whose runs are in a profile's folder; returns also what the others miss."""
     effects, missing = [], {}
     for key in definitions()["experiments"]:
         try:
@@ -183,7 +175,7 @@ def _copies(reports: Path, columns: Sequence[str]) -> np.ndarray:
 
 
 def _arm(setting: dict, seeds: Seeds, last: int, copies: np.ndarray | None) -> tuple[Arm, np.ndarray | None]:
-    """Return an arm as its setting in `data/effects.yaml` says, with the number `last` of epochs.
+    """Return an arm of `data/effects.yaml` over `last` epochs.
 
     The array has which test samples each seed has correct, shape (seeds, N), if all seeds share the samples.
     """
@@ -254,7 +246,7 @@ def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:
 
 
 def sizes_table(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return the effects as numbers for a figure, the largest first: honest, leaky, low, high, data."""
+    """Return the effects as numbers, the largest first: honest, leaky, low, high, data."""
     rows = {
         effect.trick: (effect.honest.value, effect.leaky.value, *effect.interval, effect.data)
         for effect in sorted(effects, key=lambda effect: -effect.size)
@@ -264,7 +256,7 @@ def sizes_table(effects: Sequence[Effect]) -> pd.DataFrame:
 
 
 def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return every arm of the effects once, for a figure: label, value, low, high, n, leak, seeds."""
+    """Return every arm of the effects once: label, value, low, high, n, leak, seeds."""
     arms: dict[str, Arm] = {}
     for effect in effects:
         for arm in (effect.honest, effect.leaky):
@@ -279,14 +271,12 @@ def records(effects: Sequence[Effect]) -> dict[str, dict[str, dict]]:
     """Return the effects as metric records, for `other_metrics` of results.json."""
     found = {}
     for effect in effects:
-        parts = {
-            "honest": (effect.honest.value, effect.honest.interval, effect.honest.n),
-            "leaky": (effect.leaky.value, effect.leaky.interval, effect.leaky.n),
-            "difference": (effect.size, effect.interval, effect.leaky.n),
-        }
+        arms = {"honest": effect.honest, "leaky": effect.leaky}
         found[effect.key] = {
-            name: {"value": value, "ci95": list(ends), "n": n} for name, (value, ends, n) in parts.items()
+            name: {"value": arm.value, "ci95": list(arm.interval), "n": arm.n} for name, arm in arms.items()
         }
+        difference = {"value": effect.size, "ci95": list(effect.interval), "n": effect.leaky.n}
+        found[effect.key]["difference"] = difference
     return found
 
 
@@ -309,7 +299,7 @@ def validation_curves(reports: Path) -> pd.DataFrame:
     Columns: arm, seed, epoch, accuracy, and `seen`, the share of the validation images that are trained on.
     """
     parts = []
-    for arm, seeds in _finished(reports, definitions()["validation_sets"].items()).items():
+    for arm, seeds in _finished(reports, definitions()["validation_sets"]).items():
         for result, history in zip(seeds.results, seeds.history, strict=True):
             columns = {"accuracy": history["val_accuracy"], "seen": history["validation_seen"]}
             named = {"arm": arm, "seed": result["protocol"]["seed"], "epoch": history["epoch"]}
@@ -326,7 +316,7 @@ def last_epochs(reports: Path) -> pd.DataFrame:
     training) / 0.2; NaN where another share is trained on).
     """
     rows = {}
-    for arm, seeds in _finished(reports, definitions()["validation_sets"].items()).items():
+    for arm, seeds in _finished(reports, definitions()["validation_sets"]).items():
         epoch = min(map(len, seeds.history))
         ends = pd.DataFrame([history.iloc[epoch - 1] for history in seeds.history]).mean()
         rows[arm] = (epoch, ends["accuracy"], ends["val_accuracy"], ends["validation_seen"])
@@ -358,7 +348,7 @@ def seed_spread(reports: Path) -> pd.DataFrame:
     methods = definitions()["seed_methods"]
     accuracies = [
         (method, result["metrics"]["accuracy"]["value"])
-        for method, seeds in _finished(reports, zip(methods, methods, strict=True)).items()
+        for method, seeds in _finished(reports, dict(zip(methods, methods, strict=True))).items()
         for result in seeds.results
     ]
     by_method = pd.DataFrame(accuracies, columns=["method", "accuracy"]).groupby("method", sort=False)
@@ -377,8 +367,7 @@ def printed_differences() -> pd.DataFrame:
     """Return the differences of `printed_pairs`, and what chance alone allows where n is known.
 
     Columns: paper, about, first, second, difference (fractions), n, and `chance`, the largest difference of
-    two equally good classifiers in 95 % of samples of this size, if their errors are independent. For
-    classifiers tested on the same samples that is too wide.
+    two equally good classifiers in 95 % of samples of this size, if their errors are independent.
     """
     rows = []
     for pair in definitions()["printed_pairs"]:

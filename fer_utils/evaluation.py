@@ -23,16 +23,11 @@ METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_au
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a set of predictions; `dataclasses.asdict` gives JSON-ready values.
+    """Metrics of a set of predictions, with JSON-ready values.
 
-    Attributes
-    ----------
-    metrics : dict
-        ``{metric: {"value": float, "ci95": [low, high] or None, "n": int}}``.
-    per_class : list of dict
-        ``{"class", "support", "precision", "recall", "f1", "auc"}`` for each class in label order.
-    confusion_matrix : list of list of int, shape (K, K)
-        Number of samples; rows are the true classes.
+    `metrics` is ``{metric: {"value": float, "ci95": [low, high] or None, "n": int}}``. `per_class` has
+    ``{"class", "support", "precision", "recall", "f1", "auc"}`` for each class in label order. Rows of
+    `confusion_matrix`, shape (K, K), are the true classes.
     """
 
     metrics: dict[str, dict]
@@ -46,14 +41,14 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     Averages are over the classes with samples. A class without samples has no recall, F1 or AUC (None); a
     class that is never predicted has precision 0. `macro_auc` (one class against the rest) is left out when
     all samples are of one class. In micro-expression work `balanced_accuracy` is called UAR, and `macro_f1`
-    over pooled folds UF1. AUC over pooled folds assumes that all folds' scores are on one scale.
+    over pooled folds UF1.
 
     Accuracy of independent samples has a Wilson interval. Everything else has a percentile bootstrap over the
     independent units: samples, or groups where `predictions.group` is given. With few units it is too narrow:
     for simulated subjects it covered 92 % with 20, 90 % with 8 to 16 and 77 % with 4. A single unit has no
     interval. `n_boot` is the number of resamples, 0 for no bootstrapped intervals.
     """
-    from sklearn.metrics import precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     names, n = predictions.class_names, len(predictions)
     value = {name: float(values[0]) for name, values in measure(predictions).items()}
@@ -71,32 +66,23 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
         predictions.truth, predictions.predicted, labels=range(len(names)), zero_division=0
     )
     table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)))
-    table["auc"] = class_auc(predictions, once_each(predictions))[:, 0]
+    table["auc"] = class_auc(predictions, np.ones((n, 1), np.float32))[:, 0]
     table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
     table = table.assign(**{"class": names})[["class", "support", "precision", "recall", "f1", "auc"]]
     per_class = table.astype(object).where(table.notna(), None).to_dict("records")
-    matrix = confusion(predictions, once_each(predictions))[..., 0].astype(int)
+    matrix = confusion_matrix(predictions.truth, predictions.predicted, labels=range(len(names)))
     return Evaluation(metrics, per_class, matrix.tolist())
 
 
 def reference_points(
     predictions: Predictions, split: Split | Folds, *, n_boot: int = 2000
 ) -> dict[str, dict[str, dict]]:
-    """Return the metrics to compare a result with: two baselines, and the result without duplicates.
+    """Return the metrics to compare a result on the test set of `split` with.
 
     ``majority_baseline`` always predicts the most frequent class of the *training* set. ``chance_baseline``
-    guesses uniformly among the K classes. Its values are expectations, hence without intervals: exact for
-    accuracy and balanced accuracy (1/K) and AUC (0.5); F1 is that of the expected confusion matrix.
-    ``without_duplicates`` leaves out test samples with exact duplicates in training or validation; it is
-    missing where all are, and for folds where none is.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Of the test set of `split`.
-    split : Split or Folds
-    n_boot : int
-        As for `evaluate`.
+    guesses uniformly among the K classes. Its values are expectations, hence without intervals; F1 is that of
+    the expected confusion matrix. ``without_duplicates`` leaves out test samples with exact duplicates in
+    training or validation; it is missing where all are, and for folds where none is.
     """
     n_classes = len(predictions.class_names)
     always = np.tile(np.eye(n_classes)[split.majority_class], (len(predictions), 1))
@@ -115,7 +101,7 @@ def reference_points(
 
 
 class RocCurve(NamedTuple):
-    """False and true positive rates at each distinct threshold, from (0, 0) to (1, 1), and the area below."""
+    """False and true positive rates at each distinct threshold, and the area below."""
 
     fpr: np.ndarray
     tpr: np.ndarray
@@ -173,11 +159,6 @@ def reliability_records(table: pd.DataFrame) -> dict[str, dict[str, dict]]:
 # --- metrics of weighted samples ------------------------------------------------------------------
 
 
-def once_each(predictions: Predictions) -> np.ndarray:
-    """Return weights of 1, shape (N, 1)."""
-    return np.ones((len(predictions), 1), dtype=np.float32)
-
-
 def measure(
     predictions: Predictions, weights: np.ndarray | None = None, *, names: Sequence[str] = METRICS
 ) -> dict[str, np.ndarray]:
@@ -185,7 +166,9 @@ def measure(
 
     By default every sample has the weight 1.
     """
-    weights, values = once_each(predictions) if weights is None else weights, {}
+    if weights is None:
+        weights = np.ones((len(predictions), 1), np.float32)
+    values = {}
     if set(names) - {"macro_auc"}:
         values |= _of_confusion(confusion(predictions, weights))
     if "macro_auc" in names:
@@ -223,11 +206,7 @@ def class_auc(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     """Return the area under the ROC curve of each class against the rest, shape (K, B).
 
     It is the share of (sample of the class, other sample) pairs in which the first scores higher, a tie
-    counting half; NaN where there is no such pair.
-
-    References
-    ----------
-    J. A. Hanley, B. J. McNeil (1982), Radiology 143, 29-36.
+    counting half (Hanley & McNeil 1982, Radiology 143, 29-36); NaN where there is no such pair.
     """
     areas = np.full((len(predictions.class_names), weights.shape[1]), np.nan)
     for label, score in enumerate(predictions.probabilities.T):

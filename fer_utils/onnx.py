@@ -18,6 +18,7 @@ import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fer_utils.files import ConfigError, atomic_write, project_path
+from fer_utils.results import Metric
 
 if TYPE_CHECKING:
     import keras
@@ -34,8 +35,6 @@ FILE = "model.onnx"
 METADATA = "fer_utils"
 """Metadata key that holds the `Card` as JSON."""
 INPUT, OUTPUT = "images", "probabilities"
-LARGEST_FILE = 256 * 2**20
-"""Bytes; the largest network of this project, a ResNet-50, has 100 MB."""
 BATCH = 64
 """Images at once."""
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
@@ -47,21 +46,8 @@ thousandths.
 OWN = "of this network, on the test set, evaluated once"
 """What the metrics are an estimate of, for one network that was trained and tested."""
 
-_OPSET = 18  # for TensorFlow; PyTorch's exporter has its own
-_PROBES = 8
-
 Count = Annotated[int, Field(ge=1, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
-
-
-class Estimate(BaseModel):
-    """A metric with its 95 % confidence interval and sample size."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    value: Annotated[float, Field(strict=True)]
-    ci95: tuple[float, float] | None
-    n: Count
 
 
 class Description(BaseModel):
@@ -73,7 +59,7 @@ class Description(BaseModel):
     notebook: Text
     dataset: Text
     source: Literal["real", "synthetic"]
-    metrics: dict[str, Estimate]
+    metrics: dict[str, Metric]
     estimate: Text
     split: Text
     preprocessing: Text
@@ -81,25 +67,14 @@ class Description(BaseModel):
 
     @field_validator("metrics")
     @classmethod
-    def _has_accuracy(cls, metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+    def _has_accuracy(cls, metrics: dict[str, Metric]) -> dict[str, Metric]:
         if "accuracy" not in metrics:
             raise ValueError("must contain accuracy")
         return metrics
 
 
 class Card(BaseModel):
-    """What a file states about its network.
-
-    Attributes
-    ----------
-    class_names : tuple of str
-        In the order of the probabilities.
-    image_size : int
-        Height and width in pixels of the input.
-    n_frames : int or None
-        Frames of a clip; None for a network that takes still images.
-    description : Description
-    """
+    """What a file states about its network; `n_frames` is None for a network that takes still images."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -116,8 +91,8 @@ class Card(BaseModel):
         return names
 
     @property
-    def kind(self) -> Literal["stills", "clips"]:
-        """Whether the network takes still images or clips."""
+    def kind(self) -> str:
+        """What the network takes, "stills" or "clips"."""
         return "stills" if self.n_frames is None else "clips"
 
     @property
@@ -128,35 +103,17 @@ class Card(BaseModel):
 
 
 class OnnxModel(Card):
-    """A trained network that returns class probabilities; `read` opens a file.
-
-    Attributes
-    ----------
-    file : Path
-    session : onnxruntime.InferenceSession
-    """
+    """A trained network that returns class probabilities; `read` opens a file."""
 
     file: Path = Field(exclude=True)
     session: onnxruntime.InferenceSession = Field(exclude=True, repr=False)
 
     @classmethod
     def read(cls, path: str | Path, *, threads: int = 2) -> Self:
-        """Read a file that a run wrote.
+        """Read a file that a run wrote, or that of a run folder; relative paths start at the project folder.
 
-        Custom operations and weights in other files are refused; a graph may still compute for long, so read
+        Custom operations and weights in other files are refused. A graph may still compute for long, so read
         only files you trust.
-
-        Parameters
-        ----------
-        path : path
-            The file, or a run folder with a `model.onnx`; relative paths start at the project folder.
-        threads : int
-            Threads of one operation.
-
-        Raises
-        ------
-        ConfigError
-            When the file is missing, too large, not ONNX, or not written by this project.
         """
         file = project_path(path)
         file = file / FILE if file.is_dir() else file
@@ -164,8 +121,6 @@ class OnnxModel(Card):
             raise ConfigError(
                 f"{file}: no such file; runs of the notebooks 10, 20, 30, 40 and 41 write {FILE}"
             )
-        if (size := file.stat().st_size) > LARGEST_FILE:
-            raise ConfigError(f"{file}: {size:,} bytes, more than the limit of {LARGEST_FILE:,}")
         session = _session(file.read_bytes(), file, threads)
         text = session.get_modelmeta().custom_metadata_map.get(METADATA)
         if text is None:
@@ -178,11 +133,15 @@ class OnnxModel(Card):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise ConfigError(f"{file}: metadata {METADATA!r}: {place}: {first['msg']}") from None
-        _check_graph(session, card, file)
-        model = cls(**dict(card), file=file, session=session)
-        found = model.predict(np.zeros((1, *model.shape), dtype=np.uint8))  # the declared shape may be wrong
         n_classes = len(card.class_names)
-        if found.shape != (1, n_classes) or not (found >= 0).all() or not abs(found.sum() - 1) < 1e-3:
+        expected = {INPUT: ("tensor(uint8)", card.shape), OUTPUT: ("tensor(float)", (n_classes,))}
+        ends = [*session.get_inputs(), *session.get_outputs()]
+        found = {end.name: (end.type, tuple(end.shape[1:])) for end in ends}
+        if found != expected or any(not end.shape or isinstance(end.shape[0], int) for end in ends):
+            raise ConfigError(f"{file}: its graph has {found}, its metadata says {expected}"[:500])
+        model = cls(**dict(card), file=file, session=session)
+        probed = model.predict(np.zeros((1, *model.shape), dtype=np.uint8))  # the declared shape may be wrong
+        if probed.shape != (1, n_classes) or not (probed >= 0).all() or not abs(probed.sum() - 1) < 1e-3:
             raise ConfigError(f"{file}: its outputs are not probabilities of {n_classes} classes")
         return model
 
@@ -216,10 +175,8 @@ def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str,
         The reported one.
     samples : Samples
         Images or clips such as the network takes, with its classes.
-    run : str
-        Name of the run.
-    split : str
-        Description of the split.
+    run, split : str
+        Name of the run and description of the split.
     estimate : str
         Which network, or networks, the evaluation is of.
     """
@@ -229,16 +186,16 @@ def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str,
         even = samples.origin.get("sampling", "interpolate") == "interpolate"
         times = "at even times from onset to offset" if even else "the first from the onset on"
         preprocessing = f"{frames[0]} frames, {times}; {preprocessing}"
-    description = {
-        "run": run,
-        "notebook": run.split("--")[0],
-        "dataset": samples.name,
-        "source": samples.source,
-        "metrics": {name: evaluation.metrics[name] for name in ("accuracy", "macro_f1")},
-        "estimate": estimate,
-        "split": split,
-        "preprocessing": preprocessing,
-    }
+    description = Description(
+        run=run,
+        notebook=run.split("--")[0],
+        dataset=samples.name,
+        source=samples.source,
+        metrics={name: evaluation.metrics[name] for name in ("accuracy", "macro_f1")},
+        estimate=estimate,
+        split=split,
+        preprocessing=preprocessing,
+    )
     n_frames = frames[0] if frames else None
     return Card(class_names=samples.class_names, image_size=width, n_frames=n_frames, description=description)
 
@@ -258,8 +215,6 @@ def export(model: "torch.nn.Module | keras.Model", path: str | Path, card: Card)
 
     Raises
     ------
-    ConfigError
-        When the number of classes differs.
     RuntimeError
         When onnxruntime gives other probabilities than the network.
     """
@@ -313,18 +268,10 @@ def _session(content: bytes, file: Path, threads: int) -> onnxruntime.InferenceS
         raise ConfigError(f"{file}: not usable as an ONNX network ({first})") from None
 
 
-def _check_graph(session: onnxruntime.InferenceSession, card: Card, file: Path) -> None:
-    expected = {INPUT: ("tensor(uint8)", card.shape), OUTPUT: ("tensor(float)", (len(card.class_names),))}
-    ends = [*session.get_inputs(), *session.get_outputs()]
-    found = {end.name: (end.type, tuple(end.shape[1:])) for end in ends}
-    if found != expected or any(not end.shape or isinstance(end.shape[0], int) for end in ends):
-        raise ConfigError(f"{file}: its graph has {found}, its metadata says {expected}"[:500])
-
-
 def _probe_images(card: Card) -> np.ndarray:
-    """Return noise of increasing contrast: full noise alone may saturate a softmax."""
-    noise = np.random.default_rng(0).uniform(-127.5, 127.5, size=(_PROBES, *card.shape))
-    contrast = np.linspace(0, 1, _PROBES).reshape(-1, *(1 for _ in card.shape))
+    """Return eight images of noise of increasing contrast: full noise alone may saturate a softmax."""
+    noise = np.random.default_rng(0).uniform(-127.5, 127.5, size=(8, *card.shape))
+    contrast = np.linspace(0, 1, 8).reshape(-1, *(1 for _ in card.shape))
     return (127.5 + contrast * noise).astype(np.uint8)
 
 
@@ -332,14 +279,14 @@ def _from_torch(model: "torch.nn.Module", images: np.ndarray) -> "tuple[onnx.Mod
     import torch
 
     class Probabilities(torch.nn.Module):
-        def __init__(self, network: torch.nn.Module) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            self.network = network
+            self.network = deepcopy(model).cpu()
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             return self.network(batch.unsqueeze(1).float()).softmax(dim=1)
 
-    network, batch = Probabilities(deepcopy(model).cpu()).eval(), torch.from_numpy(images)
+    network, batch = Probabilities().eval(), torch.from_numpy(images)
     with torch.inference_mode():
         expected = network(batch).numpy()
     return _trace(network, batch), expected
@@ -372,7 +319,7 @@ def _from_keras(model: "keras.Model", images: np.ndarray) -> "tuple[onnx.ModelPr
         call = tf.function(lambda batch: network(batch[..., None], training=False))
         signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)]
         with _no_messages():
-            return tf2onnx.convert.from_function(call, signature, opset=_OPSET)[0], expected
+            return tf2onnx.convert.from_function(call, signature, opset=18)[0], expected
 
 
 def _trace(network: "torch.nn.Module", batch: "torch.Tensor") -> "onnx.ModelProto":
@@ -404,29 +351,25 @@ def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: 
         raise ConfigError(
             f"{len(card.class_names)} class_names for a network with {expected.shape[1]} classes"
         )
-    _strip(model)
-    _name_ends(model.graph, card)
-    if card.description.precision == "float16":
-        _halve(model.graph)
-    model.metadata_props.add(key=METADATA, value=card.model_dump_json())
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
-        found = OnnxModel.read(temporary).predict(_probe_images(card))
-        worst, accepted = float(np.abs(found - expected).max()), TOLERANCE[card.description.precision]
-        if not worst <= accepted:
-            raise RuntimeError(
-                f"{path}: not written, because onnxruntime's probabilities differ from the network's by up "
-                f"to {worst:.2g}, more than {accepted}"
-            )
-
-
-def _strip(model: "onnx.ModelProto") -> None:
-    """Remove the exporters' notes: PyTorch's contain paths of the machine."""
-    graph = model.graph
+    precision, graph = card.description.precision, model.graph
+    # The exporters' notes: PyTorch's contain paths of the machine.
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     graph.ClearField("value_info")
+    _name_ends(graph, card)
+    if precision == "float16":
+        _halve(graph)
+    model.metadata_props.add(key=METADATA, value=card.model_dump_json())
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        found = OnnxModel.read(temporary).predict(_probe_images(card))
+        worst = float(np.abs(found - expected).max())
+        if not worst <= TOLERANCE[precision]:
+            raise RuntimeError(
+                f"{path}: not written, because onnxruntime's probabilities differ from the network's by up "
+                f"to {worst:.2g}, more than {TOLERANCE[precision]}"
+            )
 
 
 def _name_ends(graph: Any, card: Card) -> None:

@@ -8,9 +8,6 @@ import numpy as np
 
 from fer_utils.files import reading_arrays, write_arrays
 
-SUM_TOLERANCE = 2e-3
-"""How far a row of class probabilities may be from 1: four roundings to half precision."""
-
 COLUMNS = ("sample_id", "truth", "probabilities", "fold", "group")
 """The arrays of `Predictions`, all of one length."""
 
@@ -20,7 +17,7 @@ class Predictions:
     """Class probabilities for a set of samples, with their true classes.
 
     Probabilities are rounded to half precision, as `save` stores them, so that metrics recomputed from the
-    file are the same. Classes that differ by less than the rounding (0.0002 at 0.4) tie; the first wins.
+    file are the same. Classes that differ by less than the rounding tie; the first wins.
 
     Attributes
     ----------
@@ -37,11 +34,6 @@ class Predictions:
     group : ndarray of str, shape (N,)
         Group of dependent samples, such as the subject of a clip; empty for an independent sample. One string
         for all samples.
-
-    Raises
-    ------
-    ValueError
-        When the arrays do not fit together or a value is impossible; the message names the first such row.
     """
 
     sample_id: np.ndarray
@@ -135,10 +127,7 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
 
 
 def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
-    """Return several models' predictions of the same samples, all in one order.
-
-    Raises `ValueError`, which names the first difference, when samples, classes, truth or groups differ.
-    """
+    """Return several models' predictions of the same samples in one order; an error names a difference."""
     first, *others = ordered = [run.in_id_order() for run in runs]
     for other in others:
         if differing := np.setxor1d(first.sample_id, other.sample_id).tolist():
@@ -182,7 +171,7 @@ def _check(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None
         ((truth < 0) | (truth >= n_classes), f"truth must be 0 to {n_classes - 1}, got {{truth}}"),
         (~np.isfinite(probabilities).all(axis=1), "a probability is not finite; did training diverge?"),
         ((probabilities < 0).any(axis=1), "a probability is negative; are these logits?"),
-        (abs(total - 1) > SUM_TOLERANCE, "probabilities sum to {total:.4g}, not 1; are these logits?"),
+        (abs(total - 1) > 2e-3, "probabilities sum to {total:.4g}, not 1; are these logits?"),
     ):
         if wrong.any():
             row = int(wrong.argmax())

@@ -1,24 +1,31 @@
 """Executed notebooks as reports, and the index page of a profile; the pages work offline."""
 
+import base64
+import io
 import os
 import re
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby, zip_longest
+from operator import itemgetter
 from pathlib import Path
 
-from fer_utils.files import write_text
+from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.tables import (
+    comparison_for_figure,
     comparison_rows,
     describe_hardware,
     describe_protocol,
     load_methods,
     load_result,
     load_results,
+    metrics_table,
     run_row,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
+FIGURE = "printed_against_measured.svg"
 STYLE = TEMPLATES / "style.css"
 DISPLAYED = [
     "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg", "text/plain",
@@ -52,7 +59,10 @@ def export_report(notebook: Path) -> Path:
     )
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"remove-in-report"}, enabled=True))
+    matrix = notebook.with_name("figures") / "confusion_matrix.png"
     page = {
+        "metrics": _head_table(run),
+        "confusion_matrix": base64.b64encode(matrix.read_bytes()).decode() if matrix.is_file() else None,
         "run": run,
         "style": STYLE.read_text(encoding="utf-8"),
         "protocol": describe_protocol(run),
@@ -64,6 +74,19 @@ def export_report(notebook: Path) -> Path:
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
     return write_text(notebook.with_name("report.html"), _offline(text))
+
+
+def _head_table(run: dict) -> str | None:
+    """Return the metrics of a run beside its baselines as HTML, the first thing in its report."""
+    if not run.get("metrics"):
+        return None
+    sets = {"this run": run["metrics"]} | {
+        name.replace("_", " "): run["other_metrics"][name]
+        for name in ("without_duplicates", "majority_baseline", "chance_baseline")
+        if name in run["other_metrics"]
+    }
+    table = metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
+    return table.rename(columns=lambda name: name.replace("_", " ")).to_html()
 
 
 def _offline(page: str) -> str:
@@ -92,6 +115,14 @@ def _offline(page: str) -> str:
             known = address.startswith("javascript:") or address.rstrip("/") in link.get_text()
             link.insert_after("" if known else f" ({address})")
             link.unwrap()
+    if contents := soup.find("nav", class_="contents"):
+        links = soup.new_tag("ul")
+        for number, heading in enumerate(soup("h2"), start=1):
+            heading.attrs.setdefault("id", f"section-{number}")
+            link = soup.new_tag("a", href=f"#{heading['id']}", string=heading.get_text())
+            links.append(soup.new_tag("li"))
+            links.contents[-1].append(link)
+        contents.append(links)
     for table in soup("table"):  # headings get their scope, columns of numbers their class
         table.attrs.pop("border", None)
         for heading in table("th"):
@@ -127,11 +158,11 @@ def write_index(
         real = load_methods(reference_dir) + real
     folders = {profile_dir.name: profile_dir, reference_dir.name: reference_dir}
     papers = [load_paper(key) for key in PAPERS]
-    comparison = comparison_rows(real, papers)
-    for row in comparison:
-        if row["run"]:
-            folder = folders.get(row["profile"], reference_dir) / row["folder"]
-            row["href"] = _link(folder, profile_dir)
+    rows = comparison_rows(real, papers)
+    for row in rows:
+        folder = folders.get(row["profile"], reference_dir) / str(row["folder"])
+        row["href"] = _link(folder, profile_dir) if row["run"] else None
+    headlines = [list(arms) for _, arms in groupby(rows, key=itemgetter("paper", "table", "cell"))]
     finished, failed = (
         {result["run"]: result for result in load_results(folder)}
         for folder in (profile_dir, profile_dir / ".failed")
@@ -140,17 +171,53 @@ def write_index(
     for name in sorted({*finished, *failed, *expected}):
         row = run_row(finished.get(name, {"run": name, "status": "not run yet"}))
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
+        row |= {"paper": finished.get(name, {}).get("paper")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
+    statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("index.html.j2").render(
         profile=profile_dir.name,
         style=STYLE.read_text(encoding="utf-8"),
+        state=_state(runs, finished.values()),
+        figure=base64.b64encode(comparison_figure(rows, profile_dir).encode()).decode(),
+        filters={"paper": [paper.key for paper in papers], "status": sorted(statuses)},
         runs=runs,
-        papers=[(paper, [row for row in comparison if row["paper"] == paper.key]) for paper in papers],
+        papers=[(paper, [arms for arms in headlines if arms[0]["paper"] == paper.key]) for paper in papers],
     )
     return write_text(profile_dir / "index.html", page)
+
+
+def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
+    """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
+    first = [next(arms) for _, arms in groupby(comparison, key=itemgetter("paper", "table", "cell"))]
+    names = ("paper", "table", "cell", "printed_value", "measured", "low", "high", "n")
+    key = digest([{name: row[name] for name in names} for row in first])
+    paths = [Path(folder) / FIGURE, PROJECT / "docs" / FIGURE]
+    for path in paths:
+        if path.is_file() and key in (svg := path.read_text(encoding="utf-8")):
+            return svg
+    import matplotlib  # takes a second to import
+
+    from fer_utils import plots
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
+        figure = plots.paper_vs_measured(comparison_for_figure(first))
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
+    write_text(paths[0], buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _state(runs: Sequence[dict], results: Iterable[dict]) -> str:
+    done = sum(run["status"] == "done" and not run["failed"] for run in runs)
+    made = [result["environment"] for result in results if "environment" in result]
+    if not made:
+        return f"{done} of {len(runs)} runs done."
+    latest = max(made, key=itemgetter("created"))
+    time = datetime.fromisoformat(latest["created"]).strftime("%d %B %Y, %H:%M UTC")
+    return f"{done} of {len(runs)} runs done. Latest run: {time}, commit {latest['commit']}."
 
 
 def _link(folder: Path, start: Path) -> str | None:

@@ -13,15 +13,6 @@ from fer_utils.data import FaceSet, Samples, clip_of, separate
 
 S = TypeVar("S", bound=Samples)
 
-VALIDATION_SHARE = 0.1
-RANDOM_TEST_SHARE = 0.2
-TAKE_SKIP_SHARES = (0.8, 0.1)
-"""Shares of training and validation images that fit the steps which bamb2023 prints.
-
-574 steps of 50 images are 80 % of the 718 batches in FER-2013; 384 of 32 are 80 % of the 480 in RAF-DB, and
-its 1,536 test images are a tenth of those.
-"""
-
 CLIPS_SHARED = "frames of one clip on both sides"
 SUBJECTS_SHARED = "subjects on both sides"
 RANDOM_SHARED = "random split: duplicates and subjects on both sides"
@@ -48,18 +39,10 @@ class Redrawn:
 class Split(Generic[S]):
     """A training, a validation and a test set, and how they were made.
 
-    Attributes
-    ----------
-    train, validation, test : Samples
-        `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch.
-    description : str
-        The split, as `protocol.split` states it.
-    leakage : str
-        Name of the data leakage, or "none"; by default whether subjects are in two sets. Exact duplicates are
-        counted separately (`n_shared`).
-    redrawn : Redrawn or None
-        Training and validation sets of each epoch, where each epoch has its own. `train` and `validation` are
-        then those of the first epoch.
+    `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch.
+    `leakage` is the name of the data leakage or "none", by default whether subjects are in two sets; exact
+    duplicates are counted separately (`n_shared`). Where `redrawn` has training and validation sets of each
+    epoch, `train` and `validation` are those of the first.
     """
 
     train: S
@@ -77,19 +60,18 @@ class Split(Generic[S]):
     @cached_property
     def sets(self) -> dict[str, S]:
         """The sets by name; without validation where there is none."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
+        names = ("train", "validation", "test")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @cached_property
     def subject_independent(self) -> bool | None:
         """Whether no sample and no subject is in two of the sets; None where not all subjects are known."""
-        known = [[part.sample_id for part in self.sets.values()]]
-        known.append([part.subject[part.subject != ""] for part in self.sets.values()])
-        for columns in known:
-            distinct = [np.unique(column) for column in columns]
+        sets = self.sets.values()
+        for names in ([part.sample_id for part in sets], [part.subject[part.subject != ""] for part in sets]):
+            distinct = [np.unique(of_set) for of_set in names]
             if sum(map(len, distinct)) > len(np.unique(np.concatenate(distinct))):
                 return False
-        return None if any((part.subject == "").any() for part in self.sets.values()) else True
+        return None if any((part.subject == "").any() for part in sets) else True
 
     @property
     def n_samples(self) -> int:
@@ -144,8 +126,8 @@ class Split(Generic[S]):
 class Folds(Generic[S]):
     """The splits of a cross-validation of `samples`; each tested sample is in one of their test sets.
 
-    `names` has the name of each fold, such as the subject that it holds out; `skipped` the impossible folds
-    with the reason. The other attributes are as for `Split`.
+    `names` has the name of each fold, such as its held-out subject, and `skipped` the impossible folds with
+    the reason.
     """
 
     samples: S
@@ -201,10 +183,18 @@ class Folds(Generic[S]):
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
 
-    Images without a class are left out. Raises `ValueError` when the data set cannot be split in this way.
+    Images without a class are left out. `ValueError` when the data set cannot be split in this way.
     """
     extra = {"epochs": params.epochs} if params.split_by == "reshuffled_80_10_10" else {}
-    return FACE_SPLITS[params.split_by](faces, seed=params.seed, **extra)
+    split = FACE_SPLITS[params.split_by](faces.labelled(), seed=params.seed, **extra)
+    counts = split.counts().drop(index="total", columns="total")
+    if len(counts) < 2:
+        raise ValueError(f"{faces.name}: one class only ({counts.index[0]}); a classifier needs at least 2")
+    for part, column in counts.items():
+        if empty := column.index[column == 0].tolist():
+            missing = f"no image of {', '.join(empty)} in the {part} set"
+            raise ValueError(f"{faces.name}: {missing}; add some, or leave the class out")
+    return split
 
 
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
@@ -215,22 +205,16 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     any official split is split 80/10/10, stratified by class and, where the subjects are known, by subject.
     Sets joined by `combine` are split separately and then joined.
     """
-    faces = faces.labelled()
     # The split does not depend on the pixels, of which joined sets have many.
     parts = separate(replace(faces, images=faces.images[:, :1, :1]))
     if len(parts) == 1:
-        return _check_classes(_official_of_one(faces, seed))
+        return _official_of_one(faces, seed)
     splits = [_official_of_one(part, seed) for part in parts]
     ids = {name: np.concatenate([split.sets[name].sample_id for split in splits]) for name in splits[0].sets}
-    return _check_classes(
-        Split(
-            *(faces.take(np.isin(faces.sample_id, of_set)) for of_set in ids.values()),
-            f"each data set split separately: {' + '.join(f'[{split.description}]' for split in splits)}",
-            leakage=max(
-                (split.leakage for split in splits), key=["none", SUBJECTS_SHARED, RANDOM_SHARED].index
-            ),
-        )
-    )
+    sets = [faces.take(np.isin(faces.sample_id, of_set)) for of_set in ids.values()]
+    description = " + ".join(f"[{split.description}]" for split in splits)
+    leakage = max((split.leakage for split in splits), key=["none", SUBJECTS_SHARED, RANDOM_SHARED].index)
+    return Split(*sets, f"each data set split separately: {description}", leakage)
 
 
 def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
@@ -238,39 +222,37 @@ def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
 
     The draw is not stratified and its size is rounded down, as in fastai's `RandomSplitter`. srivastav2024
     does not state its split: a fifth of FER-2013's 35,887 images is 7,177; batches of 25 leave 7,175,
-    the number in Fig. 10. Its images per class (1,264 sad, 92 disgust; a stratified draw has 1,215 and 109)
-    fit an unstratified draw (chi-squared 9.5, 6 degrees of freedom, p = 0.15). PublicTest and PrivateTest
-    together (7,178 images) have fewer angry images than Fig. 10.
+    the number in Fig. 10, whose images per class fit an unstratified draw (chi-squared 9.5, 6 degrees of
+    freedom, p = 0.15).
     """
-    faces = faces.labelled()
-    n_test = int(RANDOM_TEST_SHARE * len(faces))
+    n_test = int(0.2 * len(faces))
     held_out = np.isin(np.arange(len(faces)), np.random.default_rng(seed).permutation(len(faces))[:n_test])
-    train, validation = stratified_holdout(faces.take(~held_out), share=VALIDATION_SHARE, seed=seed)
+    train, validation = stratified_holdout(faces.take(~held_out), share=0.1, seed=seed)
     description = (
         f"random 80/20 split of all {len(faces):,} images, not stratified: "
         f"{n_test:,} test images; validation is a stratified tenth of the others (seed {seed})"
     )
-    return _check_classes(Split(train, validation, faces.take(held_out), description, RANDOM_SHARED))
+    return Split(train, validation, faces.take(held_out), description, RANDOM_SHARED)
 
 
 def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs: int = 1) -> Split[FaceSet]:
     """Split all images 80/10/10, not stratified, as `take` and `skip` of `tf.data` do after `shuffle`.
+
+    The shares fit the steps that bamb2023 prints: 574 of 50 images are 80 % of the 718 batches in FER-2013.
 
     Parameters
     ----------
     faces : FaceSet
     seed : int
     shuffle : {"once", "every set", "every epoch"}
-        "once": the sets are disjoint, and those of FER-2013 have their official sizes, to one image. "every
-        epoch": the images are shuffled again for every pass, so that the three sets are drawn independently
-        of each other, and training and validation set again for every epoch; four fifths of an epoch's
-        validation images are expected among its training images, and soon all of them have been trained on
-        (`Split.validation_seen`). "every set": the sets of the first epoch are kept (`cache()` of `tf.data`).
+        "once": the sets are disjoint. "every epoch": the images are shuffled again for every pass, so that
+        the three sets are drawn independently of each other, and training and validation set again for every
+        epoch; soon all validation images have been trained on (`Split.validation_seen`). "every set": the
+        sets of the first epoch are kept (`cache()` of `tf.data`).
     epochs : int
         Number of epochs, for "every epoch".
     """
-    faces = faces.labelled()
-    ends = np.cumsum([round(share * len(faces)) for share in TAKE_SKIP_SHARES])
+    ends = np.cumsum([round(share * len(faces)) for share in (0.8, 0.1)])
 
     def rows(part: int, *stream: int) -> np.ndarray:
         shuffled = np.random.default_rng((seed, *stream)).permutation(len(faces))
@@ -279,18 +261,16 @@ def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs:
     if shuffle == "once":
         sets = [faces.take(rows(part, 3)) for part in range(3)]
         description = f"random 80/10/10 split of all {len(faces):,} images, not stratified (seed {seed})"
-        return _check_classes(Split(*sets, description, RANDOM_SHARED))
+        return Split(*sets, description, RANDOM_SHARED)
     redrawn = Redrawn(faces, lambda epoch: (rows(0, 0, epoch), rows(1, 1, epoch)), epochs)
     sets = (*redrawn(0), faces.take(rows(2, 2)))
     description = f"80/10/10 of all {len(faces):,} images by take and skip, "
     if shuffle == "every epoch":
         description += f"reshuffled for every pass: validation and test images are trained on (seed {seed})"
-        return _check_classes(Split(*sets, description, RESHUFFLED, redrawn))
-    description += (
-        f"shuffled separately for each set, then cached: most validation and test images are trained on "
-        f"(seed {seed})"
-    )
-    return _check_classes(Split(*sets, description, OVERLAPPING))
+        return Split(*sets, description, RESHUFFLED, redrawn)
+    description += "shuffled separately for each set, then cached: most validation and test images are "
+    description += f"trained on (seed {seed})"
+    return Split(*sets, description, OVERLAPPING)
 
 
 FACE_SPLITS = {
@@ -357,16 +337,15 @@ def random_folds(
     validation : bool
         Whether each split also has a validation set: the next fold that leaves every class in training.
     """
-    if n_folds < 2 + validation:
-        raise ValueError(f"n_folds={n_folds}: at least {2 + validation} are needed")
     if validation and len(np.unique(samples.labels)) < 2:
         raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")
     fold = _fold_numbers(samples, n_folds, seed, by)
     description = (
         f"{len(samples):,} {samples.PIXELS} of {len(np.unique(samples.subject))} subjects in {n_folds} "
         f"random folds by {by}, stratified by class (seed {seed})"
-        f"{'; the next fold is the validation set' if validation else ''}"
     )
+    if validation:
+        description += "; the next fold is the validation set"
     splits = []
     for number in range(n_folds):
         test = samples.take(fold == number)
@@ -421,22 +400,14 @@ def inner_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
 
 def seen_in_training(splits: Iterable[Split]) -> dict[str, float]:
     """Return the share of test samples whose `clip`, and whose `subject`, is also in training."""
-    return {
-        by: float(
-            np.concatenate(
-                [np.isin(_groups(split.test, by), _groups(split.train, by)) for split in splits]
-            ).mean()
-        )
-        for by in ("clip", "subject")
-    }
+    shares = {}
+    for by in ("clip", "subject"):
+        seen = [np.isin(_groups(split.test, by), _groups(split.train, by)) for split in splits]
+        shares[by] = float(np.concatenate(seen).mean())
+    return shares
 
 
 # --- shared steps ---------------------------------------------------------------------------------
-
-_OFFICIAL = {
-    "fer2013": "FER-2013 official: Training / PublicTest / PrivateTest",
-    "rafdb": "RAF-DB official: train / test",
-}
 
 
 def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
@@ -453,16 +424,19 @@ def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
             sets = [faces.take(rows) for rows in (fold > 1, fold == 1, fold == 0)]
     elif {"train", "validation", "test"} <= present:
         sets = [faces.only(name) for name in ("train", "validation", "test")]
-        description = _OFFICIAL.get(faces.name, "official training, validation and test sets")
+        description = "official training, validation and test sets"
+        if faces.name == "fer2013":
+            description = "FER-2013 official: Training / PublicTest / PrivateTest"
     elif present in ({"train", "test"}, {"train", "pooled_test"}):
         (held_out,) = present - {"train"}
-        train, validation = stratified_holdout(faces.only("train"), share=VALIDATION_SHARE, seed=seed)
+        train, validation = stratified_holdout(faces.only("train"), share=0.1, seed=seed)
         sets = [train, validation, faces.only(held_out)]
-        description = (
-            "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
-            if held_out == "pooled_test"
-            else _OFFICIAL.get(faces.name, "official training and test sets")
-        ) + f"; validation is a stratified tenth of the training images (seed {seed})"
+        description = "official training and test sets"
+        if faces.name == "rafdb":
+            description = "RAF-DB official: train / test"
+        if held_out == "pooled_test":
+            description = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
+        description += f"; validation is a stratified tenth of the training images (seed {seed})"
     else:
         raise ValueError(
             f"{faces.name}: only {', '.join(sorted(present))}; train and held-out images are needed"
@@ -505,16 +479,3 @@ def _fold_numbers(samples: Samples, n_folds: int, seed: int, by: str) -> np.ndar
 
 def _missing_classes(part: Samples, whole: Samples) -> list[str]:
     return [whole.class_names[label] for label in np.setdiff1d(whole.labels, part.labels)]
-
-
-def _check_classes(split: Split[FaceSet]) -> Split[FaceSet]:
-    counts = split.counts().drop(index="total", columns="total")
-    name = split.train.name
-    if len(counts) < 2:
-        raise ValueError(f"{name}: one class only ({counts.index[0]}); a classifier needs at least 2")
-    for part, column in counts.items():
-        if empty := column.index[column == 0].tolist():
-            raise ValueError(
-                f"{name}: no image of {', '.join(empty)} in the {part} set; add some, or leave the class out"
-            )
-    return split

@@ -14,9 +14,6 @@ Interval = tuple[float, float]
 Z = float(ndtri(0.975))
 """The normal quantile that leaves 2.5 % above it."""
 
-WEIGHTS_AT_ONCE = 2**19
-"""Bootstrap weights drawn at a time: 2 MiB of float32 stay in the processor's cache."""
-
 
 def wilson_interval(successes: int, n: int) -> Interval:
     """Return Wilson's score interval of a proportion of one or more independent trials."""
@@ -38,8 +35,6 @@ def mean_interval(values: np.ndarray) -> Interval:
 def difference_interval(a: float, around_a: Interval, b: float, around_b: Interval) -> Interval:
     """Return the interval of a - b from the intervals of two independent estimates.
 
-    References
-    ----------
     R. G. Newcombe (1998), Statistics in Medicine 17, 873-890, method 10; G. Y. Zou, A. Donner (2008),
     Statistics in Medicine 27, 1693-1702, for estimates of any kind.
     """
@@ -51,26 +46,14 @@ def difference_interval(a: float, around_a: Interval, b: float, around_b: Interv
 def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[np.ndarray]:
     """Yield how often each sample occurs in bootstrap resamples of the units that the samples belong to.
 
-    With resamples as weights, counts and ranks are matrix products and cumulative sums over many resamples at
-    once, for images (each its own unit) and for clips (units are subjects) alike.
-
-    Parameters
-    ----------
-    unit : ndarray of int, shape (N,)
-        Index 0..U-1 of the unit of each sample.
-    n_boot, seed : int
-        Number of resamples. Nothing is yielded for 0, nor for a single unit.
-
-    Yields
-    ------
-    ndarray of float32, shape (N, B)
-        Weights of the next B resamples; the B sum to `n_boot`.
+    `unit`, shape (N,), has the index 0..U-1 of the unit of each sample. The weights are float32 of shape
+    (N, B) for the next B of `n_boot` resamples. Nothing is yielded for a single unit.
     """
     n_units = int(unit.max()) + 1
     if n_units == 1:
         return
     rng = np.random.default_rng(seed)
-    width = max(1, WEIGHTS_AT_ONCE // len(unit))
+    width = max(1, 2**19 // len(unit))  # 2 MiB of weights stay in the processor's cache
     for done in range(0, n_boot, width):
         size = min(width, n_boot - done)
         drawn = rng.integers(n_units, size=(n_units, size)) * size + np.arange(size)
@@ -81,11 +64,11 @@ def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[n
 def percentile_interval(resampled: Sequence[np.ndarray], *, value: float) -> list[float] | None:
     """Return the percentile bootstrap interval of `value`, as a list for JSON.
 
-    `resampled` holds the estimate in each resample, in one or more arrays, NaN where it is undefined; None
-    is returned when it always is. The interval is widened to contain `value` where few samples in many
-    classes put both percentiles on one side.
+    `resampled` holds the estimate in each resample, in arrays, NaN where it is undefined; None is returned
+    when it always is. The interval is widened to contain `value` where few samples in many classes put both
+    percentiles on one side.
     """
-    values = np.concatenate([np.atleast_1d(part) for part in resampled]) if len(resampled) else np.empty(0)
+    values = np.concatenate([np.empty(0), *resampled])
     values = values[~np.isnan(values)]
     if not len(values):
         return None

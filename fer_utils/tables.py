@@ -1,4 +1,4 @@
-"""Run folders as tables: one run, many runs, papers beside measurements, and README's tables."""
+"""Run folders as tables: one run, many runs, and papers beside measurements."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_utils.files import digest, read_json, sha256_of, write_json
-from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
+from fer_utils.papers import RATES, Headline, Paper, PublishedCell
 from fer_utils.params import method_of
 from fer_utils.results import read_results
 
@@ -259,7 +259,7 @@ def run_row(result: Record) -> dict[str, Any]:
     """Return a run's row of `runs_table` and of the index page; missing values are empty."""
     metrics, data = result.get("metrics", {}), result.get("dataset", {})
     seed = result.get("protocol", {}).get("seed")
-    baselines = {name: _find_metric(result, f"{name}_baseline.accuracy") for name in ("majority", "chance")}
+    baselines = {name: find_metric(result, f"{name}_baseline.accuracy") for name in ("majority", "chance")}
     return {
         "run": result["run"],
         "status": result["status"].replace("_", " "),
@@ -294,7 +294,8 @@ def comparison_rows(results: Sequence[Record], papers: Iterable[Paper]) -> list[
 
     `measured`, `low`, `high` and `delta` (percentage points, measured minus printed) are numbers only where a
     run on real data can be compared, else None. `text` is for display: the value with its interval in the
-    paper's unit, or why there is none. A number without a run is one row.
+    paper's unit, or why there is none; `short` is the value alone. A number without a run is one row. Of
+    several runs the first is without leakage, then has the most seeds, then was trained longest.
     """
     rows = []
     for paper in papers:
@@ -307,12 +308,13 @@ def comparison_rows(results: Sequence[Record], papers: Iterable[Paper]) -> list[
                 for entry in result.get("published", [])
                 if (entry["paper"], entry["table"], entry["cell"]) == place
             ]
-            rows += [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
+            arms = [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
+            rows += sorted(arms, key=lambda arm: (arm["leakage"] != "none", -arm["seeds"], -arm["seconds"]))
     return rows
 
 
 def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: str) -> dict[str, Any]:
-    record, data = _find_metric(result, key), result.get("dataset", {})
+    record, data = find_metric(result, key), result.get("dataset", {})
     comparable = record if record and data["source"] == "real" else {"value": None, "ci95": None}
     low, high = comparable["ci95"] or (None, None)
     is_rate = comparable["value"] is not None and cell.unit in RATES
@@ -322,7 +324,9 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         "printed": cell.printed + (" %" if cell.unit == "percent" and "%" not in cell.printed else ""),
         "printed_value": cell.value,
         "measured_on": headline.measured_on,
+        "status": result.get("status", "not run yet").replace("_", " "),
         "text": _comparison_text(cell, result, record, key=key),
+        "short": format_metric(comparable if comparable is record else None, percent=cell.unit == "percent"),
         "measured": comparable["value"],
         "low": low,
         "high": high,
@@ -338,11 +342,14 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         "profile": profile,
         "run": run,
         "folder": result.get("members", {}).get("runs", [run])[0],
+        "leakage": leakage_of(result),
+        "seeds": len(result.get("members", {}).get("runs", [run])),
+        "seconds": result.get("compute", {}).get("seconds", 0),
         "command": f"make reproduce PROFILE={profile} RUN={run}" if run else None,
     }
 
 
-def _find_metric(result: Record, key: str) -> Record | None:
+def find_metric(result: Record, key: str) -> Record | None:
     """Find ``accuracy``, ``per_class.<class>.<metric>`` or ``<name in other_metrics>.<metric>``."""
     if result.get("status") != "done":
         return None
@@ -369,9 +376,9 @@ def _comparison_text(cell: PublishedCell, result: Record, record: Record | None,
     if spread := result.get("members", {}).get("metrics", {}).get(key):
         sd = format_metric({"value": spread["sd"]}, percent=percent)
         text += f", mean of {spread['n']} seeds (sd {sd})"
-    if (leak := _leakage(result)) != "none":
+    if (leak := leakage_of(result)) != "none":
         text += f"; leakage: {leak}"
-    distinct = _find_metric(result, f"without_duplicates.{key}")
+    distinct = find_metric(result, f"without_duplicates.{key}")
     if distinct is None or distinct["n"] == record["n"]:
         return text
     return f"{text}; without duplicates {format_metric(distinct, percent=percent)}, n {distinct['n']:,}"
@@ -409,113 +416,6 @@ def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":
     return _table(rows, "label").astype(float).reset_index()
 
 
-# --- README --------------------------------------------------------------------------------------------
-
-
-def readme_tables(reference: Path) -> dict[str, str]:
-    """Return README's tables from the committed runs: name of the marker -> Markdown."""
-    from fer_utils.effects import effects_table, read_effects
-
-    results = load_methods(reference)
-    effects = effects_table(read_effects(reference / "61_protocol_effects" / "effects.json"))
-    return {
-        "results": readme_comparison(results),
-        "methods": readme_methods(results),
-        "clips": readme_clips(results),
-        "effects": markdown(effects.reset_index().to_dict("records")),
-    }
-
-
-def readme_comparison(results: Sequence[Record]) -> str:
-    """Return the headline numbers that a run on real data reports against, one row each."""
-    honest = [result for result in results if _leakage(result) == "none"]
-    compared = comparison_rows(honest, [load_paper(key) for key in PAPERS])
-    rows = [
-        {
-            "study": f"{row['paper']}, {row['table']}: {row['cell']}",
-            "printed": row["printed"],
-            "measured [95 % CI]": row["text"],
-            "n": f"{row['n']:,}" if row["n"] else "",
-            "protocol": row["protocol"] or "",
-            "hardware; training time": row["hardware"] or "",
-            "commit": row["note"] or row["commit"] or "",
-            "command": f"`{row['command']}`",
-        }
-        for row in compared
-        if row["run"] and row["source"] != "synthetic"
-    ]
-    text = markdown(rows) if rows else ""
-    waiting = sum(row["run"] is None for row in compared)
-    return f"{text}\n{waiting} of the papers' {len(compared)} headline rows have no run yet.\n"
-
-
-_METHOD_COLUMNS = {
-    "accuracy": "accuracy",
-    "without duplicates": "without_duplicates.accuracy",
-    "ten views": "ten_crop.accuracy",
-    "macro-F1": "macro_f1",
-}
-
-
-def readme_methods(results: Iterable[Record]) -> str:
-    """Return every method without leakage that was measured on real data, its seeds in one row."""
-    rows = []
-    for result in results:
-        real = result.get("dataset", {}).get("source") == "real"
-        accuracy = _find_metric(result, "accuracy")
-        if not real or accuracy is None or _leakage(result) != "none":
-            continue
-        members = result.get("members", {})
-        columns = {}
-        for column, key in _METHOD_COLUMNS.items():
-            name, _, metric = key.rpartition(".")
-            spreads = members.get("other_metrics", {}).get(name, {}) if name else members.get("metrics", {})
-            columns[column] = format_metric(_find_metric(result, key), sd=spreads.get(metric, {}).get("sd"))
-        rows.append(
-            {
-                "run": f"`{result['run']}`",
-                **columns,
-                "seeds": len(members.get("runs", [result])),
-                "n": f"{accuracy['n']:,}",
-                "training, all seeds": format_seconds(result["compute"]["seconds"]),
-            }
-        )
-    return markdown(rows) if rows else "not run\n"
-
-
-_CLIP_METRICS = {"accuracy": "accuracy", "UF1": "macro_f1", "UAR": "balanced_accuracy"}
-_LOSO, _TEST = "leave one subject out", "epoch selected on test"
-_CLIP_PROTOCOLS = {
-    "": (f"{_LOSO}, epoch fixed beforehand", "none"),
-    "pixels_loso_best_epoch": ("the same, the epoch that was best on the held-out clips", _TEST),
-    "pixels_random": ("random clips, epoch fixed beforehand", "subjects in training and test"),
-    "pixels_random_best_epoch": ("random clips, best epoch", f"subjects in both, {_TEST}"),
-    "still": (f"{_LOSO}, the network sees one frame repeated", "none"),
-    "flow": (f"{_LOSO}, a small network on optical flow", "none"),
-    "majority_baseline": ("always the most frequent class", ""),
-}
-"""Name in `other_metrics` of a run of 30_cnn3d_smic ("": the reported one) -> protocol and leakage."""
-
-
-def readme_clips(results: Iterable[Record]) -> str:
-    """Return the protocols of the run `30_cnn3d_smic`, one row each."""
-    (run,) = [one for one in results if one["run"] == "30_cnn3d_smic"]
-    rows = []
-    for name, (protocol, leakage) in _CLIP_PROTOCOLS.items():
-        metrics = run["other_metrics"][name] if name else run["metrics"]
-        texts = {label: format_metric(metrics[metric]) for label, metric in _CLIP_METRICS.items()}
-        rows.append({"protocol": protocol} | texts | {"n": metrics["accuracy"]["n"], "leakage": leakage})
-    return markdown(rows)
-
-
-def replace_between_markers(text: str, marker: str, new: str) -> str:
-    """Return `text` with the part between ``<!-- marker:start -->`` and ``<!-- marker:end -->`` replaced."""
-    start, end = f"<!-- {marker}:start -->", f"<!-- {marker}:end -->"
-    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-    if len(pattern.findall(text)) != 1:
-        raise ValueError(f"the text needs one line {start!r} and, after it, one line {end!r}")
-    return pattern.sub(lambda _: f"{start}\n{new.strip()}\n{end}", text)
-
-
-def _leakage(result: Record) -> str:
+def leakage_of(result: Record) -> str:
+    """Return what leaks from training into the test set, or "none"."""
     return result.get("protocol", {}).get("leakage", "none")

@@ -32,6 +32,6 @@ class ChangingNetwork:
 
 def panel() -> Panel:
     """Return a panel that finds synthetic faces, and whose log grows every second."""
-    pipeline = Pipeline(ChangingNetwork(), tracker=Tracker(detector("haar"), every=3, most=4))
+    pipeline = Pipeline(ChangingNetwork(), tracker=Tracker(detector("haar"), every=3))
     sources = {"synthetic": partial(SyntheticSource, seconds=4, frame_rate=12, passes=100)}
     return Panel(Session(pipeline), sources, card="<p>Not for hiring, policing or medicine.</p>")

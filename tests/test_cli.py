@@ -82,15 +82,6 @@ def test_data_names_what_is_missing_and_where_to_put_it(project, capsys):
     assert "fer2013: missing\n  put     data/raw/fer2013.csv" in out and "synthetic: " in out
 
 
-def test_readme_replaces_its_tables_and_nothing_else(project, monkeypatch):
-    monkeypatch.setattr(fer_utils.tables, "readme_tables", lambda _: {"clips": "new"})
-    readme = project.folder / "README.md"
-    readme.write_text("before\n<!-- clips:start -->\nold\n<!-- clips:end -->\nafter\n", encoding="utf-8")
-    (project.folder / "fer_utils").mkdir()
-    assert main(["readme"]) == 0
-    assert readme.read_text("utf-8") == "before\n<!-- clips:start -->\nnew\n<!-- clips:end -->\nafter\n"
-
-
 @pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["check-params", "--profil"]])
 def test_an_unknown_command_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

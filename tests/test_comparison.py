@@ -93,26 +93,14 @@ def test_a_paired_difference_is_that_of_the_means_over_seeds(metric):
     assert 0 < found["ci95"][0] < found["value"] < found["ci95"][1] and found["n"] == N
 
 
-def test_pairing_narrows_the_interval_of_similar_classifiers():
-    correct = np.random.default_rng(0).random(1000) < 0.6
-    a, similar = two_class(correct), two_class(np.where(np.arange(1000) < 60, ~correct, correct))
-    low, high = paired_difference([a], [similar.subset(np.arange(1000)[::-1])])["ci95"]
-    alone = evaluate(a, n_boot=0).metrics["accuracy"]["ci95"]
-    assert high - low < 0.6 * (alone[1] - alone[0])
-
-
 def test_a_paired_difference_resamples_whole_groups():
     correct, group = np.repeat(np.arange(20) % 2 == 0, 10), [f"s{i // 10}" for i in range(200)]
     a, b = two_class(correct), two_class(~correct)
     alone = np.diff(paired_difference([a], [b])["ci95"])
     grouped = np.diff(paired_difference([replace(a, group=group)], [replace(b, group=group)])["ci95"])
     assert grouped / alone == pytest.approx(np.sqrt(10), rel=0.15)
-
-
-def test_a_paired_difference_needs_runs_on_the_same_samples():
-    p = predictions(0.5)
     with pytest.raises(ValueError, match="different samples"):
-        paired_difference([p], [p.subset(np.arange(N - 1))])
+        paired_difference([a], [a.subset(np.arange(100))])
 
 
 def test_tables_have_a_row_per_method_and_per_pair():

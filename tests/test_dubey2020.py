@@ -28,7 +28,7 @@ def dubey2020(torch):
 def build(dubey2020):
     def build(n_frames=18, size=32, method="cnn3d", **settings):
         params = Cnn3dSmic.from_values(notebook_defaults("30_cnn3d_smic") | settings, where="test")
-        clips = synthetic_clips(n_subjects=2, clips_per_subject=4, n_frames=n_frames, size=size)
+        clips = synthetic_clips(n_subjects=2, clips_per_subject=3, n_frames=n_frames, size=size)
         return dubey2020.build(params, clips, method=method)
 
     return build

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fer_utils.data import FaceSet, duplicates
-from fer_utils.synthetic import random_face
+from fer_utils.synthetic import synthetic_sample
 
 SIDE = 48
 
@@ -54,12 +54,9 @@ COPIES = {
 
 
 @pytest.mark.parametrize("change", COPIES.values(), ids=COPIES)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_changed_copy_is_found_and_nothing_else(change, seed):
-    image, noise = (
-        random_face(seed, size=SIDE),
-        np.random.default_rng(seed).integers(256, size=(3, SIDE, SIDE)),
-    )
+def test_a_changed_copy_is_found_and_nothing_else(change):
+    image = synthetic_sample("synthetic-s000-0000", "happy").image(size=SIDE)
+    noise = np.random.default_rng(0).integers(256, size=(3, SIDE, SIDE))
     images = [image, change(image), image, np.full((SIDE, SIDE), 9), *noise]
     pairs = duplicates.near_duplicates(faces(images))  # equal and blank images are in no pair
     assert pairs[["first", "second"]].to_numpy().tolist() == [[0, 1], [1, 2]]

@@ -25,7 +25,7 @@ from fer_utils.splits import official_split, random_folds
 from fer_utils.statistics import wilson_interval
 
 SEVEN = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=25)
+BOUNDED = settings(derandomize=True, deadline=None, max_examples=10)
 
 
 def classifier(n: int = 400, *, seed: int = 0, skill: float = 1.0) -> Predictions:
@@ -86,17 +86,6 @@ def test_values_agree_with_scikit_learn():
         assert row["auc"] == pytest.approx(areas[k])
 
 
-def test_values_by_hand():
-    result = evaluate(certain([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 0, 1], n_classes=3), n_boot=0)
-    assert result.confusion_matrix == [[2, 1, 0], [1, 1, 0], [0, 1, 0]]
-    assert [row["recall"] for row in result.per_class] == pytest.approx([2 / 3, 1 / 2, 0])
-    assert [row["precision"] for row in result.per_class] == pytest.approx([2 / 3, 1 / 3, 0])
-    assert result.metrics["macro_f1"]["value"] == pytest.approx((2 / 3 + 2 / 5) / 3)
-    assert result.metrics["weighted_f1"]["value"] == pytest.approx((3 * 2 / 3 + 2 * 2 / 5) / 6)
-    # Scores for the first class: 1, 1, 0 against 0, 1, 0, so of nine pairs four are won and four are tied.
-    assert result.per_class[0]["auc"] == pytest.approx((4 + 4 / 2) / 9)
-
-
 def test_a_class_without_samples_has_no_part_in_averages():
     result = evaluate(certain([0, 0, 1, 1], [0, 2, 1, 1], n_classes=3))
     absent = {"class": "class-2", "support": 0, "precision": 0.0, "recall": None, "f1": None, "auc": None}
@@ -109,12 +98,15 @@ def test_a_class_without_samples_has_no_part_in_averages():
 @given(small())
 @BOUNDED
 def test_every_result_is_json_within_its_bounds_and_inside_its_interval(p):
-    result = evaluate(p, n_boot=30)
+    result, curves = evaluate(p, n_boot=30), roc_curves(p)
     assert json.loads(json.dumps(asdict(result), allow_nan=False)) == asdict(result)
     assert np.sum(result.confusion_matrix) == len(p)
     for metric in result.metrics.values():
         low, high = metric["ci95"] or (metric["value"], metric["value"])
         assert 0 <= low <= metric["value"] <= high <= 1 and metric["n"] == len(p)
+    for row in result.per_class:
+        area = curves[row["class"]].auc if row["class"] in curves else None
+        assert area == (row["auc"] and pytest.approx(row["auc"]))
 
 
 @given(small(), st.randoms(use_true_random=False))
@@ -141,16 +133,6 @@ def test_a_weight_counts_as_a_repetition(p, seed):
             np.testing.assert_allclose(measured[name][column], value[0])
 
 
-@given(small())
-@BOUNDED
-def test_roc_curves_agree_with_the_per_class_table(p):
-    curves = roc_curves(p)
-    for row in evaluate(p, n_boot=0).per_class:
-        assert (row["class"] in curves) == (row["auc"] is not None)
-        if row["auc"] is not None:
-            assert curves[row["class"]].auc == pytest.approx(row["auc"])
-
-
 # --- intervals ------------------------------------------------------------------------------------
 
 
@@ -167,27 +149,27 @@ def test_the_bootstrap_covers_about_95_percent():
     rng = np.random.default_rng(0)
     recall = np.array([0.9, 0.6, 0.4])
     covered = 0
-    for _ in range(200):
+    for _ in range(120):
         truth = rng.choice(3, size=150, p=[0.5, 0.3, 0.2])
         predicted = np.where(rng.random(150) < recall[truth], truth, (truth + 1) % 3)
         result = evaluate(certain(truth, predicted, n_classes=3), n_boot=200)
         low, high = result.metrics["balanced_accuracy"]["ci95"]
         covered += low <= recall.mean() <= high
-    assert 0.90 <= covered / 200 <= 0.985
+    assert 0.90 <= covered / 120 <= 0.985
 
 
 def test_only_the_grouped_bootstrap_covers_when_subjects_differ():
     rng = np.random.default_rng(0)
     covered = {"grouped": 0, "independent": 0}
-    for _ in range(120):
+    for _ in range(60):
         subject = np.repeat(np.arange(30), 8)
         right = rng.random(240) < rng.choice([0.2, 0.9], size=30)[subject]
         p = certain(np.zeros(240, dtype=int), (~right).astype(int), n_classes=2)
         for name, group in (("independent", ""), ("grouped", subject.astype(str))):
             metric = evaluate(replace(p, group=group), n_boot=200).metrics["accuracy"]
             covered[name] += metric["ci95"][0] <= 0.55 <= metric["ci95"][1]
-    assert covered["grouped"] / 120 >= 0.88
-    assert covered["independent"] / 120 <= 0.75
+    assert covered["grouped"] / 60 >= 0.88
+    assert covered["independent"] / 60 <= 0.75
 
 
 # --- reference points -----------------------------------------------------------------------------
@@ -264,11 +246,5 @@ def test_reliability_tells_a_calibrated_from_an_overconfident_network():
     table = reliability(with_confidence(np.full(500, 0.95), rng.random(500) < 0.7))
     assert table.index.tolist() == ["90 to 100 %"] and table["n"].tolist() == [500]
     assert table["high"].item() < table["confidence"].item()
-
-
-def test_reliability_records_name_their_bins():
-    table = reliability(with_confidence(np.array([0.95, 0.95, 0.6]), np.array([True, False, True])))
-    found = reliability_records(table)
-    assert set(found) == {"confidence_50_to_70", "confidence_90_to_100"}
-    assert found["confidence_90_to_100"]["accuracy"]["value"] == 0.5
-    assert found["confidence_90_to_100"]["accuracy"]["n"] == 2
+    (name, record), *others = reliability_records(table).items()
+    assert (name, record["accuracy"]["n"], others) == ("confidence_90_to_100", 500, [])

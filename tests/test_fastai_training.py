@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet
-from fer_utils.files import ConfigError
 
-SIZE, EPOCHS = 12, 5
+SIZE, EPOCHS = 12, 4
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +105,14 @@ class Interrupt:
         return Callback(after_batch=after_batch)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
-@pytest.mark.parametrize("extra", ["plain", "bfloat16", "mixup", "average"])
+@pytest.mark.parametrize(
+    ("optimizer", "extra"), [("adam", "bfloat16"), ("rmsprop", "mixup"), ("sgd", "average")]
+)
 def test_an_interrupted_training_resumes_to_the_same_weights(
-    fastai_training, make_learner, tmp_path, monkeypatch, optimizer, extra
+    fastai_training, make_learner, tmp_path, optimizer, extra
 ):
     from fastai.callback.mixup import MixUp
     from fastai.callback.tracker import SaveModelCallback
-
-    if extra != "plain" and optimizer != "sgd":
-        pytest.skip("one optimizer is enough")
 
     def train(folder, *stop) -> tuple:
         callbacks = {"bfloat16": fastai_training.BFloat16(), "mixup": MixUp(0.3)}
@@ -131,14 +128,14 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 
     whole, history, table = train(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "stopped", Interrupt(3))
+        train(tmp_path / "stopped", Interrupt(2))
     for _ in range(2):  # the second time the training is finished and only loaded
         resumed, resumed_history, resumed_table = train(tmp_path / "stopped")
         np.testing.assert_array_equal(weights(resumed.model), weights(whole.model))
         columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
         assert resumed_history.history[columns].equals(history.history[columns])
         assert resumed_table == table
-    assert history.history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert history.history["epoch"].tolist() == [1, 2, 3, 4]
     best_accuracy = fastai_training.predict(whole.model, stripes(20, seed=1)).correct.mean()
     np.testing.assert_allclose(best_accuracy, history.history["val_accuracy"].max(), atol=0.051)
 
@@ -243,7 +240,7 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own(batches):
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(
     rotation=st.floats(0, 180),
     crop=st.floats(0, 0.5),
@@ -305,12 +302,6 @@ def test_predictions_average_the_views(fastai_training, batches):
     both = fastai_training.predict(model, faces, views=batches.flip_views())
     np.testing.assert_allclose(both.probabilities, (one.probabilities + mirrored) / 2, atol=2e-3)
     assert model.training
-
-
-@pytest.mark.parametrize("wrong", [{"rotation": 200.0}, {"crop": 1.0}, {"cutout": -0.1}])
-def test_an_impossible_augmentation_is_refused(batches, wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        batches.Augmentation(**wrong)
 
 
 def test_no_change_is_no_augmentation(batches):

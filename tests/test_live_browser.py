@@ -142,7 +142,7 @@ def download(page, panel, name: str) -> Path:
 
 def image_file(path: Path, *, side: int = 480) -> Path:
     """Write the image of a synthetic face; noise keeps a large PNG from being compressed."""
-    image = next(iter(SyntheticSource(seconds=4, size=(480, 480), seed=PERSON["seed"]))).image
+    image = next(iter(SyntheticSource(seconds=4, seed=PERSON["seed"]))).image[:, 80:-80]
     image = cv2.resize(image[..., ::-1], (side, side), interpolation=cv2.INTER_CUBIC).astype(int)
     image += np.random.default_rng(0).integers(-12, 12, image.shape)
     cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))

@@ -128,30 +128,20 @@ def test_layers_from_the_named_one_on_are_trained(mobilenet, build):
 # --- weights ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_classes", [7, 3])
-def test_a_stored_body_is_loaded_and_the_head_stays_new(build, model, stored, n_classes):
-    fresh, loaded = build(n_classes, seed=9), build(n_classes, seed=9, **stored)
+def test_a_stored_body_is_loaded_and_the_head_stays_new(build, model, stored):
+    fresh, loaded = build(3, seed=9), build(3, seed=9, **stored)
     assert different_layers(arrays(loaded), arrays(model)) == {"probabilities"}
     assert "probabilities" not in different_layers(arrays(fresh), arrays(loaded))
 
 
-def test_weights_that_are_missing_or_do_not_fit_are_errors(mobilenet, build, model, stored, tmp_path):
-    from safetensors.numpy import save_file
-
+def test_weights_that_are_missing_or_do_not_fit_are_errors(mobilenet, build, stored):
     with pytest.raises(MissingData, match=r"nowhere/x\.safetensors"):
         build(weights="nowhere/x.safetensors", weights_sha256="0" * 64)
-    with pytest.raises(ConfigError, match=stored["weights_sha256"]):  # names the file's own hash
-        build(**stored | {"weights_sha256": "0" * 64})
     network = build(alpha=0.75)
     before = arrays(network)
     with pytest.raises(ConfigError, match="same alpha"):
         mobilenet.load_body(network, stored["weights"], sha256=stored["weights_sha256"])
     assert not different_layers(before, arrays(network))
-    found, path = arrays(model), tmp_path / "other.safetensors"
-    del found["Conv_1/kernel"]
-    save_file(found, path)
-    with pytest.raises(ConfigError, match="'Conv_1/kernel' has shape None"):
-        build(weights=str(path), weights_sha256=sha256_of(path))
     with pytest.raises(ConfigError, match="image_size=31"):
         build(image_size=31)
 

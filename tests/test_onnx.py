@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import onnx as onnx_format
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_utils import onnx
@@ -33,7 +31,7 @@ DESCRIPTION = {
     "preprocessing": "gray, 16x16 pixels, 0 to 255; the network scales them",
     "precision": "float32",
 }
-FAMILIES = {"plain": (16, None), "hog": (16, None), "clips": (8, 17), "rescaled": (13, None)}
+FAMILIES = {"stills": (16, None), "hog": (16, None), "clips": (8, 17)}
 """Name -> image size, and frames of a clip."""
 
 
@@ -56,12 +54,10 @@ def build(family: str):
         return nn.Sequential(HOGLayer(hog), nn.BatchNorm1d(hog.size((16, 16))), nn.LazyLinear(3))
     if family == "clips":
         return nn.Sequential(nn.Conv3d(1, 4, 3), nn.SiLU(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(252, 3))
-    convolutions = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()]
-    network = nn.Sequential(*convolutions, nn.Dropout(0.5), nn.Linear(8, 3))
-    if family == "rescaled":
-        from fer_utils.models.transfer import ImageNetInput
+    from fer_utils.models.transfer import ImageNetInput
 
-        network = nn.Sequential(ImageNetInput(32), nn.Conv2d(3, 1, 3), *network)
+    convolutions = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()]
+    network = nn.Sequential(ImageNetInput(24), *convolutions, nn.Dropout(0.5), nn.Linear(8, 3))
     return network.to(memory_format=torch.channels_last)
 
 
@@ -110,8 +106,8 @@ def test_a_file_returns_the_probabilities_of_its_network_for_any_number_of_image
 
 
 def test_writing_is_quiet_repeatable_and_leaves_no_trace_of_the_machine(written, tmp_path, capfd, recwarn):
-    network, path = written("plain")
-    onnx.export(network, tmp_path / "again.onnx", card("plain"))
+    network, path = written("clips")
+    onnx.export(network, tmp_path / "again.onnx", card("clips"))
     content = (tmp_path / "again.onnx").read_bytes()
     assert content == path.read_bytes()
     assert capfd.readouterr() == ("", "") and not recwarn.list
@@ -143,15 +139,16 @@ def test_weights_too_large_for_16_bits_keep_32(tmp_path):
 
 def test_a_file_that_differs_from_its_network_or_classes_is_not_written(written, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"2 class_names.*3 classes"):
-        onnx.export(written("plain")[0], tmp_path / "a.onnx", card("plain", class_names=NAMES[:2]))
+        onnx.export(written("clips")[0], tmp_path / "a.onnx", card("clips", class_names=NAMES[:2]))
     monkeypatch.setitem(onnx.TOLERANCE, "float16", 1e-9)
     with pytest.raises(RuntimeError, match=r"a\.onnx: not written"):
-        onnx.export_half(written("plain")[1], tmp_path / "a.onnx")
+        onnx.export_half(written("clips")[1], tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_linear_classifier_on_hog_is_written_with_its_hog(tmp_path, n_classes):
+def test_a_linear_classifier_on_hog_is_one_network_with_its_hog(n_classes):
+    import torch
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -159,48 +156,45 @@ def test_a_linear_classifier_on_hog_is_written_with_its_hog(tmp_path, n_classes)
     from fer_utils.features.hog import hog_features
 
     hog = HOG(pixels_per_cell=4, cells_per_block=2)
-    images = random_images(card("plain"), 30)
+    images = random_images(card("hog"), 30)
     images[:, :4] = 7  # constant features have no spread to divide by
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
     classifier.fit(hog_features(images, hog), np.arange(30) % n_classes)
-    model = onnx.hog_network(classifier, hog)
-    onnx.export(model, tmp_path / "hog.onnx", card("plain", class_names=NAMES[:n_classes]))
-    expected = classifier.predict_proba(hog_features(images, hog))
-    np.testing.assert_allclose(OnnxModel.read(tmp_path / "hog.onnx").predict(images), expected, atol=1e-5)
+    with torch.inference_mode():
+        found = onnx.hog_network(classifier, hog)(torch.tensor(images)[:, None].float()).softmax(dim=1)
+    np.testing.assert_allclose(found, classifier.predict_proba(hog_features(images, hog)), atol=1e-5)
 
 
-KERAS = """
-import sys
-import keras, numpy as np
-from pathlib import Path
-from fer_utils import onnx
+def write_keras_network(folder: Path) -> str:
+    """Write a Keras network into a run folder, with images and its probabilities of them."""
+    import keras
 
-keras.utils.set_random_seed(0)
-layers = [keras.Input((16, 16, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
-layers += [keras.layers.Resizing(24, 24)]
-layers += [keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization(), keras.layers.GlobalMaxPooling2D()]
-model = keras.Sequential([*layers, keras.layers.Dropout(0.5), keras.layers.Dense(3, activation="softmax")])
-model.layers[3].moving_mean.assign(np.linspace(0, 1, 8))
-folder = Path(sys.argv[1])
-onnx.export(model, folder / "model.onnx", onnx.Card.model_validate_json((folder / "card.json").read_text()))
-np.save(folder / "expected.npy", model.predict(np.load(folder / "images.npy")[..., None], verbose=0))
-print(keras.backend.backend())
-"""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((16, 16, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
+    layers += [keras.layers.Resizing(24, 24), keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization()]
+    layers += [keras.layers.GlobalMaxPooling2D(), keras.layers.Dropout(0.5)]
+    model = keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
+    model.layers[3].moving_mean.assign(np.linspace(0, 1, 8))
+    onnx.export(model, folder / "model.onnx", card("stills"))
+    images = random_images(card("stills"), 5)
+    expected = keras.ops.convert_to_numpy(model(images[..., None], training=False))
+    np.savez(folder / "expected.npz", images=images, probabilities=expected)
+    return keras.backend.backend()
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
-def test_a_keras_network_is_written_with_either_backend(tmp_path, backend, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", backend)  # a process of its own: one framework each
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    images = random_images(card("plain"), 5)
-    np.save(tmp_path / "images.npy", images)
-    (tmp_path / "card.json").write_text(card("plain").model_dump_json())
-    command = [sys.executable, "-c", KERAS, str(tmp_path)]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == [backend]
-    found = OnnxModel.read(tmp_path).predict(images)
-    np.testing.assert_allclose(found, np.load(tmp_path / "expected.npy"), atol=1e-3)
+def test_a_keras_network_is_written_with_either_backend(tmp_path, torch_first, backend, monkeypatch):
+    if backend == "tensorflow":
+        assert write_keras_network(tmp_path) == backend
+    else:  # a process has one backend
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+        source = "import sys, test_onnx; print(test_onnx.write_keras_network(test_onnx.Path(sys.argv[1])))"
+        command = [sys.executable, "-c", source, str(tmp_path)]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+        assert ran.returncode == 0 and ran.stdout.split() == [backend], ran.stderr
+    expected = np.load(tmp_path / "expected.npz")
+    found = OnnxModel.read(tmp_path).predict(expected["images"])
+    np.testing.assert_allclose(found, expected["probabilities"], atol=1e-3)
 
 
 # Cards
@@ -233,21 +227,6 @@ def test_the_card_of_a_run_states_data_metrics_and_preprocessing():
     assert "48x48 pixels" in description.preprocessing
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-@given(
-    key=st.sampled_from(sorted(DESCRIPTION)), value=VALUES.filter(lambda value: not isinstance(value, str))
-)
-def test_any_other_type_in_a_description_is_refused(key, value):
-    with pytest.raises(ValueError, match=key):
-        card("plain", description=DESCRIPTION | {key: value})
-
-
 # Reading
 
 
@@ -277,26 +256,15 @@ def card_of_sixteen(**changes: object) -> str:
     return json.dumps(fields | {"description": DESCRIPTION} | changes)
 
 
-def test_a_run_folder_stands_for_its_file(written, tmp_path):
-    (tmp_path / "model.onnx").write_bytes(written("plain")[1].read_bytes())
-    assert OnnxModel.read(tmp_path).file == tmp_path / "model.onnx"
-
-
-@pytest.mark.parametrize("content", [b"", b"not a network\n" * 9, b"PK\x03\x04 a zip", None])
-def test_a_file_of_another_format_is_named(written, tmp_path, content):
+def test_a_missing_file_and_one_of_another_format_are_named(written, tmp_path):
     path = tmp_path / "x.onnx"
-    whole = written("plain")[1].read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(ConfigError, match=r"x\.onnx"):
+    with pytest.raises(ConfigError, match=r"x\.onnx: no such file"):
         OnnxModel.read(path)
-
-
-def test_a_missing_or_too_large_file_is_named(written, tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match=r"other\.onnx: no such file"):
-        OnnxModel.read(tmp_path / "other.onnx")
-    monkeypatch.setattr(onnx, "LARGEST_FILE", 1000)
-    with pytest.raises(ConfigError, match=r"plain\.onnx.*1,000"):
-        OnnxModel.read(written("plain")[1])
+    whole = written("clips")[1].read_bytes()
+    for content in (b"", b"not a network\n" * 9, whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"x\.onnx"):
+            OnnxModel.read(path)
 
 
 @pytest.mark.parametrize(
@@ -304,10 +272,8 @@ def test_a_missing_or_too_large_file_is_named(written, tmp_path, monkeypatch):
     [
         (None, "no metadata key 'fer_utils'"),
         ("", "metadata"),
-        ("[" * 50_000, "metadata"),
         (card_of_sixteen(class_names=["a", "a"]), "class_names"),
         (card_of_sixteen(image_size=4.0), "image_size"),
-        (card_of_sixteen(n_frames=True), "n_frames"),
         (card_of_sixteen(description=DESCRIPTION | {"source": "guessed"}), "description.source"),
         (card_of_sixteen(description=DESCRIPTION | {"metrics": {}}), "description.metrics"),
         (card_of_sixteen(image_size=5), r"\(5, 5\)"),
@@ -320,37 +286,31 @@ def test_invalid_metadata_is_refused_with_its_place(tmp_path, text, place):
         OnnxModel.read(foreign(tmp_path / "x.onnx", **metadata))
 
 
-def test_a_consistent_foreign_graph_is_read_and_one_without_probabilities_is_not(tmp_path):
-    model = OnnxModel.read(foreign(tmp_path / "x.onnx", **{METADATA: card_of_sixteen()}))
-    np.testing.assert_allclose(model.predict(np.zeros((2, 4, 4), np.uint8)), 1 / 16)
+def test_custom_operations_and_outputs_that_are_no_probabilities_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"y\.onnx: .*16 classes"):
         OnnxModel.read(foreign(tmp_path / "y.onnx", end="Sigmoid", **{METADATA: card_of_sixteen()}))
-
-
-def test_custom_operations_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="custom"):
         OnnxModel.read(foreign(tmp_path / "x.onnx", op="RunAnything", **{METADATA: card_of_sixteen()}))
 
 
-@pytest.mark.parametrize("place", ["{name}", "{folder}/{name}", "../{parent}/{name}"])
-def test_weights_in_another_file_are_never_read(tmp_path, monkeypatch, place):
+def test_weights_in_another_file_are_never_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.arange(16, dtype=np.float32).tofile(tmp_path / "secret.bin")
-    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1, 16])
-    weights.data_location = TensorProto.EXTERNAL
-    location = place.format(name="secret.bin", folder=tmp_path, parent=tmp_path.name)
-    for key, value in {"location": location, "offset": "0", "length": "64"}.items():
-        weights.external_data.add(key=key, value=value)
-    path = foreign(tmp_path / "x.onnx", weights=weights, **{METADATA: card_of_sixteen()})
-    with pytest.raises(ConfigError, match=r"x\.onnx: not usable"):
-        OnnxModel.read(path)
+    for location in ("secret.bin", f"{tmp_path}/secret.bin", f"../{tmp_path.name}/secret.bin"):
+        weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1, 16])
+        weights.data_location = TensorProto.EXTERNAL
+        for key, value in {"location": location, "offset": "0", "length": "64"}.items():
+            weights.external_data.add(key=key, value=value)
+        path = foreign(tmp_path / "x.onnx", weights=weights, **{METADATA: card_of_sixteen()})
+        with pytest.raises(ConfigError, match=r"x\.onnx: not usable"):
+            OnnxModel.read(path)
 
 
-@pytest.mark.parametrize("shape", [(2, 15, 16), (16, 16), (2, 16, 16, 1), ()])
-def test_images_of_another_shape_or_type_are_refused(written, shape):
-    model = OnnxModel.read(written("plain")[1])
-    for images in (np.zeros(shape, np.uint8), np.zeros((2, 16, 16), np.float32)):
-        with pytest.raises(ConfigError, match=r"\(N, 16, 16\)"):
+def test_images_of_another_shape_or_type_are_refused(tmp_path):
+    model = OnnxModel.read(foreign(tmp_path / "x.onnx", **{METADATA: card_of_sixteen()}))
+    wrong = [np.zeros(shape, np.uint8) for shape in ((2, 3, 4), (4, 4), (2, 4, 4, 1), ())]
+    for images in (*wrong, np.zeros((2, 4, 4), np.float32)):
+        with pytest.raises(ConfigError, match=r"\(N, 4, 4\)"):
             model.predict(images)
 
 
@@ -366,8 +326,9 @@ print(sorted(heavy & set(sys.modules)))
 """
 
 
-def test_a_file_is_read_without_any_framework(written):
-    command = [sys.executable, "-c", READ_ALONE, str(written("hog")[1])]
+def test_a_file_is_read_without_any_framework(tmp_path):
+    path = foreign(tmp_path / "x.onnx", **{METADATA: card_of_sixteen()})
+    command = [sys.executable, "-c", READ_ALONE, str(path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     total, heavy = ran.stdout.splitlines()
     assert float(total) == pytest.approx(1, abs=1e-5)

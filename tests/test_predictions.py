@@ -46,7 +46,11 @@ def test_a_damaged_file_is_refused_or_reads_the_same(tmp_path):
     good = (tmp_path / "good.npz").read_bytes()
     rng = np.random.default_rng(0)
     path = tmp_path / "damaged.npz"
-    for _ in range(150):
+    np.savez(path, sample_id=np.array([{"not": "a name"}], dtype=object))  # pickled
+    for form in (Predictions, EpochPredictions):
+        with pytest.raises(ValueError, match=r"damaged\.npz: not readable"):
+            form.load(path)
+    for _ in range(60):
         damaged = bytearray(good)
         for _ in range(rng.integers(1, 4)):
             damaged[rng.integers(len(good))] = rng.integers(256)
@@ -55,30 +59,16 @@ def test_a_damaged_file_is_refused_or_reads_the_same(tmp_path):
             assert_same(Predictions.load(path), three())
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut short", None])
-def test_a_file_of_something_else_is_refused_by_name(tmp_path, content):
-    path = tmp_path / "other.npz"
-    if content is None:
-        np.savez(path, sample_id=np.array([{"not": "a name"}], dtype=object))  # pickled
-    else:
-        path.write_bytes(content)
-    for form in (Predictions, EpochPredictions):
-        with pytest.raises(ValueError, match=r"other\.npz: not readable"):
-            form.load(path)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"truth": [0, 1]}, "truth: shape"),
         ({"probabilities": [[1.0], [1.0], [1.0]]}, r"probabilities: shape \(3, 1\).*need \(3, 2\)"),
-        ({"group": ["s1"]}, "group: shape"),
         ({"sample_id": ["a", "b", "a"]}, r"row 2 \(sample 'a'\)"),
         ({"truth": [0, 1, 2]}, "row 2 .sample 'c'.*0 to 1, got 2"),
         ({"truth": [0.0, 1.0, 1.0]}, "truth must hold integers"),
         ({"probabilities": [[0.5, 0.5], [np.nan, 1], [1, 0]]}, "row 1 .sample 'b'.*not finite"),
         ({"probabilities": [[1.5, -0.5], [0, 1], [1, 0]]}, "row 0 .sample 'a'.*negative"),
-        ({"probabilities": [[0.5, 0.5], [0, 1], [0.6, 0.6]]}, "row 2 .sample 'c'.*sum to 1.2"),
         ({"probabilities": [[1e9, 0], [0, 1], [1, 0]]}, "row 0 .sample 'a'.*logits"),
         ({"class_names": ("sad", "sad")}, "not unique"),
     ],
@@ -90,7 +80,7 @@ def test_impossible_values_are_refused_with_their_place(changes, message):
 
 def test_what_is_accepted_is_accepted_again_after_rounding():
     """Otherwise a run could save what nobody can load."""
-    for first in np.linspace(0.1, 0.9, 300):
+    for first in np.linspace(0.1, 0.9, 60):
         row = [[first, 1.0019 - first]]
         try:
             made = Predictions(["a"], [0], row, ("happy", "sad"))
@@ -99,29 +89,14 @@ def test_what_is_accepted_is_accepted_again_after_rounding():
         assert_same(replace(made, probabilities=made.probabilities), made)
 
 
-def test_predictions_cannot_be_changed_afterwards():
-    truth = np.array([0, 1, 1])
-    made = three(truth=truth)
-    truth[0] = 1
-    assert made.truth[0] == 0
-    with pytest.raises(ValueError, match="read-only"):
-        made.truth[0] = 1
-
-
-def test_subset_keeps_rows_together_in_the_order_asked_for():
+def test_subset_keeps_rows_together_and_a_group_is_one_unit():
+    assert not three().grouped and sorted(three().unit) == [0, 1, 2]
+    mixed = three(group=["s1", "", "s1"])
+    assert mixed.grouped and mixed.unit[0] == mixed.unit[2] != mixed.unit[1]
     made = three(fold=[0, 1, 2], group=["s1", "s2", "s3"])
-    assert_same(made.subset(np.array([True, True, True])), made)
     swapped = made.subset(np.array([2, 0]))
     columns = (swapped.sample_id, swapped.truth, swapped.fold, swapped.group)
     assert [column.tolist() for column in columns] == [["c", "a"], [1, 0], [2, 0], ["s3", "s1"]]
-
-
-def test_samples_of_a_group_are_one_unit_and_others_stand_alone():
-    made = three(group=["s1", "", "s1"])
-    assert made.grouped
-    assert not three().grouped
-    assert made.unit[0] == made.unit[2] != made.unit[1]
-    assert sorted(three().unit) == [0, 1, 2]
 
 
 def test_mistakes_come_most_confident_first_with_ties_by_name():
@@ -161,7 +136,7 @@ def test_folds_are_pooled_with_their_numbers_and_groups():
     np.testing.assert_array_equal(together.probabilities[3:], parts[1].probabilities)
     with pytest.raises(ValueError, match="'a'"):
         pooled([three(), three(sample_id=["a", "e", "f"])])
-    with pytest.raises(ValueError, match="only folds with the same classes can be pooled"):
+    with pytest.raises(ValueError, match="same classes"):
         pooled([three(), three(sample_id=["d", "e", "f"], class_names=("sad", "happy"))])
 
 

@@ -4,7 +4,6 @@ import io
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -69,22 +68,16 @@ PIECES = st.one_of(
 
 @st.composite
 def edits(draw) -> Callable[[bytes], bytes]:
-    kinds = st.sampled_from(["insert", "replace", "delete", "truncate", "duplicate"])
-    step = st.tuples(kinds, st.floats(0, 1), st.integers(0, 40) | st.integers(0, 5000), PIECES)
+    """Return a function that inserts, deletes or repeats bytes at one to four places."""
+    length, times = st.integers(0, 40) | st.integers(0, 5000), st.integers(0, 2)
+    step = st.tuples(st.floats(0, 1), length, times, PIECES)
     return partial(edited, steps=tuple(draw(st.lists(step, min_size=1, max_size=4))))
 
 
 def edited(content: bytes, *, steps: tuple) -> bytes:
-    for kind, share, length, piece in steps:
+    for share, length, times, piece in steps:
         at = int(share * len(content))
-        before, span, after = content[:at], content[at : at + length], content[at + length :]
-        content = {
-            "insert": before + piece + span + after,
-            "replace": before + piece + content[at + len(piece) :],
-            "delete": before + after,
-            "truncate": before,
-            "duplicate": before + span + span + after,
-        }[kind]
+        content = content[:at] + piece + times * content[at : at + length] + content[at + length :]
     return content
 
 
@@ -93,7 +86,7 @@ def outcome(read: Callable[[], FaceSet], name: str) -> FaceSet | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns before it fails
-            checked, problem = replace(read()), ""
+            checked, problem = read(), ""
     except (ValueError, OSError) as error:
         problem = str(error)
     if problem:
@@ -110,7 +103,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("policy", ["error", "drop"])
 @pytest.mark.parametrize("name", BASES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(change=edits() | st.binary(max_size=200).map(lambda content: lambda _: content))
 def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
     dataset, content = BASES[name]
@@ -120,7 +113,7 @@ def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
 
 
 @pytest.mark.parametrize("kind", ENCODED)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(change=edits())
 @example(change=lambda content: b"RIFF\0\0\0\0WEBPVP8X")
 def test_an_edited_image_is_decoded_or_refused(kind, change):

@@ -147,10 +147,3 @@ def test_the_effects_of_protocols_follow_from_the_runs():
         assert (one.runs, one.honest.leak, one.leaky.leak) == (other.runs, "none", other.leaky.leak)
         assert (one.size, *one.by_seed) == pytest.approx((other.size, *other.by_seed), abs=1e-9)
         assert one.interval == pytest.approx(other.interval, abs=1e-3)
-
-
-@pytest.mark.parametrize("marker", ["results", "methods", "clips", "effects"])
-def test_the_tables_in_the_readme_are_those_of_the_runs(marker):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    shown = readme.split(f"<!-- {marker}:start -->")[1].split(f"<!-- {marker}:end -->")[0]
-    assert shown.strip() == tables.readme_tables(REFERENCE)[marker].strip()

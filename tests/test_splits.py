@@ -178,7 +178,7 @@ def test_duplicates_of_test_images_are_found_in_both_joined_data_sets():
 )
 def test_a_data_set_that_cannot_be_split_is_named_with_the_reason(images, message):
     with pytest.raises(ValueError, match=message):
-        official_split(images)
+        split_faces(images, SimpleNamespace(split_by="official", seed=0))
 
 
 def test_a_stratified_holdout_takes_its_share_of_every_class():
@@ -195,13 +195,17 @@ def test_a_stratified_holdout_takes_its_share_of_every_class():
 # --- random splits --------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
-@given(n=st.integers(60, 120), seed=st.integers(0, 99))
+@pytest.mark.parametrize(("n", "seed"), [(60, 0), (119, 1)])
 def test_a_random_split_ignores_the_official_sets_and_repeats_with_its_seed(n, seed):
     whole = faces(["train"] * n, labels=np.arange(n) // 2 % 2)
     split = random_split(whole, seed=seed)
     sets = (split.train, split.validation, split.test)
     assert len(split.test) == int(0.2 * n)
+    without_class = split_faces(
+        faces(["train"] * 40, labels=[-1] * 10 + [0, 1] * 15),
+        SimpleNamespace(split_by="random_80_20", seed=0),
+    )
+    assert without_class.counts().loc["total", "total"] == 30
     assert sorted(name for part in sets for name in ids(part)) == ids(whole)
     others = np.bincount(split.train.labels) + np.bincount(split.validation.labels)
     assert np.bincount(split.validation.labels).tolist() == [max(1, round(0.1 * n)) for n in others]
@@ -215,8 +219,8 @@ def test_a_random_fifth_of_fer2013_has_the_counts_of_srivastav2024():
     n = counts.sum()
     images = np.zeros((n, 1, 1), np.uint8)
     whole = faces(["train"] * n, labels=np.repeat(np.arange(7), counts), images=images, class_names=names)
-    drawn = np.array([np.bincount(random_split(whole, seed=seed).test.labels) for seed in range(20)])
-    assert drawn.sum(axis=1).tolist() == [7_177] * 20
+    drawn = np.array([np.bincount(random_split(whole, seed=seed).test.labels) for seed in range(10)])
+    assert drawn.sum(axis=1).tolist() == [7_177] * 10
     fig_10 = next(one for one in load_paper("srivastav2024").confusion_matrices if one.table == "Fig. 10")
     printed = dict(zip(fig_10.class_names, map(sum, fig_10.counts), strict=True))
     expected = counts * 7_175 / n
@@ -248,16 +252,10 @@ def test_the_parameter_split_by_chooses_a_split_that_names_its_leakage(official,
     assert (split.redrawn is not None) == (by == "reshuffled_80_10_10")
 
 
-def test_images_without_a_class_are_in_no_set():
-    split = random_split(faces(["train"] * 40, labels=[-1] * 10 + [0, 1] * 15), seed=0)
-    assert split.counts().loc["total", "total"] == 30 and len(split.test) == 6
-
-
 # --- take and skip --------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
-@given(n=st.integers(240, 400), seed=st.integers(0, 99), epoch=st.integers(0, 20))
+@pytest.mark.parametrize(("n", "seed", "epoch"), [(240, 0, 0), (399, 1, 20)])
 def test_take_and_skip_is_disjoint_when_fixed_and_depends_on_the_epoch_when_reshuffled(n, seed, epoch):
     whole = faces(["train"] * n, labels=np.arange(n) // 3 % 2)
     fixed = take_skip_split(whole, seed=seed)
@@ -319,7 +317,7 @@ def test_random_folds_of_clips_share_subjects():
         random_folds(UNEVEN, n_folds=3, seed=0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=10)
 @given(
     by=st.sampled_from(["frame", "clip", "subject"]),
     clips_of=st.lists(st.integers(2, 6), min_size=6, max_size=10),
@@ -357,19 +355,14 @@ def test_the_leakage_of_random_folds_of_frames_is_measured(by, clip, subject, le
 @pytest.mark.parametrize(
     ("clips_of", "labels", "n_folds", "message"),
     [
-        ([2] * 6, None, 2, "n_folds=2"),
         ([2] * 4, None, 5, "4 subjects cannot be in 5 folds"),
         ([2] * 3, [0] * 6, 3, "only one class"),
         ([2] * 3, [1, 1, 0, 0, 0, 0], 3, "too few samples of sad"),
     ],
 )
 def test_frames_that_cannot_be_split_by_subject_are_refused(clips_of, labels, n_folds, message):
-    whole = frames(clips_of, labels=labels)
     with pytest.raises(ValueError, match=message):
-        random_folds(whole, by="subject", n_folds=n_folds, seed=0, validation=True)
-
-
-def test_the_validation_fold_never_takes_a_class_from_training():
+        random_folds(frames(clips_of, labels=labels), by="subject", n_folds=n_folds, seed=0, validation=True)
     # Two subjects show "sad": while one of them is tested, the other one must be trained on.
     whole = frames([2] * 6, labels=[1, 0, 1, 0, *[0] * 8])
     for split in random_folds(whole, by="subject", n_folds=6, seed=0, validation=True):
@@ -391,9 +384,5 @@ def test_an_inner_holdout_is_by_subject_and_leaves_every_class():
     train, validation = inner_holdout(many, share=0.2, seed=0)
     assert not set(train.subject) & set(validation.subject)
     assert len(train) + len(validation) == 60 and 0.1 < len(validation) / 60 < 0.4
-    for labels, subjects, message in (
-        ([0, 0, 1, 1], "aabb", "lacks a class"),
-        ([0, 1], "aa", "1 subjects cannot be"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            inner_holdout(clips(labels, list(subjects)), share=0.5, seed=0)
+    with pytest.raises(ValueError, match="lacks a class"):
+        inner_holdout(clips([0, 0, 1, 1], list("aabb")), share=0.5, seed=0)

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from fer_utils.labels import FER7, SMIC3
 from fer_utils.synthetic import (
@@ -23,7 +24,6 @@ from fer_utils.synthetic import (
     Scene,
     action_unit_mask,
     expression_units,
-    random_face,
     render_face,
     synthetic_changes,
     synthetic_clip,
@@ -32,15 +32,17 @@ from fer_utils.synthetic import (
     synthetic_sample,
     synthetic_video,
 )
-from fer_utils.synthetic.motion import MICRO_PEAK, MICRO_SECONDS, Movement
+from fer_utils.synthetic.motion import MICRO_PEAK, MICRO_SECONDS
 
-FACES = {"n_subjects": 6, "images_per_subject": 14}
-CLIPS = {"n_subjects": 4, "size": 32, "frame_rate": 25.0}
 TINY_CLIPS = {"size": 16, "n_frames": 2, "frame_rate": 10.0}
-CASCADE = cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
 
 intensities = st.dictionaries(st.sampled_from(sorted(ACTION_UNITS)), st.floats(0, 1), max_size=6)
 seeds = st.integers(0, 2**31)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return synthetic_faces(n_subjects=6, images_per_subject=14, seed=2)
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -50,19 +52,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 # Faces
 
 
-@settings(max_examples=20, deadline=None)
-@given(person=seeds, scene=seeds, units=intensities, asymmetry=st.floats(-1, 1))
-def test_the_same_arguments_give_the_same_image(person, scene, units, asymmetry):
-    def render():
-        return render_face(Identity.sample(person), units, scene=Scene.sample(scene), asymmetry=asymmetry)
-
-    first = render()
-    render_face(Identity.sample(person + 1), {26: 1.0}, size=64)  # no state is kept between calls
-    assert first.shape == (48, 48) and first.dtype == np.uint8
-    np.testing.assert_array_equal(first, render())
-
-
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     person=seeds,
     scene=seeds,
@@ -72,10 +62,11 @@ def test_the_same_arguments_give_the_same_image(person, scene, units, asymmetry)
 )
 def test_an_action_unit_changes_pixels_only_inside_its_mask(person, scene, units, unit, asymmetry):
     identity, scene = Identity.sample(person), Scene.sample(scene)
-    off, on = (
+    off, on, again = (
         render_face(identity, {**units, unit: value}, size=96, scene=scene, asymmetry=asymmetry)
-        for value in (0.0, 1.0)
+        for value in (0.0, 1.0, 1.0)
     )
+    np.testing.assert_array_equal(on, again)
     mask = action_unit_mask(identity, unit, size=96, scene=scene)
     assert 0 < mask.mean() < 0.5
     outside = difference(off, on)[~mask]
@@ -98,9 +89,9 @@ def test_asymmetry_weakens_one_half_of_the_image():
     np.testing.assert_array_equal(weak_left[:, 32:], both[:, 32:])
 
 
-def test_persons_differ_and_every_hair_style_occurs():
+def test_persons_differ_and_every_kind_of_hair_occurs():
     assert Identity.sample(3) == Identity.sample(3) != Identity.sample(4)
-    assert {Identity.sample(seed).hair for seed in range(200)} == set(HAIR)
+    assert {Identity.sample(seed).hair for seed in range(100)} == set(HAIR)
 
 
 @pytest.mark.parametrize("expression", FER7)
@@ -114,45 +105,37 @@ def test_expressions_vary_around_their_prototype(expression):
     assert not prototype or (min(values) < 0.45 and max(values) > 0.9)
 
 
-@settings(max_examples=10, deadline=None)
-@given(n_subjects=st.integers(3, 8), per_subject=st.integers(1, 9), n_classes=st.integers(1, 7), seed=seeds)
-def test_splits_share_no_person_and_classes_are_balanced(n_subjects, per_subject, n_classes, seed):
-    size = {"n_subjects": n_subjects, "images_per_subject": per_subject, "size": 16}
-    faces = synthetic_faces(**size, class_names=FER7[:n_classes], seed=seed)
+@pytest.mark.parametrize(("n_subjects", "per_subject"), [(3, 1), (5, 9), (8, 7)])
+def test_splits_share_no_person_and_classes_are_balanced(n_subjects, per_subject):
+    faces = synthetic_faces(n_subjects=n_subjects, images_per_subject=per_subject, size=16)
     parts = [faces.only(split) for split in ("train", "validation", "test")]
     subjects = [set(part.subject) for part in parts]
     assert all(subjects) and sum(map(len, subjects)) == len(set.union(*subjects)) == n_subjects
-    assert all(np.ptp(np.bincount(part.labels, minlength=n_classes)) <= 1 for part in parts)
+    assert all(np.ptp(np.bincount(part.labels, minlength=len(FER7))) <= 1 for part in parts)
 
 
-def test_an_image_depends_on_its_own_seed_subject_and_number_alone():
-    few, many = (synthetic_faces(n_subjects=n, images_per_subject=7) for n in (3, 5))
-    np.testing.assert_array_equal(few.images, many.images[:21])
+def test_an_image_depends_on_its_own_seed_subject_and_number_alone(faces):
+    few = synthetic_faces(n_subjects=3, images_per_subject=7, seed=2)
+    np.testing.assert_array_equal(few.images[7:14], faces.images[14:21])
     assert few.fingerprint != synthetic_faces(n_subjects=3, images_per_subject=7, seed=1).fingerprint
-    happy, sad = (random_face(7, expression=name, size=96) for name in ("happy", "sad"))
-    np.testing.assert_array_equal(happy[:4], sad[:4])
-    assert not np.array_equal(happy, sad)
 
 
-def test_masks_and_changes_follow_from_the_action_units_of_each_image():
-    faces = synthetic_faces(**FACES, seed=2)
+def test_masks_and_changes_follow_from_the_action_units_of_each_image(faces):
     changes = synthetic_changes(faces, seed=2)
     for row in (0, 33, 83):
         spec = synthetic_sample(faces.sample_id[row], faces.class_names[faces.labels[row]], seed=2)
         np.testing.assert_array_equal(spec.image(size=48), faces.images[row])
         assert spec.mask(size=48).any() == any(value > 0.25 for value in spec.action_units.values())
-    assert (
-        changes[faces.labels == FER7.index("surprise")].mean()
-        > 3 * changes[faces.labels == FER7.index("neutral")].mean()
-    )
+    surprise, neutral = (changes[faces.labels == FER7.index(name)].mean() for name in ("surprise", "neutral"))
+    assert surprise > 3 * neutral
     with pytest.raises(ValueError, match="seed 3"):
         synthetic_changes(faces, seed=3)
 
 
 def test_a_face_detector_finds_the_faces():
-    detector = cv2.CascadeClassifier(CASCADE)
-    found = [len(detector.detectMultiScale(random_face(seed), 1.1, 5)) for seed in range(60)]
-    assert found.count(1) >= 57
+    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    faces = synthetic_faces(n_subjects=25, images_per_subject=1, size=192).images
+    assert [len(detector.detectMultiScale(face, 1.1, 5)) for face in faces].count(1) >= 23
 
 
 # Clips
@@ -166,96 +149,82 @@ def test_the_default_clips_have_the_proportions_of_smic():
     assert (len(per_subject), per_subject.max()) == (16, 39)
 
 
-@settings(max_examples=8, deadline=None)
-@given(n_subjects=st.integers(2, 6), clips_per_subject=st.floats(3, 12), seed=seeds)
-def test_every_class_has_clips_of_two_subjects_and_every_subject_a_clip(n_subjects, clips_per_subject, seed):
-    clips = synthetic_clips(
-        n_subjects=n_subjects, clips_per_subject=clips_per_subject, seed=seed, **TINY_CLIPS
-    )
+@pytest.mark.parametrize(("n_subjects", "clips_per_subject"), [(2, 3), (3, 3.4), (5, 4)])
+def test_every_class_has_clips_of_two_subjects_and_every_subject_a_clip(n_subjects, clips_per_subject):
+    clips = synthetic_clips(n_subjects=n_subjects, clips_per_subject=clips_per_subject, **TINY_CLIPS)
     assert len(clips) == round(n_subjects * clips_per_subject)
     assert len(np.unique(clips.subject)) == n_subjects
     assert all(len(np.unique(clips.subject[clips.labels == label])) >= 2 for label in range(3))
 
 
-@pytest.mark.parametrize("frame_rate", [25.0, 200.0])
+@pytest.mark.parametrize("frame_rate", [25.0, 100.0])
 def test_clips_run_from_onset_to_offset_and_can_be_rendered_from_their_ids(frame_rate):
-    clips = synthetic_clips(n_subjects=2, clips_per_subject=5, size=16, frame_rate=frame_rate, seed=2)
-    assert clips.clips.shape == (10, 18, 16, 16)
+    clips = synthetic_clips(n_subjects=2, clips_per_subject=3, size=16, frame_rate=frame_rate, seed=2)
+    assert clips.clips.shape == (6, 18, 16, 16)
     assert (clips.onset == 0).all() and (clips.apex > 0).all() and (clips.apex < clips.offset).all()
-    for row in (0, 9):
+    for row in (0, 5):
         performance = synthetic_clip(clips.sample_id[row], clips.class_names[clips.labels[row]], seed=2)
         assert clips.apex[row] == round(frame_rate * performance.movements[0].apex)
         ends = [performance.frame(clips.offset[row] * share / frame_rate, size=16) for share in (0, 1)]
         np.testing.assert_array_equal(ends, clips.clips[row, [0, -1]])
 
 
-@settings(max_examples=40, deadline=None)
-@given(subject=st.integers(0, 99), number=st.integers(0, 99), label=st.sampled_from(sorted(EXPRESSIONS)))
-def test_action_units_rise_to_a_low_peak_and_return_to_rest(subject, number, label):
-    performance = synthetic_clip(f"synthetic-clip-s{subject:03d}-{number:04d}", label)
-    (movement,) = performance.movements
-    assert MICRO_SECONDS[0] <= movement.seconds <= MICRO_SECONDS[1]
-    assert MICRO_PEAK[0] <= movement.peak <= MICRO_PEAK[1]
-    assert performance.units(movement.onset) == performance.units(movement.offset) == performance.rest
-    times = np.linspace(movement.onset, movement.offset, 13)
-    for unit in movement.units:
-        course = np.array([performance.units(time).get(unit, 0.0) for time in times])
-        rising = times[1:] <= movement.apex
-        falling = times[:-1] >= movement.apex
-        assert (np.diff(course)[rising] >= 0).all() and (np.diff(course)[falling] <= 0).all()
+@pytest.mark.parametrize("label", EXPRESSIONS)
+def test_action_units_rise_to_a_low_peak_and_return_to_rest(label):
+    for number in range(5):
+        performance = synthetic_clip(f"synthetic-clip-s{7 * number:03d}-{number:04d}", label)
+        (movement,) = performance.movements
+        assert MICRO_SECONDS[0] <= movement.offset - movement.onset <= MICRO_SECONDS[1]
+        assert MICRO_PEAK[0] <= max(movement.units.values()) <= MICRO_PEAK[1]
+        assert performance.units(movement.onset) == performance.units(movement.offset) == performance.rest
+        times = np.linspace(movement.onset, movement.offset, 13)
+        for unit in movement.units:
+            course = np.array([performance.units(time).get(unit, 0.0) for time in times])
+            rising, falling = times[1:] <= movement.apex, times[:-1] >= movement.apex
+            assert (np.diff(course)[rising] >= 0).all() and (np.diff(course)[falling] <= 0).all()
 
 
 def test_the_change_predicts_the_label_and_a_single_frame_hardly_does():
-    subjects, labels = np.repeat(np.arange(24), 18), np.tile([0, 1, 2], 24 * 6)
+    subjects, labels = np.repeat(np.arange(18), 15), np.tile([0, 1, 2], 18 * 5)
     performances = [
         synthetic_clip(f"synthetic-clip-s{subject:03d}-{number:04d}", SMIC3[label])
         for number, (subject, label) in enumerate(zip(subjects, labels, strict=True))
     ]
     onset, apex = (
-        np.stack([p.frame(getattr(p.movements[0], when), size=48) for p in performances]).astype(np.float32)
+        np.stack([p.frame(getattr(p.movements[0], when), size=32) for p in performances]).astype(np.float32)
         for when in ("onset", "apex")
     )
 
     def accuracy(images: np.ndarray) -> float:
-        model = make_pipeline(
-            PCA(50, whiten=True, random_state=0), LogisticRegression(C=0.05, class_weight="balanced")
-        )
+        classifier = LogisticRegression(C=0.05, class_weight="balanced")
+        model = make_pipeline(PCA(40, whiten=True, svd_solver="randomized", random_state=0), classifier)
         flat = images.reshape(len(images), -1)
         predicted = cross_val_predict(model, flat, labels, groups=subjects, cv=GroupKFold(3))
         return balanced_accuracy_score(labels, predicted)
 
-    assert accuracy(apex - onset) > 1 / 3 + 0.3
-    assert max(accuracy(onset), accuracy(apex)) < 1 / 3 + 0.12
+    with threadpool_limits(1):  # faster than many threads for small matrices
+        assert accuracy(apex - onset) > 1 / 3 + 0.25
+        assert max(accuracy(onset), accuracy(apex)) < 1 / 3 + 0.14
 
 
 # Videos
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(n_micro=st.integers(0, 5), n_macro=st.integers(0, 3), seconds=st.floats(15, 60), seed=seeds)
 def test_a_video_is_mostly_neutral_with_expressions_apart(n_micro, n_macro, seconds, seed):
     video = synthetic_video(seconds=seconds, n_micro=n_micro, n_macro=n_macro, seed=seed)
-    durations = np.array([event.seconds for event in video.events])
+    durations = np.array([event.offset - event.onset for event in video.events])
     assert ((durations <= 0.5).sum(), (durations > 0.5).sum()) == (n_micro, n_macro)
     bounds = [0.0, *(time for event in video.events for time in (event.onset, event.offset)), seconds]
     assert all(stop - start > 0.49 for start, stop in zip(bounds[::2], bounds[1::2], strict=True))
-    assert video.blinks
 
 
-def test_video_frames_are_rendered_one_by_one_and_a_distant_face_is_smaller():
-    video = synthetic_video(seconds=4.0, frame_rate=25.0, size=32, n_micro=1, n_macro=0, seed=3)
+def test_video_frames_are_rendered_one_by_one():
+    video = synthetic_video(seconds=3.0, frame_rate=10.0, size=32, n_micro=1, n_macro=0, seed=3)
     frames = list(video.frames())
-    assert len(frames) == len(video) == 100
-    np.testing.assert_array_equal(frames[77], next(itertools.islice(video.frames(), 77, None)))
-    detector = cv2.CascadeClassifier(CASCADE)
-    near, far = (
-        detector.detectMultiScale(next(synthetic_video(size=320, face_scale=scale).frames()), 1.1, 5)
-        for scale in (1.0, 0.5)
-    )
-    assert far[0][2] < 0.7 * near[0][2]
-
-
-# Errors
+    assert len(frames) == len(video) == 30
+    np.testing.assert_array_equal(frames[17], next(itertools.islice(video.frames(), 17, None)))
 
 
 @pytest.mark.parametrize(
@@ -264,20 +233,10 @@ def test_video_frames_are_rendered_one_by_one_and_a_distant_face_is_smaller():
         (lambda: render_face(Identity(), {3: 0.5}), "action unit 3"),
         (lambda: render_face(Identity(), {12: float("nan")}), "action unit 12.*nan"),
         (lambda: render_face(Identity(), {}, size=8), "size 8"),
-        (lambda: render_face(Identity(), {}, asymmetry=2.0), "asymmetry 2.0"),
-        (lambda: expression_units("bored", np.random.default_rng(0)), "bored"),
         (lambda: synthetic_faces(n_subjects=2), "n_subjects.*at least 3"),
-        (lambda: synthetic_faces(class_names=("happy", "happy")), "class_names"),
-        (lambda: synthetic_faces(images_per_subject=0), "images_per_subject"),
-        (lambda: synthetic_faces(fractions=(0.5, 0.5, 0.5)), "fractions"),
-        (lambda: synthetic_sample("fer-s001-0001", "happy"), "fer-s001-0001"),
-        (lambda: synthetic_clips(class_names=("positive", "bored")), "bored"),
         (lambda: synthetic_clips(n_subjects=1), "too few"),
-        (lambda: synthetic_clips(**CLIPS, n_frames=1), "n_frames=1"),
-        (lambda: synthetic_clip("synthetic-s001-0001", "positive"), "synthetic-s001-0001"),
-        (lambda: synthetic_video(frame_rate=5.0), "frame_rate.*5.0"),
+        (lambda: synthetic_clips(frame_rate=5.0), "frame_rate.*5.0"),
         (lambda: synthetic_video(seconds=4.0), "do not fit into 4.0 s"),
-        (lambda: Movement("happy", {12: 0.3}, 0.0, 0.5, 0.4), "happy.*apex 0.5, offset 0.4"),
     ],
 )
 def test_invalid_requests_name_the_culprit(call, culprit):

@@ -8,7 +8,6 @@ import pytest
 from results_files import metric, published, put, study, without_result
 
 from fer_utils import comparison, tables
-from fer_utils.files import project_path, read_json
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.predictions import Predictions
 from fer_utils.results import Results
@@ -161,33 +160,3 @@ def test_a_synthetic_number_is_labelled_and_never_compared():
     row = row_of([study(source="synthetic")], "Accuracy / f1")
     assert "synthetic" in row["text"]
     assert {row[name] for name in ("measured", "low", "high", "delta")} == {None}
-    assert "0.562" not in tables.readme_comparison([study(source="synthetic")])
-
-
-# --- README --------------------------------------------------------------------------------------------
-
-
-def test_readme_rows_have_commit_note_time_and_command():
-    noted = study("10_baseline_cnn--a", note="made elsewhere")
-    leaky = study("10_baseline_cnn--b", protocol=study()["protocol"] | {"leakage": "some"})
-    text = tables.readme_comparison([noted, leaky])
-    (row,) = [line for line in text.splitlines() if "Accuracy / f1" in line]
-    parts = ("made elsewhere", "50 min", "RUN=10_baseline_cnn--a`", "csv")
-    assert all(part in row for part in parts)
-    assert "10_baseline_cnn--b" not in text + tables.readme_methods([noted, leaky])
-
-
-def test_readme_compares_protocols_on_clips():
-    run = read_json(project_path("reports/reference/30_cnn3d_smic/results.json"))
-    rows = [row.strip("| ").split(" | ") for row in tables.readme_clips([without_result(), run]).splitlines()]
-    assert rows[2][1].startswith(f"{run['metrics']['accuracy']['value']:.3f} [") and rows[2][-1] == "none"
-    assert "test" in rows[3][-1]
-
-
-def test_markers_keep_the_text_around_them():
-    text = "before\n<!-- results:start -->\nold\n<!-- results:end -->\nafter\n"
-    new = tables.replace_between_markers(text, "results", "| new |\n")
-    assert new == "before\n<!-- results:start -->\n| new |\n<!-- results:end -->\nafter\n"
-    assert tables.replace_between_markers(new, "results", "| new |\n") == new
-    with pytest.raises(ValueError, match="results:end"):
-        tables.replace_between_markers("<!-- results:start -->", "results", "")

@@ -20,14 +20,9 @@ Sampling = Literal["interpolate", "first"]
 """`interpolate`: frames at even times from onset to offset. `first`: the first ones in the order of their
 names, as some public networks take them, which is not the order of time where numbers are not padded."""
 
-MAX_CLIP_BYTES = 2**30
-"""Of a clip, decoded: five times the longest clips of SAMM, whose frames are the largest."""
-
-MAX_WORKBOOK_BYTES = 2**28
-"""Of an Excel workbook, unpacked; annotations have some thousand cells."""
-
-MAX_HEADER = 10_000
-"""Bytes that are read of a CSV file to see whether it is a table of clips."""
+MAX_CLIP_BYTES = 2**30  # of a clip, decoded: five times the longest ones of SAMM, whose frames are large
+MAX_WORKBOOK_BYTES = 2**28  # of an Excel workbook, unpacked; annotations have some thousand cells
+MAX_HEADER = 10_000  # bytes that are read of a CSV file to see whether it is a table of clips
 
 
 class Clip(NamedTuple):

@@ -1,8 +1,6 @@
 """The data sets of clips: SMIC, SAMM, CASME II, and a table of clips of any origin, such as MEVIEW.
 
-Sources: X. Li et al., *A spontaneous micro-expression database*, FG 2013 (SMIC). A. K. Davison et al.,
-*SAMM: a spontaneous micro-facial movement dataset*, IEEE Transactions on Affective Computing 9(1), 2018.
-W.-J. Yan et al., *CASME II: an improved spontaneous micro-expression database*, PLoS ONE 9(1): e86041, 2014.
+data/README.md has their sources.
 """
 
 import os
@@ -26,13 +24,12 @@ SMIC_NAME = (
     "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
 )
 
-HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
-"""Clips of SMIC's part HS in the cropped and raw forms."""
-
+HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}  # in the cropped and raw forms
 HS_SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 21) if number not in (7, 10, 16, 17))
 
-PARTS = ("HS", "VIS", "NIR")
-"""SMIC's cameras: high speed, visible light, near infrared."""
+PARTS = ("HS", "VIS", "NIR")  # SMIC's cameras: high speed, visible light, near infrared
+
+VIDEO_NAME = re.compile(r"(?i).*\.(avi|mp4|m4v|mov|mkv|webm|mpe?g|wmv|3gp|m2?ts)")
 
 
 class ClipReader(DataSet):
@@ -285,11 +282,6 @@ class ClipTable(ClipReader):
     frame numbers, and a video's first frame is number 1. Ids are `<clip>/<onset>-<offset>`.
     """
 
-    VIDEO_SUFFIXES = (
-        *(".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"),
-        *(".3gp", ".mts", ".m2ts"),
-    )
-
     name = "table"
 
     def holds(self, path: Path) -> bool:
@@ -322,7 +314,7 @@ class ClipTable(ClipReader):
         for folder, below, files in os.walk(path.parent):
             below[:] = sorted(name for name in below if not name.startswith("."))
             visible = sorted(name for name in files if not name.startswith("."))
-            found += [Path(folder, name) for name in visible if name.lower().endswith(self.VIDEO_SUFFIXES)]
+            found += [Path(folder, name) for name in visible if VIDEO_NAME.fullmatch(name)]
             if any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible) and Path(folder) != path.parent:
                 found.append(Path(folder))
         return {place.relative_to(path.parent).as_posix(): place for place in found}

@@ -10,11 +10,9 @@ from scipy.sparse.csgraph import connected_components
 
 from fer_utils.data.samples import SPLITS, FaceSet
 
-NEAR = 0.90
-"""Similarity from which two images are near duplicates; `near_duplicates` says how it was chosen."""
+NEAR = 0.90  # similarity from which two images are near duplicates; `near_duplicates` says how it was chosen
 
-CANDIDATE = 0.75
-"""Least correlation of two thumbnails for their images to be compared at full size."""
+CANDIDATE = 0.75  # least correlation of two thumbnails for their images to be compared at full size
 
 _THUMBNAIL = 12
 _BLOCK = 1024  # rows of thumbnails multiplied at a time: 150 MB for FER-2013
@@ -31,17 +29,12 @@ def shared_with(faces: FaceSet, *others: FaceSet) -> np.ndarray:
 
 
 def overlap_table(faces: FaceSet) -> pd.DataFrame:
-    """Return how many images of each split (rows) are also in each split (columns).
-
-    On the diagonal are the images that repeat an earlier one of the same split.
-    """
+    """Return how many images of each split (rows) are also in each split, or repeat one of the same."""
     names = [name for name in SPLITS if name in faces.split]
     counts = pd.crosstab(faces.digests, faces.split.astype(object)).reindex(columns=names).to_numpy()
     table = counts.T @ (counts > 0)
     np.fill_diagonal(table, (counts - (counts > 0)).sum(axis=0))
-    return pd.DataFrame(
-        table, index=pd.Index(names, name="images of"), columns=pd.Index(names, name="also in")
-    )
+    return pd.DataFrame(table, names, names).rename_axis(index="images of", columns="also in")
 
 
 def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int]:
@@ -55,14 +48,11 @@ def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int
     }
 
 
-def _conflicts(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int]:
-    crossed, contradicted = crossing(faces, groups), contradicting(faces, groups)
-    return {"groups that cross splits": len(crossed), "groups with contradicting labels": len(contradicted)}
-
-
-def crossing(faces: FaceSet, groups: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return those of the groups whose images are not all of one split."""
-    return [group for group in groups if len(np.unique(faces.split[group])) > 1]
+def _conflicts(faces: FaceSet, groups: Sequence[np.ndarray]) -> dict[str, int]:
+    return {
+        "groups that cross splits": sum(len(np.unique(faces.split[group])) > 1 for group in groups),
+        "groups with contradicting labels": len(contradicting(faces, groups)),
+    }
 
 
 def contradicting(faces: FaceSet, groups: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -80,9 +70,9 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     """Return the pairs of images that are most likely the same photograph, though not equal.
 
     The similarity is the largest normalised cross-correlation of one image's inner part with the other image
-    over shifts of up to a twelfth of the side, as it is and mirrored. Coarse shading is removed first, so
-    light, brightness and contrast matter little. Only pairs whose thumbnails correlate by at least
-    `CANDIDATE` are compared, which misses about half of the copies shifted by two pixels.
+    over shifts of up to a twelfth of the side, as it is and mirrored, without coarse shading. Only pairs
+    whose thumbnails correlate by `CANDIDATE` are compared: about half of the copies shifted by two pixels
+    are missed.
 
     The default threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above and 48
     of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It is for

@@ -1,7 +1,6 @@
 """FER-2013 in the forms people have it: the challenge's tables, the Kaggle folder, that folder's zip.
 
-Source: I. J. Goodfellow et al., *Challenges in representation learning: a report on three machine learning
-contests*, ICONIP 2013. 35,887 crops of 48x48 pixels; 28,709 Training, 3,589 PublicTest, 3,589 PrivateTest.
+35,887 crops of 48x48 pixels; 28,709 Training, 3,589 PublicTest, 3,589 PrivateTest.
 
 The tables are told apart by their header:
 
@@ -31,11 +30,9 @@ from fer_utils.data.raw_files import BadRows, OnBadRows, printable
 from fer_utils.data.samples import UNLABELLED, FaceSet
 from fer_utils.labels import FER7
 
-SIZE = 48
-"""Height and width of FER-2013's images, in pixels."""
+SIZE = 48  # height and width of FER-2013's images, in pixels
 
 USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-"""The official split: select on PublicTest, report once on PrivateTest."""
 
 FOLDERS = {"train": ("Training",), "test": ("PublicTest", "PrivateTest")}
 """The folders of the Kaggle layout and the official names that belong in each."""
@@ -52,8 +49,7 @@ POOLED = (
     "not all files of test/ carry their official names (PublicTest_*, PrivateTest_*): which of them are "
     "PrivateTest cannot be known, so they are one pooled test set and nothing here is called PrivateTest"
 )
-MAX_HEADER = 4096
-"""Bytes. A file without line ends would otherwise be read whole for its header."""
+MAX_HEADER = 4096  # bytes. A file without line ends would otherwise be read whole for its header
 
 LABELS = {str(label) for label in range(len(FER7))}
 _OFFICIAL_NAME = re.compile(f"({'|'.join(USAGE)})_[0-9]+")
@@ -91,44 +87,38 @@ class Fer2013(FaceData):
                 raise ValueError(f"{path}: holds {path.stem}; unpack it and give the path of the table")
             tables = [path]
         if tables and any((path / folder).is_dir() for folder in FOLDERS):
-            raise ValueError(
-                f"{path}: holds {tables[0].name} beside a folder of images, two copies of FER-2013; "
-                f"give the path of {tables[0].name} or move it away"
-            )
+            both = f"{tables[0].name} beside a folder of images, two copies of FER-2013"
+            raise ValueError(f"{path}: holds {both}; give the path of the table or move it away")
         if tables:
-            return scaled(_read_tables(tables, on_bad_rows), image_size=image_size)
-        return scaled(_KaggleFolder().read(path, on_bad_rows=on_bad_rows), image_size=image_size)
+            faces = _read_tables(path, tables, on_bad_rows)
+        else:
+            faces = _KaggleFolder().read(path, on_bad_rows=on_bad_rows)
+        return scaled(faces, image_size=image_size)
 
 
-def _read_tables(tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
+def _read_tables(path: Path, tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
     # Room for the most rows that the files can hold; memory is only taken where rows are written.
     most = sum(table.stat().st_size for table in tables) // (2 * _PIXELS)
     images = np.empty((most, SIZE, SIZE), dtype=np.uint8)
-    rows, dropped, notes, splits = [], [], [], set()
+    bad, rows, notes = BadRows(path, on_bad_rows, unit="rows"), [], []
     for table in tables:
-        bad, start, number = BadRows(table, on_bad_rows, unit="rows"), len(rows), 1
+        place = f"{table.name}, line" if len(tables) > 1 else "line"
         with open(table, "rb", buffering=2**18) as file:
             columns = _header(table, file.readline(MAX_HEADER))
             for number, line in enumerate(file, start=2):
-                with bad.at(f"line {number}"):
+                with bad.at(f"{place} {number}"):
                     label, usage, pixels = _row(line, columns)
                     images[len(rows)] = parse_pixels(pixels)
                     rows.append((label, USAGE.get(usage, "pooled_test"), f"{usage}_row{number:05d}"))
-        if number == 1:
-            raise ValueError(f"{table}: a header and no rows")
-        prefix = f"{table.name}, " if len(tables) > 1 else ""
         notes += [] if "emotion" in columns else [NO_LABELS]
-        notes += [f"{prefix}{note}" for note in bad.notes(len(rows) - start)]
-        dropped += [f"{prefix}{text}" for text in bad.dropped]
-        here = {split for _, split, _ in rows[start:]}
-        if both := splits & here:
-            names = " and ".join(one.name for one in tables)
-            raise ValueError(
-                f"{table.parent}: {names} both hold images of {', '.join(both)}; give the path of one"
-            )
-        splits |= here
-    images.resize((len(rows), SIZE, SIZE), refcheck=False)
+    notes += bad.notes(len(rows))
+    if not rows:
+        raise ValueError(f"{path}: a header and no rows")
     labels, split, sample_id = zip(*rows, strict=True)
+    if len({*sample_id}) < len(rows):
+        names = " and ".join(one.name for one in tables)
+        raise ValueError(f"{path}: {names} both hold images of one split; give the path of one")
+    images.resize((len(rows), SIZE, SIZE), refcheck=False)
     return FaceSet(
         name="fer2013",
         source="real",
@@ -139,22 +129,20 @@ def _read_tables(tables: list[Path], on_bad_rows: OnBadRows) -> FaceSet:
         sample_id=np.array(sample_id, dtype=str),
         notes=tuple(notes),
         origin={"form": "csv tables" if len(tables) > 1 else "csv"},
-        dropped=tuple(dropped),
+        dropped=tuple(bad.dropped),
     )
 
 
 def _header(path: Path, line: bytes) -> dict[str, int]:
     names = [_text(cell) for cell in line.removeprefix(BOM_UTF8).split(b",")]
-    shown = printable(", ".join(name[:20] for name in names[:5]))
+    shown = printable(", ".join(name[:20] for name in names[:5])) or "missing"
     if b"\0" in line or b"\r" in line.strip(b"\r\n"):
         raise ValueError(f"{path}, line 1: not plain text in UTF-8 with \\n at the end of lines ({shown})")
     # The forms with fewer columns have no others: a misspelt Usage must not make every row a training row.
     known = {*names} in ({"emotion", "pixels"}, {"pixels"}) or {*COLUMNS} <= {*names}
     if not known or len({*names}) < len(names):
-        needed = ", ".join(COLUMNS)
-        raise ValueError(
-            f"{path}, line 1: the columns are {shown or 'missing'}; {needed} are needed, each once"
-        )
+        needed = f"{', '.join(COLUMNS)} are needed, each once"
+        raise ValueError(f"{path}, line 1: the columns are {shown}; {needed}")
     return {name: position for position, name in enumerate(names)}
 
 
@@ -179,7 +167,7 @@ def _text(cell: bytes) -> str:
 
 
 def parse_pixels(text: bytes) -> np.ndarray:
-    """Parse 2,304 space-separated whole numbers from 0 to 255 to an image; name the first bad one."""
+    """Parse 2,304 space-separated whole numbers from 0 to 255; the error names the first bad one."""
     try:
         # Into int64, where large numbers saturate; into uint8, 300 would become 44.
         values = np.fromstring(text, dtype=np.int64, sep=" ")

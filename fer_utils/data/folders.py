@@ -1,9 +1,6 @@
 """Data sets of image files: one reader, and for each data set what the names of its files say.
 
-Sources: S. Li, W. Deng, J. Du, *Reliable crowdsourcing and deep locality-preserving learning for expression
-recognition in the wild*, CVPR 2017 (RAF-DB). P. Lucey et al., *The Extended Cohn-Kanade Dataset (CK+)*, CVPR
-Workshops 2010; who made the 48x48 crops is not known. M. Lyons et al., *Coding facial expressions with Gabor
-wavelets*, FG 1998 (JAFFE).
+data/README.md has their sources.
 """
 
 import re
@@ -23,27 +20,23 @@ from fer_utils.labels import CKPLUS7, FER7, RAFDB7, canonical
 RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 """The authors' list, as they spell it; its lines are like `train_00001.jpg 5`."""
 
-RAFDB_TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
+RAFDB_TABLES = ("train_labels.csv", "test_labels.csv")
 """Kaggle's lists, with columns `image,label`; beside `train/` and `test/` or beside their folder."""
 
 RAFDB_LABELS = {str(label): name for label, name in enumerate(RAFDB7, start=1)}
 RAFDB_IMAGE = re.compile(r"((train|test)_[0-9]+)(?:_aligned)?\.(?:jpg|jpeg|png)")
 
-CKPLUS_FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")
-"""Sequence and person in the name of a frame."""
+CKPLUS_FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")  # ((person)_sequence)_frame
 
-JAFFE_CODES = {
-    **{"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy"},
-    **{"NE": "neutral", "SA": "sad", "SU": "surprise"},
-}
+JAFFE_CODES = {name[:2].upper(): name for name in sorted(FER7)}
 JAFFE_IMAGE = re.compile(rf"(([A-Z]{{2}})\.({'|'.join(JAFFE_CODES)})[0-9]+\.[0-9]+)\..+")
 
 SPLIT_FOLDERS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "publictest"), "validation"),
-    **dict.fromkeys(("test", "testing", "privatetest"), "test"),
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "publictest"),
+    "test": ("test", "testing", "privatetest"),
 }
-"""Names of split folders, in lower case, without `set` and `fer2013`."""
+"""Split -> names of its folder, in lower case, without `set` and `fer2013`."""
 
 
 class Face(NamedTuple):
@@ -97,10 +90,8 @@ class ImageFolder(FaceData):
         if not kept:
             raise ValueError("; ".join([f"{path}: no images named {self.layout}", *found.notes]))
         table, notes = pd.DataFrame(kept.values()), self._notes([*kept.values()], known)
-        present = {*table["class_name"]}
-        class_names = self.class_names or tuple(
-            [name for name in FER7 if name in present] + sorted(present.difference(FER7))
-        )
+        own = sorted({*table["class_name"]}, key=lambda name: (FER7.index(name) if name in FER7 else 7, name))
+        class_names = self.class_names or tuple(own)
         if found.others and not self.class_names:
             notes.append(f"{len(found.others)} files of other kinds were not read, such as {found.others[0]}")
         return FaceSet(
@@ -124,8 +115,8 @@ class RafDb(ImageFolder):
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder is one of the two forms of RAF-DB."""
-        sorted_in = (any((path / split).glob("[1-7]/")) for split in RAFDB_TABLES)
-        return (path / RAFDB_LIST).is_file() or all(sorted_in)
+        by_class = all(any((path / split).glob("[1-7]/")) for split in ("train", "test"))
+        return by_class or (path / RAFDB_LIST).is_file()
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return where the images of a copy are, and its lists of labels; one list alone is an error."""
@@ -135,9 +126,9 @@ class RafDb(ImageFolder):
                     return path / place, (path / RAFDB_LIST,)
             raise ValueError(f"{path}: holds {RAFDB_LIST} but neither Image/aligned nor Image/aligned.zip")
         for folder in (path, path.parent) if path.is_dir() else ():
-            tables = tuple(folder / name for name in RAFDB_TABLES.values() if (folder / name).is_file())
+            tables = tuple(folder / name for name in RAFDB_TABLES if (folder / name).is_file())
             if len(tables) == 1:
-                both = ", ".join(RAFDB_TABLES.values())
+                both = ", ".join(RAFDB_TABLES)
                 raise ValueError(f"{folder}: holds {tables[0].name} without the other of {both}")
             if tables:
                 return path, tables
@@ -146,21 +137,19 @@ class RafDb(ImageFolder):
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
         rows: dict[str, tuple[str, str]] = {}
         for table in self.files(path)[1]:
-            splits = [split for split, name in RAFDB_TABLES.items() if name == table.name] or [*RAFDB_TABLES]
+            file = RAFDB_LIST if table.suffix == ".txt" else table.name
             for number, name, label in _rafdb_lines(table):
-                place = f"{table.relative_to(path) if table.suffix == '.txt' else table.name}, line {number}"
+                place = f"{file}, line {number}"
                 with bad.at(place):
-                    known = RAFDB_IMAGE.fullmatch(name)
-                    if not known or known[2] not in splits:
-                        raise ValueError(f"{name!r} is no image of {' or '.join(splits)}")
+                    if not (known := RAFDB_IMAGE.fullmatch(name)):
+                        raise ValueError(f"{name!r} is no image of train or test")
                     if known[1] in rows:
                         raise ValueError(f"{name} a second time; it was in {rows[known[1]][0]}")
                     rows[known[1]] = place, label
         present = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(name.rpartition("/")[2]))}
-        for sample_id, (place, _) in rows.items():
-            with bad.at(place):
-                if sample_id not in present:
-                    raise ValueError(f"the image {sample_id} is missing")
+        for sample_id in (one for one in rows if one not in present):
+            with bad.at(rows[sample_id][0]):
+                raise ValueError(f"the image {sample_id} is missing")
         return rows
 
     def _describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
@@ -173,23 +162,23 @@ class RafDb(ImageFolder):
         place, listed = known.get(sample_id, ("the folder", label))
         if listed not in RAFDB_LABELS:
             raise ValueError(f"{place}: label {listed!r}; they are {', '.join(RAFDB_LABELS)}")
-        if folder in RAFDB_TABLES and folder != split:
+        if folder in ("train", "test") and folder != split:
             raise ValueError(f"folder says {folder}, file name says {split}; move or rename it")
-        if folder in RAFDB_TABLES and listed != label:
+        if folder == split and listed != label:
             raise ValueError(f"lies in {folder}/{label}/ but {place} says {listed}")
         return Face(sample_id, RAFDB_LABELS[listed], split=split)
 
     def _notes(self, kept: Sequence[Face], known: Mapping) -> list[str]:
-        return [] if known else [f"no {' and '.join(RAFDB_TABLES.values())}: labels by the folders"]
+        return [] if known else [f"no {' and '.join(RAFDB_TABLES)}: labels by the folders"]
 
 
 def _rafdb_lines(file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield number, image and label of the lines of a list, which has a header where it is a CSV file."""
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-    header, separator = ["image", "label"], "," if file.suffix == ".csv" else None
-    for number, line in enumerate(lines, start=1):
-        cells = [cell.strip().strip('"') for cell in line.split(separator, 1 if separator is None else -1)]
-        if separator and number == 1:
+    header = ["image", "label"]
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), start=1):
+        cells = re.split('[,"\\s]+', line.strip(', "\r'))
+        if file.suffix == ".csv" and number == 1:
             header = cells
             if not {"image", "label"} <= {*header}:
                 found = printable(", ".join(header))
@@ -256,9 +245,7 @@ class OwnFolder(ImageFolder):
 
     name = "folder"
     class_names = ()
-    layout = (
-        "<class>/<file> or <class>/<subject>/<file>, all or none of it below train/, validation/ or test/"
-    )
+    layout = "<class>/<file> or <class>/<subject>/<file>, all or none below train/, validation/ or test/"
 
     def find(self, folder: Path) -> Path:
         """Return the folder itself."""
@@ -276,8 +263,8 @@ class OwnFolder(ImageFolder):
         try:
             outside = [name for name in names if self._describe(name, known).split == "unassigned"]
             if 0 < len(outside) < len(names):
-                beside = f"{outside[0].removeprefix(known)} lies beside train/, validation/ or test/"
-                raise ValueError(f"{beside}; use {self.layout}")
+                first = outside[0].removeprefix(known)
+                raise ValueError(f"{first} lies beside train/, validation/ or test/; use {self.layout}")
         except ValueError as error:
             raise ValueError(printable(f"{path}: {error}")) from error
         return known
@@ -295,11 +282,12 @@ class OwnFolder(ImageFolder):
         return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
 
     def _notes(self, kept: Sequence[Face], known: str) -> list[str]:
-        changed = [one for one in kept if one.folder.lower() != one.class_name.lower()]
-        renamed = sorted({f"{one.folder} -> {one.class_name}" for one in changed})
+        names = sorted({(one.folder, one.class_name) for one in kept})
+        renamed = [f"{folder} -> {name}" for folder, name in names if folder.lower() != name.lower()]
         notes = [f"everything lies in {known}"] if known else []
         notes += [f"folders taken for a class by another name: {', '.join(renamed)}"] if renamed else []
         return [printable(note) for note in notes]
 
     def _split_of(self, folder: str) -> str | None:
-        return SPLIT_FOLDERS.get(re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", "")))
+        plain = re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", ""))
+        return next((split for split, names in SPLIT_FOLDERS.items() if plain in names), None)

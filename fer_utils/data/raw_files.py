@@ -15,20 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 OnBadRows = Literal["error", "drop"]
-
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+MAX_FILE_BYTES = 2**28  # of one image file: as many as the largest accepted image takes without compression
+MAX_ARCHIVE_BYTES = 2**34  # of everything that is read from one archive, unpacked: 16 GiB
+MAX_DROPPED = 10_000  # with more bad rows the file is of another kind, not a damaged copy
 
-MAX_FILE_BYTES = 2**28
-"""Of one image file: as many as the largest accepted image takes without compression."""
-
-MAX_ARCHIVE_BYTES = 2**34
-"""Of everything that is read from one archive, unpacked: 16 GiB."""
-
-MAX_DROPPED = 10_000
-"""With more bad rows the file is of another kind, not a damaged copy."""
-
+# Python unpacks other methods in pieces of any size, so a small entry could fill the memory.
 _COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Python unpacks other methods in pieces of any size, so a small entry could fill the memory."""
 
 
 def printable(text: str) -> str:

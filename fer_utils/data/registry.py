@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -42,16 +42,7 @@ PUBLISHED_COPIES = {
 }
 """MD5 of the files that the challenge distributed -> their names."""
 
-PREPARED = "data/prepared"
-"""Where the memory-mapped forms are kept, below the project folder."""
-
-
-class Source(NamedTuple):
-    """One raw data set as `make data` reports it; `path` is None where it is missing."""
-
-    dataset: DataSet
-    path: Path | None
-    expected: str
+PREPARED = "data/prepared"  # where the memory-mapped forms are kept, below the project folder
 
 
 def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED) -> FaceSet:
@@ -196,41 +187,37 @@ def title_of(dataset: str) -> str:
     return " + ".join(FACES[name].title for name in dataset.split("+"))
 
 
-def sources(data_path: str | Path = "data/raw") -> list[Source]:
-    """Return every raw data set that is looked for in a folder, found or not.
+def sources(data_path: str | Path = "data/raw") -> list[tuple[DataSet, Path | None]]:
+    """Return every raw data set that is looked for in a folder, and where it is; None where it is missing.
 
     Where `data_path` is itself a data set, that one alone.
     """
     path = project_path(data_path)
-    owner = None
     if path.is_file():
-        by_name = (name for name, one in FACES.items() if path.name in one.places)
-        owner = "table" if CLIPS["table"].holds(path) else next(by_name, "fer2013")
+        by_name = (one for one in FACES.values() if path.name in one.places)
+        return [(CLIPS["table"] if CLIPS["table"].holds(path) else next(by_name, FACES["fer2013"]), path)]
     listed = []
-    for name, dataset in {**FACES, **CLIPS}.items():
-        if not dataset.expected:
-            continue
-        expected = " or ".join(str(Path(data_path) / place) for place in dataset.expected)
+    for dataset in (one for one in (*FACES.values(), *CLIPS.values()) if one.expected):
         try:
-            found = find(name, path) if owner in (None, name) else None
+            found = dataset.find(path)
         except MissingData:
             found = None
         except ConfigError:  # several tables of clips, which `load_clips` will say again
             found = path
-        listed.append(Source(dataset, found, expected))
-    return [source for source in listed if source.path == path] or listed
+        listed.append((dataset, found))
+    return [(dataset, found) for dataset, found in listed if found == path] or listed
 
 
 def unknown_entries(data_path: str | Path = "data/raw") -> dict[str, str]:
     """Return the names in a folder that belong to no known data set -> what to do about each."""
     folder = project_path(data_path)
-    found = [source.path for source in sources(folder) if source.path]
+    found = [path for _, path in sources(folder) if path]
     in_set = folder in found or any(path.parent == folder and CLIPS["table"].holds(path) for path in found)
     if not folder.is_dir() or in_set:  # everything in the folder of a data set belongs to it
         return {}
-    datasets = (*FACES.values(), *CLIPS.values())
-    known = {re.escape(place.partition("/")[0]) for dataset in datasets for place in dataset.places}
-    known |= {one.annotation_name for one in CLIPS.values()} | {*RAFDB_TABLES.values(), r"\..*"}
+    places = (place for one in (*FACES.values(), *CLIPS.values()) for place in one.places)
+    known = {re.escape(place.partition("/")[0]) for place in places}
+    known |= {one.annotation_name for one in CLIPS.values()} | {*RAFDB_TABLES, r"\..*"}
     unknown = sorted(one.name for one in folder.iterdir() if not re.fullmatch("|".join(known), one.name))
     packed = "unpack it, or name it as data/README.md says"
     images = "own images in <class>/ folders are read with dataset: folder and this path as data_path"

@@ -11,11 +11,8 @@ import pandas as pd
 
 from fer_utils.labels import canonical, map_labels
 
-UNLABELLED = -1
-"""The label of a sample for which the data set gives no class."""
-
-NO_APEX = -1
-"""Value of `ClipSet.apex` where the data set gives none."""
+UNLABELLED = -1  # the label of a sample for which the data set gives no class
+NO_APEX = -1  # value of `ClipSet.apex` where the data set gives none
 
 SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 """`pooled_test`: known to be held out, but validation and test cannot be told apart."""
@@ -249,9 +246,6 @@ def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
     A class of a set is found by its name or its canonical name. Ids, known subjects, notes and keys of
     `origin` have the set's name in front; notes say which classes a set lacks and what was left out.
     """
-    names = [faces.name for faces in sets]
-    if not names or len({*names}) < len(names):
-        raise ValueError(f"cannot combine {', '.join(names) or 'nothing'}: give sets of different names")
     if len({(faces.images.shape[1:], faces.source) for faces in sets}) > 1:
         each = (f"{one.name} is {one.source}, {'x'.join(map(str, one.images.shape[1:]))}" for one in sets)
         raise ValueError(f"cannot combine sets of different sizes or sources ({'; '.join(each)})")
@@ -270,7 +264,7 @@ def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
         parts.append(replace(part, sample_id=ids, subject=people))
     keys = (FaceSet.PIXELS, *FaceSet.COLUMNS)
     return FaceSet(
-        name="+".join(names),
+        name="+".join(faces.name for faces in sets),
         source=sets[0].source,
         class_names=tuple(class_names),
         notes=tuple(notes),

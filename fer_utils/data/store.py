@@ -21,8 +21,7 @@ from fer_utils.data.raw_files import printable
 from fer_utils.data.samples import ClipSet, FaceSet, Samples
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
-FORMAT = 6
-"""Raised when a reader or this layout changes meaning, so that older prepared files are made again."""
+FORMAT = 6  # raised when a reader or this layout changes meaning, so that older prepared files are made again
 
 _KINDS = {kind.__name__: kind for kind in (FaceSet, ClipSet)}
 
@@ -121,7 +120,7 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
         if target.exists():
             shutil.rmtree(target)  # damaged; a process that has it mapped keeps its mapping
         os.rename(staging, target)
-    except OSError as error:  # numpy says how many bytes were written, but not where and why
+    except OSError as error:  # numpy does not say which file it could not write
         raise OSError(f"{target}: cannot be written ({error}); is the disk full?") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

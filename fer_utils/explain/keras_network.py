@@ -1,17 +1,14 @@
 """`Network` for Keras on TensorFlow or torch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Self
 
 import keras
 import numpy as np
 
-from fer_utils.explain.network import Network, evenly_spaced
+from fer_utils.explain.network import Network
 from fer_utils.files import ConfigError
-
-Tensor = Any
-"""Tensor of the backend."""
 
 
 class KerasNetwork(Network):
@@ -20,16 +17,10 @@ class KerasNetwork(Network):
     Layers have their names in `model.layers`; a model inside the model is one layer.
     """
 
-    model: keras.Model
-
-    def filters(self) -> np.ndarray:  # noqa: D102
-        for layer in self.model.layers:
-            if isinstance(layer, keras.layers.Conv2D):
-                return keras.ops.convert_to_numpy(layer.kernel).sum(axis=2).transpose(2, 0, 1)
-        raise ValueError(f"{self.model.name} has no Conv2D layer, so there are no filters to show")
+    def __init__(self, model: keras.Model, *, cascade: Sequence[str]) -> None:
+        self.model, self.cascade = model, tuple(cascade)
 
     def randomised(self, from_layer: str, *, seed: int) -> Self:  # noqa: D102
-        self._check_layer(from_layer)
         names = self._layer_names()
         start = names.index(from_layer)
 
@@ -47,27 +38,17 @@ class KerasNetwork(Network):
             after.set_weights(before.get_weights())
         return type(self)(fresh, cascade=self.cascade)
 
-    def _rows(self, size: Sequence[int]) -> list[tuple]:
-        layers = self.model.layers
-        rows = [(one.name, type(one).__name__, one.output.shape[1:], one.count_params()) for one in layers]
-        return [*rows, ("total", "", (), self.model.count_params())]
-
     def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
-        return {
-            layer.name: min(layer.output.shape[1:3])
-            for layer in self.model.layers
-            if len(layer.output.shape) == 4
-            and (
-                isinstance(layer, keras.layers.ReLU)
-                or getattr(getattr(layer, "activation", None), "__name__", "") in ("relu", "relu6")
-            )
-        }
+        found = {}
+        for layer in self.model.layers:
+            activation = getattr(getattr(layer, "activation", None), "__name__", "")
+            is_relu = isinstance(layer, keras.layers.ReLU) or activation in ("relu", "relu6")
+            if is_relu and len(layer.output.shape) == 4:
+                found[layer.name] = min(layer.output.shape[1:3])
+        return found
 
     def _layer_names(self) -> list[str]:
         return [layer.name for layer in self.model.layers]
-
-    def _default_cascade(self) -> tuple[str, ...]:
-        return evenly_spaced([layer.name for layer in self.model.layers if hasattr(layer, "kernel")])
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         return keras.ops.convert_to_numpy(keras.ops.softmax(self._logits(images), axis=-1))
@@ -80,43 +61,37 @@ class KerasNetwork(Network):
         if (backend := keras.backend.backend()) == "torch":
             from fer_utils.explain.torch_network import maps_and_gradients
 
-            return maps_and_gradients(self, images, classes, layer)
+            found = maps_and_gradients(self, images, classes, layer)
+            return tuple(np.moveaxis(values, -1, 1) for values in found)
         if backend != "tensorflow":
             raise ConfigError(f"KERAS_BACKEND={backend} has no Grad-CAM; use tensorflow or torch")
         import tensorflow as tf
 
-        captured: list[Tensor] = []
+        captured = []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
 
-            def watch(_: str, output: Tensor) -> Tensor:
+            def watch(output: tf.Tensor) -> tf.Tensor:
                 tape.watch(output)  # also in a frozen network
                 captured.append(output)
                 return tf.identity(output)
 
-            with self._watch([layer], watch):
+            with self._watch(layer, watch):
                 logits = self._logits(images)
             score = tf.reduce_sum(tf.gather(logits, classes, axis=1, batch_dims=1))
-        return self._to_numpy(captured[-1]), self._to_numpy(tape.gradient(score, captured[-1]))
+        found = captured[-1], tape.gradient(score, captured[-1])
+        return tuple(np.moveaxis(values.numpy(), -1, 1) for values in found)
 
     @contextmanager
-    def _watch(self, layers: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
-        with ExitStack() as hooks:
-            for name in layers:
-                layer = self.model.get_layer(name)
-
-                def watched(
-                    *args: object, name: str = name, call: Callable = layer.call, **how: object
-                ) -> Tensor:
-                    return see(name, call(*args, **how))
-
-                layer.call = watched  # Keras has no hooks; the instance's attribute hides the method
-                hooks.callback(delattr, layer, "call")
+    def _watch(self, layer: str, see: Callable[[Any], Any]) -> Iterator[None]:
+        watched = self.model.get_layer(layer)
+        call = watched.call
+        watched.call = lambda *inputs, **how: see(call(*inputs, **how))
+        try:
             yield
+        finally:
+            del watched.call  # Keras has no hooks; the instance's attribute hides the method
 
-    def _to_numpy(self, output: Tensor) -> np.ndarray:
-        return np.moveaxis(keras.ops.convert_to_numpy(output), -1, 1)
-
-    def _logits(self, images: np.ndarray) -> Tensor:
+    def _logits(self, images: np.ndarray) -> Any:
         """Return the logits: the softmax of the last layer is left out, as its gradient mixes the classes."""
         last = self.model.layers[-1]
         activation = getattr(last, "activation", None)

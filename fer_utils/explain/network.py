@@ -1,13 +1,13 @@
 """What Grad-CAM needs of a network, and the computation from a layer's maps and gradients to heat maps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from fer_utils.files import ConfigError
 
@@ -39,7 +39,7 @@ class GradCAM:
     native_size: tuple[int, int]
     layer: str
     classes: tuple[int, ...]
-    method: str = "Grad-CAM"
+    method: str
 
 
 def grad_cam_weights(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -66,27 +66,17 @@ METHODS = {"Grad-CAM": grad_cam_weights, "Grad-CAM++": grad_cam_plus_plus_weight
 class Network(ABC):
     """A trained classifier of gray images; `TorchNetwork` and `KerasNetwork` implement it.
 
-    No method changes the model. A framework also implements `_layer_names()`, `_default_cascade()`,
-    `_rows(size)` of the table of layers, `_relu_sizes(size)` (name to the smaller side of its map),
-    `_probabilities(images)`, `_watch(layers, see)` (a context in which `see(name, output)` replaces a layer's
-    output), `_maps_and_gradients(images, classes, layer)` of the classes' logits, both (N, C, h, w), and
-    `_to_numpy(output)`, channels first.
+    No method changes the model.
 
-    Parameters
+    Attributes
     ----------
     model : nn.Module or keras.Model
-    cascade : sequence of str, optional
-        Layers for the randomisation check, the last one first: `randomised` is called with each. By default
-        the last block with weights and up to five evenly spaced ones before it.
+    cascade : tuple of str
+        Layers for the randomisation check, the last one first: `randomised` is called with each.
     """
 
-    def __init__(self, model: Any, *, cascade: Sequence[str] = ()) -> None:
-        self.model = model
-        self.cascade = tuple(cascade) or self._default_cascade()
-
-    @abstractmethod
-    def filters(self) -> np.ndarray:
-        """Return the kernels of the first 2D convolution, summed over its input channels: shape (F, h, w)."""
+    model: Any
+    cascade: tuple[str, ...]
 
     @abstractmethod
     def randomised(self, from_layer: str, *, seed: int) -> Self:
@@ -97,28 +87,34 @@ class Network(ABC):
         statistics of batch normalisation are reset, too.
         """
 
+    @abstractmethod
+    def _layer_names(self) -> list[str]: ...
+
+    @abstractmethod
+    def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
+        """Return the smaller side of the map of each ReLU, by name, for images of this size."""
+
+    @abstractmethod
+    def _logits(self, images: np.ndarray) -> Any: ...
+
+    @abstractmethod
+    def _probabilities(self, images: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def _watch(self, layer: str, see: Callable[[Any], Any]) -> AbstractContextManager:
+        """Return a context in which `see(output)` replaces a layer's output."""
+
+    @abstractmethod
+    def _maps_and_gradients(
+        self, images: np.ndarray, classes: np.ndarray, layer: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a layer's maps and the gradients of the classes' logits, both (N, C, h, w)."""
+
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, shape (N, K), of images of uint8, shape (N, H, W)."""
         return np.concatenate([self._probabilities(images[part]) for part in _batches(images)])
 
-    def layers(self, size: Sequence[int] = (48, 48), **depth: int | None) -> pd.DataFrame:
-        """Return the layers in the order in which they run, with output shape and parameters, and the total.
-
-        Parameters
-        ----------
-        size : sequence of int
-            Height and width of the images in pixels; of clips: frames, height and width.
-        depth : int or None
-            Torch only: how deep to look into containers, 1 being the model's own children; None lists single
-            layers.
-        """
-        rows = [
-            (name, kind, "×".join(map(str, shape)), n_parameters)
-            for name, kind, shape, n_parameters in self._rows(size, **depth)
-        ]
-        return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters"]).set_index("layer")
-
-    def cam_layer(self, size: Sequence[int] = (48, 48)) -> str:
+    def cam_layer(self, size: Sequence[int]) -> str:
         """Return the last ReLU whose map has at least `SMALLEST_MAP` rows and columns for this image size."""
         large = [name for name, side in self._relu_sizes(size).items() if side >= SMALLEST_MAP]
         if not large:
@@ -137,9 +133,6 @@ class Network(ABC):
         method: str = "Grad-CAM",
     ) -> GradCAM:
         """Return heat maps of the evidence for a class in each image.
-
-        The layer's channels are weighted by `METHODS`, summed, cut at zero, enlarged (bilinear) and divided
-        by the maximum.
 
         Parameters
         ----------
@@ -162,39 +155,14 @@ class Network(ABC):
         found = np.empty(images.shape, np.float32)
         for part in _batches(images):
             maps, gradients = self._maps_and_gradients(images[part], classes[part], layer)
-            _check_map(layer, maps.shape[1:], smallest=SMALLEST_MAP)
+            _check_map(layer, maps.shape[1:])
             evidence = np.einsum("nc,nchw->nhw", METHODS[method](maps, gradients), maps)
             found[part] = enlarge(np.maximum(evidence, 0), images.shape[1:])
         return GradCAM(found, maps.shape[2:], layer, tuple(classes.tolist()), method)
 
-    def activations(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return each layer's maps of one image, shape (H, W): layer to ndarray of shape (C, h, w)."""
-        found: dict[str, np.ndarray] = {}
-        for name in layers:
-            self._check_layer(name)
-
-        def keep(name: str, output: Any) -> Any:
-            found[name] = self._to_numpy(output)[0]
-            return output
-
-        with self._watch(layers, keep):
-            self.predict(np.asarray(image)[None])
-        for name in layers:
-            _check_map(name, found[name].shape, smallest=1)
-        return {name: found[name] for name in layers}
-
     def _check_layer(self, name: str) -> None:
         if name not in (known := self._layer_names()):
             raise ConfigError(f"unknown layer {name!r}; choose one of {', '.join(known)}")
-
-
-def evenly_spaced(names: Sequence[str], *, most: int = 5) -> tuple[str, ...]:
-    """Return the last name and up to `most` of those before it, evenly spaced and the last one first."""
-    if not names:
-        return ()
-    *others, last = names
-    chosen = np.linspace(len(others) - 1, 0, min(most, len(others))).round().astype(int)
-    return (last, *(others[number] for number in chosen))
 
 
 def enlarge(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -209,11 +177,11 @@ def _batches(images: np.ndarray) -> Iterator[slice]:
     return (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
 
 
-def _check_map(layer: str, shape: Sequence[int], *, smallest: int) -> None:
+def _check_map(layer: str, shape: Sequence[int]) -> None:
     if len(shape) != 3:
         raise ConfigError(f"layer {layer!r} returns {tuple(shape)} per image, which is no map")
-    if min(shape[1:]) < smallest:
+    if min(shape[1:]) < SMALLEST_MAP:
         raise ConfigError(
             f"layer {layer!r} has a map of {shape[1]}x{shape[2]}; choose an earlier layer or a larger image: "
-            f"at least {smallest}x{smallest}"
+            f"at least {SMALLEST_MAP}x{SMALLEST_MAP}"
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from fer_utils.data import FaceSet
 from fer_utils.explain import checks
 from fer_utils.explain.checks import FACE_BANDS, FER2013_BANDS, mean_intervals
-from fer_utils.explain.network import METHODS, GradCAM, Network
+from fer_utils.explain.network import METHODS, Network
 from fer_utils.files import write_text
 from fer_utils.papers import load_paper
 from fer_utils.synthetic import PROTOTYPES, synthetic_changes
@@ -49,7 +49,7 @@ class CamStudy:
     faces : FaceSet
         The chosen images.
     cams : dict of str to GradCAM
-        Method to maps.
+        Method to maps. All checks use `maps`, those of Grad-CAM.
     bands : mapping of str to (float, float)
         Where brow, eye, nose and mouth are. FER-2013's are a guess for other real faces.
     masks : ndarray of bool, shape (N, H, W), or None
@@ -57,13 +57,9 @@ class CamStudy:
     """
 
     def __init__(self, network: Network, faces: FaceSet, *, per_class: int, seed: int) -> None:
-        if per_class < 1:
-            raise ValueError(f"per_class must be 1 or more, got {per_class}")
         rng = np.random.default_rng(seed)
         classes = range(len(faces.class_names))
         rows = [rng.permutation(np.flatnonzero(faces.labels == label))[:per_class] for label in classes]
-        if not len(np.concatenate(rows)):
-            raise ValueError(f"{faces.name}: none of {len(faces)} images has a class")
         self.network, self.seed = network, seed
         self.faces = faces.take(np.concatenate(rows))
         self.regions = load_paper("srivastav2024").cam_regions  # what the paper claims
@@ -73,16 +69,12 @@ class CamStudy:
             method: network.maps(self.faces.images, self.faces.labels, layer=layer, method=method)
             for method in METHODS
         }
+        self.maps = self.cams["Grad-CAM"]
         self.masks = None
         if faces.source == "synthetic":
             self.masks = synthetic_changes(self.faces, seed=seed) > CHANGED
             still = [label for label, name in enumerate(faces.class_names) if not PROTOTYPES[name]]
             self.masks[np.isin(self.faces.labels, still)] = False  # a weak unit alone is no expression
-
-    @property
-    def maps(self) -> GradCAM:
-        """Grad-CAM's maps, which all checks use."""
-        return self.cams["Grad-CAM"]
 
     @property
     def description(self) -> str:
@@ -105,17 +97,14 @@ class CamStudy:
         Columns class, band, claimed (by the paper), share of the map's sum with low and high, area (share of
         a uniform map), density (share / area), n (maps that are not all zero).
         """
-        shares = checks.band_energy(self.maps.maps, self.bands)
-        areas = checks.band_areas(self.faces.images.shape[1], self.bands)
+        uniform = np.ones((1, *self.faces.images.shape[1:]))
+        areas = checks.band_energy(uniform, self.bands).iloc[0]
         rows = []
-        for label, name in enumerate(self.faces.class_names):
-            chosen = (self.faces.labels == label) & (shares.sum(axis=1) > 0)
-            if not chosen.any():
-                continue
-            intervals = mean_intervals(shares[chosen].to_numpy(), self._units[chosen])
+        for name, (shares, units) in self._shares.items():
+            intervals = mean_intervals(shares.to_numpy(), units)
             for band, (share, low, high) in zip(shares.columns, intervals, strict=True):
                 claimed, area = band in self.regions.get(name, ()), areas[band]
-                rows.append((name, band, claimed, share, low, high, area, share / area, chosen.sum()))
+                rows.append((name, band, claimed, share, low, high, area, share / area, len(shares)))
         columns = ["class", "band", "claimed", "share", "low", "high", "area", "density", "n"]
         return pd.DataFrame(rows, columns=columns)
 
@@ -131,16 +120,14 @@ class CamStudy:
 
         Columns class, claimed, share, low, high, area, densest (band of the class), verdict, n.
         """
-        shares = checks.band_energy(self.maps.maps, self.bands)
         rows = []
         for name, bands in self.band_shares.set_index("band").groupby("class", sort=False):
-            label = self.faces.class_names.index(name)
-            chosen = ((self.faces.labels == label) & (shares.sum(axis=1) > 0)).to_numpy()
-            row = {"class": name, "densest": bands["density"].idxmax(), "n": bands["n"].iloc[0]}
+            shares, units = self._shares[name]
+            row = {"class": name, "densest": bands["density"].idxmax(), "n": len(shares)}
             claimed = self.regions.get(name, ())
             for band in claimed:
-                density, unit = shares[chosen] / bands["area"], self._units[chosen]
-                verdict = self._too_few(chosen) or _claim_verdict(band, bands, density, claimed, unit)
+                density = shares / bands["area"]
+                verdict = self._too_few(units) or _claim_verdict(band, bands, density, claimed, units)
                 values = bands.loc[band, ["share", "low", "high", "area"]].to_dict()
                 rows.append(row | values | {"claimed": band, "verdict": verdict})
             if not claimed:
@@ -160,8 +147,6 @@ class CamStudy:
         if self.masks is None:
             return None
         used = self.masks.any(axis=(1, 2))
-        if not used.any():
-            raise ValueError(f"{self.faces.name}: none of {len(self.faces)} faces shows an expression")
         masks = self.masks[used]
 
         def scores(maps: np.ndarray) -> np.ndarray:
@@ -206,7 +191,7 @@ class CamStudy:
             if not low <= 0 <= high:
                 better = (high < 0) == (way == "deletion")
                 verdict = "better than random maps" if better else "worse than random maps"
-            rows[way] = [*area, other[0], *difference, self._too_few() or verdict, len(ours)]
+            rows[way] = [*area, other[0], *difference, self._too_few(self._units) or verdict, len(ours)]
         columns = ["area", "low", "high", RANDOM, "difference", "difference low", "difference high"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "verdict", "n"])
 
@@ -240,13 +225,12 @@ class CamStudy:
             f"cam_share_{name}": _records(table.set_index("band"), "share", "low", "high")
             for name, table in self.band_shares.groupby("class", sort=False)
         }
-        parts = {
-            "area": ["area", "low", "high"],
-            "random_maps": [RANDOM],
-            "difference": ["difference", "difference low", "difference high"],
-        }
         for way, row in self.perturbation_areas.iterrows():
-            found[f"cam_{way}"] = {name: _record(row[columns], row["n"]) for name, columns in parts.items()}
+            found[f"cam_{way}"] = {
+                "area": _record(row[["area", "low", "high"]], row["n"]),
+                "random_maps": _record(row[[RANDOM]], row["n"]),
+                "difference": _record(row[["difference", "difference low", "difference high"]], row["n"]),
+            }
         similar = self.randomisation
         found["cam_rank_correlation"] = _records(similar, "rank correlation", "rank low", "rank high")
         found["cam_ssim"] = _records(similar, "ssim", "ssim low", "ssim high")
@@ -273,6 +257,17 @@ class CamStudy:
         return paths
 
     @cached_property
+    def _shares(self) -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
+        """The share of each map in each band and the unit of each map, by class, without all-zero maps."""
+        shares = checks.band_energy(self.maps.maps, self.bands)
+        lit = shares.any(axis=1)
+        found = {}
+        for label, name in enumerate(self.faces.class_names):
+            if (chosen := lit & (self.faces.labels == label)).any():
+                found[name] = shares[chosen], self._units[chosen]
+        return found
+
+    @cached_property
     def _curves(self) -> dict[tuple[str, str], checks.Curves]:
         maps, faces = self.maps, self.faces
         noise = checks.random_maps(faces.images.shape, seed=self.seed, native_size=maps.native_size)
@@ -286,18 +281,17 @@ class CamStudy:
 
     @cached_property
     def _units(self) -> np.ndarray:
-        """Numbers of the subjects; an image without one is a unit of its own."""
+        """The subject of each image; an image without one is a unit of its own."""
         known = np.char.add("subject ", self.faces.subject.astype(str))
         alone = np.char.add("image ", self.faces.sample_id.astype(str))
-        return np.unique(np.where(self.faces.subject != "", known, alone), return_inverse=True)[1]
+        return np.where(self.faces.subject != "", known, alone)
 
-    def _too_few(self, rows: np.ndarray | slice = slice(None)) -> str:
-        n = len(np.unique(self._units[rows]))
-        if n >= FEWEST_UNITS:
+    def _too_few(self, units: np.ndarray) -> str:
+        names = np.unique(units)
+        if len(names) >= FEWEST_UNITS:
             return ""
-        known = self.faces.subject[rows] != ""
-        unit = "subject" if known.all() else "subject or image" if known.any() else "image"
-        return f"{n} {unit if n == 1 else unit + 's'}: no verdict"
+        kinds = " or ".join(sorted({name.split()[0] for name in names}, reverse=True))
+        return f"{len(names)} {kinds}{'s' * (len(names) > 1)}: no verdict"
 
 
 def _claim_verdict(
@@ -321,8 +315,6 @@ def _claim_verdict(
 
 def _rows_of_other_classes(labels: np.ndarray, *, seed: int) -> np.ndarray:
     """Return for each image the row of a random one of another class."""
-    if len(np.unique(labels)) < 2:
-        raise ValueError("maps of other classes need images of two classes or more")
     rng = np.random.default_rng(seed)
     return np.array([rng.choice(np.flatnonzero(labels != label)) for label in labels])
 

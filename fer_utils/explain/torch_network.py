@@ -3,29 +3,67 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from fer_utils.explain.network import Network, evenly_spaced
+from fer_utils.explain.network import Network
 from fer_utils.files import ConfigError
 
 
 class TorchNetwork(Network):
-    """A torch module that returns logits, shape (N, K). Layers have their names in `named_modules`."""
+    """A torch module that returns logits, shape (N, K). Layers have their names in `named_modules`.
 
-    model: nn.Module
+    `cascade` has the last block with weights and up to five evenly spaced ones before it. Blocks are the
+    model's children; of all but the last (the head), their children.
+    """
 
-    def filters(self) -> np.ndarray:  # noqa: D102
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.cascade = model, _cascade(model)
+
+    def filters(self) -> np.ndarray:
+        """Return the kernels of the first 2D convolution, summed over its input channels: shape (F, h, w)."""
         for module in self.model.modules():
             if isinstance(module, nn.Conv2d):
                 return module.weight.detach().sum(dim=1).cpu().numpy()
         raise ValueError(f"{type(self.model).__name__} has no Conv2d layer, so there are no filters to show")
 
+    def layers(self, size: Sequence[int], *, depth: int | None = None) -> pd.DataFrame:
+        """Return the layers in the order in which they run, with output shape and parameters, and the total.
+
+        Parameters
+        ----------
+        size : sequence of int
+            Height and width of the images in pixels; of clips: frames, height and width.
+        depth : int, optional
+            How deep to look into containers, 1 being the model's own children; by default single layers.
+        """
+        listed = []
+        for name, module in self.model.named_modules():
+            level, single = name.count(".") + 1, not list(module.children())
+            if name and (single if depth is None else level == depth or (single and level < depth)):
+                listed.append(name)
+        shapes = {name: output.shape[1:] for name, output in self._outputs(np.zeros(size), listed).items()}
+        rows = [(name, self.model.get_submodule(name), shape) for name, shape in shapes.items()]
+        table = pd.DataFrame(
+            {
+                "kind": type(module).__name__ if name != "total" else "",
+                "output": "×".join(map(str, shape)),
+                "parameters": sum(values.numel() for values in module.parameters()),
+            }
+            for name, module, shape in [*rows, ("total", self.model, ())]
+        )
+        return table.set_axis([*shapes, "total"]).rename_axis("layer")
+
+    def activations(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return each layer's maps of one image, shape (H, W): layer to ndarray of shape (C, h, w)."""
+        found = self._outputs(image, layers)
+        return {name: found[name][0].numpy() for name in layers}
+
     def randomised(self, from_layer: str, *, seed: int) -> Self:  # noqa: D102
-        self._check_layer(from_layer)
         fresh = copy.deepcopy(self.model).cpu()  # a GPU would draw other numbers from the same seed
         modules = [(name, module) for name, module in fresh.named_modules() if name]
         start = [name for name, _ in modules].index(from_layer)
@@ -36,49 +74,30 @@ class TorchNetwork(Network):
                     module.reset_parameters()
                 elif list(module.parameters(recurse=False)):
                     raise ConfigError(f"layer {name!r} has weights but no reset_parameters method")
-        return type(self)(fresh.to(self._device()), cascade=self.cascade)
+        return type(self)(fresh.to(self._device()))
 
-    def _rows(self, size: Sequence[int], depth: int | None = None) -> list[tuple]:
-        modules = {name: module for name, module in self.model.named_modules() if name}
-        single = {name for name, module in modules.items() if not list(module.children())}
-        level = {name: name.count(".") + 1 for name in modules}
-        if depth is None:
-            listed = single
-        else:
-            listed = {
-                name for name in modules if level[name] == depth or (name in single and level[name] < depth)
-            }
-        shapes: dict[str, Sequence[int]] = {}
+    def _outputs(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return what each layer returns for one image, in the order in which they run."""
+        found: dict[str, Tensor] = {}
 
-        def note(name: str, output: Tensor) -> Tensor:
-            shapes[name] = output.shape[1:]
-            return output
+        def keep(name: str, output: Tensor) -> None:
+            found[name] = output.detach().cpu().clone()  # the next layer may work in place
 
-        with self._watch(listed, note):
-            self.predict(np.zeros((1, *size), np.uint8))
-        rows = [(name, type(modules[name]).__name__, shape, modules[name]) for name, shape in shapes.items()]
-        rows.append(("total", "", (), self.model))
-        return [(*row, sum(values.numel() for values in module.parameters())) for *row, module in rows]
+        with ExitStack() as hooks:
+            for name in layers:
+                module = self.model.get_submodule(name)
+                hook = module.register_forward_hook(lambda _m, _i, output, name=name: keep(name, output))
+                hooks.enter_context(hook)
+            self.predict(np.asarray(image, np.uint8)[None])
+        return found
 
     def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
-        return {
-            name: min(shape[1:], default=0) for name, kind, shape, _ in self._rows(size) if kind == "ReLU"
-        }
+        relus = [name for name, module in self.model.named_modules() if isinstance(module, nn.ReLU)]
+        outputs = self._outputs(np.zeros(size), relus)
+        return {name: min(output.shape[2:], default=0) for name, output in outputs.items()}
 
     def _layer_names(self) -> list[str]:
         return [name for name, _ in self.model.named_modules() if name]
-
-    def _default_cascade(self) -> tuple[str, ...]:
-        """Blocks are the model's children; of all but the last (the head), their children."""
-
-        def with_weights(module: nn.Module) -> list[str]:
-            return [name for name, child in module.named_children() if list(child.parameters())]
-
-        names, blocks = [], with_weights(self.model)
-        for name in blocks[:-1]:
-            inner = with_weights(self.model.get_submodule(name))
-            names += [f"{name}.{child}" for child in inner] or [name]
-        return evenly_spaced(names + blocks[-1:])
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         with self._evaluating(), torch.no_grad():
@@ -90,17 +109,8 @@ class TorchNetwork(Network):
         with self._evaluating():
             return maps_and_gradients(self, images, classes, layer)
 
-    @contextmanager
-    def _watch(self, layers: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
-        with ExitStack() as hooks:
-            for name in layers:
-                module = self.model.get_submodule(name)
-                hook = module.register_forward_hook(lambda _m, _i, output, name=name: see(name, output))
-                hooks.enter_context(hook)
-            yield
-
-    def _to_numpy(self, output: Tensor) -> np.ndarray:
-        return output.detach().cpu().numpy().copy()
+    def _watch(self, layer: str, see: Callable[[Any], Any]) -> Any:
+        return self.model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: see(output))
 
     def _logits(self, images: np.ndarray) -> Tensor:
         return self.model(torch.tensor(np.asarray(images))[:, None].to(self._device()))
@@ -129,13 +139,26 @@ def maps_and_gradients(
     """
     captured: list[Tensor] = []
 
-    def cut(_: str, output: Tensor) -> Tensor:
+    def cut(output: Tensor) -> Tensor:
         captured.append(output.detach().requires_grad_())
         return captured[-1].clone()
 
-    with torch.enable_grad(), network._watch([layer], cut):
+    with torch.enable_grad(), network._watch(layer, cut):
         logits = network._logits(images)
         targets = torch.from_numpy(classes).to(logits.device)
         # Images do not influence each other in evaluation mode: the sum's gradient holds each image's own.
         (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
-    return network._to_numpy(captured[-1]), network._to_numpy(gradients)
+    return captured[-1].detach().cpu().numpy(), gradients.cpu().numpy()
+
+
+def _cascade(model: nn.Module) -> tuple[str, ...]:
+    def with_weights(module: nn.Module) -> list[str]:
+        return [name for name, child in module.named_children() if list(child.parameters())]
+
+    *blocks, last = with_weights(model)
+    others = []
+    for name in blocks:
+        inner = with_weights(model.get_submodule(name))
+        others += [f"{name}.{child}" for child in inner] or [name]
+    chosen = np.linspace(len(others) - 1, 0, min(5, len(others))).round().astype(int)
+    return (last, *(others[number] for number in chosen))

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 
 from fer_utils.data import NO_APEX, ClipSet
-from fer_utils.files import ConfigError
 
 CHANNELS = ("horizontal", "vertical", "strain")
 """Channels of `onset_to_apex`; right and down are positive."""
 STILL = 128
 """Gray level of no movement in `as_images`."""
+LIMITS = np.array([2.0, 2.0, 0.3])[:, None, None]
+"""Displacement in pixels and strain that `as_images` makes white."""
 
 _WINDOW = 9  # pixels of a 64-pixel face, finer than the usual 15
 _BLUR = 1.0  # standard deviation in pixels of the smoothing before differentiation
@@ -39,12 +40,7 @@ def apex_by_strain(frames: np.ndarray) -> int:
     On the 164 clips of `synthetic_clips(seed=7)`, of 18 frames, the median distance from the true apex is 0
     frames and 88 % of the clips are at most one frame off.
     """
-    if frames.ndim != 3 or frames.dtype != np.uint8 or not len(frames):
-        raise ValueError(f"frames must be uint8 of shape (T, H, W), got {frames.dtype} {frames.shape}")
-    margins = [int(_MARGIN * side) for side in frames.shape[1:]]
-    inner = tuple(
-        slice(margin, side - margin) for margin, side in zip(margins, frames.shape[1:], strict=True)
-    )
+    inner = tuple(slice(int(_MARGIN * side), side - int(_MARGIN * side)) for side in frames.shape[1:])
     strain = np.array([_strain(_flow(frames[0], frame))[inner].mean() for frame in frames], dtype=float)
     increase = np.pad(strain - strain[0], len(_SMOOTHING) // 2, mode="edge")
     return int(np.argmax(np.convolve(increase, _SMOOTHING / _SMOOTHING.sum(), mode="valid")))
@@ -77,28 +73,12 @@ def onset_to_apex(clips: ClipSet) -> np.ndarray:
     return flows
 
 
-def as_images(flows: np.ndarray, *, limit: float = 2.0, strain_limit: float = 0.3) -> np.ndarray:
-    """Return flows as gray images to store and train on.
+def as_images(flows: np.ndarray) -> np.ndarray:
+    """Return flows of `onset_to_apex` as gray images to store and train on: uint8, same shape.
 
-    Parameters
-    ----------
-    flows : ndarray of float, shape (N, 3, H, W)
-        From `onset_to_apex`.
-    limit, strain_limit : float
-        Displacement in pixels and strain that become white (255); the opposite becomes 1 and zero becomes 128
-        (`STILL`). Larger values are clipped: on synthetic clips of 64 pixels 0.2 % of the displacements and
-        1.2 % of the strain.
-
-    Returns
-    -------
-    ndarray of uint8, shape (N, 3, H, W)
+    `LIMITS` become white (255), their opposite 1, zero 128 (`STILL`); larger values are clipped.
     """
-    if min(limit, strain_limit) <= 0:
-        raise ConfigError(f"limit and strain_limit must be positive, got {limit}, {strain_limit}")
-    if flows.ndim != 4 or flows.shape[1] != len(CHANNELS) or np.isnan(flows).any():
-        raise ValueError(f"flows must be numbers of shape (N, {len(CHANNELS)}, H, W), got {flows.shape}")
-    limits = np.array([limit, limit, strain_limit])[:, None, None]
-    return np.rint(STILL + 127 * np.clip(flows / limits, -1, 1)).astype(np.uint8)
+    return np.rint(STILL + 127 * np.clip(flows / LIMITS, -1, 1)).astype(np.uint8)
 
 
 def _flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -104,56 +104,33 @@ class HOGLayer(torch.nn.Module):
         return sums.view(images.shape[0], rows, columns, self.hog.orientations) / side**2
 
 
-def hog_features(images: np.ndarray, hog: HOG, *, batch_size: int = BATCH) -> np.ndarray:
-    """Return the HOG of every image, equal to `skimage.feature.hog` to 1e-6.
+def hog_features(images: np.ndarray, hog: HOG) -> np.ndarray:
+    """Return the HOG of images of shape (N, H, W), uint8: float32, shape (N, `hog.size((H, W))`).
 
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (N, H, W)
-        May be memory-mapped.
-    hog : HOG
-    batch_size : int
-        Images at once; bounds the memory.
-
-    Returns
-    -------
-    ndarray of float32, shape (N, `hog.size((H, W))`)
+    The images may be memory-mapped.
     """
-    return _in_batches(HOGLayer(hog), images, (hog.size(images.shape[1:]),), batch_size)
+    return _in_batches(HOGLayer(hog), images)
 
 
-def hog_histograms(images: np.ndarray, hog: HOG, *, batch_size: int = BATCH) -> np.ndarray:
+def hog_histograms(images: np.ndarray, hog: HOG) -> np.ndarray:
     """Return the histograms of all cells before normalisation, shape (N, rows, columns, orientations)."""
-    shape = (*hog.cells(images.shape[1:]), hog.orientations)
-    return _in_batches(HOGLayer(hog).histograms, images, shape, batch_size)
+    return _in_batches(HOGLayer(hog).histograms, images)
 
 
-def _in_batches(
-    compute: Callable[[torch.Tensor], torch.Tensor],
-    images: np.ndarray,
-    shape: tuple[int, ...],
-    batch_size: int,
-) -> np.ndarray:
-    if images.ndim != 3 or images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8 of shape (N, H, W), got {images.dtype} {images.shape}")
-    result = np.empty((len(images), *shape), dtype=np.float32)
-
-    @torch.inference_mode()
-    def one_batch(start: int) -> None:
-        pixels = np.array(
-            images[start : start + batch_size], order="C"
-        )  # torch needs writable, ordered arrays
-        result[start : start + batch_size] = compute(torch.from_numpy(pixels)[:, None]).numpy()
+def _in_batches(compute: Callable[[torch.Tensor], torch.Tensor], images: np.ndarray) -> np.ndarray:
+    def one_batch(start: int) -> np.ndarray:
+        with torch.inference_mode():  # of this thread
+            pixels = np.array(images[start : start + BATCH], order="C")  # writable and ordered for torch
+            return compute(torch.from_numpy(pixels)[:, None]).numpy()
 
     # One batch per thread: threads that share these short operations spend their time waiting for each other.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one_batch, range(0, len(images), batch_size)))
+            return np.concatenate(list(pool.map(one_batch, range(0, len(images), BATCH))))
     finally:
         torch.set_num_threads(threads)
-    return result
 
 
 def _votes(orientations: int) -> np.ndarray:
@@ -161,9 +138,7 @@ def _votes(orientations: int) -> np.ndarray:
     levels = np.arange(LEVELS, dtype=np.float64) - LEVELS // 2
     down, right = levels[:, None], levels[None, :]
     degrees = np.arctan2(down, right) * (180 / np.pi) % 180
-    bounds = (180 / orientations * np.arange(1, orientations)).astype(
-        np.float32
-    )  # rounded as in scikit-image
+    bounds = np.float32(180 / orientations * np.arange(1, orientations))  # rounded as in scikit-image
     bins = np.searchsorted(bounds, degrees.ravel(), side="right")
     votes = np.zeros((LEVELS * LEVELS, orientations), dtype=np.float32)
     votes[np.arange(len(votes)), bins] = np.hypot(down, right).ravel()

@@ -54,7 +54,7 @@ PRIVACY = (
 
 
 def load_network(params: LiveDemo, name: str, shipped: str, *, kind: str) -> OnnxModel:
-    """Return the network of a parameter: the one in the package, or that of a run folder."""
+    """Load the network of a parameter: the one in the package, or that of a run folder."""
     value = getattr(params, name)
     path = NETWORKS / shipped if value == "shipped" else project_path(value)
     model = OnnxModel.read(path, threads=params.threads)
@@ -79,13 +79,9 @@ def build_pipeline(params: LiveDemo, *, spot: bool = True) -> Pipeline:
 
 def synthetic_source(params: LiveDemo, *, seconds: float = 0.0, passes: int = 1) -> sources.SyntheticSource:
     """Return the synthetic video, of `seconds` at least."""
-    return sources.SyntheticSource(
-        seconds=max(params.seconds, seconds),
-        frame_rate=params.frame_rate,
-        people=params.people,
-        passes=passes,
-        seed=params.seed,
-    )
+    seconds = max(params.seconds, seconds)
+    options = {"frame_rate": params.frame_rate, "people": params.people, "seed": params.seed}
+    return sources.SyntheticSource(seconds=seconds, passes=passes, **options)
 
 
 def open_source(params: LiveDemo) -> Iterable[Frame | Problem]:
@@ -115,9 +111,6 @@ def build_panel(params: LiveDemo) -> Panel:
     pipeline = build_pipeline(params)
     card = card_html(model_card(pipeline))
     return Panel(Session(pipeline), panel_sources(params, pipeline.stills), card=card)
-
-
-# --- model card ----------------------------------------------------------------------------------
 
 
 def model_card(pipeline: Pipeline) -> dict[str, list[str]]:
@@ -159,9 +152,6 @@ def card_markdown(card: Mapping[str, Sequence[str]]) -> str:
         "\n".join([f"**{heading}**", "", *(f"- {escape(line, quote=False)}" for line in lines)])
         for heading, lines in card.items()
     )
-
-
-# --- the shipped networks ------------------------------------------------------------------------
 
 
 def reference_predictions() -> Predictions:

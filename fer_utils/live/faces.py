@@ -29,8 +29,6 @@ def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
     of 160. "on" also applies contrast-limited adaptive histogram equalisation (K. Zuiderveld, *Graphics Gems
     IV*, 1994), for a face in front of a window.
 
-    Notes
-    -----
     On 300 faces of FER-2013 (PublicTest), 200 pixels large in frames of 640x480 with noise, the Haar cascade
     finds 0.74 at normal brightness. Multiplied by 0.12 it finds 0.01 with "off" and 0.75 with "auto"; when
     only the face is dark (times 0.15), 0.07 with "auto" and 0.65 with "on".
@@ -126,6 +124,8 @@ _SAME_FACE = 0.3  # intersection over union of a detection and a tracked box
 _TOLERANCE = 0.06  # of the side: a detection this close changes nothing
 _PULL = 0.1  # share of the remaining difference that is corrected until the next detection
 _MEMORY = 1.0  # seconds that a face may be covered
+_PATIENCE = 3  # consecutive detections that may miss a face; fewer for a face detected less often
+MOST_FACES = 10  # tracked at the same time; the largest are added first
 _INERTIA = 0.8  # of the speed at which a covered face continues
 
 
@@ -159,27 +159,27 @@ class Track:
         beyond = np.sign(error) * np.maximum(np.abs(error) - _TOLERANCE, 0)
         self._correction = _PULL / every * beyond * (side, side, 1)
 
+    def remains(self, time: float, shape: tuple[int, ...]) -> bool:
+        """Return whether the face is in a frame of this shape and was detected often enough."""
+        (x, y), (height, width) = self.box.centre, shape
+        if not (0 <= x <= width and 0 <= y <= height):
+            return False
+        if self.lost:
+            return abs(time - self.confirmed) <= _MEMORY
+        return self.misses < min(_PATIENCE, self.hits)
+
 
 class Tracker:
     """Tracks the faces of a video: a detection every few frames, median flow in between.
 
     Median flow: Z. Kalal, K. Mikolajczyk and J. Matas, *Forward-backward error: automatic detection of
     tracking failures*, ICPR 2010. It is steadier than a detector, so that detections correct a box gradually,
-    and only where they disagree with it.
-
-    Parameters
-    ----------
-    detector : Detector
-    every : int
-        Frames from one detection to the next. A lost face and a cut bring it forward.
-    most : int
-        Faces tracked at the same time; the largest are added first.
-    patience : int
-        Consecutive detections that may miss a face; fewer for a face that was detected less often.
+    and only where they disagree with it. There are `every` frames from one detection to the next; a lost face
+    and a cut bring it forward.
     """
 
-    def __init__(self, detector: Detector, *, every: int = 5, most: int = 10, patience: int = 3) -> None:
-        self.detector, self.every, self.most, self.patience = detector, every, most, patience
+    def __init__(self, detector: Detector, *, every: int = 5) -> None:
+        self.detector, self.every = detector, every
         self._last_number = 0
         self.reset()
 
@@ -212,17 +212,9 @@ class Tracker:
         if self._waited >= self.every or (self._urgent and self._waited > 1):
             self._detect(image, time)
             self._waited, self._urgent = 0, False
-        self._faces = [face for face in self._faces if self._remains(face, time, shape)]
+        self._faces = [face for face in self._faces if face.remains(time, shape)]
         self.seconds = {"track": moved - start, "detect": perf_counter() - moved}
         return [face for face in self._faces if not face.lost]
-
-    def _remains(self, face: Track, time: float, shape: tuple[int, ...]) -> bool:
-        (x, y), (height, width) = face.box.centre, shape
-        if not (0 <= x <= width and 0 <= y <= height):
-            return False
-        if face.lost:
-            return abs(time - face.confirmed) <= _MEMORY
-        return face.misses < min(self.patience, face.hits)
 
     def _move(self, frame: np.ndarray, shape: tuple[int, ...]) -> bool:
         """Move the faces into the next frame and return whether one was lost."""
@@ -255,7 +247,7 @@ class Tracker:
             else:
                 face.misses += 1
         for column, box in enumerate(boxes):
-            if column in matches.values() or len(self._faces) >= self.most:
+            if column in matches.values() or len(self._faces) >= MOST_FACES:
                 continue
             if not any(_inside(np.array([box.centre]), face.box) for face in self._faces):
                 self._last_number += 1

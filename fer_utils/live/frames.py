@@ -103,7 +103,7 @@ def annotate(analysis: Analysis) -> np.ndarray:
         x, y = round(face.box.x), round(face.box.y)
         right, bottom = round(face.box.x + face.box.width), round(face.box.y + face.box.height)
         # An edge in the opposite colour keeps the box visible on bright and on dark images.
-        cv2.rectangle(image, (x, y), (right, bottom), ImageColor.getrgb(text_color(color)), line + 2)
+        cv2.rectangle(image, (x, y), (right, bottom), ImageColor.getrgb(_text_color(color)), line + 2)
         cv2.rectangle(image, (x, y), (right, bottom), ImageColor.getrgb(color), line)
         top = y - line - len(label)  # above the box, else below it, else on its upper edge
         if top < 0:
@@ -116,16 +116,12 @@ def annotate(analysis: Analysis) -> np.ndarray:
 
 
 def percent(share: float) -> str:
-    """Return a share as text, for example "87 %"."""
+    """Format a share as in "87 %"."""
     return f"{100 * share:.0f} %"
 
 
-def text_color(background: str) -> str:
-    """Return black or white, whichever has the higher contrast (WCAG 2.2) on a colour."""
-    srgb = np.array(ImageColor.getrgb(background)) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
-    return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"
+def _text_color(background: str) -> str:
+    return "#000000" if ImageColor.getcolor(background, "L") > 100 else "#ffffff"
 
 
 @lru_cache(maxsize=256)
@@ -138,5 +134,5 @@ def _label(text: str, color: str, size: int) -> np.ndarray:
     margin, (ascent, descent) = size // 3, font.getmetrics()
     shape = (round(font.getlength(text)) + 2 * margin, ascent + descent + margin // 2)
     bar = Image.new("RGB", shape, color)
-    ImageDraw.Draw(bar).text((margin, margin // 4), text, fill=text_color(color), font=font)
+    ImageDraw.Draw(bar).text((margin, margin // 4), text, fill=_text_color(color), font=font)
     return np.asarray(bar)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -68,8 +68,7 @@ def analyze_source(
     return result
 
 
-@dataclass(frozen=True)
-class SpottingTrial:
+class SpottingTrial(NamedTuple):
     """Movements of one synthetic video: those that were found, and the true ones."""
 
     found: tuple[Event, ...]
@@ -106,12 +105,10 @@ def true_events(source: SyntheticSource) -> tuple[Event, ...]:
     )
 
 
-def match_events(
-    found: Sequence[Event], truth: Sequence[Event], *, iou: float = 0.5
-) -> list[tuple[int, int]]:
+def match_events(found: Sequence[Event], truth: Sequence[Event]) -> list[tuple[int, int]]:
     """Return positions in `found` and `truth` of events that match one to one.
 
-    Two events match if their intersection over union in time is at least `iou`. As many as possible are
+    Two events match if their intersection over union in time is at least one half. As many as possible are
     matched, then those with the largest overlap. The rule of the spotting task of MEGC 2020 (Y. He et al.,
     *Spotting macro- and micro-expression intervals in long video sequences*, FG 2020).
     """
@@ -121,15 +118,13 @@ def match_events(
     true_onset, true_offset = np.array([[event.onset, event.offset] for event in truth]).T
     shared = np.maximum(np.minimum(offset, true_offset) - np.maximum(onset, true_onset), 0.0)
     shared /= np.maximum(offset, true_offset) - np.minimum(onset, true_onset)
-    fits = shared >= iou
+    fits = shared >= 0.5
     # All overlaps together weigh less than one match.
     pairs = linear_sum_assignment(fits * (1 + shared / (1 + min(shared.shape))), maximize=True)
     return [(int(one), int(other)) for one, other in zip(*pairs, strict=True) if fits[one, other]]
 
 
-def spotting_scores(
-    trials: Sequence[SpottingTrial], *, iou: float = 0.5, n_boot: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+def spotting_scores(trials: Sequence[SpottingTrial], *, n_boot: int = 2000) -> pd.DataFrame:
     """Return precision, recall and F1 for micro-expressions, macro-expressions and both.
 
     Micro- and macro-expressions are matched separately: a true micro-expression found as a macro-expression
@@ -138,47 +133,42 @@ def spotting_scores(
     """
     counts, errors = {}, {}
     for kind in ("micro", "macro"):
-        counts[kind], distances = [], []
+        counts[kind], errors[kind] = [], []
         for trial in trials:
-            found, truth = (
-                [event for event in events if event.kind == kind] for events in (trial.found, trial.truth)
-            )
-            pairs = match_events(found, truth, iou=iou)
+            found = [event for event in trial.found if event.kind == kind]
+            truth = [event for event in trial.truth if event.kind == kind]
+            pairs = match_events(found, truth)
             counts[kind].append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
-            distances += [
+            errors[kind] += [
                 [abs(getattr(found[i], at) - getattr(truth[j], at)) for at in ("onset", "apex", "offset")]
                 for i, j in pairs
             ]
-        errors[kind] = np.array(distances).reshape(-1, 3)
     counts["all"] = np.add(counts["micro"], counts["macro"])
-    errors["all"] = np.concatenate([errors["micro"], errors["macro"]])
+    errors["all"] = errors["micro"] + errors["macro"]
     table = {}
-    for kind, of_videos in counts.items():
-        of_videos = np.array(of_videos)
-        tp, fp, fn = (int(total) for total in of_videos.sum(axis=0))
-        f1 = float(_f1(of_videos.sum(axis=0)))
-        weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=seed)
-        resampled = np.concatenate([_f1(of_videos.T @ some) for some in weights] or [np.empty(0)])
-        low, high = percentile_interval([resampled], value=f1) or (nan, nan)
+    for kind in counts:
+        of_videos = np.array(counts[kind])
+        tp, fp, fn = of_videos.sum(axis=0)
+        f1 = float(_f1(tp, fp, fn))
+        weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=0)
+        low, high = percentile_interval([_f1(*(of_videos.T @ w)) for w in weights], value=f1) or (nan, nan)
+        mean_errors = np.mean(errors[kind], axis=0) if errors[kind] else (nan,) * 3
         table[kind] = {"n_videos": len(trials), "tp": tp, "fp": fp, "fn": fn}
         table[kind]["precision"] = tp / (tp + fp) if tp + fp else nan
         table[kind]["recall"] = tp / (tp + fn) if tp + fn else nan
         table[kind] |= {"f1": f1, "f1_low": low, "f1_high": high}
-        mean_errors = errors[kind].mean(axis=0) if len(errors[kind]) else (nan,) * 3
         table[kind] |= zip(("onset_error", "apex_error", "offset_error"), mean_errors, strict=True)
     return pd.DataFrame(table).T.astype(dict.fromkeys(("n_videos", "tp", "fp", "fn"), int))
 
 
-def _f1(counts: np.ndarray) -> np.ndarray:
-    """Return F1 of true positives, false positives and false negatives (3, ...)."""
-    tp, fp, fn = np.asarray(counts, dtype=float)
-    events = 2 * tp + fp + fn
-    return np.divide(2 * tp, events, out=np.full_like(events, nan), where=events > 0)
+def _f1(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # NaN without events
+        return 2 * tp / (2 * tp + fp + fn)
 
 
 def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     """Return `spotting_scores` as metrics of results.json; n is the number of true events."""
-    metrics: dict[str, dict[str, dict[str, Any]]] = {}
+    metrics = {}
     for kind, row in scores.iterrows():
         interval = None if np.isnan(row["f1_low"]) else [row["f1_low"], row["f1_high"]]
         metrics[f"spotting_{kind}"] = {
@@ -189,23 +179,18 @@ def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]
     return metrics
 
 
-# --- test images ---------------------------------------------------------------------------------
-
-
-def process_images(pipeline: Pipeline, faces: FaceSet, *, side: int = 200) -> pd.DataFrame:
+def process_images(pipeline: Pipeline, faces: FaceSet) -> pd.DataFrame:
     """Place the images of a data set in frames and process each as the first frame of a video.
 
-    Each image is enlarged to `side` pixels in the middle of a frame of 640x480, its edges repeated around it.
+    Each image is enlarged to 200 pixels in the middle of a frame of 640x480, its edges repeated around it.
     The columns, one row an image: `found` (a face was detected), `correct` (so is the label in the frame),
     `direct` (the network is right for the image itself).
     """
     direct = pipeline.stills.predict(faces.images).argmax(axis=1) == faces.labels
-    top, left = ((length - side) // 2 for length in (480, 640))
     rows = []
     for image, label in zip(faces.images, faces.labels, strict=True):
-        large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
-        borders = (top, 480 - side - top, left, 640 - side - left)
-        frame = cv2.copyMakeBorder(large, *borders, cv2.BORDER_REPLICATE)
+        large = cv2.resize(image, (200, 200), interpolation=cv2.INTER_CUBIC)
+        frame = cv2.copyMakeBorder(large, 140, 140, 220, 220, cv2.BORDER_REPLICATE)
         pipeline.reset()
         found = pipeline.process(Frame(cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB), 0.0)).faces
         correct = bool(found) and found[0].label == pipeline.class_names[label]
@@ -225,9 +210,6 @@ def share_metric(correct: Sequence[bool]) -> dict[str, Any]:
     """Return a share with its Wilson interval as a metric."""
     count, n = int(sum(correct)), len(correct)
     return {"value": count / n, "ci95": list(wilson_interval(count, n)), "n": n}
-
-
-# --- latency -------------------------------------------------------------------------------------
 
 
 def measure_latency(pipeline: Pipeline, frames: Sequence[Frame]) -> pd.DataFrame:

@@ -11,8 +11,6 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 from voila.app import Voila
 
-from fer_utils.files import ConfigError
-
 IDLE_SECONDS = 600  # after which the kernel of a closed page is ended
 MAX_MESSAGE = 4 * 2**20  # bytes from the browser; the panel sends files in slices of a quarter
 CONTENT_SECURITY_POLICY = (
@@ -39,31 +37,23 @@ class Page(Voila):
 
 
 def serve(
-    notebook: Path,
-    *,
-    port: int = 8866,
-    open_browser: bool = True,
-    parameters: Mapping[str, Any] | None = None,
+    notebook: Path, *, port: int, open_browser: bool = True, parameters: Mapping[str, Any] | None = None
 ) -> None:
-    """Serve a notebook as a page on 127.0.0.1 until interrupted; its address contains a new token.
+    """Serve a notebook's cells tagged `page` on 127.0.0.1 until interrupted, at an address with a new token.
 
-    Without cells tagged `page` it raises `ConfigError`. If the port is in use, the next free one is taken;
-    the address is printed. `parameters` override those of the notebook, as with papermill.
+    If the port is in use, the next free one is taken; the address is printed. `parameters` override those of
+    the notebook, as with papermill.
     """
 
-    def tags(cell: nbformat.NotebookNode) -> set[str]:
-        return set(cell.metadata.get("tags", []))
-
-    if not any("page" in tags(cell) for cell in nbformat.read(notebook, as_version=4).cells):
-        raise ConfigError(f"{notebook}: no cell is tagged 'page'; tag those to be displayed")
-
     def prepare(_: object, *, notebook: nbformat.NotebookNode, cwd: str) -> nbformat.NotebookNode:
-        notebook.cells = [cell for cell in notebook.cells if tags(cell) & {"parameters", "page"}]
+        kept = {"parameters", "page"}
+        notebook.cells = [cell for cell in notebook.cells if kept & set(cell.metadata.get("tags", ()))]
         if not parameters:
             return notebook
         notebook.metadata.setdefault("papermill", nbformat.NotebookNode())
         return parameterize_notebook(notebook, dict(parameters))
 
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     config = Config()
     config.Voila.update(
         ip="127.0.0.1",
@@ -71,10 +61,7 @@ def serve(
         auto_token=True,
         open_browser=open_browser,
         config_file_paths=[],  # settings of other pages of this machine
-        tornado_settings={
-            "headers": {"Content-Security-Policy": CONTENT_SECURITY_POLICY},
-            "websocket_max_message_size": MAX_MESSAGE,
-        },
+        tornado_settings={"headers": headers, "websocket_max_message_size": MAX_MESSAGE},
     )
     config.VoilaConfiguration.update(
         theme="light",

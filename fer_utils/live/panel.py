@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -63,7 +62,7 @@ class Panel(anywidget.AnyWidget):
         self._drawn, self._heard = True, 0.0  # whether the last image was drawn; time of the last message
         self._points: list[tuple[float, int, list[float]]] = []  # since the last image
         self._sent_log: list[tuple] | None = None
-        self._content, self._n_uploaded = bytearray(), 0
+        self._content, self._n_uploaded = bytearray(), 0  # of the file that is being uploaded; files before
         self.on_msg(self.receive)
 
     def __repr__(self) -> str:
@@ -138,40 +137,36 @@ class Panel(anywidget.AnyWidget):
         self._receive_stop()
         self._start_session(UPLOAD, None)
         self.playing = None
-        self._content, self._n_uploaded = bytearray(), 0
+        self._n_uploaded = 0
 
     def _receive_slice(self, *, name: str, start: int, size: int, content: bytes) -> None:
         """Append a slice of an uploaded file, and process the image when it is complete."""
         if start == 0:
             self._content = bytearray()
-        if self._n_uploaded >= MAX_FILES:
-            problem = f"more than {MAX_FILES} files at once"
-        elif size > MAX_BYTES:
-            problem = f"{size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:g} MB are accepted"
-        elif start != len(self._content) or start + len(content) > size:
-            problem = "the file did not arrive completely; choose it again"
-        else:
-            self._content += content
-            problem = self._process_upload(name) if len(self._content) == size else None
-        if problem is not None:
-            self.send({"kind": "picture", "name": name, "faces": None, "notes": [problem]})
-        self.send({"kind": "slice"})
-
-    def _process_upload(self, name: str) -> str | None:
-        """Send the result of an image, or return what is wrong with it."""
-        number, self._n_uploaded = self._n_uploaded, self._n_uploaded + 1
-        frame = decode_image(bytes(self._content), name=name, still=True)
-        if isinstance(frame, Problem):
-            return frame.message
+        answer, images = {"kind": "picture", "name": name, "faces": None, "notes": []}, []
         try:
-            analysis = self._session.process(replace(frame, time=float(number)))
-        except Exception as error:  # of a network; the next image may succeed
+            if self._n_uploaded >= MAX_FILES:
+                raise ValueError(f"more than {MAX_FILES} files at once")
+            if size > MAX_BYTES:
+                raise ValueError(f"{size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:g} MB are accepted")
+            if start != len(self._content) or start + len(content) > size:
+                raise ValueError("the file did not arrive completely; choose it again")
+            self._content += content
+            if len(self._content) == size:
+                frame = decode_image(self._content, time=float(self._n_uploaded), name=name, still=True)
+                self._n_uploaded += 1
+                if isinstance(frame, Problem):
+                    raise ValueError(frame.message)
+                analysis = self._session.process(frame)
+                answer["faces"], images = [_face(face) for face in analysis.faces], [_reduced_jpeg(analysis)]
+        except Exception as error:  # of a network, too; the next image may succeed
             _log.info("image %s", name, exc_info=True)
-            return str(error)
-        faces = [_face(face) for face in analysis.faces]
-        self.send({"kind": "picture", "name": name, "faces": faces, "notes": []}, [_reduced_jpeg(analysis)])
-        self._send_state()
-        return None
+            answer["notes"] = [str(error)]
+        if images or answer["notes"]:
+            self.send(answer, images)
+        if images:
+            self._send_state()
+        self.send({"kind": "slice"})
 
     def _start_session(self, source: str, run: float | None) -> None:
         self._session.start_source()
@@ -180,19 +175,27 @@ class Panel(anywidget.AnyWidget):
         self._session.recording = self._record and source != UPLOAD
 
     async def _play(self, name: str, run: float, *, after: asyncio.Task[None] | None) -> None:
-        """Process a source on the side of the kernel, `after` the one before has ended."""
-        if after is not None and not after.done():
+        """Process a source on the side of the kernel, `after` the one before has ended.
+
+        Frames are delayed until their time; none is dropped, so that a slow source plays slowly.
+        """
+        start: float | None = None
+        if after is not None:
             await asyncio.wait([after])
         try:
             async with aclosing(_in_thread(self._sources[name])) as frames:
-                async for frame in _at_their_times(frames):
+                async for frame in frames:
+                    if isinstance(frame, Frame):
+                        start = monotonic() - frame.time if start is None else start
+                        delay = monotonic() - start - frame.time
+                        start += delay if delay > _MAX_DELAY else 0.0
+                        await asyncio.sleep(max(0.0, -delay))
                     self._process(frame)
                     if self.playing is None:
                         break
                     if monotonic() - self._heard > IDLE_SECONDS:
                         self._session.add_problem(Problem(f"{name}: stopped, because no page is open"))
                         break
-                    await asyncio.sleep(0)
         except Exception as error:  # of the driver of a camera or the decoder of a file
             self._add_error(name, error)
         finally:
@@ -270,19 +273,6 @@ async def _in_thread(source: Source) -> AsyncIterator[Frame | Problem]:
         finally:
             if hasattr(frames, "close"):
                 await loop.run_in_executor(thread, frames.close)
-
-
-async def _at_their_times(frames: AsyncIterator[Frame | Problem]) -> AsyncIterator[Frame | Problem]:
-    """Delay frames until their time; none is dropped, so that a slow source plays slowly."""
-    start: float | None = None
-    async for frame in frames:
-        if isinstance(frame, Frame):
-            start = monotonic() - frame.time if start is None else start
-            delay = monotonic() - start - frame.time
-            if delay > _MAX_DELAY:
-                start += delay
-            await asyncio.sleep(max(0.0, -delay))
-        yield frame
 
 
 def _reduced_jpeg(analysis: Analysis) -> bytes:

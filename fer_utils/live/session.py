@@ -1,7 +1,5 @@
 """What the demo remembers between start and clear: log, timeline, frame rate, recording."""
 
-import csv
-import io
 import os
 import tempfile
 from collections import deque
@@ -12,6 +10,7 @@ from time import perf_counter
 
 import cv2
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageOps
 
 from fer_utils.live.frames import Analysis, Event, Frame, Problem, annotate, percent
@@ -30,14 +29,12 @@ def events_csv(events: Iterable[Event]) -> bytes:
 
     A label that a spreadsheet would take for a formula is preceded by an apostrophe.
     """
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(CSV_COLUMNS)
+    rows = []
     for event in events:
         times = (round(time, 3) for time in (event.onset, event.apex, event.offset, event.seconds))
         label = f"'{event.label}" if event.label.startswith(("=", "+", "-", "@", "\t", "\r")) else event.label
-        table.writerow((event.kind, event.face, label, *times, round(event.score, 4)))
-    return text.getvalue().encode()
+        rows.append((event.kind, event.face, label, *times, round(event.score, 4)))
+    return pd.DataFrame(rows, columns=CSV_COLUMNS).to_csv(index=False, lineterminator="\r\n").encode()
 
 
 def log_line(event: Event) -> str:
@@ -115,15 +112,11 @@ class VideoRecorder:
         self._folder.cleanup()
 
     def _repeat_last(self, *, until: int) -> None:
-        def write(image: np.ndarray, times: int) -> None:
-            for _ in range(times):
-                self._writer.write(image)
-
         while len(self._queue) >= 8:  # frames to be compressed
             self._queue.popleft().result()
-        if until > self._n_frames:
-            self._queue.append(self._thread.submit(write, self._last, until - self._n_frames))
-            self._n_frames = until
+        for _ in range(self._n_frames, until):
+            self._queue.append(self._thread.submit(self._writer.write, self._last))
+        self._n_frames = max(self._n_frames, until)
 
 
 class Session:
@@ -158,16 +151,15 @@ class Session:
     def messages(self) -> list[str]:
         """Messages for the user."""
         texts = [text for moment, text in self._problems if perf_counter() - moment < PROBLEM_SECONDS]
-        if self._recorder is not None and self._recorder.message:
-            texts.append(self._recorder.message)
+        texts += [self._recorder.message] if self._recorder else []
         texts += self._messages
-        if self.pipeline.warning and any(event.kind != "expression" for event in self._ended):
+        if any(event.kind != "expression" for event in self._ended):
             texts.append(self.pipeline.warning)
-        return list(dict.fromkeys(texts))
+        return [text for text in dict.fromkeys(texts) if text]
 
     @property
     def frames_per_second(self) -> float:
-        """Over the last 30 frames; 0 before the second one."""
+        """Frame rate over the last 30 frames; 0 before the second one."""
         if len(self._moments) < 2:
             return 0.0
         return (len(self._moments) - 1) / (self._moments[-1] - self._moments[0])

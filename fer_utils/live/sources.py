@@ -33,6 +33,7 @@ TIMEOUT = 5.0  # seconds without a frame after which a camera counts as lost
 SYNTHETIC_CLASSES = tuple(name for name in FER7 if name in EXPRESSIONS)  # without neutral
 _RETRY, _RELEASE = 0.1, 2.0  # seconds until a missed frame is read again, and for a camera to be released
 _DEFAULT_RATE = 25.0  # of a video that states none
+_HEIGHT, _WIDTH = 480, 640  # of synthetic frames
 _SYNTHETIC_SIDE = 160  # pixels in which a person is drawn; enlarging is several times faster than drawing
 _CACHE_BYTES = 2**26  # of drawings that are shown again
 _NOISE = 2.0  # standard deviation in gray levels, of a camera in a lit room
@@ -56,10 +57,9 @@ def _open_capture(source: int | str, backend: int) -> cv2.VideoCapture:
 
 
 def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Frame | Problem]:
-    """Read a camera of this machine.
+    """Read a camera of this machine in a thread, so that each frame is the latest one; others are dropped.
 
-    A thread reads the camera, so that each frame is the latest one; frames in between are dropped. A camera
-    that does not open, or yields nothing for `TIMEOUT` seconds, ends with a problem.
+    A camera that does not open, or yields nothing for `TIMEOUT` seconds, ends with a problem.
     """
     device = devices / f"video{index}"
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
@@ -117,10 +117,9 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
 
 
 def read_video(path: str | Path) -> Iterator[Frame | Problem]:
-    """Read a video file in the orientation that it states.
+    """Read a video file in the orientation that it states; one that ends early has a problem at the end.
 
-    Times are those of the file, from 0; where they do not increase, the frame rate is used. A file that ends
-    early has a problem at the end.
+    Times are those of the file, from 0; where they do not increase, the frame rate is used.
     """
     path = Path(path)
     name = _short(path.name)
@@ -178,7 +177,7 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
 
 
 def decode_image(
-    content: bytes, *, time: float = 0.0, name: str = "", still: bool = False
+    content: bytes | bytearray, *, time: float = 0.0, name: str = "", still: bool = False
 ) -> Frame | Problem:
     """Decode an image file of a camera, folder or upload; its format is read from the content.
 
@@ -221,7 +220,7 @@ def _short(name: str) -> str:
 
 
 class SyntheticSource:
-    """Frames of synthetic people side by side, with expressions and blinks at known times.
+    """Frames (480, 640) of synthetic people side by side, with expressions and blinks at known times.
 
     Each person has two micro- and three macro-expressions in ten seconds. Every second one of the `passes` is
     played backwards, so that nothing jumps. `videos` has one video a person, with the true `events`.
@@ -232,14 +231,13 @@ class SyntheticSource:
         *,
         seconds: float = 20.0,
         frame_rate: float = 25.0,
-        size: tuple[int, int] = (480, 640),
         people: int = 1,
         class_names: Sequence[str] = SYNTHETIC_CLASSES,
         passes: int = 1,
         seed: int = 0,
     ) -> None:
-        self.size, self.passes = size, passes  # height and width of the frames
-        self._side = min(size[1] // people, 2 * size[0] // 3)  # of the square of one person
+        self.passes = passes
+        self._side = min(_WIDTH // people, 2 * _HEIGHT // 3)  # of the square of one person
         self.videos = [
             synthetic_video(
                 seconds=seconds,
@@ -254,7 +252,6 @@ class SyntheticSource:
         ]
 
     def __iter__(self) -> Iterator[Frame]:
-        """Draw one frame after the other; `_CACHE_BYTES` of drawings are kept if they are shown again."""
         cached = 0 if self.passes == 1 else _CACHE_BYTES // self.videos[0].size ** 2
 
         @lru_cache(maxsize=cached)
@@ -265,22 +262,24 @@ class SyntheticSource:
             return performance.frame(index / video.frame_rate, size=video.size)
 
         rng = np.random.default_rng(self.videos[0].performance.scene.seed)
-        height, width = self.size
-        noise = np.rint(rng.normal(0, _NOISE, (2 * height, 2 * width))).astype(np.int8)
+        noise = np.rint(rng.normal(0, _NOISE, (2 * _HEIGHT, 2 * _WIDTH))).astype(np.int8)
         tints = [_tint(rng.uniform(*_WARMTH)) for _ in self.videos]
         n_frames = len(self.videos[0])
-        side, column = self._side, width // len(self.videos)
-        around = (height - side, 0, (column - side) // 2, column - side - (column - side) // 2)
+        side, column = self._side, _WIDTH // len(self.videos)
+        around = (_HEIGHT - side, 0, (column - side) // 2, column - side - (column - side) // 2)
         for number in range(self.passes * n_frames):
             turn, index = divmod(number, n_frames)
-            image = np.full((height, width, 3), 128, np.uint8)
-            top, left = rng.integers(height), rng.integers(width)  # another part of the noise in every frame
+            image = np.full((_HEIGHT, _WIDTH, 3), 128, np.uint8)
+            top, left = (
+                rng.integers(_HEIGHT),
+                rng.integers(_WIDTH),
+            )  # each frame has another part of the noise
             for person, tint in enumerate(tints):
                 drawing = draw(person, n_frames - 1 - index if turn % 2 else index)
                 gray = cv2.resize(drawing, (side, side), interpolation=cv2.INTER_CUBIC)
                 gray = cv2.copyMakeBorder(gray, *around, cv2.BORDER_REPLICATE)
                 x = person * column
-                grain = noise[top : top + height, left + x : left + x + column]
+                grain = noise[top : top + _HEIGHT, left + x : left + x + column]
                 image[:, x : x + column] = cv2.applyColorMap(cv2.add(gray, grain, dtype=cv2.CV_8U), tint)
             yield Frame(image, number / self.videos[0].frame_rate)
 

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
-from fer_utils.live.faces import CLIPS, Framing
+from fer_utils.live.faces import CLIPS
 from fer_utils.live.frames import Event
 
 LONGEST_MICRO = 0.5  # seconds (W.-J. Yan et al., *How fast are the leaked facial expressions*, 2013)
@@ -66,16 +66,15 @@ class _Moment(NamedTuple):
 
 @dataclass
 class _OpenMovement:
-    """Movement that has not ended: when noticed, spread at rest, peak, and since when the face is back."""
-
-    since: float
+    since: float  # when it was noticed
+    level: np.ndarray  # median and spread of the displacement at rest, (2,) each
     spread: np.ndarray
-    peak: np.ndarray
-    back: float | None = None
+    peak: np.ndarray  # of the displacement
+    back: float | None = None  # since when the face is back at rest
 
 
 class Spotter:
-    """Spots the movements of one face, given its number and the framing of its crops.
+    """Spots the movements of one face, given its number.
 
     A movement is returned once the face has been back at rest for a moment. A face that does not return in
     `LONGEST` seconds gets a new baseline, and nothing is reported.
@@ -87,18 +86,10 @@ class Spotter:
     head, 0.92 [0.86, 0.97] with three times the noise. This does not hold for real people, who also talk.
     """
 
-    def __init__(self, *, face: int = 1, framing: Framing = CLIPS) -> None:
-        self.face, self._framing = face, framing
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the face."""
+    def __init__(self, *, face: int = 1) -> None:
+        self.face = face
         self._moments: deque[_Moment] = deque()
-        self._pending: deque[_Moment] = deque()  # not yet part of the baseline
-        self._rest: deque[tuple[float, float, float]] = deque()  # time and displacement at rest
         self._baseline: _Baseline | None = None
-        self._started = self._updated = 0.0
-        self._open: _OpenMovement | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -109,7 +100,7 @@ class Spotter:
     def frame_rate(self) -> float | None:
         """Frames per second, from the median interval of two seconds; None in the first half second."""
         times = self.times
-        times = times[times >= times[-1] - 2.0] if len(times) else times
+        times = times[times >= times[-1] - 2.0]
         if len(times) < 3 or times[-1] - times[0] < 0.5:
             return None
         return float(1 / np.median(np.diff(times)))
@@ -125,23 +116,23 @@ class Spotter:
     def add(self, crop: np.ndarray, time: float) -> Event | None:
         """Process the next crop and return the movement that ended a moment ago, if any, without a label.
 
-        Crops are gray, uint8 (S, S), around a box that follows the face; times are in seconds. A repeated
-        time is ignored; a time that goes back, a gap of more than `GAP` and crops of another size reset the
-        spotter. At a low frame rate, only movements that certainly last half a second are returned.
+        Crops are gray, uint8 (S, S), framed as `CLIPS`; times are in seconds. A repeated time is ignored; a
+        time that goes back and a gap of more than `GAP` reset the spotter. At a low frame rate, only
+        movements that certainly last half a second are returned.
         """
-        if self._moments:
-            last = self._moments[-1]
-            if time == last.time:
-                return None
-            if not 0 < time - last.time <= GAP or crop.shape != last.crop.shape:
-                self.reset()
-        registered = None if self._baseline is None else self._baseline.register(crop)
+        elapsed = time - self._moments[-1].time if self._moments else math.inf
+        if elapsed == 0:
+            return None
+        registered = self._baseline.register(crop) if 0 < elapsed <= GAP else None
         if registered is None:
-            self.reset()
-            self._baseline = _Baseline(crop, self._framing)
+            self._moments.clear()
+            self._pending: deque[_Moment] = deque()  # not yet part of the baseline
+            self._rest: deque[tuple[float, float, float]] = deque()  # time and displacement at rest
+            self._open: _OpenMovement | None = None
+            self._baseline = _Baseline(crop)
             self._started = self._updated = time
             registered = self._baseline.register(crop)
-        self._moments.append(_Moment(time, crop.copy(), registered))
+        self._moments.append(_Moment(time, crop, registered))
         while time - self._moments[0].time > MEMORY:
             self._moments.popleft()
         displacement = self._baseline.distance(registered, self._baseline.image)
@@ -152,19 +143,14 @@ class Spotter:
             return None
         return self._wait_for_onset(displacement) if self._open is None else self._follow(displacement)
 
-    def clip(self, movement: Event, *, n_frames: int = 18) -> np.ndarray:
+    def clip(self, movement: Event, *, n_frames: int) -> np.ndarray:
         """Return crops at even times from onset to offset, linearly interpolated: uint8, (n_frames, S, S)."""
-        times = self.times
-        if not (len(times) and times[0] <= movement.onset < movement.offset <= times[-1]):
-            raise ValueError(f"no crops from {movement.onset} s to {movement.offset} s in memory")
         wanted = np.linspace(movement.onset, movement.offset, n_frames)
-        place = np.interp(wanted, times, np.arange(len(times)))
-        before = np.minimum(place.astype(int), len(times) - 2)
-        first = before[0]
-        stack = np.stack([self._moments[at].crop for at in range(first, before[-1] + 2)])
+        place = np.interp(wanted, self.times, np.arange(len(self._moments)))
+        before = np.minimum(place.astype(int), len(self._moments) - 2)
+        crops = np.stack([moment.crop for moment in self._moments])
         weight = (place - before)[:, None, None]
-        frames = (1 - weight) * stack[before - first] + weight * stack[before - first + 1]
-        return np.rint(frames).astype(np.uint8)
+        return np.rint((1 - weight) * crops[before] + weight * crops[before + 1]).astype(np.uint8)
 
     def _wait_for_onset(self, displacement: np.ndarray) -> None:
         """Notice a movement, or let the baseline follow the face."""
@@ -178,42 +164,39 @@ class Spotter:
             share = 1 - math.exp((self._updated - moment.time) / _TIME_CONSTANT)
             self._baseline.update(moment.registered, share=share)
             self._updated = moment.time
-        level, spread = self._noise()
-        if (displacement - level > _RISE * spread).any():
-            self._open = _OpenMovement(now, spread, displacement - level)
-            self._pending.clear()
-
-    def _follow(self, displacement: np.ndarray) -> Event | None:
-        """Wait until a face that moved has returned and is still."""
-        now, event, level = self._moments[-1].time, self._open, self._noise()[0]
-        event.peak = np.maximum(event.peak, displacement - level)
-        if now - event.since > LONGEST:
-            self._restart_baseline(now)
-        elif (displacement - level >= np.maximum(_LOW * event.spread, _RETURNED * event.peak)).any():
-            event.back = None
-        elif event.back is None or not self._is_still(event, level):
-            event.back = now
-        elif now - event.back >= _HOLD:
-            movement = self._measure(event, level)
-            self._restart_baseline(event.back)
-            return movement
-        return None
-
-    def _is_still(self, event: _OpenMovement, level: np.ndarray) -> bool:
-        """Return whether the face has not moved for `_HOLD` seconds."""
-        now = self._moments[-1]
-        then = next(moment for moment in self._moments if moment.time >= now.time - _HOLD)
-        # The noise of two crops is √2 of that against the baseline, which is a mean of many.
-        moved = self._baseline.distance(now.registered, then.registered) - math.sqrt(2) * level
-        return bool((moved < np.maximum(_LOW * event.spread, _STILL * event.peak)).all())
-
-    def _noise(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return median and spread of the displacement of brows and mouth at rest, (2,) each."""
         values = np.array(self._rest)[:, 1:]
         level = np.median(values, axis=0)
         spread = 1.4826 * np.median(np.abs(values - level), axis=0)
         uncertainty = max(1.0, _ENOUGH / max(self._rest[-1][0] - self._rest[0][0], 1e-3))
-        return level, np.maximum(spread, uncertainty * _SMALLEST / _RISE)
+        spread = np.maximum(spread, uncertainty * _SMALLEST / _RISE)
+        if (displacement - level > _RISE * spread).any():
+            self._open = _OpenMovement(now, level, spread, displacement - level)
+            self._pending.clear()
+
+    def _follow(self, displacement: np.ndarray) -> Event | None:
+        """Wait until a face that moved has returned and is still."""
+        now, event = self._moments[-1].time, self._open
+        displacement = displacement - event.level
+        event.peak = np.maximum(event.peak, displacement)
+        if now - event.since > LONGEST:
+            self._restart_baseline(now)
+        elif (displacement >= np.maximum(_LOW * event.spread, _RETURNED * event.peak)).any():
+            event.back = None
+        elif event.back is None or not self._is_still(event):
+            event.back = now
+        elif now - event.back >= _HOLD:
+            movement = self._measure(event)
+            self._restart_baseline(event.back)
+            return movement
+        return None
+
+    def _is_still(self, event: _OpenMovement) -> bool:
+        """Return whether the face has not moved for `_HOLD` seconds."""
+        now = self._moments[-1]
+        then = next(moment for moment in self._moments if moment.time >= now.time - _HOLD)
+        # The noise of two crops is √2 of that against the baseline, which is a mean of many.
+        moved = self._baseline.distance(now.registered, then.registered) - math.sqrt(2) * event.level
+        return bool((moved < np.maximum(_LOW * event.spread, _STILL * event.peak)).all())
 
     def _restart_baseline(self, since: float) -> None:
         """Take the mean of the crops since a time as the baseline."""
@@ -222,7 +205,7 @@ class Spotter:
         self._updated = self._moments[-1].time
         self._open = None
 
-    def _measure(self, event: _OpenMovement, level: np.ndarray) -> Event | None:
+    def _measure(self, event: _OpenMovement) -> Event | None:
         """Return onset, apex and offset of a movement that is over, if it was one."""
         times, baseline = self.times, self._baseline
         first = event.since - _DELAY
@@ -238,7 +221,7 @@ class Spotter:
         change = regions - drift
         size = np.linalg.norm(change, axis=1) * ((times >= first) & (times <= event.back))
         top = int(size.argmax())
-        if (baseline.displacement(change[top]) - level < _RISE * event.spread).all():
+        if (baseline.displacement(change[top]) - event.level < _RISE * event.spread).all():
             return None
         # The change as a share of that at the apex: mean over the pixels that change clearly, each by at most
         # `_CLEAR` gray levels, or parting lips would outweigh all that goes before.
@@ -251,11 +234,9 @@ class Spotter:
         if self.problem:
             certain = offset - onset - 2 / self.frame_rate > LONGEST_MICRO
         else:
-            n_inside = ((times > onset) & (times < offset)).sum()
-            certain = offset - onset >= _SHORTEST and n_inside >= 2
-        if not certain:
-            return None
-        return Event(kind_of(onset, offset), self.face, "", onset, float(times[top]), offset, math.nan)
+            certain = offset - onset >= _SHORTEST and ((times > onset) & (times < offset)).sum() >= 2
+        event = Event(kind_of(onset, offset), self.face, "", onset, float(times[top]), offset, math.nan)
+        return event if certain else None
 
 
 class _Baseline:
@@ -264,9 +245,9 @@ class _Baseline:
     Coordinates are those of the crop, from -1 to 1. `image` is the smoothed region of the detector's box.
     """
 
-    def __init__(self, crop: np.ndarray, framing: Framing) -> None:
-        side, middle = len(crop) / framing.scale, (len(crop) - 1) / 2
-        left, top = (len(crop) - side) / 2, (len(crop) - side) / 2 - framing.shift * side
+    def __init__(self, crop: np.ndarray) -> None:
+        side, middle = len(crop) / CLIPS.scale, (len(crop) - 1) / 2
+        left, top = (len(crop) - side) / 2, (len(crop) - side) / 2 - CLIPS.shift * side
         rows, columns = (np.arange(max(round(at), 0), min(round(at + side), len(crop))) for at in (top, left))
         self._half, self._side, self._blur = len(crop) / 2, side, _BLUR * len(crop)
         down, across = ((np.float32(pixels) - middle) / self._half for pixels in (rows, columns))

@@ -95,10 +95,9 @@ class FlowNet(nn.Sequential):
 
     Shape (N, 1, 3, H, W) (two displacements and the strain) to logits, shape (N, K): about 27,000 parameters
     for three classes, as there are few clips. In the spirit of S.-T. Liong et al., *Shallow triple stream
-    three-dimensional CNN (STSTNet) for micro-expression recognition*, FG 2019, which has three streams on
-    28x28 pixels. The logits are computed from averages over 4x4 fields, which keeps the place of a movement:
-    one average over the whole image reached an accuracy of 0.56 instead of 0.76 (164 synthetic clips in five
-    folds by subject, 30 epochs). Rotated or flipped images would need other displacements: no augmentation.
+    three-dimensional CNN (STSTNet) for micro-expression recognition*, FG 2019. The logits are computed from
+    averages over 4x4 fields, which keeps the place of a movement: one average over the whole image reached an
+    accuracy of 0.56 instead of 0.76 (164 synthetic clips in five folds by subject, 30 epochs).
     """
 
     def __init__(self, n_classes: int = 3, dropout: float = 0.5) -> None:
@@ -128,11 +127,6 @@ def build(params: Cnn3dSmic, clips: ClipSet, *, method: str = "cnn3d") -> nn.Seq
     """Build the network for the clips and classes of `clips`: `FlowNet` for "flow", else the 3D-CNN.
 
     The same seed gives the same weights, whatever was built before.
-
-    Raises
-    ------
-    ConfigError
-        When the clips are too short or too small for the network, with the smallest size that works.
     """
     _, n_frames, size, _ = clips.clips.shape
     flow_size = FLOW_GRID * 2 ** len(FLOW_FILTERS)

@@ -119,7 +119,12 @@ def measure_statistics(model: keras.Model, images: np.ndarray, *, seed: int) -> 
     before = [(layer.momentum, layer.trainable) for layer in norms]
     for layer in norms:
         layer.momentum, layer.trainable = 0.0, True  # the statistics of one batch replace the initial ones
-    with _no_gradients():
+    gradients = nullcontext()
+    if keras.backend.backend() == "torch":  # or the activations of all images are kept for a backward pass
+        import torch
+
+        gradients = torch.no_grad()
+    with gradients:
         model(images[chosen][..., np.newaxis], training=True)
     for layer, (momentum, trainable) in zip(norms, before, strict=True):
         layer.momentum, layer.trainable = momentum, trainable
@@ -133,12 +138,7 @@ def arrays(model: keras.Model) -> dict[str, np.ndarray]:
 def load_body(model: keras.Model, path: str | Path, *, sha256: str) -> None:
     """Load MobileNetV2's weights from a file of `arrays`, not the head, which may be for other classes.
 
-    Raises
-    ------
-    MissingData
-        When there is no such file.
-    ConfigError
-        For another hash, and for the weights of another network or width; `model` is unchanged then.
+    `model` is unchanged when they are those of another network or width.
     """
     given = {name: a for name, a in read_weights(path, sha256=sha256).items() if not name.startswith(HEAD)}
     variables = {variable.path: variable for variable in model.weights if not variable.path.startswith(HEAD)}
@@ -178,12 +178,3 @@ def _mobilenet(rgb: keras.KerasTensor, params: KerasTransfer, dtype: str) -> ker
         raise missing_weights(problem, put=cached) from error
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _no_gradients() -> object:
-    # With torch the activations of all images would be kept for a backward pass.
-    if keras.backend.backend() != "torch":
-        return nullcontext()
-    import torch
-
-    return torch.no_grad()

@@ -47,24 +47,8 @@ class ImageNetInput(nn.Module):
 def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
     """Build the network of a run: `inputs`, `body` and `head`.
 
-    Parameters
-    ----------
-    params : FastaiTransfer
-        `architecture`, `image_size`, `dropout`, `width`, `seed` and `weights`. The same seed gives the same
-        weights, whatever was built before.
-    n_classes : int
-
-    Returns
-    -------
-    nn.Sequential
-        From images of 0 to 255, shape (N, 1, H, W), to logits, shape (N, `n_classes`).
-
-    Raises
-    ------
-    MissingData
-        For weights that are not on this machine.
-    ConfigError
-        For weights that do not fit, or that have another hash.
+    It maps images of 0 to 255, shape (N, 1, H, W), to logits, shape (N, `n_classes`). The same seed gives the
+    same weights, whatever was built before. `MissingData` for weights that are not on this machine.
     """
     if params.architecture == "small_resnet":
         model = small_resnet.build(
@@ -110,53 +94,32 @@ def layer_groups(architecture: str) -> Callable[[nn.Module], list[list[nn.Parame
 def load_body(model: nn.Sequential, arrays: Mapping[str, np.ndarray], *, architecture: str) -> None:
     """Load pretrained weights into the body of a network; its head stays as it is.
 
-    Parameters
-    ----------
-    model : nn.Sequential
-    arrays : mapping of str to ndarray
-        Of a run of this project (names begin with ``body.``), or named as in torchvision and timm, such as
-        ``layer1.0.conv1.weight`` or ``features.0.weight``. Those of a classifier are not used.
-    architecture : str
-
-    Raises
-    ------
-    ConfigError
-        For arrays that are missing, unknown or of another shape; the first is named.
+    The names are those of a run of this project, which begin with ``body.``, or of torchvision and timm, such
+    as ``layer1.0.conv1.weight`` or ``features.0.weight``. Those of a classifier are not used.
     """
     if any(name.startswith("body.") for name in arrays):
         given = {name[5:]: array for name, array in arrays.items() if name.startswith("body.")}
     else:
         classifier = ("fc.", "classifier.", "pre_logits.", "head.")
-        given = {
-            name.removeprefix("features."): array
-            for name, array in arrays.items()
-            if not name.startswith(classifier)
-        }
-    wanted = model.body.state_dict()
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # timm has none
-    problems = [f"{name} is missing" for name in sorted(wanted.keys() - given.keys() - counters)]
-    problems += [f"{name} is unknown" for name in sorted(given.keys() - wanted.keys())]
-    problems += [
-        f"{name} has shape {tuple(array.shape)} instead of {tuple(wanted[name].shape)}"
-        for name, array in given.items()
-        if name in wanted and tuple(array.shape) != tuple(wanted[name].shape)
-    ]
-    if problems:
-        raise ConfigError(
-            f"weights do not fit architecture={architecture}: {problems[0]} ({len(problems)} problems)"
-        )
+        body = {name: array for name, array in arrays.items() if not name.startswith(classifier)}
+        given = {name.removeprefix("features."): array for name, array in body.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.body.state_dict().items()}
+    for name in sorted({*wanted, *given}):
+        found = tuple(given[name].shape) if name in given else None
+        counter = found is None and name.endswith("num_batches_tracked")  # timm has none
+        if found != wanted.get(name) and not counter:
+            raise ConfigError(
+                f"weights do not fit architecture={architecture}: {name} has shape {found}, "
+                f"the network's has {wanted.get(name)}"
+            )
     model.body.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=False)
 
 
 def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     """Return torchvision's first ImageNet weights, from torch's cache folder or downloaded into it.
 
-    Raises
-    ------
-    MissingData
-        When the file is neither there nor can be downloaded; the message says where to put it.
-    ConfigError
-        When the file has another hash: its published name ends in the beginning of its SHA-256.
+    `MissingData` when the file is neither there nor can be downloaded. Its published name ends in the
+    beginning of its SHA-256, which is checked.
     """
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]

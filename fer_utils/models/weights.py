@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_utils.data import MissingData
 from fer_utils.files import ConfigError, atomic_write, project_path, sha256_of
+from fer_utils.params import FastaiTransfer, KerasTransfer
 
 NONE, IMAGENET = "none", "imagenet"
 """Values of the parameter `weights` besides the path of a file."""
@@ -20,19 +21,8 @@ PATIENCE = 10.0
 def read_weights(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
     """Return the arrays of a safetensors file by name, after a check of its hash.
 
-    Parameters
-    ----------
-    path : path
-        Relative paths start at the project folder.
-    sha256 : str
-        The file's SHA-256 in hexadecimal, upper or lower case.
-
-    Raises
-    ------
-    MissingData
-        When there is no such file: the run is `not_run`, and never starts from random weights instead.
-    ConfigError
-        For a file with another hash or of another format.
+    Relative paths start at the project folder. Without the file the run is `not_run` (`MissingData`), and
+    never starts from random weights instead.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -61,7 +51,7 @@ def write_weights(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def missing_weights(problem: str, *, put: Path) -> MissingData:
-    """Return the error for weights that are not on this machine, with the path where they belong."""
+    """Return the error for weights that are not on this machine."""
     place = put.relative_to(project_path("")) if put.is_relative_to(project_path("")) else put
     return MissingData(f"{problem}; put it at {place}, or set weights: {NONE} to start from random weights")
 
@@ -77,10 +67,10 @@ def answer_within(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def initialisation(weights: str, *, sha256: str) -> str:
+def initialisation(params: FastaiTransfer | KerasTransfer) -> str:
     """Return in words what a network starts from, as `protocol.selection` and the report state it."""
-    if weights == NONE:
+    if params.weights == NONE:
         return "random weights, no pretraining"
-    if weights == IMAGENET:
+    if params.weights == IMAGENET:
         return "weights trained on ImageNet"
-    return f"weights from {Path(weights).name} (SHA-256 {sha256[:12].lower()}...)"
+    return f"weights from {Path(params.weights).name} (SHA-256 {params.weights_sha256[:12].lower()}...)"

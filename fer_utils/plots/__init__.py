@@ -52,5 +52,4 @@ from fer_utils.plots.results import (
     rate_finder,
     roc_curves,
 )
-from fer_utils.plots.style import COLORS, STYLE
 from fer_utils.plots.widgets import browse, browse_faces, move_action_units

@@ -19,8 +19,7 @@ _KIND_COLORS = {"micro": style.ORANGE, "macro": style.BLUE, "expression": style.
 def annotated_frames(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
     """Draw frames with boxes and labels, uint8 of shape (H, W, 3), with a caption under each."""
     height, width = pictures[0].shape[:2]
-    row_height = style.WIDTH / 3 * height / width + 0.3
-    figure, axes = style.panels(len(pictures), columns=3, row_height=row_height)
+    figure, axes = style.panels(len(pictures), columns=3, row_height=style.WIDTH / 3 * height / width + 0.3)
     for ax, picture, caption in zip(axes, pictures, captions, strict=True):
         ax.imshow(picture)
         style.blank(ax)
@@ -36,10 +35,7 @@ def probability_timeline(
     *,
     truth: Sequence[tuple[str, float, float]] = (),
 ) -> Figure:
-    """Draw the smoothed probability of every class, shape (T, K), over seconds.
-
-    The ground truth (expression, start, end) is shaded.
-    """
+    """Draw the smoothed probabilities, (T, K); the ground truth (expression, start, end) is shaded."""
     figure, (ax,) = style.panels(1, height=3.2)
     ax.plot(times, probabilities, label=class_names)
     text = {"ha": "center", "va": "bottom", "fontsize": 8, "color": style.darker(style.GREY)}
@@ -56,19 +52,19 @@ def probability_timeline(
 def events(lanes: "Mapping[str, Sequence[Event]]", *, seconds: float) -> Figure:
     """Draw events as bars from onset to offset with a tick at the apex, one row per name from the top."""
     figure, ax = style.labelled_rows(lanes, row_height=0.75, xlabel="seconds")
-    labels = {}
+    bars = {}
     for row, found in enumerate(lanes.values()):
         for event in found:
-            bar = ax.barh(row, event.seconds, left=event.onset, height=0.4, color=_KIND_COLORS[event.kind])
-            labels[event.kind] = bar
+            color = _KIND_COLORS[event.kind]
+            bars[event.kind] = ax.barh(row, event.seconds, left=event.onset, height=0.4, color=color)
             ax.plot([event.apex] * 2, [row - 0.2, row + 0.2], color=style.INK, lw=1)
             middle = (event.onset + event.offset) / 2
             ax.text(middle, row - 0.24, event.label, ha="center", va="bottom", fontsize=8)
     ax.set(xlim=(0, seconds), ylim=(len(lanes) - 0.4, -0.6))
     ax.grid(False, axis="y")
-    if labels:
-        for kind, bar in labels.items():
-            bar.set_label(kind)
+    for kind, bar in bars.items():
+        bar.set_label(kind)
+    if bars:
         style.legend_above(ax)
     return figure
 
@@ -83,8 +79,8 @@ def reliability(table: pd.DataFrame) -> Figure:
     ax.errorbar(table["confidence"], table["accuracy"], whiskers, **look)
     for row in table.itertuples():
         ax.text(row.confidence, row.low - 0.02, f"n {row.n:,}", ha="center", va="top", fontsize=8)
-    ax.set(xlabel="confidence: probability of the predicted class", ylabel="accuracy")
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    ax.set(xlabel="confidence: probability of the predicted class", xlim=(0, 1.02))
+    ax.set(ylabel="accuracy", ylim=(0, 1.02))
     style.legend_right(ax)
     return figure
 

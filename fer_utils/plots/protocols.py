@@ -1,9 +1,11 @@
 """Figures that compare runs, protocols and published values."""
 
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -216,13 +218,8 @@ def epoch_choice(table: pd.DataFrame, *, fixed: int, best: int) -> Figure:
     accuracy = table.set_index("epoch")["accuracy"]
     figure, (ax,) = style.panels(1, height=3.2)
     ax.plot(accuracy, color=style.GREY, label="held-out clips, folds pooled")
-    for epoch, color, marker, size, name in (
-        (fixed, style.GREEN, "o", 12, "set beforehand"),  # larger, so that both are visible at one place
-        (best, style.RED, "X", 7, "best on these clips (leak)"),
-    ):
-        ax.axvline(epoch, color=color, ls=":", zorder=1)
-        label = f"{name}: epoch {epoch}, {accuracy[epoch]:.3f}"
-        ax.plot(epoch, accuracy[epoch], marker, color=color, ms=size, zorder=3, ls="none", label=label)
+    names = {"set beforehand": fixed, "best on these clips (leak)": best}
+    _chosen(ax, accuracy, {f"{name}: epoch {n}, {accuracy[n]:.3f}": n for name, n in names.items()})
     ax.set_ylabel("accuracy")
     style.epoch_axis(ax)
     style.legend_above(ax)
@@ -237,22 +234,22 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None
     per arm.
     """
     figure, (left, right) = style.panels(2, columns=2, row_height=3.6, width_ratios=(3, 2))
-    looks = zip(curves.groupby("arm", sort=False), style.COLORS, ("-", "--", "-.", ":"), strict=False)
-    for (arm, rows), color, dashes in looks:
-        lines = rows.pivot(index="epoch", columns="seed", values="accuracy")
-        seeds = f"{arm} ({lines.shape[1]} seed{'s' * (lines.shape[1] > 1)})"
-        labels = [seeds] + [None] * (lines.shape[1] - 1)
-        left.plot(lines, color=color, ls=dashes, lw=1.3, alpha=0.85, label=labels)
-        right.plot(rows.groupby("epoch")["seen"].mean(), color=color, ls=dashes, clip_on=False)
+    seeds = curves.groupby("arm")["seed"].transform("nunique")
+    named = curves["arm"] + " (" + seeds.astype(str) + " seed" + np.where(seeds > 1, "s)", ")")
+    look = {"x": "epoch", "hue": named, "style": named, "palette": style.COLORS, "errorbar": None}
+    sns.lineplot(curves, y="accuracy", units="seed", estimator=None, lw=1.3, alpha=0.85, ax=left, **look)
+    sns.lineplot(curves, y="seen", ax=right, clip_on=False, legend=False, **look)
     if printed is not None:
         left.plot(printed["epoch"], printed["accuracy"], **style.PRINTED, label="printed in bamb2023")
-    left.set(title="Validation accuracy")
-    right.set(title="Validation images also used in training")
+    handles, labels = left.get_legend_handles_labels()
+    left.get_legend().remove()
+    left.set(title="Validation accuracy", ylabel="")
+    right.set(title="Validation images also used in training", ylabel="")
     for ax in (left, right):
         ax.set_ylim(0, 1)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         style.epoch_axis(ax)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    figure.legend(handles, labels, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -265,9 +262,7 @@ def chosen_epochs(curves: pd.DataFrame) -> Figure:
         line = rows.set_index("epoch")[["validation", "test"]]
         line.plot(ax=ax, color=[style.GREY, style.BLUE], legend=False)
         honest, lucky = line.idxmax()
-        look = {"ls": "none", "zorder": 3}
-        ax.plot(honest, line["test"][honest], "o", color=style.INK, ms=9, label="best on validation", **look)
-        ax.plot(lucky, line["test"][lucky], "X", color=style.RED, ms=7, label="best on test (leak)", **look)
+        _chosen(ax, line["test"], {"best on validation": honest, "best on test (leak)": lucky})
         difference = 100 * (line["test"][lucky] - line["test"][honest])
         ax.set_title(f"seed {seed}: {difference:+.2f} points")
         style.epoch_axis(ax)
@@ -275,6 +270,14 @@ def chosen_epochs(curves: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("accuracy")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure
+
+
+def _chosen(ax: Axes, accuracy: pd.Series, epochs: Mapping[str, int]) -> None:
+    """Mark an honestly chosen epoch and a leaky one, by label; the first larger, so that both are visible."""
+    looks = ({"marker": "o", "color": style.GREEN, "ms": 11}, {"marker": "X", "color": style.RED, "ms": 7})
+    for (label, epoch), look in zip(epochs.items(), looks, strict=True):
+        ax.axvline(epoch, color=look["color"], ls=":", zorder=1)
+        ax.plot(epoch, accuracy[epoch], ls="none", zorder=3, label=label, **look)
 
 
 def _honest_and_leaky(ax: Axes, table: pd.DataFrame, leaky: pd.Series, *, names: tuple[str, str]) -> None:

@@ -5,7 +5,6 @@ Without JupyterLab they display nothing: a stored notebook has figures instead.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -19,12 +18,8 @@ from fer_utils.plots.data import face_sheet
 from fer_utils.plots.notebook import png
 from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, FaceSpec, Identity, Scene
 
-PAGE = 40
-"""Faces on a page of `browse_faces`."""
-
-SIZE = 256
-"""Side of the synthetic face in pixels."""
-
+PAGE = 40  # faces on a page of `browse_faces`
+SIZE = 256  # side of the synthetic face in pixels
 _ALL, _CUSTOM = "all", "custom"
 
 
@@ -46,12 +41,8 @@ def in_jupyterlab() -> bool:
 def browse_faces(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Display pages of faces by class, split and kind of duplicate, each face with its id, split and class.
 
-    Parameters
-    ----------
-    faces : FaceSet
-        Only the images of the current page are read.
-    groups : mapping of str to sequence of ndarray of int
-        What can be chosen beside all images: name to groups of row numbers, such as duplicates.
+    Only the images of the current page are read. `groups` has what can be chosen beside all images: name to
+    groups of row numbers, such as duplicates.
     """
     if not in_jupyterlab():
         return
@@ -105,8 +96,8 @@ def move_action_units() -> None:
         return ipywidgets.FloatSlider(value, min=low, max=high, step=step, description=text, **wide)
 
     picture = ipywidgets.Image(format="png", width=SIZE, height=SIZE)
-    options = [*PROTOTYPES, _CUSTOM]
-    expression = ipywidgets.Dropdown(options=options, value="neutral", description="expression")
+    names = [*PROTOTYPES, _CUSTOM]
+    expression = ipywidgets.Dropdown(options=names, value="neutral", description="expression")
     person = ipywidgets.BoundedIntText(min=0, max=999_999, description="person")
     region = ipywidgets.Checkbox(description="outline the region", indent=False)
     angles = {name: slider(f"{name} (°)", -20.0, 20.0, 1.0) for name in ("yaw", "pitch", "roll")}
@@ -115,8 +106,8 @@ def move_action_units() -> None:
 
     def draw(_: Any = None) -> None:
         pose = {name: angle.value for name, angle in angles.items()}
-        scene = replace(Scene(), **pose, light_azimuth=light.value)
         intensities = {number: unit.value for number, unit in units.items()}
+        scene = Scene(**pose, light_azimuth=light.value)
         spec = FaceSpec(Identity.sample(person.value), intensities, scene)
         image = cv2.cvtColor(spec.image(size=SIZE), cv2.COLOR_GRAY2BGR)
         if region.value:

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet
 from fer_utils.data.registry import title_of
-from fer_utils.models.weights import initialisation
 from fer_utils.papers import Paper, load_paper
-from fer_utils.params import BaselineCNN, KerasTransfer
+from fer_utils.params import BaselineCNN
 from fer_utils.splits import Split
 
 SLIDES = {
@@ -47,8 +45,8 @@ def printed_cells(params: BaselineCNN) -> dict[str, str]:
 def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None = None) -> pd.DataFrame:
     """Return what the slides print of the plain network, one row per data set and image size.
 
-    `accuracy` is the run's metric record (`value`, `ci95`, `n`), which is added to its row if the run is of
-    the printed network and classes; None where it should not be compared.
+    The run's metric record `accuracy`, if there is one, is added to its row if the run is of the printed
+    network and classes.
     """
     paper, own = load_paper("bamb2023"), (params.dataset, params.image_size)
     comparable = accuracy if params.paper == "bamb2023" and _as_printed(params) else None
@@ -58,30 +56,17 @@ def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("bamb2023", axis="columns")
 
 
-def initial_weights(params: KerasTransfer) -> str:
-    """Return what the network of 41_keras_transfer starts from, for `protocol.selection`."""
-    return initialisation(params.weights, sha256=params.weights_sha256)
-
-
 def stages_table(histories: Mapping[str, pd.DataFrame], trainable: list[int], split: Split) -> pd.DataFrame:
     """Return the best epoch of each stage with its accuracies and loss, beside the majority class.
 
-    Parameters
-    ----------
-    histories : mapping
-        Name of the stage -> its epochs.
-    trainable : list of int
-        Number of trainable parameters in each stage.
-    split : Split
-        Gives the validation accuracy of always predicting the most frequent training class.
+    `histories` has the epochs of each stage by its name, `trainable` the number of its trainable parameters.
     """
     names = {"epoch": "best epoch", "accuracy": "training accuracy", "val_accuracy": "validation accuracy"}
     best = {stage: history.loc[history["val_accuracy"].idxmax()] for stage, history in histories.items()}
     table = pd.DataFrame(best).T.rename(columns=names | {"val_loss": "validation loss"})
     table = table[[*names.values(), "validation loss"]].astype({"best epoch": int})
     table.insert(0, "trained parameters", trainable)
-    majority = np.bincount(split.train.labels).argmax()
-    return table.assign(**{"majority class": (split.validation.labels == majority).mean()})
+    return table.assign(**{"majority class": (split.validation.labels == split.majority_class).mean()})
 
 
 def beside_slide(history: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:

@@ -87,13 +87,7 @@ class Result(NamedTuple):
 
 
 def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
-    """Return the protocols of a run by name: the reported one, then those in `params.comparisons`.
-
-    Raises
-    ------
-    ValueError
-        When the data set cannot be split in one of these ways.
-    """
+    """Return the protocols of a run by name: the reported one, then those in `params.comparisons`."""
     loso, leaks = leave_one_subject_out(clips, strict=params.strict), params.comparisons
     ways = {"loso": ("subject left out", loso, params.epoch_choice, "none")}
     if "best_epoch" in leaks:
@@ -239,28 +233,19 @@ def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
 
 # --- tables ---------------------------------------------------------------------------------------
 
-Grid = Sequence[tuple[GridCell, Trained]]
 
-
-def grid_table(grid: Grid) -> pd.DataFrame:
+def grid_table(grid: Sequence[tuple[GridCell, Trained]]) -> pd.DataFrame:
     """Return one row per training of the grid; accuracies are fractions.
 
     Columns: activation, split, seed, training (accuracy in the last epoch), accuracy (on the held-out clips
     after it), best epoch (the highest after any epoch), n held-out clips.
     """
-    rows = [
-        (
-            *cell.name,
-            cell.params.seed,
-            last["accuracy"],
-            trained.held_out.correct.mean(),
-            best,
-            len(trained.held_out),
-        )
-        for cell, trained in grid
-        for last, best in [(trained.history.iloc[-1], trained.history["val_accuracy"].max())]
-    ]
     columns = ["activation", "split", "seed", "training", "accuracy", "best epoch", "n"]
+    rows = []
+    for cell, trained in grid:
+        history, correct = trained.history, trained.held_out.correct
+        accuracies = (history["accuracy"].iloc[-1], correct.mean(), history["val_accuracy"].max())
+        rows.append((*cell.name, cell.params.seed, *accuracies, len(correct)))
     return pd.DataFrame(rows, columns=columns)
 
 

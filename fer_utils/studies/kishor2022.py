@@ -43,13 +43,7 @@ FRAME_SPLITS = {"frame": "frames at random", "clip": "whole clips", "subject": "
 
 
 def load(params: HybridHogCNN) -> FaceSet:
-    """Return the still faces, or the frames of clips, that the parameters name.
-
-    Raises
-    ------
-    MissingData
-        When a real data set is not there.
-    """
+    """Return the still faces, or the frames of clips, that the parameters name."""
     if not params.frames_of:
         return load_faces(params)
     clips = load_clips(params.clips())
@@ -59,25 +53,17 @@ def load(params: HybridHogCNN) -> FaceSet:
 def split(params: HybridHogCNN, faces: FaceSet) -> Split[FaceSet] | Folds[FaceSet]:
     """Return the official split of still faces, or folds of frames that test on every frame once."""
     if not params.frames_of:
-        return splits.official_split(faces, seed=params.seed)
+        return splits.split_faces(faces, params)
     folds = {"n_folds": params.frame_folds, "by": params.split_by, "seed": params.seed}
     return splits.random_folds(faces, **folds, validation=True)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One trained classifier.
+    """One trained classifier: a network, or a scikit-learn Pipeline for HOG alone.
 
-    Attributes
-    ----------
-    params : HybridHogCNN
-    model : torch.nn.Module, or a scikit-learn Pipeline for HOG alone
-    validation : Predictions
-        Of the validation set, on which the epoch was selected.
-    history : DataFrame or None
-        One row per epoch; None for HOG alone, which is fitted in one step.
-    seconds : float
-        Duration of the training.
+    `validation` has the predictions of the set on which the epoch was selected, `history` one row per epoch;
+    it is None for HOG alone, which is fitted in one step.
     """
 
     params: HybridHogCNN
@@ -166,18 +152,9 @@ def frame_splits_table(
 ) -> pd.DataFrame:
     """Return one row per way of splitting frames: accuracy, and what is in training as well as in test.
 
-    Parameters
-    ----------
-    metrics : mapping
-        Key of `FRAME_SPLITS` -> `Evaluation.metrics` of all frames.
-    folds : mapping
-        The same keys -> the folds.
-
-    Returns
-    -------
-    DataFrame
-        Columns label, value (accuracy), low, high (95 %), n (frames), leak, and the shares of tested frames
-        whose clip and whose subject are also in training.
+    Both mappings have keys of `FRAME_SPLITS`; `metrics` has `Evaluation.metrics` of all frames. Columns:
+    label, value (accuracy), low, high, n (frames), leak, and the shares of tested frames whose clip and whose
+    subject are also in training.
     """
     rows = []
     for by, measured in metrics.items():

@@ -4,7 +4,6 @@ A single frame of a clip hardly tells its label, the change from the onset does:
 expression of its own that is unrelated to the label, and the movement starts below it and rises above it.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,24 +11,19 @@ import numpy as np
 from fer_utils.data import ClipSet
 from fer_utils.data.clip_files import resample
 from fer_utils.labels import SMIC3
-from fer_utils.synthetic.identity import Identity, check_size
+from fer_utils.synthetic.identity import Identity
 from fer_utils.synthetic.motion import (
     MICRO_PEAK,
     MICRO_SECONDS,
     Performance,
     Sway,
-    check_request,
     sample_asymmetry,
     sample_movement,
     sample_resting_units,
     sample_studio,
 )
 
-CLIPS_PER_SUBJECT = 10.25
-"""On average: SMIC's high-speed part has 164 clips of 16 subjects."""
-
-_SMIC_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}
-_OTHER_CLIPS = 50  # weight of a class that SMIC does not have
+_SMIC_CLIPS = np.array((70, 51, 43))  # of each class
 _SMIC_SUBJECTS = (39, 22, 19, 13, 13, 10, 9, 8, 7, 6, 6, 4, 4, 2, 1, 1)
 """Clips of each subject: the largest as in SMIC, the others falling off to the same sum."""
 
@@ -39,8 +33,7 @@ _PERSON, _CLIP, _PLAN = 1, 2, 3  # last part of a seed, so that no two samples s
 def synthetic_clips(
     *,
     n_subjects: int = 16,
-    clips_per_subject: float = CLIPS_PER_SUBJECT,
-    class_names: Sequence[str] = SMIC3,
+    clips_per_subject: float = 10.25,
     n_frames: int = 18,
     size: int = 64,
     frame_rate: float = 100.0,
@@ -57,31 +50,28 @@ def synthetic_clips(
     n_subjects : int
         With the same seed they are the persons of `synthetic_faces`.
     clips_per_subject : float
-        On average.
-    class_names : sequence of str
-        Keys of `EXPRESSIONS`, in label order.
+        On average; SMIC's high-speed part has 164 clips of 16 subjects.
     n_frames : int
         Frames of every clip in the set.
     size : int
         Side of the frames in pixels.
     frame_rate : float
-        Frames per second; SMIC's cameras have 100 and 25.
+        Frames per second, at least 10; SMIC's cameras have 100 and 25.
     seed : int
-        Non-negative. A clip depends on (seed, subject, number, class) alone.
+        A clip depends on (seed, subject, number, class) alone.
 
     Returns
     -------
     ClipSet
         `source` is "synthetic", sample ids are like ``synthetic-clip-s003-0007``; frame 0 is the onset.
     """
-    class_names = tuple(class_names)
-    check_request(class_names, frame_rate, seed)
-    check_size(size)
-    plan = _plan(n_subjects, round(n_subjects * clips_per_subject), class_names, seed)
+    if frame_rate < 10:
+        raise ValueError(f"frame_rate must be at least 10, got {frame_rate}")
+    plan = _plan(n_subjects, round(n_subjects * clips_per_subject), seed)
     clips = np.empty((len(plan), n_frames, size, size), np.uint8)
     times = np.empty((len(plan), 3), np.int64)
     for row, (subject, number, label) in enumerate(plan):
-        performance = _performance(subject, number, class_names[label], seed)
+        performance = _performance(subject, number, SMIC3[label], seed)
         movement = performance.movements[0]
         times[row] = np.rint(frame_rate * np.array((movement.onset, movement.apex, movement.offset)))
         film = performance.film(times[row, 2] + 1, frame_rate=frame_rate, size=size)
@@ -91,7 +81,7 @@ def synthetic_clips(
         source="synthetic",
         clips=clips,
         labels=np.array([label for _, _, label in plan], np.int64),
-        class_names=class_names,
+        class_names=SMIC3,
         sample_id=np.array([f"synthetic-clip-s{s:03d}-{i:04d}" for s, i, _ in plan]),
         subject=np.array([f"s{subject:03d}" for subject, _, _ in plan]),
         frame_rate=np.full(len(plan), frame_rate),
@@ -108,19 +98,14 @@ def synthetic_clip(sample_id: str, label: str, *, seed: int = 0) -> Performance:
     Parameters
     ----------
     sample_id : str
-        Such as ``synthetic-clip-s003-0007``; another form raises `ValueError`.
+        Such as ``synthetic-clip-s003-0007``.
     label : str
-        The clip's class.
+        The clip's class, or another key of `EXPRESSIONS`.
     seed : int
         The data set's.
     """
-    parts = sample_id.split("-")
-    if len(parts) != 4 or parts[:2] != ["synthetic", "clip"] or not (parts[2][1:] + parts[3]).isdecimal():
-        raise ValueError(
-            f"{sample_id!r} is not the id of a synthetic clip, such as 'synthetic-clip-s003-0007'"
-        )
-    check_request((label,), 100.0, seed)
-    return _performance(int(parts[2][1:]), int(parts[3]), label, seed)
+    *_, subject, number = sample_id.split("-")
+    return _performance(int(subject[1:]), int(number), label, seed)
 
 
 def _performance(subject: int, number: int, label: str, seed: int) -> Performance:
@@ -144,9 +129,9 @@ def _performance(subject: int, number: int, label: str, seed: int) -> Performanc
     )
 
 
-def _plan(n_subjects: int, n_clips: int, class_names: Sequence[str], seed: int) -> list[tuple[int, int, int]]:
+def _plan(n_subjects: int, n_clips: int, seed: int) -> list[tuple[int, int, int]]:
     """Return subject, number and label of each clip, in the order of the set."""
-    n_classes = len(class_names)
+    n_classes = len(SMIC3)
     if n_subjects < 2 or n_clips < 2 * n_classes + n_subjects - 2:
         raise ValueError(
             f"{n_clips} clips of {n_subjects} subjects are too few for {n_classes} classes with two subjects "
@@ -157,8 +142,7 @@ def _plan(n_subjects: int, n_clips: int, class_names: Sequence[str], seed: int) 
     weights = np.interp(middles, range(len(_SMIC_SUBJECTS)), _SMIC_SUBJECTS)
     fixed = np.where(np.arange(n_subjects) < 2, n_classes, 0)  # two subjects have all classes
     sizes = _distribute(n_clips, weights, at_least=np.maximum(fixed, 1))
-    weights = np.array([_SMIC_CLIPS.get(name, _OTHER_CLIPS) for name in class_names])
-    counts = _distribute(n_clips, weights, at_least=np.full(n_classes, 2))
+    counts = _distribute(n_clips, _SMIC_CLIPS, at_least=np.full(n_classes, 2))
     free = rng.permutation(np.repeat(np.arange(n_classes), counts - 2))
     shown = np.split(free, np.cumsum(sizes - fixed)[:-1])
     shown[:2] = (np.append(part, np.arange(n_classes)) for part in shown[:2])

@@ -36,9 +36,6 @@ Seed = int | tuple[int, ...] | np.random.Generator
 
 HAIR = ("bald", "short", "long")
 
-SMALLEST_SIZE = 16
-"""Smallest image side in pixels; below it a mouth is thinner than a pixel."""
-
 
 @dataclass(frozen=True)
 class Identity:
@@ -145,24 +142,6 @@ class Scene:
         }
         limits |= {"background_top": (0.1, 0.9), "background_bottom": (0.1, 0.9)}
         return cls(**_vary(cls(), rng, spread, limits), seed=int(rng.integers(2**31)))
-
-
-def check_action_units(action_units: Mapping[int, float]) -> dict[int, float]:
-    """Return intensities of all action units, 0 for those not given; raise `ValueError` for invalid ones."""
-    full = dict.fromkeys(ACTION_UNITS, 0.0)
-    for unit, intensity in action_units.items():
-        if unit not in ACTION_UNITS:
-            raise ValueError(f"unknown action unit {unit!r}; choose from {', '.join(map(str, ACTION_UNITS))}")
-        if not 0.0 <= intensity <= 1.0:  # also refuses NaN
-            raise ValueError(f"action unit {unit}: intensity {intensity!r} is outside [0, 1]")
-        full[unit] = float(intensity)
-    return full
-
-
-def check_size(size: int) -> None:
-    """Raise `ValueError` for images too small to show a face."""
-    if size < SMALLEST_SIZE:
-        raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
 
 
 def _vary(

@@ -12,7 +12,7 @@ import numpy as np
 
 from fer_utils.labels import SMIC3
 from fer_utils.synthetic.faces import PROTOTYPES, expression_units
-from fer_utils.synthetic.identity import Identity, Scene, check_size
+from fer_utils.synthetic.identity import Identity, Scene
 from fer_utils.synthetic.render import render_face
 
 EXPRESSIONS = {
@@ -28,14 +28,13 @@ action unit at the apex."""
 MACRO_SECONDS, MACRO_PEAK = (0.7, 2.0), (0.5, 1.0)
 
 _RESTING_UNITS = tuple(sorted({unit for units in PROTOTYPES.values() for unit in units}))
-_LOWEST_FRAME_RATE = 10.0
 _GAP = 0.5  # seconds between expressions of a video
 _VIDEO = 4  # last part of a seed; clips use 1 to 3
 
 
 @dataclass(frozen=True)
 class Movement:
-    """A facial movement: action units that rise from onset to apex and are gone at the offset.
+    """Action units that rise from onset to apex and are gone at the offset.
 
     Attributes
     ----------
@@ -52,21 +51,6 @@ class Movement:
     onset: float
     apex: float
     offset: float
-
-    def __post_init__(self) -> None:
-        if not self.onset < self.apex < self.offset:
-            times = f"onset {self.onset}, apex {self.apex}, offset {self.offset}"
-            raise ValueError(f"{self.label}: {times} must be in ascending order")
-
-    @property
-    def seconds(self) -> float:
-        """Duration from onset to offset."""
-        return self.offset - self.onset
-
-    @property
-    def peak(self) -> float:
-        """Intensity of the strongest unit at the apex."""
-        return max(self.units.values())
 
     def strength(self, time: float) -> float:
         """Return the share of the apex reached at a time: smooth, 0 outside onset to offset."""
@@ -113,10 +97,9 @@ class Performance:
         Action units that stay throughout.
     movements : tuple of Movement
         Added to the rest; together no unit exceeds 1.
-    scene : Scene
-    sway : Sway
-    asymmetry : float
+    scene, asymmetry
         As in `render_face`.
+    sway : Sway
     """
 
     identity: Identity
@@ -163,11 +146,6 @@ class SyntheticVideo:
         """The expressions in the order of their onsets; micro-expressions last half a second at most."""
         return tuple(movement for movement in self.performance.movements if movement.label != "blink")
 
-    @property
-    def blinks(self) -> tuple[Movement, ...]:
-        """Movements that a spotter must not report."""
-        return tuple(movement for movement in self.performance.movements if movement.label == "blink")
-
     def frames(self) -> Iterator[np.ndarray]:
         """Render the frames one by one, uint8 (size, size) each."""
         return self.performance.film(self.n_frames, frame_rate=self.frame_rate, size=self.size)
@@ -181,7 +159,6 @@ def synthetic_video(
     n_micro: int = 4,
     n_macro: int = 2,
     class_names: Sequence[str] = SMIC3,
-    face_scale: float = 1.0,
     seed: int = 0,
 ) -> SyntheticVideo:
     """Film one person for spotting and the live demo.
@@ -196,15 +173,10 @@ def synthetic_video(
         Micro-expressions, and expressions of 0.7 to 2 seconds, in random order at least half a second apart.
     class_names : sequence of str
         Keys of `EXPRESSIONS` to choose from.
-    face_scale : float
-        1 for a head that fills three quarters of the frame's height, less for one further away.
     seed : int
     """
-    class_names = tuple(class_names)
-    check_request(class_names, frame_rate, seed)
-    check_size(size)
     rng = np.random.default_rng((seed, 0, 0, _VIDEO))
-    scene = replace(sample_studio(rng), scale=face_scale)
+    scene = replace(sample_studio(rng), scale=1.0)
     micro = [(rng.uniform(*MICRO_SECONDS), rng.uniform(*MICRO_PEAK)) for _ in range(n_micro)]
     macro = [(rng.uniform(*MACRO_SECONDS), rng.uniform(*MACRO_PEAK)) for _ in range(n_macro)]
     durations, peaks = rng.permutation([*micro, *macro]).reshape(-1, 2).T
@@ -262,16 +234,6 @@ def sample_movement(
 def sample_asymmetry(rng: np.random.Generator) -> float:
     """Sample the asymmetry of a face, as `render_face` takes it."""
     return float(np.clip(0.12 * rng.standard_normal(), -0.4, 0.4))
-
-
-def check_request(class_names: tuple[str, ...], frame_rate: float, seed: int) -> None:
-    """Raise `ValueError` for classes, a frame rate or a seed that cannot be filmed."""
-    if unknown := [name for name in class_names if name not in EXPRESSIONS]:
-        raise ValueError(f"no expression for class {unknown[0]!r}; choose from {', '.join(EXPRESSIONS)}")
-    if not class_names or len(class_names) != len(set(class_names)):
-        raise ValueError(f"class_names must be distinct and at least one, got {class_names}")
-    if not frame_rate >= _LOWEST_FRAME_RATE or seed < 0:  # also refuses NaN
-        raise ValueError(f"frame_rate must be at least 10 and seed at least 0, got {frame_rate}, {seed}")
 
 
 def _sample_blinks(seconds: float, rng: np.random.Generator) -> list[Movement]:

@@ -7,9 +7,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from fer_utils.synthetic.identity import Identity, Scene, check_action_units, check_size
+from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
 from fer_utils.synthetic.paint import REACH, Canvas, paint, soften
 from fer_utils.synthetic.shapes import Shapes, action_unit_region
+
+SMALLEST_SIZE = 16
+"""Smallest image side in pixels; below it a mouth is thinner than a pixel."""
 
 
 def render_face(
@@ -43,9 +46,10 @@ def render_face(
     Raises
     ------
     ValueError
-        For an unknown action unit, an intensity or asymmetry out of range, or too small a size.
+        For an unknown action unit, an intensity out of range, or too small a size.
     """
-    check_size(size)
+    if size < SMALLEST_SIZE:
+        raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
     scene = Scene() if scene is None else scene
     shapes = _shapes(identity, action_units, asymmetry)
     side = _canvas_side(size)
@@ -60,8 +64,6 @@ def action_unit_mask(
     identity: Identity, action_unit: int, *, size: int = 48, scene: Scene | None = None
 ) -> np.ndarray:
     """Return where an action unit can change the image, in the scene's pose and blur: bool, (size, size)."""
-    check_size(size)
-    check_action_units({action_unit: 0.0})
     scene = Scene() if scene is None else scene
     side = _canvas_side(size)
     region = Canvas.blank(side)
@@ -74,9 +76,13 @@ def action_unit_mask(
 
 
 def _shapes(identity: Identity, action_units: Mapping[int, float], asymmetry: float) -> Shapes:
-    if not -1.0 <= asymmetry <= 1.0:
-        raise ValueError(f"asymmetry {asymmetry!r} is outside [-1, 1]")
-    units = check_action_units(action_units)
+    units = dict.fromkeys(ACTION_UNITS, 0.0)
+    for unit, intensity in action_units.items():
+        if unit not in ACTION_UNITS:
+            raise ValueError(f"unknown action unit {unit!r}; choose from {', '.join(map(str, ACTION_UNITS))}")
+        if not 0.0 <= intensity <= 1.0:  # also refuses NaN
+            raise ValueError(f"action unit {unit}: intensity {intensity!r} is outside [0, 1]")
+        units[unit] = float(intensity)
     left, right = min(1.0, 1.0 - asymmetry), min(1.0, 1.0 + asymmetry)
     return Shapes(identity, {k: v * left for k, v in units.items()}, {k: v * right for k, v in units.items()})
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from fer_utils.data import Samples
-from fer_utils.files import ConfigError
 from fer_utils.params import Parameters
 from fer_utils.training.checkpoints import epoch_order
 
@@ -42,13 +41,6 @@ class Augmentation:
     crop: float = 0.1
     flip: bool = True
     cutout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rotation <= 180:
-            raise ConfigError(f"rotation must be between 0 and 180 degrees, got {self.rotation}")
-        for name in ("crop", "cutout"):
-            if not 0 <= (share := getattr(self, name)) < 1:
-                raise ConfigError(f"{name} must be between 0 and 1, 1 excluded, got {share}")
 
     @classmethod
     def of(cls, params: Parameters) -> "Augmentation | None":
@@ -101,8 +93,8 @@ def cut_out(images: Tensor, centres: Tensor, *, share: float) -> Tensor:
 def ten_crop(crop: float = 0.1) -> Tensor:
     """Return the maps of ten views, shape (10, 2, 3): the corners and the middle, each also mirrored.
 
-    A view leaves out `crop` of height and width and is scaled to the full size: Krizhevsky et al., *ImageNet
-    classification with deep convolutional neural networks* (NeurIPS 2012).
+    A view leaves out `crop` of height and width: Krizhevsky et al., *ImageNet classification with deep
+    convolutional neural networks* (NeurIPS 2012).
     """
     places = ((0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
     return torch.tensor(
@@ -125,9 +117,6 @@ class Batches:
     Parameters
     ----------
     samples : FaceSet or ClipSet
-    batch_size : int
-    device : str
-        As torch names it.
     seed : int or None
         With `epoch`, which `ReseedEachEpoch` sets, it decides the order and the augmentation; None keeps the
         order of `samples`.
@@ -148,9 +137,8 @@ class Batches:
     ) -> None:
         self.dataset, self.batch_size = samples, batch_size
         self.seed, self.augmentation, self.epoch = seed, augmentation, 0
-        self.images = torch.tensor(np.ascontiguousarray(samples.pixels)).unsqueeze(1)
-        self.labels = torch.tensor(np.ascontiguousarray(samples.labels))
-        self.to(device)
+        self.images = torch.tensor(np.ascontiguousarray(samples.pixels), device=device).unsqueeze(1)
+        self.labels = torch.tensor(np.ascontiguousarray(samples.labels), device=device)
         starts = list(range(0, len(samples), batch_size))
         if len(samples) % batch_size == 1 and len(starts) > 1:
             del starts[-1]

@@ -2,7 +2,7 @@
 
 import ast
 import os
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,12 @@ def checkpoint_folder(params: Parameters, *data: Samples, stage: str = "", netwo
     Path
         `checkpoints/<run>/<stage>-<hash>`.
     """
+    code = sorted(path for name in CODE for path in (PROJECT / "fer_utils" / name).rglob("*.py"))
     found = digest(
         [params.studied(), stage, network],
         [[samples.fingerprint, digest(samples.sample_id.tolist())] for samples in data],
-        [_versions(), os.environ.get("KERAS_BACKEND", "")],
-        [ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in _code()],
+        [{package: version(package) for package in PACKAGES}, os.environ.get("KERAS_BACKEND", "")],
+        [ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in code],
     )
     folder = params.checkpoints / params.run / f"{stage or 'training'}-{found[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,17 +60,3 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
 def epoch_seed(seed: int, epoch: int) -> int:
     """Return the random seed for an epoch, which does not depend on the epochs before it."""
     return int(np.random.default_rng((seed, epoch)).integers(2**31))
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _code() -> list[Path]:
-    return sorted(path for folder in CODE for path in (PROJECT / "fer_utils" / folder).rglob("*.py"))

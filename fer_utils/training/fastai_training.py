@@ -34,13 +34,7 @@ with warnings.catch_warnings():
 
 
 def prepare(params: Training) -> None:
-    """Set threads and deterministic algorithms, and record the device for `hardware.current`.
-
-    Raises
-    ------
-    MissingGPU
-        When `params.device` is "cuda" and torch sees no GPU.
-    """
+    """Set threads and deterministic algorithms, and record the device; a missing GPU is an error."""
     torch.set_num_threads(params.threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
@@ -63,22 +57,12 @@ def dataloaders(train: Samples, validation: Samples, params: Training) -> DataLo
     params : Training
         `batch_size`, `seed` and `device`; the augmentation is made of `rotation`, `crop`, `flip` and
         `cutout`, where the notebook has them.
-
-    Raises
-    ------
-    ValueError
-        For samples without a label.
     """
     check_labelled(train, validation)
-    device = device_of(params)
+    device, augmentation = device_of(params), Augmentation.of(params)
+    size, seed = params.batch_size, params.seed
     return DataLoaders(
-        Batches(
-            train,
-            batch_size=params.batch_size,
-            device=device,
-            seed=params.seed,
-            augmentation=Augmentation.of(params),
-        ),
+        Batches(train, batch_size=size, device=device, seed=seed, augmentation=augmentation),
         Batches(validation, batch_size=hardware.VALIDATION_BATCH, device=device),
         device=torch.device(device),
     )
@@ -99,7 +83,6 @@ class ReseedEachEpoch(Callback):
         self.seed = seed
 
     def before_epoch(self) -> None:
-        """Reseed torch and the training batches."""
         seed = epoch_seed(self.seed, self.n_epoch) if self.opt.frozen_idx else self.seed
         self.dls.train.seed, self.dls.train.epoch = seed, self.epoch
         torch.manual_seed(epoch_seed(seed, self.epoch))
@@ -114,7 +97,6 @@ class BFloat16(Callback):
     order = MixedPrecision.order
 
     def before_fit(self) -> None:
-        """Wrap the network's forward pass."""
         device = self.dls.device.type
         if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError("mixed_precision: this GPU has no bfloat16; use mixed_precision: false")
@@ -123,11 +105,9 @@ class BFloat16(Callback):
         self.model.forward = torch.autocast(device, dtype=torch.bfloat16)(self.model.forward)
 
     def after_pred(self) -> None:
-        """Compute the loss in float32."""
         self.learn.pred = self.pred.float()
 
     def after_fit(self) -> None:
-        """Unwrap the forward pass."""
         vars(self.model).pop("forward", None)
 
 
@@ -138,7 +118,6 @@ class StopOnNaN(Callback):
     run_valid = False
 
     def after_batch(self) -> None:
-        """Check the loss that the Recorder has fetched from the device."""
         if not hasattr(self.learn, "lr_finder") and not np.isfinite(float(self.smooth_loss)):
             raise TrainingDiverged.at(
                 loss=float(self.loss.detach()),
@@ -173,14 +152,12 @@ class ResumeTraining(Callback):
     order = TrackerCallback.order + 5  # after SaveModelCallback and WeightAverage
 
     def __init__(self, folder: str | Path) -> None:
-        self.file = Path(folder) / "state.pth"
-        self.state = self._load() if self.file.is_file() else {"rows": []}
-
-    def _load(self) -> dict:
-        try:
-            return torch.load(self.file, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{self.file}: not readable as a checkpoint; delete it") from error
+        self.file, self.state = Path(folder) / "state.pth", {"rows": []}
+        if self.file.is_file():
+            try:
+                self.state = torch.load(self.file, map_location="cpu", weights_only=True)
+            except Exception as error:
+                raise ValueError(f"{self.file}: not readable as a checkpoint; delete it") from error
 
     @property
     def start_epoch(self) -> int:
@@ -198,54 +175,44 @@ class ResumeTraining(Callback):
         return 1 + int(self.history["val_accuracy"].argmax())
 
     def before_fit(self) -> None:
-        """Restore network, optimizer and callbacks."""
         if not hasattr(self.learn, "skip_to_epoch"):
             self.state = {"rows": []}
             return
         self.model.load_state_dict(self.state["model"])
         for (parameter, *_), values in zip(self.opt.all_params(), self.state["optimizer"], strict=True):
-            on_device = {
-                name: value.to(parameter.device) if isinstance(value, Tensor) else value
-                for name, value in values.items()
-            }
-            self.opt.state[parameter].update(on_device)
+            for name, value in values.items():
+                on_device = value.to(parameter.device) if isinstance(value, Tensor) else value
+                self.opt.state[parameter][name] = on_device
         loss = self.recorder.smooth_loss
         loss.val, loss.count = torch.tensor(self.state["smooth_loss"]), self.start_epoch * len(self.dls.train)
         for callback in self.learn.cbs:
             if callback.name in self.state["best"]:
                 callback.best = self.state["best"][callback.name]
         if hasattr(self.learn, "param_scheduler"):
-            self.learn.param_scheduler.hps = {
-                name: list(values) for name, values in self.state["hps"].items()
-            }
+            self.learn.param_scheduler.hps = {name: [*values] for name, values in self.state["hps"].items()}
         if "average" in self.state:
             self.learn.weight_average.load(self.state["average"])
 
     def after_cancel_epoch(self) -> None:
-        """Give the Recorder the row of an epoch that `start_epoch` skips."""
         if self.epoch < self.start_epoch:
             row = self.state["rows"][self.epoch]
             self.recorder.log = L([*row["log"]])
             self.recorder.start_epoch = time.time() - row["seconds"]
 
     def before_train(self) -> None:
-        """Start counting."""
         self._begin, self._images = time.perf_counter(), 0
         self._sums = torch.zeros(2, device=self.dls.device)
 
     def after_loss(self) -> None:
-        """Add a training batch to the epoch's loss and accuracy, on the device."""
         if self.training:
             correct = (self.pred.detach().argmax(dim=1) == self.y).sum()
             self._sums += torch.stack([self.loss.detach() * len(self.y), correct])
             self._images += len(self.y)
 
     def after_train(self) -> None:
-        """Note the duration of the training pass."""
         self._train_seconds = time.perf_counter() - self._begin
 
     def after_epoch(self) -> None:
-        """Save the state."""
         if self.epoch < self.start_epoch:
             return
         loss, accuracy = (self._sums / self._images).tolist()
@@ -261,16 +228,14 @@ class ResumeTraining(Callback):
             "images_per_second": self._images / self._train_seconds,
             "log": [self.epoch, *log],
         }
-        scheduler = getattr(self.learn, "param_scheduler", None)
+        hps = self.learn.param_scheduler.hps if hasattr(self.learn, "param_scheduler") else {}
         self.state = {
             "rows": [*self.state["rows"], row],
             "model": self.model.state_dict(),
             "optimizer": self.opt.state_dict()["state"],
             "smooth_loss": float(self.recorder.smooth_loss.val),
             "best": {cb.name: float(cb.best) for cb in self.learn.cbs if isinstance(cb, TrackerCallback)},
-            "hps": {name: [float(v) for v in values] for name, values in scheduler.hps.items()}
-            if scheduler
-            else {},
+            "hps": {name: [float(value) for value in values] for name, values in hps.items()},
         }
         if hasattr(self.learn, "weight_average"):
             self.state["average"] = self.learn.weight_average.state()
@@ -300,7 +265,6 @@ class WeightAverage(Callback):
         self.decay, self.n_images = decay, n_images
 
     def before_fit(self) -> None:
-        """Start from the network's weights."""
         self.steps, self.averaged, self._trained = 0, {}, None
         self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
 
@@ -316,7 +280,6 @@ class WeightAverage(Callback):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Move the average."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
@@ -324,7 +287,6 @@ class WeightAverage(Callback):
 
     @torch.no_grad()
     def before_validate(self) -> None:
-        """Put the average into the network."""
         self._trained = {name: value.clone() for name, value in self.model.state_dict().items()}
         for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
             parameter.copy_(mean)
@@ -333,13 +295,11 @@ class WeightAverage(Callback):
         self.averaged = {name: value.clone() for name, value in self.model.state_dict().items()}
 
     def after_epoch(self) -> None:
-        """Continue with the trained weights."""
         if self._trained is not None:
             self.model.load_state_dict(self._trained)
             self._trained = None
 
     def after_fit(self) -> None:
-        """Leave the average in the network, unless `SaveModelCallback` has loaded that of the best epoch."""
         if self.averaged and not any(isinstance(cb, SaveModelCallback) for cb in self.learn.cbs):
             self.model.load_state_dict(self.averaged)
 
@@ -351,7 +311,6 @@ def predict_probabilities(model: nn.Module, images: np.ndarray, *, views: Tensor
     ----------
     model : nn.Module
         On any device and in any mode; its mode stays.
-    images : ndarray of uint8
     views : Tensor of float32, shape (V, 2, 3), or None
         Average over these views of an image, such as `batches.ten_crop()`.
     """

@@ -42,16 +42,10 @@ def prepare(params: Training, *, log: Callable[[str], None] = print) -> None:
     Parameters
     ----------
     params : Training
-        `threads` (their number affects rounding) and `device`: "auto" takes a GPU if the backend sees one.
+        `threads` (their number affects rounding) and `device`: "auto" takes a GPU if the backend sees one,
+        "cuda" raises `MissingGPU` without one.
     log : callable
         Gets a line where TensorFlow sees no GPU and PyTorch does.
-
-    Raises
-    ------
-    MissingGPU
-        When `device` is "cuda" and the backend sees no GPU.
-    ConfigError
-        For an unsupported backend, and for other threads or another device in a running kernel.
     """
     backend = keras.backend.backend()
     choose = {"tensorflow": _prepare_tensorflow, "torch": _prepare_torch}
@@ -101,7 +95,6 @@ class Batches(keras.utils.PyDataset):
     ----------
     faces : FaceSet or callable
         The images, or a function from epoch, counted from 0, to the images of that epoch.
-    batch_size : int
     seed : int, optional
         Shuffles the images in every epoch; without it they keep their order.
     """
@@ -157,7 +150,6 @@ class ReseedEachEpoch(keras.callbacks.Callback):
         self.seed, self.batches = seed, batches
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start an epoch."""
         start = epoch_seed(self.seed, epoch)
         keras.utils.set_random_seed(start)
         states = [variable for variable in self.model.variables if "seed_generator_state" in variable.path]
@@ -175,15 +167,12 @@ class TimeEachEpoch(keras.callbacks.Callback):
         self.train = train
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the clock."""
         self.start = self.trained = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Note when the last batch ended."""
         self.trained = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Add both columns."""
         logs["seconds"] = time.perf_counter() - self.start
         logs["images_per_second"] = len(self.train.faces) / (self.trained - self.start)
 
@@ -192,11 +181,9 @@ class StopOnNaN(keras.callbacks.Callback):
     """Raise `TrainingDiverged` at the first batch whose loss is NaN or infinite."""
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Note the epoch for the message."""
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict) -> None:
-        """Check the loss."""
         loss = float(logs["loss"])
         if not np.isfinite(loss):
             rate = float(np.asarray(self.model.optimizer.learning_rate))
@@ -219,7 +206,6 @@ class RecordPredictions(keras.callbacks.Callback):
         self.folder, self.sets = Path(folder), sets
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Predict and write."""
         for name, faces in self.sets.items():
             predicted = predict_probabilities(self.model, faces.images).argmax(axis=1).astype(np.uint8)
             np.save(self.folder / f"{name}-{epoch + 1:04d}.npy", predicted)
