@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from fer_utils.detection import Haar
+from fer_utils.data.detection import Haar
 from fer_utils.files import write_json
 from fer_utils.hardware import processor_name
 from fer_utils.labels import FER7

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from fer_utils.detection import detector
+from fer_utils.data.detection import detector
 from fer_utils.labels import FER7
 from fer_utils.live.faces import Tracker
 from fer_utils.live.panel import Panel

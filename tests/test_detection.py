@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_utils.detection import Haar, YuNet, detector
+from fer_utils.data.detection import Haar, YuNet, detector
 from fer_utils.files import ConfigError
 from fer_utils.synthetic import Identity, render_face
 

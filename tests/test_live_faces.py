@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fer_utils.data.detection import Box, Haar
 from fer_utils.data.images import ImageDecoder
-from fer_utils.detection import Box, Haar
 from fer_utils.live.faces import CLIPS, Framing, Tracker, brighten, crop_face
 from fer_utils.synthetic import Identity, render_face
 from fer_utils.synthetic.clips import synthetic_clip

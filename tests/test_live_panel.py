@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_utils.detection import Box
+from fer_utils.data.detection import Box
 from fer_utils.files import PROJECT
 from fer_utils.live import panel as panel_module
 from fer_utils.live.frames import Analysis, Event, Face, Frame, Problem

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.detection import Box, Haar, detector
+from fer_utils.data.detection import Box, Haar, detector
 from fer_utils.live import session as session_module
 from fer_utils.live.faces import Tracker
 from fer_utils.live.frames import Analysis, Event, Face, Frame, annotate

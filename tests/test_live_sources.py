@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_utils.detection import Haar
+from fer_utils.data.detection import Haar
 from fer_utils.live import sources
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.live.sources import SyntheticSource, decode_image

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_utils.detection import Box, Haar
+from fer_utils.data.detection import Box, Haar
 from fer_utils.live.faces import CLIPS, crop_face
 from fer_utils.live.frames import Event
 from fer_utils.live.measurements import SpottingTrial, match_events, spotting_scores

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from fer_utils.data.detection import Haar
 from fer_utils.data.images import check_size, open_image, to_gray
 from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, open_zip, read_file
 from fer_utils.data.samples import NO_APEX
-from fer_utils.detection import Haar
 
 Sampling = Literal["interpolate", "first"]
 """`interpolate`: frames at even times from onset to offset. `first`: the first ones in the order of their

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_utils.data import FaceSet, load_faces
-from fer_utils.detection import detector
+from fer_utils.data.detection import detector
 from fer_utils.files import ConfigError, project_path
 from fer_utils.live import sources
 from fer_utils.live.faces import Tracker

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import pdist
 
+from fer_utils.data.detection import LONGEST_SIDE, Box, Detector, gray, reduced
 from fer_utils.data.images import squared, to_gray
-from fer_utils.detection import LONGEST_SIDE, Box, Detector, gray, reduced
 
 # --- low light -----------------------------------------------------------------------------------
 
