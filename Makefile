@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help env reproduce test lab live page data check-params refresh-outputs readme bench lock clean
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 env: $(INSTALLED) ## build the environment in .venv from requirements.lock
 
@@ -48,28 +48,28 @@ lab: env ## open the notebooks in JupyterLab
 live: env ## open the live demo in JupyterLab
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/50_live_demo.ipynb
 
-page: env ## show the live demo as a page, on this machine alone
+page: env ## show the live demo as a web page on localhost
 	@$(BIN)/python -m fer_utils.cli page
 
-data: env ## say which data sets are found, complete or missing
+data: env ## list which data sets are found, complete or missing
 	@$(BIN)/python -m fer_utils.cli data
 
 check-params: env ## validate the parameter files (all, or PROFILE's)
 	@$(BIN)/python -m fer_utils.cli check-params \
 		$(if $(RUN)$(filter-out file,$(origin PROFILE)),--profile $(PROFILE)) $(if $(RUN),--run $(RUN))
 
-refresh-outputs: env ## execute the stored notebooks and keep their outputs
+refresh-outputs: env ## execute the notebooks and store their outputs
 	@$(BIN)/python -m fer_utils.cli refresh-outputs
 
-readme: env ## renew README's tables from reports/reference and reports/paper
+readme: env ## regenerate the tables in README and docs/ from reports/reference
 	@$(BIN)/python -m fer_utils.cli readme
 
-bench: env ## print the figures of readers and generators, as ratios measured in one run
+bench: env ## benchmark training, readers and the live demo
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 lock: env ## resolve the dependencies again into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --quiet --output-file requirements.lock
 
-clean: ## delete trainings in progress, prepared data, and the reports of smoke runs and runs by hand
+clean: ## delete checkpoints, prepared data, and the reports of smoke runs and runs by hand
 	@rm -rf checkpoints data/prepared .snakemake reports/smoke reports/by_hand reports/.staging reports/.locks

@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "execute one run and put its folder in place")
     run.add_argument("yaml", type=Path, help="params/<profile>/<file>.yaml")
     run.add_argument("--run", help="one run of the file's grid; all of them by default")
-    train = command("train", _train, "train a share of a run's folds and seeds ahead of it")
+    train = command("train", _train, "train some folds and seeds of a run in advance")
     train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
     train.add_argument("--run", help="one run of the file's grid")
     train.add_argument("--job", type=int, required=True, help="which share, from 0")
