@@ -102,18 +102,18 @@ def _data(options: argparse.Namespace) -> int:
     for dataset, found in registry.sources(options.path):
         print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
         if found is None:
-            places = " or ".join(f"{options.path}/{place}" for place in dataset.expected)
-            print(f"  put     {places} there; see data/README.md")
+            places = [f"{options.path}/{place}" for place in dataset.expected]
+            print(f"  expected at {' or '.join(places)}")
         else:
             try:
                 _describe(dataset, found)
             except (ValueError, OSError) as error:
                 print(f"  damaged {error}")
                 unusable += 1
-        print(f"  from    {dataset.obtained_from}\n  terms   {dataset.terms}")
+        print(f"  from {dataset.obtained_from}\n  terms: {dataset.terms}")
     for name, advice in registry.unknown_entries(options.path).items():
         print(f"{options.path}/{name}: not known; {advice}")
-    print("synthetic: always there (drawn by fer_utils.synthetic; MIT, as this repository)")
+    print("synthetic: always available (rendered by fer_utils.synthetic)\ndata/README.md describes every set")
     return int(unusable > 0)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fer_utils.files import PROJECT, project_path, read_json, write_text
 from fer_utils.papers import PAPERS, load_paper
-from fer_utils.report import comparison_figure
+from fer_utils.report import FIGURE, comparison_figure
 from fer_utils.tables import (
     compare_methods,
     comparison_rows,
@@ -70,7 +70,7 @@ def headline(comparison: Iterable[Record], *, link: str = "") -> str:
     """Return headline numbers with a run on real data, one row a run."""
     rows = [
         {
-            "study": f"{row['paper']}, {row['table']}: {row['cell']}",
+            "study": f"{row['paper']}, {row['name']}",
             "printed": row["printed"],
             "measured [95 % CI]": row["short"],
             "n": f"{row['n']:,}",
@@ -167,16 +167,17 @@ def clips(run: Record) -> str:
 
 def frames(run: Record) -> str:
     """Return the accuracy on frames of clips under three splits."""
-    rows = {
+    splits = {
         "frames at random": "split_by_frame",
         "whole clips held out": "split_by_clip",
         "whole subjects held out": "split_by_subject",
         "always the most frequent class": "majority_baseline",
     }
-    found = {name: find_metric(run, f"{key}.accuracy") for name, key in rows.items()}
-    return markdown(
-        [{"split": name, "accuracy": format_metric(one), "n": f"{one['n']:,}"} for name, one in found.items()]
-    )
+    rows = []
+    for name, key in splits.items():
+        accuracy = find_metric(run, f"{key}.accuracy")
+        rows.append({"split": name, "accuracy": format_metric(accuracy), "n": f"{accuracy['n']:,}"})
+    return markdown(rows)
 
 
 def demo(results: Mapping[str, Record], reference: Path) -> str:
@@ -200,17 +201,11 @@ def demo(results: Mapping[str, Record], reference: Path) -> str:
     }
     found = {name: find_metric(*place) for name, place in metrics.items()}
     rows = [(name, format_metric(one), f"{one['n']:,}") for name, one in found.items()]
+    times = f"{total['median_ms']:.1f} ms (95th percentile {total['p95_ms']:.1f} ms)"
+    rates = f"{ours:.0f}; baseline loop {usual:.0f} (factor {ours / usual:.0f})"
     rows += [
-        (
-            "time per frame, one face, 640×480",
-            f"{total['median_ms']:.1f} ms (95th percentile {total['p95_ms']:.1f} ms)",
-            speed["frames"],
-        ),
-        (
-            "frames per second",
-            f"{ours:.0f}; baseline loop {usual:.0f} (factor {ours / usual:.0f})",
-            benchmark["frames"],
-        ),
+        ("time per frame, one face, 640×480", times, speed["frames"]),
+        ("frames per second", rates, benchmark["frames"]),
         ("memory growth from frame 1,000 to 10,000", f"{benchmark['memory_growth_mb']:.1f} MB", ""),
     ]
     return markdown([dict(zip(("what", "value [95 % CI]", "n"), row, strict=True)) for row in rows])
@@ -251,6 +246,7 @@ def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) 
 def write_pages(reference: Path) -> list[Path]:
     """Write the generated parts of `PAGES` and the figure in docs/; return the paths."""
     results = load_methods(reference)
+    (PROJECT / "docs" / FIGURE).unlink(missing_ok=True)  # drawn again, also after a change of style
     comparison_figure(comparison_rows(results, [load_paper(key) for key in PAPERS]), PROJECT / "docs")
     parts = generated(reference)
     return [

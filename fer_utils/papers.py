@@ -75,10 +75,11 @@ class ConfusionMatrix:
 
 @dataclass(frozen=True)
 class Headline:
-    """A number that sums a paper up, the notebook that reproduces it, and what it was measured on."""
+    """A number that sums a paper up, its name in our words, the notebook, and what it was measured on."""
 
     table: str
     cell: str
+    name: str
     notebook: str
     measured_on: str
 

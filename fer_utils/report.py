@@ -192,7 +192,7 @@ def write_index(
 def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
     """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
     first = [next(arms) for _, arms in groupby(comparison, key=itemgetter("paper", "table", "cell"))]
-    names = ("paper", "table", "cell", "printed_value", "measured", "low", "high", "n")
+    names = ("paper", "name", "printed_value", "measured", "low", "high", "n")
     key = digest([{name: row[name] for name in names} for row in first])
     paths = [Path(folder) / FIGURE, PROJECT / "docs" / FIGURE]
     for path in paths:

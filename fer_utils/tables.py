@@ -323,6 +323,7 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         **{name: getattr(cell, name) for name in ("paper", "table", "cell", "metric")},
         "printed": cell.printed + (" %" if cell.unit == "percent" and "%" not in cell.printed else ""),
         "printed_value": cell.value,
+        "name": headline.name,
         "measured_on": headline.measured_on,
         "status": result.get("status", "not run yet").replace("_", " "),
         "text": _comparison_text(cell, result, record, key=key),
@@ -389,7 +390,7 @@ def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
     rows = [
         {
             "paper": row["paper"],
-            "where": f"{row['table']}: {row['cell']}",
+            "where": f"{row['table']}: {row['name']}",
             "printed": row["printed"],
             "measured [95 % CI]": row["text"],
             "Δ points": "" if row["delta"] is None else f"{row['delta']:+.1f}",
@@ -406,7 +407,7 @@ def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":
     """Return the rates of `comparison_rows` as `plots.paper_vs_measured` takes them."""
     rows = [
         {
-            "label": f"{row['paper']}\n{row['table'].removeprefix('Slide: ')}: {row['cell']}",
+            "label": f"{row['paper']}: {row['name']}",
             "printed": row["printed_value"],
             **{name: row[name] for name in ("measured", "low", "high", "n")},
         }

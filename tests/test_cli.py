@@ -79,7 +79,7 @@ def test_the_index_imports_nothing_that_takes_seconds():
 def test_data_names_what_is_missing_and_where_to_put_it(project, capsys):
     assert main(["data"]) == 0
     out = capsys.readouterr().out
-    assert "fer2013: missing\n  put     data/raw/fer2013.csv" in out and "synthetic: " in out
+    assert "fer2013: missing\n  expected at data/raw/fer2013.csv" in out and "synthetic: " in out
 
 
 @pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["check-params", "--profil"]])

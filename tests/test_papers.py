@@ -21,7 +21,7 @@ document: a.txt
 believe: Nothing without its protocol.
 protocol: {data: a, split: b, selection: c, epochs: d, seeds: e}
 headline:
-  - {table: Table 1, cell: Happy / recall, notebook: 10_baseline_cnn, measured_on: nothing}
+  - {table: Table 1, cell: Happy / recall, name: recall, notebook: 10_baseline_cnn, measured_on: nothing}
 tables:
   - table: Table 1
     template: "{class}\\t{recall}"

@@ -26,14 +26,15 @@ def paper_vs_measured(rows: pd.DataFrame) -> Figure:
     Columns label, printed, measured, low, high, n. A missing measured value is drawn as "not run".
     """
     numbers = rows[["printed", "measured", "low", "high"]].apply(pd.to_numeric)
-    figure, ax = style.labelled_rows(rows["label"], row_height=0.34)
-    style.intervals(ax, range(len(rows)), numbers, "measured", label="measured, 95 % interval")
+    figure, ax = style.labelled_rows(rows["label"], row_height=0.24)
+    look = {"label": "measured, 95 % confidence interval", "ms": 4}
+    style.intervals(ax, range(len(rows)), numbers, "measured", **look)
     around = {**style.PRINTED, "ms": 8, "zorder": 1.9}  # where both are equal, the dot is inside the diamond
     ax.plot(numbers["printed"], range(len(rows)), **around, label="printed in the paper")
     for row, (measured, n) in enumerate(zip(numbers["measured"], rows["n"], strict=True)):
         style.note_right(ax, row, "not run" if np.isnan(measured) else f"n = {n:,.0f}" if pd.notna(n) else "")
     if numbers.max(axis=None) <= 1:
-        ax.set_xlim(0, 1)
+        ax.set_xlim(np.floor(10 * numbers.min(axis=None)) / 10, 1)
     style.legend_above(ax)
     return figure
 
