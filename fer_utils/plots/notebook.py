@@ -30,7 +30,7 @@ class _Picture:
 
 
 def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
-    """Display a figure as a PNG with `alt` as its alt text, and store it as ``folder/name.png`` if given."""
+    """Display a figure with `alt` as its alt text; save it as ``folder/name.png``, and charts as SVG."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the figure shows")
     if (name is None) != (folder is None):
@@ -39,6 +39,9 @@ def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Pat
     if folder is not None:
         with atomic_write(Path(folder) / f"{name}.png") as temporary:
             temporary.write_bytes(picture.png)
+        if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
+            with atomic_write(Path(folder) / f"{name}.svg") as temporary:
+                figure.savefig(temporary, format="svg")
     display(picture)
 
 
