@@ -1,10 +1,10 @@
-// What people see of the live demo. Python (panel.py) looks at the pictures; here they are taken, sent and shown.
+// What people see of the live demo. Python (panel.py) classifies the images; here they are taken, sent and shown.
 
 const SLICE = 2 ** 20; // bytes of a message: Jupyter's server hangs up at 10 MiB
 const MOST_IN_FLIGHT = 2; // camera frames without an answer; further ones are dropped, never queued
 const PATIENCE = 5; // seconds without an answer after which the person is told
 const GIVE_UP = 30; // seconds without an answer after which the camera is let go
-const MOST_RESULTS = 20; // uploaded pictures whose results stay on the page
+const MOST_RESULTS = 20; // uploaded images whose results stay on the page
 const WINDOW = 30; // seconds of the timeline
 const DASHES = ["none", "7 3", "2 2"]; // for those to whom the colours look alike
 const COLUMNS = ["time", "face", "label", "percent", "kind", "lasted"];
@@ -203,7 +203,7 @@ function save({ name, type }, bytes) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** The answer to an uploaded picture: what was drawn and every class of every face, or why it was refused. */
+/** The result for an uploaded image: the marked faces and every class of every face, or why it was refused. */
 function result({ name, faces, notes }, jpeg, names, colors) {
   const parts = [element("figcaption", {}, name), ...notes.map((note) => element("p", {}, note))];
   if (!faces) return element("figure", { class: "fer-refused" }, ...parts);
@@ -225,7 +225,7 @@ function layout(settings, card, act) {
   const button = (text, onclick, more = {}) => element("button", { type: "button", onclick, ...more }, text);
   const option = ([value, name]) => element("option", { value }, name);
   const own = settings.sources.map((name) => [name, name[0].toUpperCase() + name.slice(1)]);
-  const sources = [["camera", "Browser camera"], ["upload", "Upload pictures"], ...own];
+  const sources = [["camera", "Browser camera"], ["upload", "Upload images"], ...own];
   const parts = {
     source: element("select", { onchange: act.choose }, ...sources.map(option)),
     start: button("Start", act.start, { class: "fer-live" }),
@@ -234,7 +234,7 @@ function layout(settings, card, act) {
     record: element("input", { type: "checkbox", onchange: act.record }),
     rate: element("output", { class: "fer-live fer-rate" }),
     messages: element("ul", { class: "fer-messages" }),
-    canvas: element("canvas", { width: 640, height: 480, role: "img", "aria-label": "no picture yet" }),
+    canvas: element("canvas", { width: 640, height: 480, role: "img", "aria-label": "no image yet" }),
     hint: element("p", { class: "fer-hint" }, "Choose a source and press Start."),
     timeline: new Timeline(settings.class_names, settings.colors),
     files: element("input", { type: "file", multiple: true, accept: "image/*", onchange: act.files }),
@@ -273,9 +273,9 @@ function dropZone(files, settings, act) {
   return element(
     "label",
     { class: "fer-drop", ondragover: (event) => event.preventDefault(), ondrop: act.drop },
-    "Choose pictures, or drop them here ",
+    "Choose images, or drop them here ",
     files,
-    element("small", {}, `${limit} This notebook looks at them and forgets them.`),
+    element("small", {}, `${limit} They are classified and not stored.`),
   );
 }
 
@@ -388,7 +388,7 @@ function render({ model, el }) {
   const blank = () => {
     view.canvas.getContext("2d").clearRect(0, 0, view.canvas.width, view.canvas.height);
     view.hint.hidden = false;
-    view.canvas.setAttribute("aria-label", "no picture yet");
+    view.canvas.setAttribute("aria-label", "no image yet");
   };
   const draw = async (jpeg, faces) => {
     const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
