@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from fer_utils.data import FaceSet
 from fer_utils.evaluation import measure
-from fer_utils.files import digest
+from fer_utils.files import PROJECT, digest
 from fer_utils.params import method_of
 from fer_utils.predictions import Predictions, aligned
 from fer_utils.splits import random_folds
@@ -127,14 +128,17 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     """Return the results with the finished seeds of each method merged, in the order of their first.
 
     A merged result has means as values, their intervals (`mean_metrics`), `members` with mean, sd and number
-    of runs, and all seeds in its protocol. Runs are merged only where their parameters differ in nothing but
-    the seed. The intervals are computed from ``<run>/predictions.npz`` in `folder`.
+    of runs, and all seeds in its protocol. Runs are merged only where the parameters that their file states,
+    or without a file all of them, differ in nothing but the seed. The intervals are computed from
+    ``<run>/predictions.npz`` in `folder`.
     """
     families: dict[str, list[dict]] = {}
     for result in results:
         key, params = result["run"], dict(result.get("params", {}))
         if result["status"] == "done" and params.pop("seed", None) is not None:
-            key = f"{method_of(key)} {digest(params)}"
+            file = PROJECT / "params" / result.get("profile", "") / f"{method_of(key)}.yaml"
+            stated = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else params
+            key = f"{method_of(key)} {digest({name: params.get(name) for name in stated})}"
         families.setdefault(key, []).append(result)
     return [_merged(Path(folder), runs) if len(runs) > 1 else runs[0] for runs in families.values()]
 

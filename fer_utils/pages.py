@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,6 +12,7 @@ from fer_utils.files import PROJECT, project_path, read_json, write_text
 from fer_utils.papers import PAPERS, load_paper
 from fer_utils.report import FIGURE, comparison_figure
 from fer_utils.tables import (
+    Record,
     compare_methods,
     comparison_rows,
     describe_hardware,
@@ -25,8 +25,6 @@ from fer_utils.tables import (
     markdown,
 )
 
-Record = Mapping[str, Any]
-
 PAGES = ("README.md", "docs/results.md", "docs/live_demo.md")
 """In them, text between ``<!-- name:start -->`` and ``<!-- name:end -->`` is replaced by part `name`."""
 
@@ -35,9 +33,8 @@ _PART = re.compile(r"<!-- (\w+):start -->\n.*?<!-- \1:end -->", re.DOTALL)
 
 def render(page: str, parts: Mapping[str, str]) -> str:
     """Return a page with its generated parts replaced."""
-    return _PART.sub(
-        lambda part: f"<!-- {part[1]}:start -->\n{parts[part[1]].strip()}\n<!-- {part[1]}:end -->", page
-    )
+    text = "<!-- {0}:start -->\n{1}\n<!-- {0}:end -->"
+    return _PART.sub(lambda part: text.format(part[1], parts[part[1]].strip()), page)
 
 
 def generated(reference: Path) -> dict[str, str]:
@@ -216,14 +213,10 @@ def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) 
     pairs = pd.concat([pairs for _, pairs in compare_methods(reference)])
     hog = pairs.loc["20_hybrid_hog_cnn--hybrid − 20_hybrid_hog_cnn--raw"]
     points, low, high = 100 * hog[["difference", "low", "high"]]
-    kumar = results["10_baseline_cnn--kumar2021"]
+    kumar, hybrids = results["10_baseline_cnn--kumar2021"], results["20_hybrid_hog_cnn--hybrid"]
     plain, distinct, hybrid = (
-        format_metric(find_metric(*place), percent=True)
-        for place in (
-            (kumar, "accuracy"),
-            (kumar, "without_duplicates.accuracy"),
-            (results["20_hybrid_hog_cnn--hybrid"], "accuracy"),
-        )
+        format_metric(find_metric(run, key), percent=True)
+        for run, key in ((kumar, "accuracy"), (kumar, "without_duplicates.accuracy"), (hybrids, "accuracy"))
     )
     happy = find_metric(kumar, "per_class.happy.f1")
     reshuffled = added.loc["reshuffle training, validation and test images for every epoch"]
