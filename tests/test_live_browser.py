@@ -182,7 +182,7 @@ def test_camera_is_classified_logged_recorded_and_released(lab_page):
     assert len(lines) == rows(panel).count() and all(line.split(",")[2] in FER7 for line in lines)
     button(panel, "Clear").click()
     rows(panel).first.wait_for(state="detached")
-    assert panel.locator("canvas").get_attribute("aria-label") == "no picture yet"
+    assert panel.locator("canvas").get_attribute("aria-label") == "no image yet"
 
 
 def test_problems_of_the_camera_have_messages(lab_page):
