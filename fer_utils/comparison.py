@@ -127,10 +127,9 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     """Return the results with the finished seeds of each method merged, in the order of their first.
 
-    A merged result has means as values, their intervals (`mean_metrics`), `members` with mean, sd and number
-    of runs, and all seeds in its protocol. Runs are merged only where the parameters that their file states,
-    or without a file all of them, differ in nothing but the seed. The intervals are computed from
-    ``<run>/predictions.npz`` in `folder`.
+    A merged result has means as values, their intervals (`mean_metrics`) from ``<run>/predictions.npz`` in
+    `folder`, `members` with mean, sd and number of runs, and all seeds in its protocol. Merged runs agree
+    in size, epochs and the parameters that their file states (without a file, in all), except the seed.
     """
     families: dict[str, list[dict]] = {}
     for result in results:
@@ -138,7 +137,8 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
         if result["status"] == "done" and params.pop("seed", None) is not None:
             file = PROJECT / "params" / result.get("profile", "") / f"{method_of(key)}.yaml"
             stated = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else params
-            key = f"{method_of(key)} {digest({name: params.get(name) for name in stated})}"
+            cost = {name: result.get("compute", {}).get(name) for name in ("parameters", "epochs")}
+            key = f"{method_of(key)} {digest({name: params.get(name) for name in stated}, cost)}"
         families.setdefault(key, []).append(result)
     return [_merged(Path(folder), runs) if len(runs) > 1 else runs[0] for runs in families.values()]
 

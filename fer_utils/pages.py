@@ -209,7 +209,7 @@ def demo(results: Mapping[str, Record], reference: Path) -> str:
 
 
 def learnt(results: Mapping[str, Record], added: pd.DataFrame, reference: Path) -> str:
-    """Return three sentences on what the study has shown so far."""
+    """Return sentences on what the study has shown so far."""
     pairs = pd.concat([pairs for _, pairs in compare_methods(reference)])
     hog = pairs.loc["20_hybrid_hog_cnn--hybrid − 20_hybrid_hog_cnn--raw"]
     points, low, high = 100 * hog[["difference", "low", "high"]]

@@ -97,7 +97,7 @@ class Members(Block):
 
 
 class Published(Block):
-    """A printed number, and the metric that stands beside it.
+    """A printed number, and the metric to compare it with.
 
     `compared_with` is `accuracy`, `per_class.<class>.<metric>` or `<name in other_metrics>.<metric>`.
     """

@@ -188,6 +188,23 @@ def test_only_runs_that_differ_in_nothing_but_the_seed_are_merged(tmp_path):
     assert alone == results[2]
 
 
+def test_unstated_parameters_may_differ_and_stated_ones_and_the_network_may_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_utils.comparison.PROJECT", tmp_path)
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "10--random.yaml").write_text(
+        "rate: 0.1\ngrid: {seed: [0, 1]}\n", encoding="utf-8"
+    )
+    runs = [
+        result(tmp_path, f"10--random--seed{n}", predictions(0.5), seed=n, rate=0.1, unused=n) for n in (0, 1)
+    ]
+    assert len(merge_seeds(tmp_path, runs)) == 1
+    runs[1]["params"]["rate"] = 0.2
+    assert len(merge_seeds(tmp_path, runs)) == 2
+    runs[1]["params"]["rate"] = 0.1
+    runs[1]["compute"] = {**runs[1].get("compute", {}), "parameters": 7}
+    assert len(merge_seeds(tmp_path, runs)) == 2
+
+
 # --- sweeps ---------------------------------------------------------------------------------------
 
 

@@ -171,7 +171,7 @@ def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
 
 
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
-    """Return the file or folder of a real data set; `MissingData` names every place that was looked at.
+    """Return the file or folder of a real data set; `MissingData` names every place searched.
 
     `data_path` is that file or folder, or a folder that holds it under a name that it is distributed with; a
     relative path starts at the project folder.
