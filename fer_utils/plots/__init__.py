@@ -5,7 +5,6 @@ All colours are distinguishable with common colour-vision deficiencies, and noth
 widgets for JupyterLab.
 """
 
-# ruff: noqa: F401
 from fer_utils.plots.cam import (
     band_shares,
     cam_examples,
