@@ -41,8 +41,8 @@ def _train(options: argparse.Namespace) -> None:
     run = options.run or options.yaml.stem
     if notebook_of(run) != "30_cnn3d_smic":
         raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic can be trained in several jobs")
-    given = notebook_defaults(run) | read_runs(options.yaml)[run]
-    given["output_dir"] = f"reports/{options.yaml.absolute().parent.name}/{run}"
+    folder = {"output_dir": f"reports/{options.yaml.absolute().parent.name}/{run}"}
+    given = notebook_defaults(run) | read_runs(options.yaml)[run] | folder
     params = Cnn3dSmic.from_values(given, where=str(options.yaml))
     if not 0 <= options.job < params.fold_jobs:
         raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
@@ -55,8 +55,7 @@ def _train(options: argparse.Namespace) -> None:
     from fer_utils.training import fastai_training
 
     fastai_training.prepare(params)
-    for name in dubey2020.train_job(params, clips, options.job):
-        print(name)
+    print(*dubey2020.train_job(params, clips, options.job), sep="\n")
 
 
 def _check_params(options: argparse.Namespace) -> int:
@@ -67,20 +66,17 @@ def _check_params(options: argparse.Namespace) -> int:
     if not chosen:
         known = ", ".join(folder.name for folder in folders)
         raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
+    files = {path for folder in chosen for path in folder.glob("*.yaml")}
     if options.run:
         files = {path for folder in chosen for path in find_runs(folder, options.run).values()}
-    else:
-        files = [path for folder in chosen for path in sorted(folder.glob("*.yaml"))]
-    problems = []
-    for path in files:
+    problems = 0
+    for path in sorted(files):
         try:
             read_runs(path)
         except ConfigError as error:
-            problems.append(str(error).replace(f"{project_path('')}/", ""))
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if not problems:
-        print(f"{len(files)} parameter file{'s are' if len(files) != 1 else ' is'} valid")
+            print("error:", str(error).replace(f"{project_path('')}/", ""), file=sys.stderr)
+            problems += 1
+    print(f"{len(files) - problems} of {len(files)} parameter files are valid")
     return 2 if problems else 0
 
 
@@ -103,8 +99,7 @@ def _data(options: argparse.Namespace) -> int:
     for dataset, found in registry.sources(options.path):
         print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
         if found is None:
-            places = [f"{options.path}/{place}" for place in dataset.expected]
-            print(f"  expected at {' or '.join(places)}")
+            print("  expected at", " or ".join(f"{options.path}/{place}" for place in dataset.expected))
         else:
             try:
                 _describe(dataset, found)
@@ -131,18 +126,16 @@ def _describe(dataset: "DataSet", path: Path) -> None:
         published = registry.published_as(samples.origin)
         copy = f"{published} as published" if published else "an unverified copy"
     lacking, counts = dataset.missing_from(samples), samples.counts()
-    print(f"  copy    {copy}; {samples.origin['form']}", end="; ")
-    print(f"SHA-256 {samples.origin['sha256']}; fingerprint {samples.fingerprint[:16]}")
+    sha256, fingerprint = samples.origin["sha256"], samples.fingerprint[:16]
+    print(f"  copy    {copy}; {samples.origin['form']}; SHA-256 {sha256}; fingerprint {fingerprint}")
     print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
     if isinstance(samples, ClipSet):
         subjects = counts.loc["total"].drop("total")
         most = f"{subjects.max()} of them of {subjects.idxmax()}"
         print(f"  clips   {len(samples)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
         counts = counts[["total"]]
-        for skipped in samples.skipped[:20]:
+        for skipped in samples.skipped:
             print(f"  skipped {skipped}")
-        if more := len(samples.skipped[20:]):
-            print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
     for note in samples.notes:
         print(f"  note    {note}")
     print(textwrap.indent(counts.to_string(), "  "))

@@ -167,7 +167,7 @@ def test_effects_are_written_and_read_and_the_table_begins_with_the_largest(repo
 
 def test_curves_have_every_arm_seed_and_epoch(reports):
     table = effects.validation_curves(reports)
-    assert set(table["arm"]) == set(effects.definitions()["validation_sets"])
+    assert set(table["arm"]) == set(effects.definitions()["validation_sets"].values())
     assert len(table) == 3 * 4 + 2 * 4 + 2 * 4 + 2 * 2
     both = effects.epoch_curves(effects.load_seeds(reports, OFFICIAL))
     of_first = both[both["seed"] == 0]
