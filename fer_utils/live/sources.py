@@ -4,7 +4,6 @@ A source is an iterator of `Frame` and `Problem`. What goes wrong is yielded as 
 the next frame follows if there is one. Closing the iterator releases the camera or file.
 """
 
-import io
 import math
 import os
 import sys
@@ -20,9 +19,9 @@ from time import monotonic, sleep
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from fer_utils.data.images import FORMATS, check_size, to_gray
+from fer_utils.data.images import check_size, open_image, to_gray
 from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
@@ -63,10 +62,10 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
     """
     device = devices / f"video{index}"
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
-        known = ", ".join(sorted(path.name[5:] for path in devices.glob("video[0-9]*"))) or "none"
-        problem = f"no {device} (cameras of this machine: {known}); {_BROWSER}"
-        if device.exists():
-            problem = f"no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        problem = f"no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        if not device.exists():
+            known = ", ".join(sorted(path.name[5:] for path in devices.glob("video[0-9]*"))) or "none"
+            problem = f"no {device} (cameras of this machine: {known}); {_BROWSER}"
         yield Problem(f"camera {index}: {problem}")
         return
     # Left to choose, OpenCV tries every backend, files among them.
@@ -74,8 +73,7 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
     capture = _open_capture(index, backends.get(sys.platform, cv2.CAP_ANY))
     if not capture.isOpened():
         capture.release()
-        privacy = "allow it under System Settings > Privacy & Security > Camera, "
-        remedy = f"{privacy if sys.platform == 'darwin' else ''}close other programs that use it"
+        remedy = "close other programs that use it, allow it in the system's privacy settings"
         yield Problem(f"camera {index} does not open; {remedy}, then start again; {_BROWSER}")
         return
     latest: Queue[tuple[np.ndarray, float]] = Queue(1)
@@ -104,10 +102,7 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
             start = time if start is None else start
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - start)
     except Empty:
-        if start is None:
-            yield Problem(f"camera {index} yields no image; another program may be using it")
-        else:
-            yield Problem(f"camera {index} stopped after {time - start:.0f} s; is it unplugged?")
+        yield Problem(f"camera {index} yields no image; is it unplugged, or used by another program?")
     finally:
         closed.set()
         thread.join(_RELEASE)
@@ -168,47 +163,39 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
         yield Problem(f"{printable(str(path))}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
     for number, file in enumerate(images):
         try:
-            with file.open("rb") as opened:
-                content = opened.read(MAX_BYTES + 1)
+            content = file.read_bytes()
         except OSError as error:
             yield Problem(f"{_short(file.name)}: {error.strerror}")
-            continue
-        yield decode_image(content, time=float(number), name=file.name, still=True)
+        else:
+            yield decode_image(content, time=float(number), name=file.name, still=True)
 
 
 def decode_image(
-    content: bytes | bytearray, *, time: float = 0.0, name: str = "", still: bool = False
+    content: bytes, *, time: float = 0.0, name: str = "", still: bool = False
 ) -> Frame | Problem:
     """Decode an image file of a camera, folder or upload; its format is read from the content.
 
     EXIF rotation is applied, transparency becomes white, 16 bits are scaled to 8, and larger images are
-    reduced to `MAX_SIDE`. Files of more than `MAX_BYTES` or with sides that `check_size` refuses become a
-    problem, as does everything that cannot be decoded.
+    reduced to `MAX_SIDE`. Files of more than `MAX_BYTES` and those that `open_image` refuses are a problem.
     """
-    name = _short(name)
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB; reduce the image")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, which check_size refuses, and of odd EXIF data
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                check_size(*image.size)
-                scale = min(1.0, MAX_SIDE / max(image.size))
-                # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
-                image.draft(None, tuple(round(scale * side) for side in image.size))
-                if image.mode == "F" or image.mode.startswith("I"):
-                    image = to_gray(image)  # scales 16 bits and refuses 32
-                elif (image := ImageOps.exif_transpose(image)).has_transparency_data:
-                    page = Image.new("RGBA", image.size, "white")
-                    image = Image.alpha_composite(page, image.convert("RGBA"))
-                image = image.convert("RGB")
-                image.thumbnail((MAX_SIDE, MAX_SIDE))
-        return Frame(np.asarray(image), time, name, still)
-    except UnidentifiedImageError:
-        reason = f"not an image in one of the formats {', '.join(FORMATS)}"
+        with warnings.catch_warnings(), open_image(content) as image:
+            warnings.simplefilter("ignore")  # of odd EXIF data
+            scale = min(1.0, MAX_SIDE / max(image.size))
+            # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
+            image.draft(None, tuple(round(scale * side) for side in image.size))
+            if image.mode == "F" or image.mode.startswith("I"):
+                image = to_gray(image)  # scales 16 bits and refuses 32
+            elif (image := ImageOps.exif_transpose(image)).has_transparency_data:
+                page = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(page, image.convert("RGBA"))
+            image = image.convert("RGB")
+            image.thumbnail((MAX_SIDE, MAX_SIDE))
+        return Frame(np.asarray(image), time, _short(name), still)
     except Exception as error:  # Pillow's parsers raise almost anything for damaged files
-        reason = f"not a usable image: {error or type(error).__name__}"
-    return Problem(printable(f"{name}: {reason}" if name else reason))
+        return Problem(f"{_short(name) or 'image'}: {printable(str(error)) or type(error).__name__}")
 
 
 def _short(name: str) -> str:
@@ -270,10 +257,7 @@ class SyntheticSource:
         for number in range(self.passes * n_frames):
             turn, index = divmod(number, n_frames)
             image = np.full((_HEIGHT, _WIDTH, 3), 128, np.uint8)
-            top, left = (
-                rng.integers(_HEIGHT),
-                rng.integers(_WIDTH),
-            )  # each frame has another part of the noise
+            top, left = rng.integers(_HEIGHT), rng.integers(_WIDTH)  # another part of the noise
             for person, tint in enumerate(tints):
                 drawing = draw(person, n_frames - 1 - index if turn % 2 else index)
                 gray = cv2.resize(drawing, (side, side), interpolation=cv2.INTER_CUBIC)
