@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from fer_utils.params import find_runs, profile_runs
+from fer_utils.run import find_runs, profile_runs
 
 PROFILE = config.get("profile", "smoke")
 FILES = profile_runs(Path("params", PROFILE))  # run -> parameter file

@@ -29,7 +29,8 @@ from fer_utils.live.measurements import WARM_UP, measure_latency
 from fer_utils.live.pipeline import Pipeline
 from fer_utils.models import baseline
 from fer_utils.onnx import Card, export
-from fer_utils.params import BaselineCNN, LiveDemo, notebook_defaults
+from fer_utils.params import BaselineCNN, LiveDemo
+from fer_utils.run import notebook_defaults
 
 ROUNDS = 3
 N_FRAMES = 600

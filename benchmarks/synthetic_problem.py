@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from fer_utils.data import FaceSet
 from fer_utils.models.baseline import build
-from fer_utils.params import BaselineCNN, notebook_defaults
+from fer_utils.params import BaselineCNN
+from fer_utils.run import notebook_defaults
 from fer_utils.synthetic import synthetic_faces
 from fer_utils.training.keras_training import Batches, ReseedEachEpoch, predict_probabilities, prepare
 

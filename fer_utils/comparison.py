@@ -16,8 +16,8 @@ import yaml
 from fer_utils.data import FaceSet
 from fer_utils.evaluation import measure
 from fer_utils.files import PROJECT, digest
-from fer_utils.params import method_of
 from fer_utils.predictions import Predictions, aligned
+from fer_utils.run import method_of
 from fer_utils.splits import random_folds
 from fer_utils.statistics import bootstrap_weights, mean_and_sd, percentile_interval, wilson_interval
 

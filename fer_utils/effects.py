@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from fer_utils.data import MissingData
 from fer_utils.files import PROJECT, read_json, write_json
 from fer_utils.papers import load_paper
-from fer_utils.params import method_of
 from fer_utils.predictions import EpochPredictions
+from fer_utils.run import method_of
 from fer_utils.statistics import Interval, Z, difference_interval, mean_interval, wilson_interval
 
 DUPLICATES = Path("00_data_prep") / "copies.csv"

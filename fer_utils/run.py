@@ -1,18 +1,127 @@
-"""The run folder: what a run leaves behind, with everything needed to judge and repeat it."""
+"""A run: its notebook and parameter file, and the folder with everything needed to judge and repeat it."""
 
+import ast
+import itertools
+import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fer_utils import hardware
-from fer_utils.evaluation import Evaluation
-from fer_utils.files import read_json, write_json, write_text
-from fer_utils.params import NOTEBOOKS, Parameters, notebook_of
+from fer_utils.files import ConfigError, nearest, project_path, read_json, write_json, write_text
+from fer_utils.params import NOTEBOOKS, Parameters
 from fer_utils.results import Environment, Results
+
+if TYPE_CHECKING:
+    from fer_utils.evaluation import Evaluation
+
+# --- what a run starts from ----------------------------------------------------------------------------
+
+
+def notebook_of(run: str) -> str:
+    """Return the notebook of a run: the text of its name before `--`; `ConfigError` if there is none."""
+    notebook = run.split("--")[0]
+    if notebook not in NOTEBOOKS:
+        raise ConfigError(f"run {run!r}: no notebook {notebook!r}{nearest(notebook, NOTEBOOKS)}")
+    return notebook
+
+
+def method_of(run: str) -> str:
+    """Return the name of a run without its seed: the method of ``x--raw--seed2`` is ``x--raw``."""
+    return re.sub(r"--?seed\d+$", "", run)
+
+
+def notebook_path(run: str) -> Path:
+    """Return the notebook file of a run."""
+    return project_path("notebooks") / f"{notebook_of(run)}.ipynb"
+
+
+def notebook_defaults(run: str) -> dict[str, object]:
+    """Return the defaults in the `parameters` cell of a run's notebook."""
+    path = notebook_path(run)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    try:
+        (source,) = tagged
+        lines = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+        return {target.id: ast.literal_eval(line.value) for line in lines for target in line.targets}
+    except (SyntaxError, ValueError, AttributeError):
+        raise ConfigError(f"{path}: tag one cell `parameters`, with lines `name = literal` only") from None
+
+
+def read_runs(path: Path) -> dict[str, dict[str, object]]:
+    """Return the runs of a parameter file with their values, checked against the notebook's model.
+
+    A file describes one run with its own name, `params/<profile>/<run>.yaml`. With a `grid:` block, such as
+    ``grid: {seed: [0, 1, 2]}``, it describes one run for each combination of values: `<file>--seed0`,
+    `<file>--seed1`, and so on. Several keys are joined by `-`; of a string only the value is in the name.
+    """
+    model, runs = NOTEBOOKS[notebook_of(path.stem)], _expand_grid(path)
+    defaults = notebook_defaults(path.stem)
+    for run, values in runs.items():
+        # The notebook's defaults fill what the file leaves out.
+        model.from_values(defaults | values, where=str(path) if run == path.stem else f"{path}, {run}")
+    return runs
+
+
+def profile_runs(folder: Path) -> dict[str, Path]:
+    """Return all runs of a profile, sorted by name, each with its parameter file; values are not checked."""
+    return dict(sorted((run, path) for path in folder.glob("*.yaml") for run in _expand_grid(path)))
+
+
+def find_runs(folder: Path, name: str) -> dict[str, Path]:
+    """Return the runs of a profile that `name` means: one run, or all runs of a parameter file."""
+    runs = profile_runs(folder)
+    if found := {run: path for run, path in runs.items() if name in (run, path.stem)}:
+        return found
+    known = {*runs, *(path.stem for path in runs.values())}
+    raise ConfigError(f"{folder}: no run {name!r}{nearest(name, known)}")
+
+
+def _expand_grid(path: Path) -> dict[str, dict[str, object]]:
+    """Return the runs of a parameter file with their values, which are not checked."""
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_ParameterLoader) or {}
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a plain ValueError
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected lines of `name: value`, got a {type(values).__name__}")
+    if given := {"output_dir", "checkpoint_dir"} & set(values):
+        raise ConfigError(f"{path}: {', '.join(sorted(given))} depends on the machine; remove it")
+    if (grid := values.pop("grid", None)) is None:
+        return {path.stem: values}
+    if not isinstance(grid, dict) or not all(isinstance(cell, list) and cell for cell in grid.values()):
+        raise ConfigError(f"{path}: grid: write a list of values for each name, such as `seed: [0, 1, 2]`")
+    if twice := set(grid) & set(values):
+        raise ConfigError(f"{path}: {', '.join(sorted(twice))}: set in the file and in its grid; remove one")
+    runs = {}
+    for combination in itertools.product(*grid.values()):
+        cell = dict(zip(grid, combination, strict=True))
+        names = (value if isinstance(value, str) else f"{name}{value}" for name, value in cell.items())
+        runs[f"{path.stem}--{'-'.join(names)}"] = values | cell
+    return runs
+
+
+class _ParameterLoader(yaml.SafeLoader):
+    """YAML in which a repeated key is an error (else the last one would silently win) and 1e-3 a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if repeated := [key for position, key in enumerate(keys) if key in keys[:position]]:
+            raise yaml.YAMLError(f"{repeated[0]!r} is set twice")
+        return super().construct_mapping(node, deep=deep)
+
+
+_ParameterLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+# --- what a run leaves ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -42,7 +151,7 @@ class Run:
 
     def finish(
         self,
-        result: Evaluation | None = None,
+        result: "Evaluation | None" = None,
         *,
         split: Any = None,
         data: Any = None,
@@ -76,7 +185,7 @@ class Run:
         paper : str, optional
             Key of the paper that is reproduced.
         """
-        content: dict[str, Any] = heading(self.params.run, self.params.profile, status="done", paper=paper)
+        content = heading(self.params.run, self.params.profile, status="done", paper=paper)
         if data is not None:
             content["dataset"] = describe(data)
         if split is not None:
@@ -89,14 +198,11 @@ class Run:
                 "overlap": {"exact_duplicates": split.n_shared},
                 "seed": self.params.seed,
             }
-        if result is not None:
-            content |= asdict(result)
-        if others:
-            content["other_metrics"] = others
-        if published:
-            content["published"] = list(published)
-        compute = {"seconds": round(self.seconds, 3), "peak_memory_mb": round(hardware.peak_memory_mb(), 1)}
-        compute |= hardware.current()
+        content |= asdict(result) if result else {}
+        content |= {"other_metrics": others} if others else {}
+        content |= {"published": published} if published else {}
+        seconds, peak = time.perf_counter() - self.started, hardware.peak_memory_mb()
+        compute = {"seconds": round(seconds, 3), "peak_memory_mb": round(peak, 1)} | hardware.current()
         if compute["device"] == "cuda":
             compute["peak_gpu_memory_mb"] = round(hardware.peak_gpu_memory_mb(compute["backend"]), 1)
         if history is not None and len(history):
@@ -114,11 +220,6 @@ class Run:
 
         return run_summary(read_json(self.folder / "results.json"))
 
-    @property
-    def seconds(self) -> float:
-        """Wall time since the run began."""
-        return time.perf_counter() - self.started
-
 
 def heading(run: str, profile: str, *, status: str, paper: str | None = None) -> dict[str, Any]:
     """Return the first lines of a results.json: what ran, and how it ended."""
@@ -127,7 +228,7 @@ def heading(run: str, profile: str, *, status: str, paper: str | None = None) ->
         "kind": NOTEBOOKS[notebook].kind,
         "status": status,
         "run": run,
-        "variant": run.split("--", 1)[1] if "--" in run else None,
+        "variant": run.partition("--")[2] or None,
         "notebook": notebook,
         "profile": profile,
         "paper": paper,
@@ -135,12 +236,9 @@ def heading(run: str, profile: str, *, status: str, paper: str | None = None) ->
 
 
 def write_results(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Check and write `results.json` into `folder`."""
-    checked = Results.check(_plain(content))
-    # What was never set is left out.
-    return write_json(
-        folder / "results.json", checked.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    )
+    """Check and write `results.json` into `folder`; what was never set is left out."""
+    checked = Results.check(_plain(content)).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return write_json(folder / "results.json", checked)
 
 
 def describe(data: Any) -> dict[str, Any]:

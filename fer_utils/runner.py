@@ -15,10 +15,9 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from fer_utils.files import ConfigError, project_path, read_json, write_text
-from fer_utils.params import notebook_path, read_runs
 from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
-from fer_utils.run import heading, write_results
+from fer_utils.run import heading, notebook_path, read_runs, write_results
 
 KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
 """The frameworks' own messages go to kernel.log: they differ between machines, and the last one names the

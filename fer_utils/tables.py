@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fer_utils.files import digest, read_json, sha256_of, write_json
 from fer_utils.papers import RATES, Headline, Paper, PublishedCell
-from fer_utils.params import method_of
 from fer_utils.results import read_results
+from fer_utils.run import method_of
 
 if TYPE_CHECKING:
     import pandas as pd

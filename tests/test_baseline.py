@@ -9,7 +9,7 @@ from helpers.settings import notebook_params
 from fer_utils.evaluation import Evaluation
 from fer_utils.files import ConfigError, project_path
 from fer_utils.papers import load_paper, published_values
-from fer_utils.params import read_runs
+from fer_utils.run import read_runs
 from fer_utils.studies.bamb2023 import SLIDES, data_and_sizes, printed_cells
 
 PLAIN = {"dropout": 0.0, "batch_norm": False, "l2": 0.0}

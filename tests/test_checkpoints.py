@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fer_utils.data import FaceSet
-from fer_utils.params import BaselineCNN, notebook_defaults
+from fer_utils.params import BaselineCNN
+from fer_utils.run import notebook_defaults
 from fer_utils.training import checkpoints
 from fer_utils.training.checkpoints import checkpoint_folder, epoch_order, epoch_seed
 

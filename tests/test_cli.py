@@ -31,11 +31,11 @@ def test_run_makes_each_run_of_a_grid_and_exits_by_their_status(project, monkeyp
 
 
 def test_unusable_input_is_one_line_that_names_the_right_one(project, capsys):
-    assert main(["run", str(project.yaml.with_name(f"{RUN}--shrot.yaml"))]) == 2
+    assert main(["run", str(project.yaml.with_name("90_sumary.yaml"))]) == 2
     project.yaml.write_text("report_dir: x")
     assert main(["run", str(project.yaml)]) == 2
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("error: ") and f"'{RUN}--short'" in first
+    assert first.startswith("error: ") and f"'{RUN}'" in first
     assert "'report_dir'" in second and "'reports_dir'" in second
 
 

@@ -18,8 +18,9 @@ from fer_utils.comparison import (
 )
 from fer_utils.data import FaceSet
 from fer_utils.evaluation import evaluate
-from fer_utils.params import HybridHogCNN, notebook_defaults
+from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
+from fer_utils.run import notebook_defaults
 
 N = 120
 TRUTH = np.arange(N) % 3

@@ -5,7 +5,8 @@ import pytest
 
 from fer_utils.features.flow import STILL
 from fer_utils.files import ConfigError
-from fer_utils.params import Cnn3dSmic, notebook_defaults
+from fer_utils.params import Cnn3dSmic
+from fer_utils.run import notebook_defaults
 from fer_utils.synthetic.clips import synthetic_clips
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from fer_utils.data import FaceSet
 from fer_utils.files import ConfigError
-from fer_utils.params import HybridHogCNN, notebook_defaults
+from fer_utils.params import HybridHogCNN
+from fer_utils.run import notebook_defaults
 from fer_utils.synthetic import synthetic_faces
 
 FACES = synthetic_faces(n_subjects=4, images_per_subject=14, seed=0)

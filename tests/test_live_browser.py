@@ -19,7 +19,7 @@ from lab_server import SECONDS, chromium, free_port, jupyterlab, open_notebook, 
 from fer_utils.files import PROJECT
 from fer_utils.labels import FER7
 from fer_utils.live.sources import SyntheticSource
-from fer_utils.params import notebook_path
+from fer_utils.run import notebook_path
 
 pytestmark = pytest.mark.browser
 

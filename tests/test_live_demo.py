@@ -9,7 +9,8 @@ from fer_utils.files import ConfigError, read_json
 from fer_utils.live import demo, measurements
 from fer_utils.live.frames import Analysis, Face, Frame, Problem
 from fer_utils.onnx import OnnxModel
-from fer_utils.params import FaceParameters, LiveDemo, notebook_defaults, notebook_path
+from fer_utils.params import FaceParameters, LiveDemo
+from fer_utils.run import notebook_defaults, notebook_path
 
 
 def parameters(**changed: object) -> LiveDemo:

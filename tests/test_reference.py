@@ -10,9 +10,9 @@ import pytest
 from fer_utils import comparison, effects, tables
 from fer_utils.evaluation import evaluate
 from fer_utils.files import PROJECT, read_json
-from fer_utils.params import method_of, profile_runs, read_runs
 from fer_utils.predictions import EpochPredictions, Predictions
 from fer_utils.results import Results, read_results
+from fer_utils.run import method_of, profile_runs, read_runs
 
 REFERENCE = PROJECT / "reports" / "reference"
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions.npz"))

@@ -15,9 +15,9 @@ from fer_utils.evaluation import Evaluation, Predictions, evaluate
 from fer_utils.files import ConfigError, project_path, read_json
 from fer_utils.labels import FER6
 from fer_utils.papers import load_paper, published_values
-from fer_utils.params import BaselineCNN, Summary, notebook_defaults
+from fer_utils.params import BaselineCNN, Summary
 from fer_utils.results import Environment, schema
-from fer_utils.run import Run, heading, write_results
+from fer_utils.run import Run, heading, notebook_defaults, write_results
 
 RATE = {"value": np.float64(0.5), "ci95": [np.float32(0.25), 0.75], "n": np.int64(8)}
 HISTORY = pd.DataFrame({"epoch": [1, 2], "seconds": [2.0, 3.0], "images_per_second": [10.0, 14.0]})

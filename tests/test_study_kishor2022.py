@@ -7,8 +7,9 @@ from fer_utils.comparison import cross_validate, sweep
 from fer_utils.data import MissingData
 from fer_utils.evaluation import evaluate
 from fer_utils.files import ConfigError
-from fer_utils.params import HybridHogCNN, notebook_defaults
+from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
+from fer_utils.run import notebook_defaults
 from fer_utils.splits import CLIPS_SHARED, SUBJECTS_SHARED, official_split
 from fer_utils.synthetic import synthetic_faces
 from fer_utils.synthetic.clips import synthetic_clips
@@ -85,7 +86,7 @@ def test_sweeps_and_cross_validation_have_every_arm(study, split, params):
     table = sweep(cells, lambda cell: study.train(cell, split.train, split.validation))
     assert table["hog_cell"].tolist() == [8, 12]
     assert (table["n"] == len(split.validation)).all()
-    crossed = params.replace(features="hog", cv_folds=2, cv_grid={"hog_cell": [8, 12]})
+    crossed = params.varied(features="hog", cv_folds=2, cv_grid={"hog_cell": [8, 12]})
     table = cross_validate(crossed, split.train, study.train, log=str)
     assert sorted(table["hog_cell"]) == [8, 12] and (table["n"] == len(split.train)).all()
 

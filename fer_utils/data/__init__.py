@@ -13,19 +13,3 @@ from fer_utils.data.samples import (
     combine,
     separate,
 )
-
-__all__ = [
-    "NO_APEX",
-    "SPLITS",
-    "UNLABELLED",
-    "ClipSet",
-    "FaceSet",
-    "MissingData",
-    "Samples",
-    "clip_of",
-    "combine",
-    "find",
-    "load_clips",
-    "load_faces",
-    "separate",
-]

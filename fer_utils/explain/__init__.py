@@ -4,7 +4,6 @@
 because a notebook needs only one of the frameworks.
 """
 
-# ruff: noqa: F401
 from importlib import import_module
 
 from fer_utils.explain.checks import FACE_BANDS, FER2013_BANDS

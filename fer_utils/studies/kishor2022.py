@@ -16,7 +16,7 @@ from fer_utils import predictions, splits
 from fer_utils.data import FaceSet, load_clips, load_faces
 from fer_utils.features.hog import hog_features
 from fer_utils.models import kishor2022
-from fer_utils.params import HybridHogCNN
+from fer_utils.params import ClipParameters, HybridHogCNN
 from fer_utils.predictions import Predictions
 from fer_utils.splits import Folds, Split
 from fer_utils.training.checkpoints import checkpoint_folder
@@ -46,7 +46,18 @@ def load(params: HybridHogCNN) -> FaceSet:
     """Return the still faces, or the frames of clips, that the parameters name."""
     if not params.frames_of:
         return load_faces(params)
-    clips = load_clips(params.clips())
+    wanted = ClipParameters(
+        dataset=params.frames_of,
+        data_path=params.data_path,
+        label_set=params.label_set,
+        strict=params.on_bad_rows == "error",
+        n_frames=params.frames_per_clip,
+        image_size=48,  # Section 3.2 of the paper
+        synthetic_subjects=params.synthetic_subjects,
+        synthetic_clips_per_subject=params.synthetic_clips_per_subject,
+        synthetic_seed=params.seed,
+    )
+    clips = load_clips(wanted)
     return replace(clips.frames(), name=f"frames of {clips.name} clips")
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from fer_utils.data import ClipSet
 from fer_utils.data.clip_files import resample
 from fer_utils.labels import SMIC3
+from fer_utils.synthetic.faces import distribute, sample_asymmetry
 from fer_utils.synthetic.identity import Identity
 from fer_utils.synthetic.motion import (
     MICRO_PEAK,
     MICRO_SECONDS,
     Performance,
     Sway,
-    sample_asymmetry,
     sample_movement,
     sample_resting_units,
     sample_studio,
@@ -43,46 +43,29 @@ def synthetic_clips(
 
     Every frame from onset to offset is rendered at `frame_rate` and the clip then resampled to `n_frames`,
     like real clips. The default set has SMIC's 70, 51 and 43 clips, 39 of them of one subject; some subjects
-    lack a class, but every class has clips of at least two.
-
-    Parameters
-    ----------
-    n_subjects : int
-        With the same seed they are the persons of `synthetic_faces`.
-    clips_per_subject : float
-        On average; SMIC's high-speed part has 164 clips of 16 subjects.
-    n_frames : int
-        Frames of every clip in the set.
-    size : int
-        Side of the frames in pixels.
-    frame_rate : float
-        Frames per second, at least 10; SMIC's cameras have 100 and 25.
-    seed : int
-        A clip depends on (seed, subject, number, class) alone.
-
-    Returns
-    -------
-    ClipSet
-        `source` is "synthetic", sample ids are like ``synthetic-clip-s003-0007``; frame 0 is the onset.
+    lack a class, but every class has clips of at least two. A clip depends on (seed, subject, number, class)
+    alone; with the same seed the subjects are the persons of `synthetic_faces`. Sample ids are like
+    ``synthetic-clip-s003-0007``; frame 0 is the onset.
     """
     if frame_rate < 10:
         raise ValueError(f"frame_rate must be at least 10, got {frame_rate}")
     plan = _plan(n_subjects, round(n_subjects * clips_per_subject), seed)
     clips = np.empty((len(plan), n_frames, size, size), np.uint8)
     times = np.empty((len(plan), 3), np.int64)
-    for row, (subject, number, label) in enumerate(plan):
-        performance = _performance(subject, number, SMIC3[label], seed)
+    ids = [f"synthetic-clip-s{subject:03d}-{number:04d}" for subject, number, _ in plan]
+    for row, (*_, label) in enumerate(plan):
+        performance = synthetic_clip(ids[row], SMIC3[label], seed=seed)
         movement = performance.movements[0]
         times[row] = np.rint(frame_rate * np.array((movement.onset, movement.apex, movement.offset)))
-        film = performance.film(times[row, 2] + 1, frame_rate=frame_rate, size=size)
-        clips[row] = resample(np.stack(list(film)), n_frames=n_frames)
+        frames = [performance.frame(number / frame_rate, size=size) for number in range(times[row, 2] + 1)]
+        clips[row] = resample(np.stack(frames), n_frames)
     return ClipSet(
         name="synthetic",
         source="synthetic",
         clips=clips,
         labels=np.array([label for _, _, label in plan], np.int64),
         class_names=SMIC3,
-        sample_id=np.array([f"synthetic-clip-s{s:03d}-{i:04d}" for s, i, _ in plan]),
+        sample_id=np.array(ids),
         subject=np.array([f"s{subject:03d}" for subject, _, _ in plan]),
         frame_rate=np.full(len(plan), frame_rate),
         onset=times[:, 0],
@@ -95,20 +78,9 @@ def synthetic_clips(
 def synthetic_clip(sample_id: str, label: str, *, seed: int = 0) -> Performance:
     """Return the performance that a clip of `synthetic_clips` shows, for its action units, masks and frames.
 
-    Parameters
-    ----------
-    sample_id : str
-        Such as ``synthetic-clip-s003-0007``.
-    label : str
-        The clip's class, or another key of `EXPRESSIONS`.
-    seed : int
-        The data set's.
+    `label` is the clip's class, or another key of `EXPRESSIONS`; `seed` is the data set's.
     """
-    *_, subject, number = sample_id.split("-")
-    return _performance(int(subject[1:]), int(number), label, seed)
-
-
-def _performance(subject: int, number: int, label: str, seed: int) -> Performance:
+    subject, number = (int(text.lstrip("s")) for text in sample_id.split("-")[-2:])
     person = np.random.default_rng((seed, subject, 0, _PERSON))
     scene, usual = sample_studio(person), sample_resting_units(person, strongest=0.4)
     rng = np.random.default_rng((seed, subject, number, _CLIP))
@@ -133,16 +105,14 @@ def _plan(n_subjects: int, n_clips: int, seed: int) -> list[tuple[int, int, int]
     """Return subject, number and label of each clip, in the order of the set."""
     n_classes = len(SMIC3)
     if n_subjects < 2 or n_clips < 2 * n_classes + n_subjects - 2:
-        raise ValueError(
-            f"{n_clips} clips of {n_subjects} subjects are too few for {n_classes} classes with two subjects "
-            "each; raise n_subjects or clips_per_subject"
-        )
+        too_few = f"{n_clips} clips of {n_subjects} subjects are too few for {n_classes} classes"
+        raise ValueError(f"{too_few} with two subjects each; raise n_subjects or clips_per_subject")
     rng = np.random.default_rng((seed, 0, 0, _PLAN))
     middles = (np.arange(n_subjects) + 0.5) * len(_SMIC_SUBJECTS) / n_subjects - 0.5
     weights = np.interp(middles, range(len(_SMIC_SUBJECTS)), _SMIC_SUBJECTS)
     fixed = np.where(np.arange(n_subjects) < 2, n_classes, 0)  # two subjects have all classes
-    sizes = _distribute(n_clips, weights, at_least=np.maximum(fixed, 1))
-    counts = _distribute(n_clips, _SMIC_CLIPS, at_least=np.full(n_classes, 2))
+    sizes = distribute(n_clips, weights, at_least=np.maximum(fixed, 1))
+    counts = distribute(n_clips, _SMIC_CLIPS, at_least=np.full(n_classes, 2))
     free = rng.permutation(np.repeat(np.arange(n_classes), counts - 2))
     shown = np.split(free, np.cumsum(sizes - fixed)[:-1])
     shown[:2] = (np.append(part, np.arange(n_classes)) for part in shown[:2])
@@ -152,11 +122,3 @@ def _plan(n_subjects: int, n_clips: int, seed: int) -> list[tuple[int, int, int]
         for subject, labels in enumerate(shown)
         for number, label in enumerate(rng.permutation(labels))
     ]
-
-
-def _distribute(total: int, weights: np.ndarray, *, at_least: np.ndarray) -> np.ndarray:
-    """Divide a total in proportion to weights, but `at_least` to each."""
-    counts = at_least.copy()
-    while counts.sum() < total:  # the next goes where most is missing
-        counts[np.argmax(total * weights / weights.sum() - counts)] += 1
-    return counts

@@ -37,7 +37,8 @@ _OPTIONAL_UNITS = {
 }
 """Units that accompany an expression in some images."""
 
-_SPLITS = {"train": 0.7, "validation": 0.15, "test": 0.15}
+_SPLITS = ("train", "validation", "test")
+_SHARES = np.array((0.7, 0.15, 0.15))
 _RENDERING_TOLERANCE = 2  # gray levels by which another kind of processor may render a pixel differently
 
 
@@ -83,81 +84,67 @@ def expression_units(expression: str, rng: np.random.Generator) -> dict[int, flo
     return {unit: float(min(intensity, 1.0)) for unit, intensity in units.items()}
 
 
+def sample_asymmetry(rng: np.random.Generator) -> float:
+    """Sample the asymmetry of an expression, as `render_face` takes it."""
+    return float(np.clip(0.12 * rng.standard_normal(), -0.4, 0.4))
+
+
+def distribute(total: int, weights: np.ndarray, *, at_least: np.ndarray) -> np.ndarray:
+    """Divide a total in proportion to weights, but `at_least` to each."""
+    counts = at_least.copy()
+    while counts.sum() < total:  # the next goes where most is missing
+        counts[np.argmax(total * weights / weights.sum() - counts)] += 1
+    return counts
+
+
 def synthetic_faces(
     *, n_subjects: int = 40, images_per_subject: int = 70, size: int = 48, seed: int = 0
 ) -> FaceSet:
     """Render a data set of synthetic faces whose splits share no person.
 
-    Parameters
-    ----------
-    n_subjects : int
-        At least 3: every split has one. 70 % of them are for training.
-    images_per_subject : int
-        Class counts within a split differ by one at most.
-    size : int
-        Side of the images in pixels.
-    seed : int
-        An image depends on (seed, subject, number, class) alone.
-
-    Returns
-    -------
-    FaceSet
-        `source` is "synthetic", sample ids are like ``synthetic-s003-0007``.
+    Each split has at least one of the subjects, and 70 % of them are for training; class counts within a
+    split differ by one at most. An image of `size` x `size` pixels depends on (seed, subject, number, class)
+    alone. Sample ids are like ``synthetic-s003-0007``.
     """
-    splits = np.repeat(_splits(n_subjects), images_per_subject)
+    if n_subjects < len(_SPLITS):
+        raise ValueError(f"n_subjects must be at least {len(_SPLITS)}, one for each split, got {n_subjects}")
+    subjects_of = distribute(n_subjects, _SHARES, at_least=np.ones(len(_SPLITS), int))
     subject = np.repeat(np.arange(n_subjects), images_per_subject)
     number = np.tile(np.arange(images_per_subject), n_subjects)
     labels = np.arange(len(subject)) % len(FER7)
-    identities = [Identity.sample((seed, person)) for person in range(n_subjects)]
+    ids = [f"synthetic-s{s:03d}-{i:04d}" for s, i in zip(subject, number, strict=True)]
     images = np.empty((len(subject), size, size), np.uint8)
-    for row, (person, image, label) in enumerate(zip(subject, number, labels, strict=True)):
-        spec = _sample_spec(identities[person], FER7[label], (seed, int(person), int(image)))
-        images[row] = spec.image(size=size)
+    for row, (sample_id, label) in enumerate(zip(ids, labels, strict=True)):
+        images[row] = synthetic_sample(sample_id, FER7[label], seed=seed).image(size=size)
     return FaceSet(
         name="synthetic",
         source="synthetic",
         images=images,
-        labels=labels.astype(np.int64),
+        labels=labels,
         class_names=FER7,
-        split=splits,
-        sample_id=np.array([f"synthetic-s{s:03d}-{i:04d}" for s, i in zip(subject, number, strict=True)]),
+        split=np.repeat(np.repeat(_SPLITS, subjects_of), images_per_subject),
+        sample_id=np.array(ids),
         subject=np.array([f"s{s:03d}" for s in subject]),
         notes=(f"synthetic faces rendered by this project, seed {seed}; no real person is shown",),
     )
 
 
 def synthetic_sample(sample_id: str, expression: str, *, seed: int = 0) -> FaceSpec:
-    """Return what an image of `synthetic_faces` was rendered from, for its intensities and masks.
-
-    Parameters
-    ----------
-    sample_id : str
-        Such as ``synthetic-s003-0007``.
-    expression : str
-        The image's class, a key of `PROTOTYPES`.
-    seed : int
-        The data set's.
-    """
-    _, person, image = sample_id.split("-")
-    key = (seed, int(person[1:]), int(image))
-    return _sample_spec(Identity.sample(key[:2]), expression, key)
+    """Return what an image of `synthetic_faces` was rendered from, given its id, class and the set's seed."""
+    _, subject, number = sample_id.split("-")
+    person, image = int(subject[1:]), int(number)
+    rng = np.random.default_rng((seed, person, image))
+    scene = Scene.sample(rng)  # before the expression: with another expression the scene stays the same
+    asymmetry = sample_asymmetry(rng)
+    units = expression_units(expression, rng)
+    return FaceSpec(Identity.sample((seed, person)), units, scene, asymmetry)
 
 
 def synthetic_changes(faces: FaceSet, *, seed: int = 0) -> np.ndarray:
-    """Return by how many gray levels each pixel differs from the same person's neutral face.
+    """Return by how many gray levels each pixel differs from the same person's neutral face: uint8 (N, H, W).
 
-    Pose, light and noise are the image's own, so only the expression differs.
-
-    Parameters
-    ----------
-    faces : FaceSet
-        Rows of `synthetic_faces`, in any order.
-    seed : int
-        The data set's; another seed raises `ValueError`.
-
-    Returns
-    -------
-    ndarray of uint8, shape (N, H, W)
+    Pose, light and noise are the image's own, so only the expression differs. `faces` are rows of
+    `synthetic_faces` in any order; a `seed` that is not theirs raises `ValueError`.
     """
     size = faces.images.shape[1]
     pairs = zip(faces.sample_id, faces.labels, strict=True)
@@ -168,21 +155,3 @@ def synthetic_changes(faces: FaceSet, *, seed: int = 0) -> np.ndarray:
         )
     neutral = [replace(spec, action_units={}).image(size=size) for spec in specs]
     return np.abs(faces.images.astype(np.int16) - np.stack(neutral)).astype(np.uint8)
-
-
-def _sample_spec(person: Identity, expression: str, key: tuple[int, ...]) -> FaceSpec:
-    rng = np.random.default_rng(key)
-    scene = Scene.sample(rng)  # before the expression: the same key with another expression keeps its scene
-    asymmetry = float(np.clip(0.12 * rng.standard_normal(), -0.4, 0.4))
-    return FaceSpec(person, expression_units(expression, rng), scene, asymmetry)
-
-
-def _splits(n_subjects: int) -> list[str]:
-    """Return the split of each subject: one each, and the next goes to the split furthest below its share."""
-    counts = dict.fromkeys(_SPLITS, 1)
-    if n_subjects < len(counts):
-        raise ValueError(f"n_subjects must be at least {len(counts)}, one for each split, got {n_subjects}")
-    for _ in range(n_subjects - len(counts)):
-        missing = {name: share * n_subjects - counts[name] for name, share in _SPLITS.items()}
-        counts[max(missing, key=missing.get)] += 1
-    return [name for name, count in counts.items() for _ in range(count)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_utils.labels import SMIC3
-from fer_utils.synthetic.faces import PROTOTYPES, expression_units
+from fer_utils.synthetic.faces import PROTOTYPES, expression_units, sample_asymmetry
 from fer_utils.synthetic.identity import Identity, Scene
 from fer_utils.synthetic.render import render_face
 
@@ -34,20 +34,10 @@ _VIDEO = 4  # last part of a seed; clips use 1 to 3
 
 @dataclass(frozen=True)
 class Movement:
-    """Action units that rise from onset to apex and are gone at the offset.
+    """Action units that rise from onset to apex and are gone at the offset, which are in seconds."""
 
-    Attributes
-    ----------
-    label : str
-        Its class, or "blink".
-    units : mapping of int to float
-        Intensities added to the resting face at the apex.
-    onset, apex, offset : float
-        Seconds.
-    """
-
-    label: str
-    units: Mapping[int, float]
+    label: str  # its class, or "blink"
+    units: Mapping[int, float]  # added to the resting face at the apex
     onset: float
     apex: float
     offset: float
@@ -70,12 +60,11 @@ class Sway:
     def sample(cls, rng: np.random.Generator) -> "Sway":
         """Return the movement of a person who sits still."""
         amplitudes = {"yaw": 1.5, "pitch": 1.2, "roll": 0.8, "shift_x": 0.006, "shift_y": 0.006}
-        return cls(
-            {
-                name: (amplitude * rng.uniform(0.3, 1.0), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * math.pi))
-                for name, amplitude in amplitudes.items()
-            }
-        )
+        waves = {}
+        for name, amplitude in amplitudes.items():
+            share, hertz, phase = rng.uniform((0.3, 0.1, 0.0), (1.0, 0.5, 2 * math.pi)).tolist()
+            waves[name] = amplitude * share, hertz, phase
+        return cls(waves)
 
     def move(self, scene: Scene, time: float) -> Scene:
         """Return the scene at a time."""
@@ -88,23 +77,11 @@ class Sway:
 
 @dataclass(frozen=True)
 class Performance:
-    """A person's face over time.
-
-    Attributes
-    ----------
-    identity : Identity
-    rest : mapping of int to float
-        Action units that stay throughout.
-    movements : tuple of Movement
-        Added to the rest; together no unit exceeds 1.
-    scene, asymmetry
-        As in `render_face`.
-    sway : Sway
-    """
+    """A person's face over time; `scene` and `asymmetry` as in `render_face`."""
 
     identity: Identity
-    rest: Mapping[int, float]
-    movements: tuple[Movement, ...]
+    rest: Mapping[int, float]  # action units that stay throughout
+    movements: tuple[Movement, ...]  # added to the rest; together no unit exceeds 1
     scene: Scene
     sway: Sway
     asymmetry: float = 0.0
@@ -123,10 +100,6 @@ class Performance:
         scene = self.sway.move(self.scene, time)
         scene = replace(scene, seed=scene.seed + round(1e6 * time))
         return render_face(self.identity, self.units(time), size=size, scene=scene, asymmetry=self.asymmetry)
-
-    def film(self, n_frames: int, *, frame_rate: float, size: int) -> Iterator[np.ndarray]:
-        """Render the frames that a camera takes from time 0 on, one by one."""
-        return (self.frame(number / frame_rate, size=size) for number in range(n_frames))
 
 
 @dataclass(frozen=True)
@@ -148,7 +121,8 @@ class SyntheticVideo:
 
     def frames(self) -> Iterator[np.ndarray]:
         """Render the frames one by one, uint8 (size, size) each."""
-        return self.performance.film(self.n_frames, frame_rate=self.frame_rate, size=self.size)
+        for number in range(self.n_frames):
+            yield self.performance.frame(number / self.frame_rate, size=self.size)
 
 
 def synthetic_video(
@@ -163,17 +137,8 @@ def synthetic_video(
 ) -> SyntheticVideo:
     """Film one person for spotting and the live demo.
 
-    Parameters
-    ----------
-    seconds, frame_rate : float
-        Duration, and frames per second.
-    size : int
-        Side of the frames in pixels.
-    n_micro, n_macro : int
-        Micro-expressions, and expressions of 0.7 to 2 seconds, in random order at least half a second apart.
-    class_names : sequence of str
-        Keys of `EXPRESSIONS` to choose from.
-    seed : int
+    There are `n_micro` micro-expressions and `n_macro` expressions of 0.7 to 2 seconds, of random classes of
+    `class_names` (keys of `EXPRESSIONS`), in random order and at least half a second apart.
     """
     rng = np.random.default_rng((seed, 0, 0, _VIDEO))
     scene = replace(sample_studio(rng), scale=1.0)
@@ -182,19 +147,24 @@ def synthetic_video(
     durations, peaks = rng.permutation([*micro, *macro]).reshape(-1, 2).T
     spare = seconds - durations.sum() - _GAP * (len(durations) + 1)
     if spare < 0:
-        raise ValueError(
-            f"{len(durations)} expressions of {durations.sum():.1f} s do not fit into {seconds} s"
-        )
+        total = f"{len(durations)} expressions of {durations.sum():.1f} s"
+        raise ValueError(f"{total} do not fit into {seconds} s")
     pauses = np.sort(rng.uniform(0, spare, len(durations))) + _GAP * np.arange(1, len(durations) + 1)
     starts = pauses + np.cumsum(durations) - durations
     events = [
         sample_movement(str(rng.choice(class_names)), rng, start=start, seconds=length, peak=peak)
         for start, length, peak in zip(starts, durations, peaks, strict=True)
     ]
+    rest = sample_resting_units(rng, strongest=0.2)
+    blinks, start = [], rng.uniform(0.5, 4.0)
+    while start < seconds:
+        length = rng.uniform(0.15, 0.35)
+        blinks.append(Movement("blink", {43: 1.0}, start, start + 0.4 * length, start + length))
+        start += rng.uniform(2.0, 6.0)
     performance = Performance(
         identity=Identity.sample((seed, 0, 1, _VIDEO)),
-        rest=sample_resting_units(rng, strongest=0.2),
-        movements=(*events, *_sample_blinks(seconds, rng)),
+        rest=rest,
+        movements=(*events, *blinks),
         scene=scene,
         sway=Sway.sample(rng),
         asymmetry=sample_asymmetry(rng),
@@ -229,17 +199,3 @@ def sample_movement(
         apex=float(start + seconds * rng.uniform(0.3, 0.6)),
         offset=float(start + seconds),
     )
-
-
-def sample_asymmetry(rng: np.random.Generator) -> float:
-    """Sample the asymmetry of a face, as `render_face` takes it."""
-    return float(np.clip(0.12 * rng.standard_normal(), -0.4, 0.4))
-
-
-def _sample_blinks(seconds: float, rng: np.random.Generator) -> list[Movement]:
-    blinks, start = [], rng.uniform(0.5, 4.0)
-    while start < seconds:
-        length = rng.uniform(0.15, 0.35)
-        blinks.append(Movement("blink", {43: 1.0}, start, start + 0.4 * length, start + length))
-        start += rng.uniform(2.0, 6.0)
-    return blinks

@@ -79,7 +79,9 @@ def paint(shapes: Shapes, scene: Scene, side: int) -> tuple[np.ndarray, np.ndarr
     skin = 255 * p.skin
     _body(canvas, cover, p, skin)
     for layer, tone in ((canvas, skin), (cover, 255)):
-        _head(layer, shapes, tone)
+        for _, sign in SIDES if p.hair != "long" else ():
+            layer.oval(sign * (p.head_width + 0.01), 0.06, 0.08, 0.17, 0.88 * tone)
+        layer.fill(shapes.contour, tone)
     _eyes(canvas, shapes, scene)
     for upper, lower, (_, sign) in zip(*shapes.brows, SIDES, strict=True):
         canvas.band(upper, lower, 255 * p.brow_tone)
@@ -107,12 +109,8 @@ def _body(canvas: Canvas, cover: Canvas, p: Identity, skin: float) -> None:
     parts = [(neck, 0.62 * skin), (clothes, 255 * p.clothes)]
     if p.hair == "long":
         crown = (_TOP_CIRCLE * (w + 0.15, 0.95) - (0.0, 0.10))[15::-1]  # from the top to the right
-        ends = [
-            (w + 0.19, 0.5 * length),
-            (w + 0.17, length),
-            (w + 0.05, length + 0.09),
-            (0.3 * w, length + 0.11),
-        ]
+        ends = [(w + 0.19, 0.5 * length), (w + 0.17, length)]
+        ends += [(w + 0.05, length + 0.09), (0.3 * w, length + 0.11)]
         parts.insert(0, ([*crown, *ends], 225 * p.hair_tone))
     for half, tone in parts:
         canvas.fill(_mirrored(half), tone)
@@ -123,14 +121,6 @@ def _mirrored(right: Sequence[tuple[float, float]]) -> np.ndarray:
     """Return a closed outline from its right half, given from top to bottom."""
     half = np.array(right)
     return np.concatenate([half, half[::-1] * (-1.0, 1.0)])
-
-
-def _head(canvas: Canvas, shapes: Shapes, skin: float) -> None:
-    p = shapes.person
-    if p.hair != "long":
-        for _, sign in SIDES:
-            canvas.oval(sign * (p.head_width + 0.01), 0.06, 0.08, 0.17, 0.88 * skin)
-    canvas.fill(shapes.contour, skin)
 
 
 def _eyes(canvas: Canvas, shapes: Shapes, scene: Scene) -> None:

@@ -11,8 +11,8 @@ from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
 from fer_utils.synthetic.paint import REACH, Canvas, paint, soften
 from fer_utils.synthetic.shapes import Shapes, action_unit_region
 
-SMALLEST_SIZE = 16
-"""Smallest image side in pixels; below it a mouth is thinner than a pixel."""
+FRONTAL = Scene()
+SMALLEST_SIZE = 16  # pixels; below it a mouth is thinner than a pixel
 
 
 def render_face(
@@ -20,37 +20,28 @@ def render_face(
     action_units: Mapping[int, float],
     *,
     size: int = 48,
-    scene: Scene | None = None,
+    scene: Scene = FRONTAL,
     asymmetry: float = 0.0,
 ) -> np.ndarray:
-    """Render one face.
+    """Render one face: uint8, (size, size).
+
+    The image is deterministic; on another kind of processor a pixel may differ by a gray level.
 
     Parameters
     ----------
     identity : Identity
     action_units : mapping of int to float
-        Intensities in [0, 1] by FACS number; those left out are 0. See ``ACTION_UNITS``.
+        Intensities in [0, 1] by FACS number, see ``ACTION_UNITS``; those left out are 0.
     size : int
         Side in pixels.
-    scene : Scene, optional
-        Pose, light and camera; an evenly lit frontal portrait by default.
+    scene : Scene
+        Pose, light and camera.
     asymmetry : float
         In [-1, 1]: positive weakens the expression on the left half of the image by this share, negative on
         the right half.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size)
-        Deterministic; on another kind of processor a pixel may differ by a gray level.
-
-    Raises
-    ------
-    ValueError
-        For an unknown action unit, an intensity out of range, or too small a size.
     """
     if size < SMALLEST_SIZE:
         raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
-    scene = Scene() if scene is None else scene
     shapes = _shapes(identity, action_units, asymmetry)
     side = _canvas_side(size)
     face = _light(*paint(shapes, scene, side), shapes, scene)
@@ -61,10 +52,9 @@ def render_face(
 
 
 def action_unit_mask(
-    identity: Identity, action_unit: int, *, size: int = 48, scene: Scene | None = None
+    identity: Identity, action_unit: int, *, size: int = 48, scene: Scene = FRONTAL
 ) -> np.ndarray:
     """Return where an action unit can change the image, in the scene's pose and blur: bool, (size, size)."""
-    scene = Scene() if scene is None else scene
     side = _canvas_side(size)
     region = Canvas.blank(side)
     for x, y, rx, ry in action_unit_region(identity, action_unit):

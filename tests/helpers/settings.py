@@ -1,6 +1,7 @@
 """Parameters for tests."""
 
-from fer_utils.params import NOTEBOOKS, Parameters, notebook_defaults
+from fer_utils.params import NOTEBOOKS, Parameters
+from fer_utils.run import notebook_defaults
 
 
 def notebook_params(notebook: str, **changes: object) -> Parameters:
