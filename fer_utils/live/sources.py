@@ -7,14 +7,11 @@ the next frame follows if there is one. Closing the iterator releases the camera
 import math
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from queue import Empty, Queue
 from time import monotonic, sleep
 
 import cv2
@@ -30,11 +27,11 @@ from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
 MAX_BYTES, MAX_SIDE = 20_000_000, 1600  # of an image file; larger images are reduced to this many pixels
 TIMEOUT = 5.0  # seconds without a frame after which a camera counts as lost
 SYNTHETIC_CLASSES = tuple(name for name in FER7 if name in EXPRESSIONS)  # without neutral
-_RETRY, _RELEASE = 0.1, 2.0  # seconds until a missed frame is read again, and for a camera to be released
+_RETRY = 0.1  # seconds until a missed frame is read again
 _DEFAULT_RATE = 25.0  # of a video that states none
 _HEIGHT, _WIDTH = 480, 640  # of synthetic frames
 _SYNTHETIC_SIDE = 160  # pixels in which a person is drawn; enlarging is several times faster than drawing
-_CACHE_BYTES = 2**26  # of drawings that are shown again
+_CACHED = 2500  # drawings that are shown again: 64 MB
 _NOISE = 2.0  # standard deviation in gray levels, of a camera in a lit room
 _WARMTH = (8.0, 18.0)  # gray levels of red added to middle gray
 _BROWSER = "if the camera is on another machine than JupyterLab, choose the browser camera instead"
@@ -56,10 +53,7 @@ def _open_capture(source: int | str, backend: int) -> cv2.VideoCapture:
 
 
 def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Frame | Problem]:
-    """Read a camera of this machine in a thread, so that each frame is the latest one; others are dropped.
-
-    A camera that does not open, or yields nothing for `TIMEOUT` seconds, ends with a problem.
-    """
+    """Read a camera of this machine; one that does not open, or is silent for `TIMEOUT`, is a problem."""
     device = devices / f"video{index}"
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
         problem = f"no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
@@ -76,36 +70,21 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
         remedy = "close other programs that use it, allow it in the system's privacy settings"
         yield Problem(f"camera {index} does not open; {remedy}, then start again; {_BROWSER}")
         return
-    latest: Queue[tuple[np.ndarray, float]] = Queue(1)
-    closed = threading.Event()
-
-    def read() -> None:
-        while not closed.is_set():
-            try:
-                image = capture.read()[1]
-            except cv2.error:  # some drivers, when a camera is unplugged
-                image = None
-            if image is None:
-                sleep(_RETRY)  # a camera misses a frame now and then
-                continue
-            with suppress(Empty):
-                latest.get_nowait()
-            latest.put((image, monotonic()))
-        capture.release()  # only the thread that reads it may do so
-
-    thread = threading.Thread(target=read, name="camera", daemon=True)
-    thread.start()
-    start = None
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the latest frame, also where faces take longer than the camera
+    start, misses = None, 0
     try:
-        while True:
-            image, time = latest.get(timeout=TIMEOUT)
+        while misses * _RETRY < TIMEOUT:
+            image = capture.read()[1]
+            if image is None:  # a camera misses a frame now and then
+                misses += 1
+                sleep(_RETRY)
+                continue
+            misses, time = 0, monotonic()
             start = time if start is None else start
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - start)
-    except Empty:
         yield Problem(f"camera {index} yields no image; is it unplugged, or used by another program?")
     finally:
-        closed.set()
-        thread.join(_RELEASE)
+        capture.release()
 
 
 # --- videos --------------------------------------------------------------------------------------
@@ -239,9 +218,7 @@ class SyntheticSource:
         ]
 
     def __iter__(self) -> Iterator[Frame]:
-        cached = 0 if self.passes == 1 else _CACHE_BYTES // self.videos[0].size ** 2
-
-        @lru_cache(maxsize=cached)
+        @lru_cache(maxsize=_CACHED)
         def draw(person: int, index: int) -> np.ndarray:
             video = self.videos[person]
             scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size

@@ -116,7 +116,7 @@ def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float)
 @style.styled
 def synthetic_face(person: Identity, units: Mapping[int, float], *, scene: Scene) -> Figure:
     """Draw a synthetic person with action units at some intensities, in a pose and light."""
-    figure, (ax,) = style.panels(1, width=3.0)
+    figure, (ax,) = style.panels(1)
     style.face(ax, render_face(person, units, size=2 * _SIZE, scene=scene))
     return figure
 
