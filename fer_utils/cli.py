@@ -90,7 +90,7 @@ def _index(options: argparse.Namespace) -> None:
 
     expected = list(profile_runs(project_path("params") / options.profile))
     reports = project_path("reports")
-    index = write_index(reports / options.profile, reference_dir=reports / "reference", expected=expected)
+    index = write_index(reports / options.profile, expected=expected)
     print(f"report: {index.relative_to(project_path(''))}")
 
 

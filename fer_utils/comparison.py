@@ -176,20 +176,28 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     }
 
 
-def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:
+def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[Methods]:
     """Return groups of two or more methods on real data with the same test samples.
 
     Each maps a method to the predictions of its seeds, from ``<run>/predictions.npz`` in `folder`.
     """
     groups: dict[tuple, dict[str, list[Predictions]]] = {}
     for result in results:
-        path = Path(folder) / result["run"] / "predictions.npz"
+        path = folder / result["run"] / "predictions.npz"
         real = result.get("dataset", {}).get("source") == "real"
         if real and result["status"] == "done" and path.is_file():
             run = Predictions.load(path).in_id_order()
             samples = (run.class_names, *run.sample_id.tolist())
             groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(run)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]]:
+    """Return `methods_table` and `pairs_table` of each of the `comparable_methods`, as JSON."""
+    tables = [(methods_table(group), pairs_table(group)) for group in comparable_methods(folder, results)]
+    named = [[table.reset_index().astype(object) for table in pair] for pair in tables]
+    # JSON has no NaN
+    return [[t.where(t.notna(), None).to_dict("split", index=False) for t in pair] for pair in named]
 
 
 # --- sweeps ---------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def index(tmp_path_factory) -> BeautifulSoup:
     put(smoke, without_result("raf", HOSTILE))
     put(smoke, study("broken")).write_text("{")
     put(reference, study(f"10 {HOSTILE[1:4]}#odd?"))
-    page = write_index(smoke, reference_dir=reference, expected=["00_data_prep", "old"])
+    page = write_index(smoke, expected=["00_data_prep", "old"])
     text = page.read_text(encoding="utf-8")
     assert external_references(text) == []
     soup = BeautifulSoup(text, "html.parser")
