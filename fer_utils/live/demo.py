@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -53,9 +54,10 @@ PRIVACY = (
 )
 
 
-def load_network(params: LiveDemo, name: str, shipped: str, *, kind: str) -> OnnxModel:
+def load_network(params: LiveDemo, name: Literal["model", "clip_model"]) -> OnnxModel:
     """Load the network of a parameter: the one in the package, or that of a run folder."""
     value = getattr(params, name)
+    shipped, kind = (STILLS, "stills") if name == "model" else (CLIPS, "clips")
     path = NETWORKS / shipped if value == "shipped" else project_path(value)
     model = OnnxModel.read(path, threads=params.threads)
     if model.kind != kind:
@@ -63,13 +65,12 @@ def load_network(params: LiveDemo, name: str, shipped: str, *, kind: str) -> Onn
     return model
 
 
-def build_pipeline(params: LiveDemo, *, spot: bool = True) -> Pipeline:
-    """Return a new pipeline; it spots movements unless `spot` is false or `clip_model` is "none"."""
+def build_pipeline(params: LiveDemo) -> Pipeline:
+    """Return a new pipeline; it spots movements unless `clip_model` is "none"."""
     coarse, fine = (detector(params.detector, path=params.detector_path, fine=fine) for fine in (False, True))
-    spot = spot and params.clip_model != "none"
     return Pipeline(
-        load_network(params, "model", STILLS, kind="stills"),
-        clips=load_network(params, "clip_model", CLIPS, kind="clips") if spot else None,
+        load_network(params, "model"),
+        clips=None if params.clip_model == "none" else load_network(params, "clip_model"),
         tracker=Tracker(coarse),
         still_tracker=Tracker(fine, every=1),
         light=params.low_light,
@@ -115,41 +116,34 @@ def build_panel(params: LiveDemo) -> Panel:
 
 def model_card(pipeline: Pipeline) -> dict[str, list[str]]:
     """Return the card as lines under headings."""
-    networks = []
-    for task, model in {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}.items():
-        if model is None:
-            continue
-        about, accuracy = model.description, model.description.metrics["accuracy"]
-        only = " (synthetic faces: its predictions for people mean nothing)"
-        trained = f"Trained on {about.dataset}{only if about.source == 'synthetic' else ''}"
-        value = f"{100 * accuracy.value:.1f} %"
-        if accuracy.ci95 is not None:
-            value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
-        measured = f"Accuracy {value}, n {accuracy.n:,}: {about.estimate}; {about.split}"
-        networks.append(
-            f"{task}: {', '.join(model.class_names)}. {trained}. {measured}. From run {about.run}."
-        )
     on_fer2013 = pipeline.stills.description.dataset == "fer2013"
+    models = {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}
     return {
-        "The networks": networks,
+        "The networks": [f"{task}: {_about(model)}" for task, model in models.items() if model],
         "Limits": [*LIMITS, *(FER2013_LIMITS if on_fer2013 else ())],
         "Must not be used for": list(NOT_FOR),
         "Where the images go": [PRIVACY],
     }
 
 
-def card_html(card: Mapping[str, Sequence[str]]) -> str:
-    """Return the card for the panel."""
-    return "".join(
-        f"<h4>{escape(heading)}</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
-        for heading, lines in card.items()
+def _about(model: OnnxModel) -> str:
+    about, accuracy = model.description, model.description.metrics["accuracy"]
+    only = (
+        " (synthetic faces: its predictions for people mean nothing)" if about.source == "synthetic" else ""
+    )
+    value = f"{100 * accuracy.value:.1f} %"
+    if accuracy.ci95 is not None:
+        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
+    return (
+        f"{', '.join(model.class_names)}. Trained on {about.dataset}{only}. Accuracy {value}, "
+        f"n {accuracy.n:,}: {about.estimate}; {about.split}. From run {about.run}."
     )
 
 
-def card_markdown(card: Mapping[str, Sequence[str]]) -> str:
-    """Return the card for a notebook."""
-    return "\n\n".join(
-        "\n".join([f"**{heading}**", "", *(f"- {escape(line, quote=False)}" for line in lines)])
+def card_html(card: Mapping[str, Sequence[str]]) -> str:
+    """Return the card for the panel and the notebook."""
+    return "".join(
+        f"<h4>{escape(heading)}</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
         for heading, lines in card.items()
     )
 
@@ -161,7 +155,7 @@ def reference_predictions() -> Predictions:
 
 def private_test_images(params: LiveDemo) -> FaceSet:
     """Return `params.photographs` random images of FER-2013's PrivateTest in the size of the network."""
-    network = load_network(params, "model", STILLS, kind="stills")
+    network = load_network(params, "model")
     wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
     faces = load_faces(wanted).with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")

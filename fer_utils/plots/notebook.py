@@ -3,11 +3,13 @@
 import base64
 import inspect
 import io
+import os
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import ipywidgets
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image
@@ -29,20 +31,26 @@ class _Picture:
         return data, {"image/png": {"alt": self.alt}}
 
 
-def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
+def show(figure: Figure, *, alt: str, name: str, folder: Path) -> None:
     """Display a figure with `alt` as its alt text; save it as ``folder/name.png``, and charts as SVG."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the figure shows")
-    if (name is None) != (folder is None):
-        raise ValueError("to save the figure, give both name and folder")
     picture = _Picture(png(figure), alt)
-    if folder is not None:
-        with atomic_write(Path(folder) / f"{name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-        if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
-            with atomic_write(Path(folder) / f"{name}.svg") as temporary:
-                figure.savefig(temporary, format="svg")
+    with atomic_write(folder / f"{name}.png") as temporary:
+        temporary.write_bytes(picture.png)
+    if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
+        with atomic_write(folder / f"{name}.svg") as temporary:
+            figure.savefig(temporary, format="svg")
     display(picture)
+
+
+def interact(draw: Callable[..., Figure], **controls: object) -> None:
+    """Display a figure with a control for each argument of `draw`, as `ipywidgets.interact` does.
+
+    Only in JupyterLab: a stored notebook has no kernel that would draw.
+    """
+    if "JPY_SESSION_NAME" in os.environ:  # set by Jupyter's server, not by papermill
+        ipywidgets.interact(lambda **values: _Picture(png(draw(**values)), "interactive figure"), **controls)
 
 
 def show_source(*objects: Callable | type) -> None:
