@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_utils.files import ConfigError, project_path
+from fer_utils.run import find_runs, notebook_defaults, notebook_of, notebook_path, profile_runs, read_runs
 
 if TYPE_CHECKING:
     from fer_utils.data.datasets import DataSet
@@ -26,7 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from fer_utils.run import read_runs
     from fer_utils.runner import run_yaml
 
     runs = [options.run] if options.run else list(read_runs(options.yaml))
@@ -36,7 +36,6 @@ def _run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> None:
     from fer_utils.data import MissingData, load_clips
     from fer_utils.params import Cnn3dSmic
-    from fer_utils.run import notebook_defaults, notebook_of, read_runs
 
     run = options.run or options.yaml.stem
     if notebook_of(run) != "30_cnn3d_smic":
@@ -59,8 +58,6 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check_params(options: argparse.Namespace) -> int:
-    from fer_utils.run import find_runs, read_runs
-
     folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
     chosen = [folder for folder in folders if options.profile in (None, folder.name)]
     if not chosen:
@@ -82,7 +79,6 @@ def _check_params(options: argparse.Namespace) -> int:
 
 def _index(options: argparse.Namespace) -> None:
     from fer_utils.report import write_index
-    from fer_utils.run import profile_runs
 
     expected = list(profile_runs(project_path("params") / options.profile))
     reports = project_path("reports")
@@ -167,7 +163,6 @@ def _networks(_: argparse.Namespace) -> None:
 
 def _page(options: argparse.Namespace) -> None:
     from fer_utils.live.page import serve
-    from fer_utils.run import notebook_path
 
     serve(notebook_path("50_live_demo"), port=options.port, open_browser=not options.no_browser)
 

@@ -4,9 +4,7 @@ import os
 import platform
 import re
 import resource
-import subprocess
 import sys
-from ctypes.util import find_library
 from pathlib import Path
 
 from fer_utils.files import ConfigError
@@ -77,16 +75,3 @@ def peak_gpu_memory_mb(backend: str) -> float:
     import tensorflow as tf
 
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / _MIB
-
-
-def torch_gpu_name() -> str | None:
-    """Return the name of the GPU that torch sees, or None; another framework may see none.
-
-    Torch runs in a process of its own, and only where there is a driver: in one with TensorFlow, parts of it
-    would end the process.
-    """
-    if find_library("cuda") is None:
-        return None
-    code = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None

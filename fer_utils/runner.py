@@ -14,10 +14,11 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from fer_utils.files import ConfigError, project_path, read_json, write_text
+from fer_utils.files import ConfigError, project_path, write_text
 from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
 from fer_utils.run import heading, notebook_path, read_runs, write_results
+from fer_utils.tables import load_result
 
 KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
 """The frameworks' own messages go to kernel.log: they differ between machines, and the last one names the
@@ -37,12 +38,7 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
     HTML report included. A run that failed, or that lacks data, weights or a GPU ("not_run"), never replaces
     an earlier finished one.
 
-    Parameters
-    ----------
-    path : Path
-        `params/<profile>/<file>.yaml`; `ConfigError` if it cannot be used.
-    run : str, optional
-        One of the runs of the file's grid; the file's own name by default.
+    `run` is one of the runs of the file's grid, or by default the file's own name.
     """
     run = run or path.stem
     runs = read_runs(path)
@@ -56,7 +52,8 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
         _staging_folder(reports / ".staging" / profile / run) as top,
     ):
         status, start = "stopped", time.monotonic()
-        if (retired := _retired(target)).exists() and not target.exists():
+        retired = target.with_name(f".{target.name}.retired")
+        if retired.exists() and not target.exists():
             os.rename(retired, target)  # a process was killed between the two renames of `_replace`
         try:
             status = _make(runs[run], top / profile / run, target=target)
@@ -72,9 +69,11 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     executed, log = staging / "notebook.ipynb", staging / "kernel.log"
     status, reason = _execute(values, notebook_path(target.name), executed, log=log)
     if status != "done":
-        first = heading(target.name, target.parent.name, status=status)
-        environment = Environment.current().model_dump()
-        write_results(staging, first | {"reason": reason, "environment": environment, "params": values})
+        content = heading(target.name, target.parent.name, status=status) | {
+            "reason": reason,
+            "params": values,
+        }
+        write_results(staging, content | {"environment": Environment.current()})
         print(f"{target.name}: {status.replace('_', ' ')}: {reason}", file=sys.stderr)
     if executed.exists():
         # The stored notebook names the folder that a reader finds, not the one it was made in.
@@ -82,12 +81,8 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
         text = text.replace(_in_project(str(staging)), _in_project(str(target)))
         executed.write_text(text, encoding="utf-8")
         export_report(executed)
-    attempt = target.parent / ".failed" / target.name
-    try:
-        is_done = read_json(target / "results.json")["status"] == "done"
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-        is_done = False
-    if status == "failed" or (status == "not_run" and is_done):
+    attempt, earlier = target.parent / ".failed" / target.name, load_result(target / "results.json")
+    if status == "failed" or (status == "not_run" and earlier["status"] == "done"):
         _replace(attempt, staging)
     else:
         _replace(target, staging)
@@ -162,16 +157,12 @@ def _in_project(text: str) -> str:
 def _replace(target: Path, staging: Path) -> None:
     """Put `staging` in the place of `target` by two renames: the folder is never half old, half new."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    retired = _retired(target)
+    retired = target.with_name(f".{target.name}.retired")
     shutil.rmtree(retired, ignore_errors=True)
     if target.exists():
         os.rename(target, retired)
     os.rename(staging, target)
     shutil.rmtree(retired, ignore_errors=True)
-
-
-def _retired(target: Path) -> Path:
-    return target.with_name(f".{target.name}.retired")
 
 
 @contextmanager
