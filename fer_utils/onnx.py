@@ -112,13 +112,7 @@ class OnnxModel(Card):
         return cls(**dict(card), file=file, session=session)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return class probabilities, shape (N, K) float32.
-
-        Parameters
-        ----------
-        images : ndarray of uint8, shape (N, H, W), or (N, T, H, W) for clips
-            Unscaled gray levels.
-        """
+        """Return class probabilities, float32 (N, K), of uint8 images (N, H, W) or clips (N, T, H, W)."""
         if images.dtype != np.uint8 or images.shape[1:] != self.shape:
             expected = ("N", *self.shape)
             raise ConfigError(f"images must be uint8 of shape {expected}, got {images.dtype} {images.shape}")

@@ -15,7 +15,6 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 from fer_utils import evaluation, plots
@@ -150,7 +149,6 @@ LUCK = pd.DataFrame(
     [("a", "x or y", -0.02, 0.2, 32), ("b", "z or w", 0.1, np.nan, np.nan)],
     columns=["paper", "about", "difference", "chance", "n"],
 )
-LATENCY = pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["detect", "predict"])
 NEAR = pd.DataFrame(
     [(0, 1, 0.99, False), (2, 3, 0.97, True), (4, 5, 0.91, False)],
     columns=["first", "second", "similarity", "mirrored"],
@@ -174,7 +172,6 @@ EVERY_FIGURE = {
     ),
     "no events": (lambda: plots.events({"found": []}, seconds=9.0), ["found"]),
     "reliability": (lambda: plots.reliability(evaluation.reliability(predictions(400))), ["calibrated"]),
-    "latency": (lambda: plots.latency(LATENCY), ["detect", "95th percentile", "milliseconds"]),
     "verdicts": (lambda: plots.verdicts(VERDICTS), ["one2020", "not checkable", "6", "20"]),
     "effect_sizes": (
         lambda: plots.effect_sizes(EFFECTS),
@@ -502,7 +499,7 @@ def test_chosen_epochs_are_marked_with_what_choosing_on_test_adds():
 def displayed(monkeypatch):
     """What would be sent to the notebook."""
     sent = []
-    monkeypatch.setattr(plots.notebook, "display", sent.append)
+    monkeypatch.setattr(plots.notebook, "display", lambda data, **more: sent.append((data, more["metadata"])))
     return sent
 
 
@@ -511,7 +508,7 @@ def test_show_displays_a_png_with_its_alt_text_and_saves_equal_files_of_few_byte
     for folder in ("a", "b"):
         alt = 'A "face" & its scores'
         plots.show(plots.sample_grid(noisy), alt=alt, name="sample", folder=tmp_path / folder)
-    data, metadata = DisplayFormatter().format(displayed[0])
+    data, metadata = displayed[0]
     assert data["text/plain"] == alt and metadata == {"image/png": {"alt": alt}}
     nbformat.validate(
         nbformat.v4.new_output("display_data", data=data, metadata=metadata), ref="output", version=4

@@ -37,12 +37,10 @@ class SourceAnalysis:
 
     def timeline(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return times (T,) and probabilities (T, K) of the most frequent face, if it is in two frames."""
-        counts = Counter(number for _, number, _ in self.probabilities).most_common(1)
-        if not counts or counts[0][1] < 2:
-            return None
-        rows = [(time, values) for time, number, values in self.probabilities if number == counts[0][0]]
-        times, values = zip(*rows, strict=True)
-        return np.array(times), np.array(values)
+        numbers = Counter(number for _, number, _ in self.probabilities)
+        most, n = numbers.most_common(1)[0] if numbers else (0, 0)
+        rows = [(time, values) for time, number, values in self.probabilities if number == most]
+        return tuple(map(np.array, zip(*rows, strict=True))) if n > 1 else None
 
 
 def analyze_source(

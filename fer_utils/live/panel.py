@@ -210,7 +210,7 @@ class Panel(anywidget.AnyWidget):
             "reset": reset,
             "rate": session.frames_per_second,
             "messages": session.messages,
-            "video": session.has_video,
+            "video": session.recorder is not None,
             "points": [],
         }
         if reset:

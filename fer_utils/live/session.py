@@ -104,14 +104,15 @@ class Session:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline, self.recording = pipeline, False
-        self._recorder: VideoRecorder | None = None
+        self.pipeline, self.recording, self.recorder = pipeline, False, None
         self.clear()
 
     def clear(self) -> None:
         """Forget everything, the recording included."""
         self.pipeline.reset()
-        self._discard_recording()
+        if self.recorder is not None:
+            self.recorder.discard()
+        self.recorder: VideoRecorder | None = None
         self._ended: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._moments: deque[float] = deque(maxlen=30)
         self._problems: deque[tuple[float, str]] = deque(maxlen=5)
@@ -126,7 +127,7 @@ class Session:
     def messages(self) -> list[str]:
         """Messages for the user."""
         texts = [text for moment, text in self._problems if perf_counter() - moment < PROBLEM_SECONDS]
-        texts += [self._recorder.message] if self._recorder else []
+        texts += [self.recorder.message] if self.recorder else []
         texts += self._messages
         if any(event.kind != "expression" for event in self._ended):
             texts.append(self.pipeline.warning)
@@ -139,11 +140,6 @@ class Session:
             return 0.0
         return (len(self._moments) - 1) / (self._moments[-1] - self._moments[0])
 
-    @property
-    def has_video(self) -> bool:
-        """Whether `take_video` returns a recording."""
-        return self._recorder is not None
-
     def process(self, frame: Frame) -> Analysis:
         """Process a frame and remember the result."""
         analysis = self.pipeline.process(frame)
@@ -153,11 +149,10 @@ class Session:
         if self.recording and not frame.still:
             try:
                 image = annotate(analysis)
-                self._recorder = self._recorder or VideoRecorder(image.shape)
-                self._recorder.add(image, frame.time)
+                self.recorder = self.recorder or VideoRecorder(image.shape)
+                self.recorder.add(image, frame.time)
             except OSError as error:
                 self.recording = False
-                self._discard_recording()
                 self.add_problem(f"the recording stopped: {error}")
         return analysis
 
@@ -177,10 +172,5 @@ class Session:
 
     def take_video(self) -> bytes | None:
         """Return the recording as a WebM file and delete it; None if there is none."""
-        recorder, self._recorder = self._recorder, None
-        return None if recorder is None else recorder.finish()
-
-    def _discard_recording(self) -> None:
-        if self._recorder is not None:
-            self._recorder.discard()
-            self._recorder = None
+        recorder, self.recorder = self.recorder, None
+        return recorder and recorder.finish()

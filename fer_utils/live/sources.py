@@ -160,8 +160,7 @@ def decode_image(
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB; reduce the image")
-        with warnings.catch_warnings(), open_image(content) as image:
-            warnings.simplefilter("ignore")  # of odd EXIF data
+        with warnings.catch_warnings(action="ignore"), open_image(content) as image:  # of odd EXIF data
             scale = min(1.0, MAX_SIDE / max(image.size))
             # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
             image.draft(None, tuple(round(scale * side) for side in image.size))

@@ -6,7 +6,6 @@ import io
 import os
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import ipywidgets
@@ -18,30 +17,17 @@ from fer_utils.files import atomic_write
 from fer_utils.plots.style import styled
 
 
-@dataclass(frozen=True)
-class _Picture:
-    png: bytes
-    alt: str
-
-    def __repr__(self) -> str:
-        return self.alt
-
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
-
-
 def show(figure: Figure, *, alt: str, name: str, folder: Path) -> None:
     """Display a figure with `alt` as its alt text; save it as ``folder/name.png``, and charts as SVG."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the figure shows")
-    picture = _Picture(png(figure), alt)
+    content = png(figure)
     with atomic_write(folder / f"{name}.png") as temporary:
-        temporary.write_bytes(picture.png)
+        temporary.write_bytes(content)
     if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
         with atomic_write(folder / f"{name}.svg") as temporary:
             figure.savefig(temporary, format="svg")
-    display(picture)
+    _display(content, alt)
 
 
 def interact(draw: Callable[..., Figure], **controls: object) -> None:
@@ -50,7 +36,12 @@ def interact(draw: Callable[..., Figure], **controls: object) -> None:
     Only in JupyterLab: a stored notebook has no kernel that would draw.
     """
     if "JPY_SESSION_NAME" in os.environ:  # set by Jupyter's server, not by papermill
-        ipywidgets.interact(lambda **values: _Picture(png(draw(**values)), "interactive figure"), **controls)
+        ipywidgets.interact(lambda **values: _display(png(draw(**values)), "interactive figure"), **controls)
+
+
+def _display(content: bytes, alt: str) -> None:
+    data = {"image/png": base64.b64encode(content).decode(), "text/plain": alt}
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def show_source(*objects: Callable | type) -> None:
