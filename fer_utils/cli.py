@@ -176,12 +176,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    run = command("run", _run, "execute one run and put its folder in place")
+    one_run = {"help": "one run of the file's grid"}
+    run = command("run", _run, "execute the runs of a parameter file and put their folders in place")
     run.add_argument("yaml", type=Path, help="params/<profile>/<file>.yaml")
-    run.add_argument("--run", help="one run of the file's grid; all of them by default")
+    run.add_argument("--run", **one_run)
     train = command("train", _train, "train some folds and seeds of a run in advance")
     train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
-    train.add_argument("--run", help="one run of the file's grid")
+    train.add_argument("--run", **one_run)
     train.add_argument("--job", type=int, required=True, help="which share, from 0")
     check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
     check.add_argument("--profile")

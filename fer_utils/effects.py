@@ -214,8 +214,8 @@ def _correct(setting: dict, seeds: Seeds, last: int) -> np.ndarray:
 
 def pick(effects: Sequence[Effect], *keys: str) -> list[Effect]:
     """Return the effects with one of the keys, in the order of the keys; `MissingData` when there is none."""
-    found = {effect.key: effect for effect in effects}
-    if not (picked := [found[key] for key in keys if key in found]):
+    picked = [effect for key in keys for effect in effects if effect.key == key]
+    if not picked:
         raise MissingData(f"no finished runs of the experiments {', '.join(keys)}; run them first")
     return picked
 

@@ -47,17 +47,18 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
     reports = project_path("reports")
     profile = path.absolute().parent.name
     target = reports / profile / run
-    with (
-        _lock(reports / ".locks" / profile / run),
-        _staging_folder(reports / ".staging" / profile / run) as top,
-    ):
-        status, start = "stopped", time.monotonic()
-        retired = target.with_name(f".{target.name}.retired")
+    staging = reports / ".staging" / profile / run
+    with _lock(reports / ".locks" / profile / run):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        retired, status, start = _retired(target), "stopped", time.monotonic()
         if retired.exists() and not target.exists():
             os.rename(retired, target)  # a process was killed between the two renames of `_replace`
         try:
-            status = _make(runs[run], top / profile / run, target=target)
+            # A new name each time: the kernel of a killed run cannot write into it.
+            status = _make(runs[run], Path(tempfile.mkdtemp(dir=staging), profile, run), target=target)
         finally:
+            shutil.rmtree(staging, ignore_errors=True)
             seconds = f"{time.monotonic() - start:5.0f} s"
             print(f"{f'{profile}/{run}':<44} {seconds}  {status.replace('_', ' ')}", flush=True)
     return status
@@ -69,11 +70,8 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     executed, log = staging / "notebook.ipynb", staging / "kernel.log"
     status, reason = _execute(values, notebook_path(target.name), executed, log=log)
     if status != "done":
-        content = heading(target.name, target.parent.name, status=status) | {
-            "reason": reason,
-            "params": values,
-        }
-        write_results(staging, content | {"environment": Environment.current()})
+        content = heading(target.name, target.parent.name, status=status) | {"reason": reason}
+        write_results(staging, content | {"environment": Environment.current(), "params": values})
         print(f"{target.name}: {status.replace('_', ' ')}: {reason}", file=sys.stderr)
     if executed.exists():
         # The stored notebook names the folder that a reader finds, not the one it was made in.
@@ -154,10 +152,14 @@ def _in_project(text: str) -> str:
     return text.replace(f"{project_path('')}/", "")
 
 
+def _retired(target: Path) -> Path:
+    return target.with_name(f".{target.name}.retired")
+
+
 def _replace(target: Path, staging: Path) -> None:
     """Put `staging` in the place of `target` by two renames: the folder is never half old, half new."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    retired = target.with_name(f".{target.name}.retired")
+    retired = _retired(target)
     shutil.rmtree(retired, ignore_errors=True)
     if target.exists():
         os.rename(target, retired)
@@ -178,17 +180,6 @@ def _stderr_to(log: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
-
-
-@contextmanager
-def _staging_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder of a new name: the kernel of a killed run cannot write into it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield Path(tempfile.mkdtemp(dir=folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -85,13 +85,6 @@ def test_selecting_the_epoch_on_the_test_set_adds_the_gain_of_the_better_epoch(r
     assert effect.runs == tuple(f"{OFFICIAL}--seed{seed}" for seed in range(3))
 
 
-def test_the_best_of_several_seeds_is_compared_with_their_mean(reports):
-    effect = effects.measure("best_seed", reports)
-    assert effect.honest.value == pytest.approx(112 / N) and effect.leaky.value == pytest.approx(114 / N)
-    assert effect.honest.by_seed == pytest.approx((110 / N, 112 / N, 114 / N))
-    assert effect.leaky.label == "best of 3 runs on PrivateTest" and effect.size == pytest.approx(2 / N)
-
-
 def test_a_random_split_is_compared_over_the_epochs_that_both_arms_have(reports):
     effect = effects.measure("random_split", reports)
     assert effect.honest.value == pytest.approx(112 / N), "epoch 2 of the first two is best on validation"

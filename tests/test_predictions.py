@@ -47,9 +47,8 @@ def test_a_damaged_file_is_refused_or_reads_the_same(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "damaged.npz"
     np.savez(path, sample_id=np.array([{"not": "a name"}], dtype=object))  # pickled
-    for form in (Predictions, EpochPredictions):
-        with pytest.raises(ValueError, match=r"damaged\.npz: not readable"):
-            form.load(path)
+    with pytest.raises(ValueError, match=r"damaged\.npz: not readable"):
+        EpochPredictions.load(path)
     for _ in range(60):
         damaged = bytearray(good)
         for _ in range(rng.integers(1, 4)):
