@@ -8,24 +8,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from fer_utils import tables
 from fer_utils.effects import effects_table, read_effects
 from fer_utils.files import PROJECT, project_path, read_json, write_text
 from fer_utils.papers import load_paper
 from fer_utils.report import FIGURE, comparison_figure
-from fer_utils.tables import (
-    Record,
-    compare_methods,
-    comparison_rows,
-    describe_hardware,
-    describe_protocol,
-    find_metric,
-    format_metric,
-    format_seconds,
-    leakage_of,
-    load_methods,
-    markdown,
-    seeds_of,
-)
+from fer_utils.tables import Record, find_metric, format_metric
 
 PAGES = ("README.md", "docs/results.md", "docs/live_demo.md")
 """In them, text between ``<!-- name:start -->`` and ``<!-- name:end -->`` is replaced by part `name`."""
@@ -41,24 +29,24 @@ def render(page: str, parts: Mapping[str, str]) -> str:
 
 def generated(reference: Path) -> dict[str, str]:
     """Return the generated parts, name -> Markdown, from the committed runs in `reference`."""
-    results = {result["run"]: result for result in load_methods(reference)}
-    honest = [result for result in results.values() if leakage_of(result) == "none"]
-    comparison = comparison_rows(honest)
+    results = {result["run"]: result for result in tables.load_methods(reference)}
+    honest = [result for result in results.values() if tables.leakage_of(result) == "none"]
+    comparison = tables.comparison_rows(honest)
     first = [row for row in comparison if row["is_first"]]
     waiting = sum(row["measured"] is None for row in first)
     still = f"\n{waiting} of the papers' {len(first)} headline numbers have no run on real data yet.\n"
     effects = effects_table(read_effects(reference / "61_protocol_effects" / "effects.json"))
     shown = {row["result"].get("run") for row in comparison}
-    tables = yaml.safe_load((PROJECT / "data" / "tables.yaml").read_text(encoding="utf-8"))
+    of_runs = yaml.safe_load((PROJECT / "data" / "tables.yaml").read_text(encoding="utf-8"))
     return {
         "learnt": learnt(results, effects, reference),
         "headline": headline(first, link="docs/results.md") + still,
         "results": headline(comparison) + still,
         "runs": runs([result for result in honest if result["run"] in shown]),
         "methods": methods(honest),
-        **{name: metrics_of_run(results, tables[name]) for name in ("cams", "clips", "frames")},
-        "effects": markdown(effects.reset_index().to_dict("records")),
-        "demo": demo(results, tables["demo"], reference),
+        **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames")},
+        "effects": tables.markdown(effects.reset_index().to_dict("records")),
+        "demo": demo(results, of_runs["demo"], reference),
     }
 
 
@@ -71,13 +59,13 @@ def headline(comparison: Iterable[Record], *, link: str = "") -> str:
             "measured [95 % CI]": row["short"],
             "n": f"{row['n']:,}",
             "seeds": len(row["seeds"]),
-            "training": format_seconds(row["seconds"]),
+            "training": tables.format_seconds(row["seconds"]),
             "details": "[{run}]({link}#{run})".format(run=row["result"]["run"], link=link),
         }
         for row in comparison
         if row["measured"] is not None
     ]
-    return markdown(rows)
+    return tables.markdown(rows)
 
 
 def runs(results: Iterable[Record]) -> str:
@@ -87,8 +75,8 @@ def runs(results: Iterable[Record]) -> str:
         data = result["dataset"]
         facts = {
             "Data": f"{data['name']}, {data['form']}, fingerprint `{data['fingerprint'][:12]}`",
-            "Protocol": describe_protocol(result),
-            "Computed on": describe_hardware(result),
+            "Protocol": tables.describe_protocol(result),
+            "Computed on": tables.describe_hardware(result),
             "Commit": result.get("note") or f"`{result['environment']['commit']}`",
             "Command": f"`make reproduce PROFILE={result['profile']} RUN={result['run']}`",
         }
@@ -115,9 +103,9 @@ def methods(results: Iterable[Record]) -> str:
             name, _, metric = key.rpartition(".")
             spreads = members.get("other_metrics", {}).get(name, {}) if name else members.get("metrics", {})
             row[column] = format_metric(find_metric(result, key), sd=spreads.get(metric, {}).get("sd"))
-        row |= {"seeds": len(seeds_of(result)), "n": f"{accuracy['n']:,}"}
-        rows.append(row | {"training, all seeds": format_seconds(result["compute"]["seconds"])})
-    return markdown(rows)
+        row |= {"seeds": len(tables.seeds_of(result)), "n": f"{accuracy['n']:,}"}
+        rows.append(row | {"training, all seeds": tables.format_seconds(result["compute"]["seconds"])})
+    return tables.markdown(rows)
 
 
 def metrics_of_run(results: Mapping[str, Record], table: Mapping[str, Any]) -> str:
@@ -129,7 +117,7 @@ def metrics_of_run(results: Mapping[str, Record], table: Mapping[str, Any]) -> s
         row = {table["heading"]: text} | dict(zip(table["columns"], map(format_metric, metrics), strict=True))
         row["n"] = f"{metrics[0]['n']:,}"
         rows.append(row | ({"leakage": table["leakage"].get(block, "none")} if "leakage" in table else {}))
-    return markdown(rows)
+    return tables.markdown(rows)
 
 
 def demo(results: Mapping[str, Record], metrics: Mapping[str, tuple[str, str]], reference: Path) -> str:
@@ -146,7 +134,7 @@ def demo(results: Mapping[str, Record], metrics: Mapping[str, tuple[str, str]], 
         ("frames per second", rates, benchmark["frames"]),
         ("memory growth from frame 1,000 to 10,000", f"{benchmark['memory_growth_mb']:.1f} MB", ""),
     ]
-    return markdown([dict(zip(("what", "value [95 % CI]", "n"), row, strict=True)) for row in rows])
+    return tables.markdown([dict(zip(("what", "value [95 % CI]", "n"), row, strict=True)) for row in rows])
 
 
 def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path) -> str:
@@ -160,7 +148,7 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
         format_metric(find_metric(run, key), percent=True)
         for run, key in ((kumar, "accuracy"), (kumar, "without_duplicates.accuracy"), (hybrid, "accuracy"))
     )
-    pairs = pd.concat([pairs for _, pairs in compare_methods(reference)])
+    pairs = pd.concat([pairs for _, pairs in tables.compare_methods(reference)])
     hog = pairs.loc["20_hybrid_hog_cnn--hybrid − 20_hybrid_hog_cnn--raw"]
     points, low, high = 100 * hog[["difference", "low", "high"]]
     reshuffled = effects.loc["reshuffle training, validation and test images for every epoch"]
@@ -184,7 +172,7 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
 def write_pages(reference: Path) -> list[Path]:
     """Write the generated parts of `PAGES` and the figure in docs/; return the paths."""
     (PROJECT / "docs" / FIGURE).unlink(missing_ok=True)  # drawn again, also after a change of style
-    comparison_figure(comparison_rows(load_methods(reference)), PROJECT / "docs")
+    comparison_figure(tables.comparison_rows(tables.load_methods(reference)), PROJECT / "docs")
     parts = generated(reference)
     return [
         write_text(page, render(page.read_text(encoding="utf-8"), parts)) for page in map(project_path, PAGES)

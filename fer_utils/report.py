@@ -9,19 +9,9 @@ from datetime import datetime
 from itertools import groupby, zip_longest
 from pathlib import Path
 
+from fer_utils import tables
 from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, load_paper
-from fer_utils.tables import (
-    comparison_for_figure,
-    comparison_rows,
-    describe_hardware,
-    describe_protocol,
-    load_methods,
-    load_result,
-    load_results,
-    metrics_table,
-    run_row,
-)
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "printed_against_measured.svg"
@@ -49,7 +39,7 @@ def export_report(notebook: Path) -> Path:
     from traitlets.config import Config
 
     content = nbformat.read(notebook, as_version=4)
-    run = load_result(notebook.with_name("results.json"))
+    run = tables.load_result(notebook.with_name("results.json"))
     exporter = HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(TEMPLATES)],
@@ -65,11 +55,8 @@ def export_report(notebook: Path) -> Path:
         "confusion_matrix": base64.b64encode(matrix.read_bytes()).decode() if matrix.is_file() else None,
         "run": run,
         "style": STYLE.read_text(encoding="utf-8"),
-        "protocol": describe_protocol(run),
-        "hardware": describe_hardware(run),
-        "has_heading": any(
-            cell.cell_type == "markdown" and cell.source.startswith("# ") for cell in content.cells
-        ),
+        "protocol": tables.describe_protocol(run),
+        "hardware": tables.describe_hardware(run),
     }
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
@@ -85,7 +72,7 @@ def _head_table(run: dict) -> str | None:
         for name in ("without_duplicates", "majority_baseline", "chance_baseline")
         if name in run["other_metrics"]
     }
-    table = metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
+    table = tables.metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
     return table.rename(columns=lambda name: name.replace("_", " ")).to_html()
 
 
@@ -138,20 +125,20 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
     import jinja2
 
     folders = dict.fromkeys([profile_dir.with_name("reference"), profile_dir])
-    measured = [result for folder in folders for result in load_methods(folder)]
-    rows = comparison_rows([one for one in measured if one.get("dataset", {}).get("source") == "real"])
+    measured = [result for folder in folders for result in tables.load_methods(folder)]
+    rows = tables.comparison_rows([one for one in measured if one.get("dataset", {}).get("source") == "real"])
     for row in rows:
         folder = profile_dir.with_name(row["result"].get("profile", "reference"))
         row["href"] = _link(folder / str(row["seeds"][0]), profile_dir)
     finished, failed = (
-        {result["run"]: result for result in load_results(folder)}
+        {result["run"]: result for result in tables.load_results(folder)}
         for folder in (profile_dir, profile_dir / ".failed")
     )
     runs = []
     for name in sorted({*finished, *failed, *expected}):
         result = finished.get(name, {"run": name, "status": "not run yet"})
-        row = run_row(result) | {"paper": result.get("paper"), "failed": failed.get(name, {}).get("reason")}
-        row |= {"href": _link(profile_dir / name, profile_dir)}
+        row = tables.run_row(result) | {"paper": result.get("paper")}
+        row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
     statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
     environment = jinja2.Environment(
@@ -189,7 +176,7 @@ def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
-        figure = plots.paper_vs_measured(comparison_for_figure(first))
+        figure = plots.paper_vs_measured(tables.comparison_for_figure(first))
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
     write_text(paths[0], buffer.getvalue())
     return buffer.getvalue()

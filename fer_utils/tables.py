@@ -275,8 +275,7 @@ def run_row(result: Record) -> dict[str, str]:
 
 def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
     """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
-    columns = list(run_row({"run": "", "status": ""}))
-    table = _table(map(run_row, results), "run", columns)
+    table = _table(map(run_row, results), "run", list(run_row({"run": "", "status": ""})))
     return table.rename(columns=lambda name: name.replace("_", " "))
 
 

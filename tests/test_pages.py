@@ -66,8 +66,3 @@ def test_commands_name_targets_runs_and_files_that_exist(page):
     ) <= set(targets)
     for name in re.findall(r"[ `(]((?:params|notebooks|fer_utils|benchmarks|tests)/[\w./-]+\.\w+)", text):
         assert (PROJECT / name).is_file(), name
-
-
-def test_the_readme_is_short():
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert len(readme.splitlines()) <= 220

