@@ -74,21 +74,20 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(values, columns=columns)
 
 
-def clips(n: int = 4, **changed: object) -> ClipSet:
-    arguments = {
-        "name": "toy",
-        "source": "synthetic",
-        "clips": RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
-        "labels": np.arange(n) % K,
-        "class_names": NAMES,
-        "sample_id": np.array([f"toy-{i:03d}" for i in range(n)]),
-        "subject": np.array([f"s{i % 2}" for i in range(n)]),
-        "frame_rate": np.full(n, 100.0),
-        "onset": np.full(n, 10),
-        "apex": np.full(n, 15),
-        "offset": np.full(n, 26),
-    }
-    return ClipSet(**(arguments | changed))
+def clips(n: int = 4) -> ClipSet:
+    return ClipSet(
+        name="toy",
+        source="synthetic",
+        clips=RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
+        labels=np.arange(n) % K,
+        class_names=NAMES,
+        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
+        subject=np.array([f"s{i % 2}" for i in range(n)]),
+        frame_rate=np.full(n, 100.0),
+        onset=np.full(n, 10),
+        apex=np.full(n, 15),
+        offset=np.full(n, 26),
+    )
 
 
 def subjects(n: int = 16) -> pd.DataFrame:
@@ -296,11 +295,11 @@ def grid() -> Figure:
     return plots.prediction_grid(faces(2).images, **arguments)
 
 
-def cam_study(toy: FaceSet | None = None, *, bands=None, masks=None) -> SimpleNamespace:
-    toy = faces() if toy is None else toy
+def cam_study() -> SimpleNamespace:
+    toy = faces()
     maps = SimpleNamespace(**(vars(CAM) | {"maps": RNG.random(toy.images.shape)}))
-    bands = {"brow": (0.25, 0.5)} if bands is None else bands
-    return SimpleNamespace(faces=toy, maps=maps, cams={"Grad-CAM": maps}, bands=bands, masks=masks)
+    bands = {"brow": (0.25, 0.5)}
+    return SimpleNamespace(faces=toy, maps=maps, cams={"Grad-CAM": maps}, bands=bands, masks=None)
 
 
 def bands() -> pd.DataFrame:

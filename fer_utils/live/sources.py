@@ -36,17 +36,9 @@ _NOISE = 2.0  # standard deviation in gray levels, of a camera in a lit room
 _WARMTH = (8.0, 18.0)  # gray levels of red added to middle gray
 _BROWSER = "if the camera is on another machine than JupyterLab, choose the browser camera instead"
 
-# FFmpeg reads this when OpenCV first opens a video; `read_video` reports what is wrong with a file.
+# What is wrong with a camera or file is a `Problem`. FFmpeg reads this when OpenCV first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-
-def _open_capture(source: int | str, backend: int) -> cv2.VideoCapture:
-    """Open a camera or video without OpenCV's own messages on standard error."""
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.VideoCapture(source, backend)
-    finally:
-        cv2.utils.logging.setLogLevel(before)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 # --- cameras -------------------------------------------------------------------------------------
@@ -64,7 +56,7 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
         return
     # Left to choose, OpenCV tries every backend, files among them.
     backends = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
-    capture = _open_capture(index, backends.get(sys.platform, cv2.CAP_ANY))
+    capture = cv2.VideoCapture(index, backends.get(sys.platform, cv2.CAP_ANY))
     if not capture.isOpened():
         capture.release()
         remedy = "close other programs that use it, allow it in the system's privacy settings"
@@ -100,7 +92,7 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
     if not path.is_file():
         yield Problem(f"{name}: no such file in {printable(str(path.parent))}")
         return
-    capture = _open_capture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise ValueError("not a readable video; convert it to MP4 with H.264, or to WebM")

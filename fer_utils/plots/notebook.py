@@ -31,12 +31,28 @@ def show(figure: Figure, *, alt: str, name: str, folder: Path) -> None:
 
 
 def interact(draw: Callable[..., Figure], **controls: object) -> None:
-    """Display a figure with a control for each argument of `draw`, as `ipywidgets.interact` does.
+    """Display a figure with a control for each argument of `draw`, given as in `ipywidgets.interact`.
 
     Only in JupyterLab: a stored notebook has no kernel that would draw.
     """
-    if "JPY_SESSION_NAME" in os.environ:  # set by Jupyter's server, not by papermill
-        ipywidgets.interact(lambda **values: _display(png(draw(**values)), "interactive figure"), **controls)
+    if "JPY_SESSION_NAME" not in os.environ:  # set by Jupyter's server, not by papermill
+        return
+    # Not `ipywidgets.interact` itself: its output widget blocks nbclient, which may inherit the variable.
+    widgets = {name: ipywidgets.interactive.widget_from_abbrev(values) for name, values in controls.items()}
+    picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+
+    def update(_: object = None) -> None:
+        picture.value = png(draw(**{name: widget.value for name, widget in widgets.items()}))
+
+    for name, widget in widgets.items():
+        widget.description, widget.style, widget.continuous_update = (
+            name,
+            {"description_width": "190px"},
+            False,
+        )
+        widget.observe(update, names="value")
+    update()
+    display(ipywidgets.VBox([*widgets.values(), picture]))
 
 
 def _display(content: bytes, alt: str) -> None:
