@@ -259,8 +259,7 @@ def _sentence(text: str) -> Figure:
 
 
 def _split_and_class(faces: FaceSet, row: int) -> str:
-    label = faces.labels[row]
-    return f"{faces.split[row]}\n{'unlabelled' if label == faces.UNLABELLED else faces.class_names[label]}"
+    return f"{faces.split[row]}\n{faces.class_names[faces.labels[row]]}"
 
 
 def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int, row_gap: int = 2, below: int = 0) -> None:

@@ -48,8 +48,6 @@ def browse_faces(faces: FaceSet, groups: Mapping[str, Sequence[np.ndarray]]) -> 
         return
     members = {"all images": [np.arange(len(faces))], **groups}
     classes = [(_ALL, _ALL), *((name, label) for label, name in enumerate(faces.class_names))]
-    if (faces.labels == faces.UNLABELLED).any():
-        classes.append(("unlabelled", faces.UNLABELLED))
     splits = [_ALL, *(name for name in SPLITS if name in faces.split)]
     group = ipywidgets.Dropdown(options=list(members), description="show")
     class_name = ipywidgets.Dropdown(options=classes, description="class")
