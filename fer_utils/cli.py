@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_utils.files import ConfigError, project_path
+from fer_utils.run import find_runs, notebook_defaults, notebook_of, notebook_path, profile_runs, read_runs
 
 if TYPE_CHECKING:
     from fer_utils.data.datasets import DataSet
@@ -26,7 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from fer_utils.run import read_runs
     from fer_utils.runner import run_yaml
 
     runs = [options.run] if options.run else list(read_runs(options.yaml))
@@ -36,13 +36,12 @@ def _run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> None:
     from fer_utils.data import MissingData, load_clips
     from fer_utils.params import Cnn3dSmic
-    from fer_utils.run import notebook_defaults, notebook_of, read_runs
 
     run = options.run or options.yaml.stem
     if notebook_of(run) != "30_cnn3d_smic":
         raise ConfigError(f"{options.yaml}: only runs of 30_cnn3d_smic can be trained in several jobs")
-    given = notebook_defaults(run) | read_runs(options.yaml)[run]
-    given["output_dir"] = f"reports/{options.yaml.absolute().parent.name}/{run}"
+    folder = {"output_dir": f"reports/{options.yaml.absolute().parent.name}/{run}"}
+    given = notebook_defaults(run) | read_runs(options.yaml)[run] | folder
     params = Cnn3dSmic.from_values(given, where=str(options.yaml))
     if not 0 <= options.job < params.fold_jobs:
         raise ConfigError(f"--job {options.job}: {options.yaml} has jobs 0 to {params.fold_jobs - 1}")
@@ -55,42 +54,35 @@ def _train(options: argparse.Namespace) -> None:
     from fer_utils.training import fastai_training
 
     fastai_training.prepare(params)
-    for name in dubey2020.train_job(params, clips, options.job):
-        print(name)
+    print(*dubey2020.train_job(params, clips, options.job), sep="\n")
 
 
 def _check_params(options: argparse.Namespace) -> int:
-    from fer_utils.run import find_runs, read_runs
-
     folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
     chosen = [folder for folder in folders if options.profile in (None, folder.name)]
     if not chosen:
         known = ", ".join(folder.name for folder in folders)
         raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
+    files = {path for folder in chosen for path in folder.glob("*.yaml")}
     if options.run:
         files = {path for folder in chosen for path in find_runs(folder, options.run).values()}
-    else:
-        files = [path for folder in chosen for path in sorted(folder.glob("*.yaml"))]
-    problems = []
-    for path in files:
+    problems = 0
+    for path in sorted(files):
         try:
             read_runs(path)
         except ConfigError as error:
-            problems.append(str(error).replace(f"{project_path('')}/", ""))
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if not problems:
-        print(f"{len(files)} parameter file{'s are' if len(files) != 1 else ' is'} valid")
+            print("error:", str(error).replace(f"{project_path('')}/", ""), file=sys.stderr)
+            problems += 1
+    print(f"{len(files) - problems} of {len(files)} parameter files are valid")
     return 2 if problems else 0
 
 
 def _index(options: argparse.Namespace) -> None:
     from fer_utils.report import write_index
-    from fer_utils.run import profile_runs
 
     expected = list(profile_runs(project_path("params") / options.profile))
     reports = project_path("reports")
-    index = write_index(reports / options.profile, reference_dir=reports / "reference", expected=expected)
+    index = write_index(reports / options.profile, expected=expected)
     print(f"report: {index.relative_to(project_path(''))}")
 
 
@@ -103,8 +95,7 @@ def _data(options: argparse.Namespace) -> int:
     for dataset, found in registry.sources(project_path(options.path)):
         print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
         if found is None:
-            places = [f"{options.path}/{place}" for place in dataset.expected]
-            print(f"  expected at {' or '.join(places)}")
+            print("  expected at", " or ".join(f"{options.path}/{place}" for place in dataset.expected))
         else:
             try:
                 _describe(dataset, found)
@@ -129,18 +120,16 @@ def _describe(dataset: "DataSet", path: Path) -> None:
         published = dataset.published.get(samples.origin.get("md5"))
         copy = f"{published} as published" if published else "an unverified copy"
     lacking, counts = dataset.missing_from(samples), samples.counts()
-    print(f"  copy    {copy}; {samples.origin['form']}", end="; ")
-    print(f"SHA-256 {samples.origin['sha256']}; fingerprint {samples.fingerprint[:16]}")
+    sha256, fingerprint = samples.origin["sha256"], samples.fingerprint[:16]
+    print(f"  copy    {copy}; {samples.origin['form']}; SHA-256 {sha256}; fingerprint {fingerprint}")
     print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
     if isinstance(samples, ClipSet):
         subjects = counts.loc["total"].drop("total")
         most = f"{subjects.max()} of them of {subjects.idxmax()}"
         print(f"  clips   {len(samples)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
         counts = counts[["total"]]
-        for skipped in samples.skipped[:20]:
+        for skipped in samples.skipped:
             print(f"  skipped {skipped}")
-        if more := len(samples.skipped[20:]):
-            print(f"  skipped {more} more; `load_clips(...).skipped` has them all")
     for note in samples.notes:
         print(f"  note    {note}")
     print(textwrap.indent(counts.to_string(), "  "))
@@ -172,7 +161,6 @@ def _networks(_: argparse.Namespace) -> None:
 
 def _page(options: argparse.Namespace) -> None:
     from fer_utils.live.page import serve
-    from fer_utils.run import notebook_path
 
     serve(notebook_path("50_live_demo"), port=options.port, open_browser=not options.no_browser)
 
@@ -186,12 +174,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    run = command("run", _run, "execute one run and put its folder in place")
+    one_run = {"help": "one run of the file's grid"}
+    run = command("run", _run, "execute the runs of a parameter file and put their folders in place")
     run.add_argument("yaml", type=Path, help="params/<profile>/<file>.yaml")
-    run.add_argument("--run", help="one run of the file's grid; all of them by default")
+    run.add_argument("--run", **one_run)
     train = command("train", _train, "train some folds and seeds of a run in advance")
     train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
-    train.add_argument("--run", help="one run of the file's grid")
+    train.add_argument("--run", **one_run)
     train.add_argument("--job", type=int, required=True, help="which share, from 0")
     check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
     check.add_argument("--profile")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from scipy.stats import binomtest
 
 from fer_utils.data import FaceSet
 from fer_utils.evaluation import measure
@@ -77,31 +78,24 @@ def _resampled_means(
 
 def mcnemar_p_value(a: Predictions, b: Predictions) -> float:
     """Return the exact two-sided p value of two classifiers being correct equally often."""
-    from statsmodels.stats.contingency_tables import mcnemar
-
     a, b = aligned([a, b])
     if a.grouped:
         raise ValueError("McNemar's test needs independent samples; these have groups")
     only_a, only_b = int((a.correct & ~b.correct).sum()), int((b.correct & ~a.correct).sum())
-    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue) if only_a + only_b else 1.0
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 def methods_table(methods: Methods) -> pd.DataFrame:
     """Return one row per method: accuracy and macro-F1 over its seeds, with intervals."""
-    rows = {}
+    rows = []
     for name, runs in methods.items():
         found = mean_metrics(runs)
-        low, high = found["accuracy"]["ci95"] or (None, None)
-        rows[name] = {
-            "accuracy": found["accuracy"]["value"],
-            "low": low,
-            "high": high,
-            "sd over seeds": mean_and_sd([run.correct.mean() for run in runs])["sd"],
-            "macro F1": found["macro_f1"]["value"],
-            "seeds": len(runs),
-            "n": found["accuracy"]["n"],
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+        accuracy, macro_f1 = found["accuracy"], found["macro_f1"]["value"]
+        sd = mean_and_sd([run.correct.mean() for run in runs])["sd"]
+        low, high = accuracy["ci95"] or (None, None)
+        rows.append((name, accuracy["value"], low, high, sd, macro_f1, len(runs), accuracy["n"]))
+    columns = ["method", "accuracy", "low", "high", "sd over seeds", "macro F1", "seeds", "n"]
+    return pd.DataFrame(rows, columns=columns).set_index("method")
 
 
 def pairs_table(methods: Methods) -> pd.DataFrame:
@@ -176,20 +170,28 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     }
 
 
-def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[dict[str, list[Predictions]]]:
+def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[Methods]:
     """Return groups of two or more methods on real data with the same test samples.
 
     Each maps a method to the predictions of its seeds, from ``<run>/predictions.npz`` in `folder`.
     """
     groups: dict[tuple, dict[str, list[Predictions]]] = {}
     for result in results:
-        path = Path(folder) / result["run"] / "predictions.npz"
+        path = folder / result["run"] / "predictions.npz"
         real = result.get("dataset", {}).get("source") == "real"
         if real and result["status"] == "done" and path.is_file():
             run = Predictions.load(path).in_id_order()
             samples = (run.class_names, *run.sample_id.tolist())
             groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(run)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]]:
+    """Return `methods_table` and `pairs_table` of each of the `comparable_methods`, as JSON."""
+    tables = [(methods_table(group), pairs_table(group)) for group in comparable_methods(folder, results)]
+    named = [[table.reset_index().astype(object) for table in pair] for pair in tables]
+    # JSON has no NaN
+    return [[t.where(t.notna(), None).to_dict("split", index=False) for t in pair] for pair in named]
 
 
 # --- sweeps ---------------------------------------------------------------------------------------

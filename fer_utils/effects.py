@@ -3,7 +3,7 @@
 Nothing is trained here. The experiments and the runs they read are listed in `data/effects.yaml`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import nan, sqrt
@@ -40,6 +40,10 @@ class Arm(BaseModel):
     n: int
     leak: str = "none"
 
+    def record(self) -> dict[str, Any]:
+        """Return the accuracy as a metric record."""
+        return {"value": self.value, "ci95": list(self.interval), "n": self.n}
+
 
 class Effect(BaseModel):
     """One experiment of `data/effects.yaml`: an accuracy measured honestly, and in a way that inflates it.
@@ -67,7 +71,7 @@ class Effect(BaseModel):
 class Seeds:
     """The finished runs of one method, which differ only in their seed."""
 
-    folders: tuple[Path, ...]
+    folders: list[Path]
 
     @cached_property
     def results(self) -> list[dict]:
@@ -92,25 +96,18 @@ def definitions() -> dict[str, Any]:
 
 def load_seeds(reports: Path, method: str) -> Seeds:
     """Return the finished runs of a method in a profile's folder; `MissingData` when there is none."""
-    found = [path.parent for path in sorted(Path(reports).glob(f"{method}*/results.json"))]
-    same = [folder for folder in found if method_of(folder.name) == method]
-    done = tuple(folder for folder in same if read_json(folder / "results.json")["status"] == "done")
-    if not done:
-        raise MissingData(f"no finished run of {method} in {Path(reports).name}; run its parameter file")
-    return Seeds(done)
+    return _finished(reports, [method])[method]
 
 
-def _finished(reports: Path, methods: Mapping[str, str]) -> dict[str, Seeds]:
-    """Return name -> finished runs of its method; `MissingData` when no method has any."""
-    found, missing = {}, []
-    for name, method in methods.items():
-        try:
-            found[name] = load_seeds(reports, method)
-        except MissingData as error:
-            missing.append(str(error))
+def _finished(reports: Path, methods: Iterable[str]) -> dict[str, Seeds]:
+    """Return the finished runs of each method that has any; `MissingData` when no method has."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(reports.glob("*/results.json")):
+        if method_of(path.parent.name) in methods and read_json(path)["status"] == "done":
+            found.setdefault(method_of(path.parent.name), []).append(path.parent)
     if not found:
-        raise MissingData("; ".join(missing))
-    return found
+        raise MissingData(f"no finished run of {', '.join(methods)} in {reports.name}")
+    return {method: Seeds(found[method]) for method in methods if method in found}
 
 
 # --- the experiments ------------------------------------------------------------------------------
@@ -129,14 +126,18 @@ def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
 
 def measure(key: str, reports: Path) -> Effect:
     """Measure one experiment of `data/effects.yaml`; `MissingData` when one of its runs is missing."""
-    experiment, reports = definitions()["experiments"][key], Path(reports)
+    experiment = definitions()["experiments"][key]
     settings = [experiment["honest"], experiment["leaky"]]
     runs = [load_seeds(reports, setting["method"]) for setting in settings]
     recorded = all("epoch" in setting for setting in settings)
     last = min(len(history) for seeds in runs for history in seeds.history) if recorded else 0
     copies = None
-    if columns := experiment["honest"].get("without"):
-        copies = np.isin(runs[0].epochs("test")[0].sample_id, _copies(reports, columns))
+    if kinds := experiment["honest"].get("without"):
+        if not (reports / DUPLICATES).is_file():
+            raise MissingData(f"no {DUPLICATES} in {reports.name}; run 00_data_prep")
+        table = pd.read_csv(reports / DUPLICATES)
+        copied = table.loc[table[kinds].any(axis=1), "sample_id"].to_numpy(dtype=str)
+        copies = np.isin(runs[0].epochs("test")[0].sample_id, copied)
     (honest, of_honest), (leaky, of_leaky) = (
         _arm(setting, seeds, last, copies) for setting, seeds in zip(settings, runs, strict=True)
     )
@@ -146,10 +147,9 @@ def measure(key: str, reports: Path) -> Effect:
     elif copies is not None:
         # all = distinct + share * (repeated - distinct), and the two sets of images are disjoint.
         repeated = of_leaky[:, copies].mean(axis=0)
-        low, high = difference_interval(
-            repeated.mean(), mean_interval(repeated), honest.value, honest.interval
-        )
-        interval = (copies.mean() * low, copies.mean() * high)
+        around = mean_interval(repeated)
+        ends = difference_interval(repeated.mean(), around, honest.value, honest.interval)
+        interval = tuple(copies.mean() * end for end in ends)
     else:  # paired
         interval = mean_interval(of_leaky.mean(axis=0) - of_honest.mean(axis=0))
         if len(of_leaky) == 1:
@@ -166,14 +166,6 @@ def measure(key: str, reports: Path) -> Effect:
     )
 
 
-def _copies(reports: Path, columns: Sequence[str]) -> np.ndarray:
-    """Return the names of the test images with duplicates of these kinds."""
-    if not (reports / DUPLICATES).is_file():
-        raise MissingData(f"no {DUPLICATES} in {reports.name}; run the parameter file of {DUPLICATES.parent}")
-    table = pd.read_csv(reports / DUPLICATES)
-    return table.loc[table[columns].any(axis=1), "sample_id"].to_numpy(dtype=str)
-
-
 def _arm(setting: dict, seeds: Seeds, last: int, copies: np.ndarray | None) -> tuple[Arm, np.ndarray | None]:
     """Return an arm of `data/effects.yaml` over `last` epochs.
 
@@ -186,7 +178,12 @@ def _arm(setting: dict, seeds: Seeds, last: int, copies: np.ndarray | None) -> t
         stored = [block[setting["block"]]["accuracy"] for block in blocks]
         values, n = [record["value"] for record in stored], stored[0]["n"]
         interval = np.mean([record["ci95"] for record in stored], axis=0)
-    elif setting["samples"] == "own":
+    elif setting["samples"] == "shared":
+        correct = _correct(setting, seeds, last)
+        correct = correct[:, ~copies] if "without" in setting else correct
+        values, n = correct.mean(axis=1), correct.shape[1]
+        interval = mean_interval(correct.mean(axis=0))
+    else:
         if setting["set"] == "validation":
             values = [history["val_accuracy"].iloc[last - 1] for history in seeds.history]
             n = seeds.results[0]["other_metrics"]["validation"]["accuracy"]["n"]
@@ -195,12 +192,6 @@ def _arm(setting: dict, seeds: Seeds, last: int, copies: np.ndarray | None) -> t
             values, n = own.mean(axis=1), own.shape[1]
         interval = wilson_interval(round(sum(values) * n), n * len(values))
         leak = seeds.results[0]["protocol"]["leakage"]
-    else:
-        correct = _correct(setting, seeds, last)
-        if "without" in setting:
-            correct = correct[:, ~copies]
-        values, n = correct.mean(axis=1), correct.shape[1]
-        interval = mean_interval(correct.mean(axis=0))
     label = setting["label"].format(epoch=last, runs=len(seeds.folders))
     arm = Arm(label=label, value=np.mean(values), interval=tuple(interval), by_seed=values, n=n, leak=leak)
     return arm, correct
@@ -223,8 +214,8 @@ def _correct(setting: dict, seeds: Seeds, last: int) -> np.ndarray:
 
 def pick(effects: Sequence[Effect], *keys: str) -> list[Effect]:
     """Return the effects with one of the keys, in the order of the keys; `MissingData` when there is none."""
-    found = {effect.key: effect for effect in effects}
-    if not (picked := [found[key] for key in keys if key in found]):
+    picked = [effect for key in keys for effect in effects if effect.key == key]
+    if not picked:
         raise MissingData(f"no finished runs of the experiments {', '.join(keys)}; run them first")
     return picked
 
@@ -257,35 +248,30 @@ def sizes_table(effects: Sequence[Effect]) -> pd.DataFrame:
 
 def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
     """Return every arm of the effects once: label, value, low, high, n, leak, seeds."""
-    arms: dict[str, Arm] = {}
-    for effect in effects:
-        for arm in (effect.honest, effect.leaky):
-            arms.pop(arm.label, None)  # an arm that several effects share is in the place of the last
-            arms[arm.label] = arm
     columns = ["label", "value", "low", "high", "n", "leak", "seeds"]
-    rows = [(arm.label, arm.value, *arm.interval, arm.n, arm.leak, arm.by_seed) for arm in arms.values()]
-    return pd.DataFrame(rows, columns=columns)
+    arms = [arm for effect in effects for arm in (effect.honest, effect.leaky)]
+    rows = [(arm.label, arm.value, *arm.interval, arm.n, arm.leak, arm.by_seed) for arm in arms]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates("label", keep="last", ignore_index=True)
 
 
 def records(effects: Sequence[Effect]) -> dict[str, dict[str, dict]]:
     """Return the effects as metric records, for `other_metrics` of results.json."""
-    found = {}
-    for effect in effects:
-        arms = {"honest": effect.honest, "leaky": effect.leaky}
-        found[effect.key] = {
-            name: {"value": arm.value, "ci95": list(arm.interval), "n": arm.n} for name, arm in arms.items()
+    return {
+        effect.key: {
+            "honest": effect.honest.record(),
+            "leaky": effect.leaky.record(),
+            "difference": {"value": effect.size, "ci95": list(effect.interval), "n": effect.leaky.n},
         }
-        difference = {"value": effect.size, "ci95": list(effect.interval), "n": effect.leaky.n}
-        found[effect.key]["difference"] = difference
-    return found
+        for effect in effects
+    }
 
 
-def write_effects(path: str | Path, effects: Sequence[Effect]) -> Path:
+def write_effects(path: Path, effects: Sequence[Effect]) -> Path:
     """Write the effects as JSON, with the seeds of both arms and the runs that were read."""
     return write_json(path, [effect.model_dump(mode="json") for effect in effects])
 
 
-def read_effects(path: str | Path) -> list[Effect]:
+def read_effects(path: Path) -> list[Effect]:
     """Read what `write_effects` wrote."""
     return [Effect(**stored) for stored in read_json(path)]
 
@@ -298,13 +284,13 @@ def validation_curves(reports: Path) -> pd.DataFrame:
 
     Columns: arm, seed, epoch, accuracy, and `seen`, the share of the validation images that are trained on.
     """
-    parts = []
-    for arm, seeds in _finished(reports, definitions()["validation_sets"]).items():
+    arms, parts = definitions()["validation_sets"], []
+    for method, seeds in _finished(reports, arms).items():
         for result, history in zip(seeds.results, seeds.history, strict=True):
-            columns = {"accuracy": history["val_accuracy"], "seen": history["validation_seen"]}
-            named = {"arm": arm, "seed": result["protocol"]["seed"], "epoch": history["epoch"]}
-            parts.append(pd.DataFrame(named | columns))
-    return pd.concat(parts, ignore_index=True)
+            part = history[["epoch", "val_accuracy", "validation_seen"]]
+            part = part.set_axis(["epoch", "accuracy", "seen"], axis="columns")
+            parts.append(part.assign(arm=arms[method], seed=result["protocol"]["seed"]))
+    return pd.concat(parts, ignore_index=True)[["arm", "seed", "epoch", "accuracy", "seen"]]
 
 
 def last_epochs(reports: Path) -> pd.DataFrame:
@@ -315,12 +301,11 @@ def last_epochs(reports: Path) -> pd.DataFrame:
     if four fifths of them are trained on and classified as well as training images: (validation - 0.8
     training) / 0.2; NaN where another share is trained on).
     """
-    rows = {}
-    for arm, seeds in _finished(reports, definitions()["validation_sets"]).items():
+    arms, rows, paper = definitions()["validation_sets"], {}, load_paper("bamb2023")
+    for method, seeds in _finished(reports, arms).items():
         epoch = min(map(len, seeds.history))
         ends = pd.DataFrame([history.iloc[epoch - 1] for history in seeds.history]).mean()
-        rows[arm] = (epoch, ends["accuracy"], ends["val_accuracy"], ends["validation_seen"])
-    paper = load_paper("bamb2023")
+        rows[arms[method]] = (epoch, ends["accuracy"], ends["val_accuracy"], ends["validation_seen"])
     for slide in definitions()["slides"]:
         printed = [paper.cell(slide, f"epoch 50 / {name}").value for name in ("accuracy", "val_accuracy")]
         rows[slide] = (50, *printed, nan)
@@ -345,10 +330,9 @@ def epoch_curves(seeds: Seeds) -> pd.DataFrame:
 
 def seed_spread(reports: Path) -> pd.DataFrame:
     """Return seeds, mean, sd, lowest and highest accuracy of each of the `seed_methods` with two seeds."""
-    methods = definitions()["seed_methods"]
     accuracies = [
         (method, result["metrics"]["accuracy"]["value"])
-        for method, seeds in _finished(reports, dict(zip(methods, methods, strict=True))).items()
+        for method, seeds in _finished(reports, definitions()["seed_methods"]).items()
         for result in seeds.results
     ]
     by_method = pd.DataFrame(accuracies, columns=["method", "accuracy"]).groupby("method", sort=False)
@@ -371,10 +355,9 @@ def printed_differences() -> pd.DataFrame:
     """
     rows = []
     for pair in definitions()["printed_pairs"]:
-        paper = load_paper(pair["paper"])
-        first, second = (paper.cell(*cell).value for cell in pair["cells"])
-        mean, n = (first + second) / 2, pair["n"] or nan
-        chance = Z * sqrt(2 * mean * (1 - mean) / n)
-        row = {"paper": pair["paper"], "about": pair["about"], "first": first, "second": second}
-        rows.append(row | {"difference": first - second, "n": n, "chance": chance})
-    return pd.DataFrame(rows)
+        first, second = (load_paper(pair["paper"]).cell(*cell).value for cell in pair["cells"])
+        rows.append((pair["paper"], pair["about"], first, second, first - second, pair["n"]))
+    columns = ["paper", "about", "first", "second", "difference", "n"]
+    table = pd.DataFrame(rows, columns=columns).astype({"n": float})
+    mean = (table["first"] + table["second"]) / 2
+    return table.assign(chance=Z * np.sqrt(2 * mean * (1 - mean) / table["n"]))

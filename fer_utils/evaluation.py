@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.predictions import Predictions
+from fer_utils.results import plain_metrics
 from fer_utils.splits import Folds, Split
 from fer_utils.statistics import bootstrap_weights, percentile_interval, wilson_interval
 
@@ -51,14 +52,13 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     names, n = predictions.class_names, len(predictions)
-    value = {name: float(values[0]) for name, values in measure(predictions).items()}
-    draws = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=0)
-    resamples = [measure(predictions, weights) for weights in draws]
+    weights = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=0)
+    resamples = [measure(predictions, drawn) for drawn in weights]
     metrics = {}
-    for name in METRICS:
-        if not np.isnan(value[name]):
-            interval = percentile_interval([drawn[name] for drawn in resamples], value=value[name])
-            metrics[name] = {"value": value[name], "ci95": interval, "n": n}
+    for name, (value,) in measure(predictions).items():
+        if not np.isnan(value):
+            interval = percentile_interval([drawn[name] for drawn in resamples], value=float(value))
+            metrics[name] = {"value": float(value), "ci95": interval, "n": n}
     if not predictions.grouped:
         metrics["accuracy"]["ci95"] = list(wilson_interval(int(predictions.correct.sum()), n))
 
@@ -90,10 +90,8 @@ def reference_points(
     support = np.bincount(predictions.truth, minlength=n_classes)
     expected = np.outer(support, np.full(n_classes, 1 / n_classes))[..., None]
     chance = _of_confusion(expected) | {"macro_auc": np.array([0.5])}
-    guesses = {
-        name: {"value": float(chance[name][0]), "ci95": None, "n": len(predictions)} for name in majority
-    }
-    found = {"majority_baseline": majority, "chance_baseline": guesses}
+    chance = {name: float(chance[name][0]) for name in majority}
+    found = {"majority_baseline": majority, "chance_baseline": plain_metrics(chance, n=len(predictions))}
     repeated = np.isin(predictions.sample_id, split.test.sample_id[split.repeated])
     if not repeated.all() and (isinstance(split, Split) or repeated.any()):
         found["without_duplicates"] = evaluate(predictions.subset(~repeated), n_boot=n_boot).metrics
@@ -132,13 +130,10 @@ def reliability(predictions: Predictions) -> pd.DataFrame:
     One row per bin with samples, named such as "80 to 90 %": mean `confidence`, `accuracy`, its Wilson
     interval `low` and `high`, and `n`.
     """
-    edges = np.array(CONFIDENCE_EDGES)
-    names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(edges)]
+    names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(CONFIDENCE_EDGES)]
     columns = {"confidence": predictions.confidence, "correct": predictions.correct}
-    edges[-1] = np.inf
-    groups = pd.DataFrame(columns).groupby(
-        pd.cut(predictions.confidence, edges, right=False, labels=names), observed=True
-    )
+    bins = pd.cut(predictions.confidence, [*CONFIDENCE_EDGES[:-1], np.inf], right=False, labels=names)
+    groups = pd.DataFrame(columns).groupby(bins, observed=True)
     table = groups.agg(confidence=("confidence", "mean"), accuracy=("correct", "mean"), n=("correct", "size"))
     counts = zip(groups["correct"].sum(), table["n"], strict=True)
     table[["low", "high"]] = [wilson_interval(int(correct), int(n)) for correct, n in counts]

@@ -2,10 +2,9 @@
 
 import os
 import platform
+import re
 import resource
-import subprocess
 import sys
-from ctypes.util import find_library
 from pathlib import Path
 
 from fer_utils.files import ConfigError
@@ -37,17 +36,15 @@ def use_device(gpu_name: str | None, *, backend: str, device: str, threads: int)
     """
     if device == "cuda" and gpu_name is None:
         raise MissingGPU(f"device=cuda: the {backend} backend sees no GPU; use device=auto or device=cpu")
-    if gpu_name is not None:
-        if backend == "torch":
-            import torch
+    if gpu_name and backend == "torch":
+        import torch
 
-            torch.cuda.reset_peak_memory_stats()
-        else:
-            import tensorflow as tf
+        torch.cuda.reset_peak_memory_stats()
+    elif gpu_name:
+        import tensorflow as tf
 
-            tf.config.experimental.reset_memory_stats("GPU:0")
-    kind = "cuda" if gpu_name else "cpu"
-    name = gpu_name or processor_name()
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    kind, name = ("cuda", gpu_name) if gpu_name else ("cpu", processor_name())
     _current.update(device=kind, device_name=name, backend=backend, threads=threads)
 
 
@@ -55,9 +52,8 @@ def processor_name() -> str:
     """Return the processor's name and how many of its cores this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     info = Path("/proc/cpuinfo")  # Linux only
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*: *(.+)$", info.read_text() if info.exists() else "", flags=re.M)
+    name = found[1].strip() if found else platform.processor() or platform.machine()
     return f"{name}, {cores} core{'s' if cores != 1 else ''}"
 
 
@@ -79,16 +75,3 @@ def peak_gpu_memory_mb(backend: str) -> float:
     import tensorflow as tf
 
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / _MIB
-
-
-def torch_gpu_name() -> str | None:
-    """Return the name of the GPU that torch sees, or None; another framework may see none.
-
-    Torch runs in a process of its own, and only where there is a driver: in one with TensorFlow, parts of it
-    would end the process.
-    """
-    if find_library("cuda") is None:
-        return None
-    code = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None

@@ -7,15 +7,15 @@ what the network was trained on and how accurate it is. Reading needs no framewo
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from fer_utils.files import ConfigError, atomic_write, project_path
 from fer_utils.results import Metric
@@ -30,24 +30,17 @@ if TYPE_CHECKING:
     from fer_utils.evaluation import Evaluation
     from fer_utils.features.hog import HOG
 
-FILE = "model.onnx"
-"""Name of the file in a run folder."""
-METADATA = "fer_utils"
-"""Metadata key that holds the `Card` as JSON."""
+FILE = "model.onnx"  # in a run folder
+METADATA = "fer_utils"  # key of the metadata that holds the `Card` as JSON
 INPUT, OUTPUT = "images", "probabilities"
-BATCH = 64
-"""Images at once."""
+BATCH = 64  # images at once
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
 """Largest accepted difference between a probability of the file and the framework's, by precision.
 
 In float32 the difference is some millionths; Keras on PyTorch rounds rescaled pixels, which can add some ten
 thousandths.
 """
-OWN = "of this network, on the test set, evaluated once"
-"""What the metrics are an estimate of, for one network that was trained and tested."""
-
-Count = Annotated[int, Field(ge=1, strict=True)]
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+OWN = "of this network, on the test set, evaluated once"  # what the metrics of one network estimate
 
 
 class Description(BaseModel):
@@ -55,22 +48,15 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Text
-    notebook: Text
-    dataset: Text
+    run: str
+    notebook: str
+    dataset: str
     source: Literal["real", "synthetic"]
     metrics: dict[str, Metric]
-    estimate: Text
-    split: Text
-    preprocessing: Text
+    estimate: str
+    split: str
+    preprocessing: str
     precision: Literal["float32", "float16"] = "float32"
-
-    @field_validator("metrics")
-    @classmethod
-    def _has_accuracy(cls, metrics: dict[str, Metric]) -> dict[str, Metric]:
-        if "accuracy" not in metrics:
-            raise ValueError("must contain accuracy")
-        return metrics
 
 
 class Card(BaseModel):
@@ -78,17 +64,10 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    class_names: Annotated[tuple[Text, ...], Field(min_length=2)]
-    image_size: Count
-    n_frames: Count | None
+    class_names: tuple[str, ...]
+    image_size: PositiveInt
+    n_frames: PositiveInt | None
     description: Description
-
-    @field_validator("class_names")
-    @classmethod
-    def _are_unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            raise ValueError(f"must be unique, got {', '.join(names)}")
-        return names
 
     @property
     def kind(self) -> str:
@@ -121,44 +100,22 @@ class OnnxModel(Card):
             raise ConfigError(
                 f"{file}: no such file; runs of the notebooks 10, 20, 30, 40 and 41 write {FILE}"
             )
-        session = _session(file.read_bytes(), file, threads)
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA)
-        if text is None:
-            raise ConfigError(
-                f"{file}: no metadata key {METADATA!r}; only files written by this project can be used"
-            )
+        session = _session(file, threads)
         try:
-            card = Card.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise ConfigError(f"{file}: metadata {METADATA!r}: {place}: {first['msg']}") from None
-        n_classes = len(card.class_names)
-        expected = {INPUT: ("tensor(uint8)", card.shape), OUTPUT: ("tensor(float)", (n_classes,))}
-        ends = [*session.get_inputs(), *session.get_outputs()]
-        found = {end.name: (end.type, tuple(end.shape[1:])) for end in ends}
-        if found != expected or any(not end.shape or isinstance(end.shape[0], int) for end in ends):
-            raise ConfigError(f"{file}: its graph has {found}, its metadata says {expected}"[:500])
-        model = cls(**dict(card), file=file, session=session)
-        probed = model.predict(np.zeros((1, *model.shape), dtype=np.uint8))  # the declared shape may be wrong
-        if probed.shape != (1, n_classes) or not (probed >= 0).all() or not abs(probed.sum() - 1) < 1e-3:
-            raise ConfigError(f"{file}: its outputs are not probabilities of {n_classes} classes")
-        return model
+            card = Card.model_validate_json(session.get_modelmeta().custom_metadata_map[METADATA])
+        except (KeyError, ValidationError) as error:
+            raise ConfigError(f"{file}: no file of this project; metadata {METADATA!r}: {error}") from None
+        expected = {INPUT: card.shape, OUTPUT: (len(card.class_names),)}
+        found = {end.name: tuple(end.shape[1:]) for end in (*session.get_inputs(), *session.get_outputs())}
+        if found != expected:
+            raise ConfigError(f"{file}: its graph has {found}, its metadata says {expected}")
+        return cls(**dict(card), file=file, session=session)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return class probabilities, shape (N, K) float32.
-
-        Parameters
-        ----------
-        images : ndarray of uint8, shape (N, H, W), or (N, T, H, W) for clips
-            Unscaled gray levels; another type or shape raises `ConfigError`.
-        """
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.ndim == 0 or images.shape[1:] != self.shape:
-            expected = ", ".join(map(str, ("N", *self.shape)))
-            raise ConfigError(
-                f"images must be uint8 of shape ({expected}), got {images.dtype} {images.shape}"
-            )
+        """Return class probabilities, float32 (N, K), of uint8 images (N, H, W) or clips (N, T, H, W)."""
+        if images.dtype != np.uint8 or images.shape[1:] != self.shape:
+            expected = ("N", *self.shape)
+            raise ConfigError(f"images must be uint8 of shape {expected}, got {images.dtype} {images.shape}")
         parts = [np.zeros((0, len(self.class_names)), dtype=np.float32)]
         for start in range(0, len(images), BATCH):
             batch = np.ascontiguousarray(images[start : start + BATCH])
@@ -167,18 +124,9 @@ class OnnxModel(Card):
 
 
 def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str, estimate: str = OWN) -> Card:
-    """Return the card of a finished run's network.
+    """Return the card of a run's network: what it takes (as `samples`), and how accurate it is.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The reported one.
-    samples : Samples
-        Images or clips such as the network takes, with its classes.
-    run, split : str
-        Name of the run and description of the split.
-    estimate : str
-        Which network, or networks, the evaluation is of.
+    `estimate` says of which network, or networks, the evaluation is.
     """
     *frames, height, width = samples.pixels.shape[1:]
     preprocessing = f"gray, {height}x{width} pixels, 0 to 255; the network scales them"
@@ -201,28 +149,14 @@ def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str,
 
 
 def export(model: "torch.nn.Module | keras.Model", path: str | Path, card: Card) -> None:
-    """Write a trained network, as it predicts, and compare the file with it.
+    """Write a trained network, completely or not at all; the network itself is not changed.
 
-    Parameters
-    ----------
-    model : torch.nn.Module or keras.Model
-        A torch network maps float images of 0 to 255, shape (N, 1, H, W) or (N, 1, T, H, W), to logits. A
-        Keras model takes uint8, shape (N, H, W, 1), and ends in a softmax. It is not changed.
-    path : path
-        Written completely or not at all.
-    card : Card
-        From `about`.
-
-    Raises
-    ------
-    RuntimeError
-        When onnxruntime gives other probabilities than the network.
+    A torch network maps float images of 0 to 255, shape (N, 1, H, W) or (N, 1, T, H, W), to logits. A Keras
+    model takes uint8, shape (N, H, W, 1), and ends in a softmax. `RuntimeError` when onnxruntime gives other
+    probabilities than the network.
     """
     images = _probe_images(card)
-    if hasattr(model, "state_dict") and not hasattr(model, "get_weights"):
-        graph, expected = _from_torch(model, images)
-    else:
-        graph, expected = _from_keras(model, images)
+    graph, expected = (_from_keras if hasattr(model, "get_weights") else _from_torch)(model, images)
     _write(graph, path, card, expected=expected)
 
 
@@ -253,7 +187,7 @@ def hog_network(classifier: "Pipeline", hog: "HOG") -> "torch.nn.Module":
     return torch.nn.Sequential(HOGLayer(hog), linear)
 
 
-def _session(content: bytes, file: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4  # the error says what is wrong
@@ -262,10 +196,9 @@ def _session(content: bytes, file: Path, threads: int) -> onnxruntime.InferenceS
     # Weights in other files are looked up below something that is not a folder, so they are never read.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no base class of their own
-        first = str(error).partition("\n")[0][:300]
-        raise ConfigError(f"{file}: not usable as an ONNX network ({first})") from None
+        raise ConfigError(f"{file}: not usable as an ONNX network ({error})") from None
 
 
 def _probe_images(card: Card) -> np.ndarray:
@@ -278,79 +211,69 @@ def _probe_images(card: Card) -> np.ndarray:
 def _from_torch(model: "torch.nn.Module", images: np.ndarray) -> "tuple[onnx.ModelProto, np.ndarray]":
     import torch
 
-    class Probabilities(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = deepcopy(model).cpu()
+    def predict(network: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        return network(batch.unsqueeze(1).float()).softmax(dim=1)
 
-        def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            return self.network(batch.unsqueeze(1).float()).softmax(dim=1)
-
-    network, batch = Probabilities().eval(), torch.from_numpy(images)
+    network, batch = deepcopy(model).cpu().eval(), torch.from_numpy(images)
     with torch.inference_mode():
-        expected = network(batch).numpy()
-    return _trace(network, batch), expected
+        expected = predict(network, batch).numpy()
+    return _trace(network, predict, batch), expected
 
 
 def _from_keras(model: "keras.Model", images: np.ndarray) -> "tuple[onnx.ModelProto, np.ndarray]":
     import keras
 
+    def predict(network: keras.Model, batch: Any) -> Any:
+        return network(batch[..., None], training=False)
+
     with keras.device("cpu"):  # where the file will be used; a GPU sums in another order
         network = keras.models.clone_model(model)
         network.set_weights(model.get_weights())
         batch = keras.ops.convert_to_tensor(images)
-        expected = keras.ops.convert_to_numpy(network(batch[..., None], training=False))
+        expected = keras.ops.convert_to_numpy(predict(network, batch))
         if keras.backend.backend() == "torch":
-            import torch
-
-            class Network(torch.nn.Module):
-                def __init__(self) -> None:
-                    super().__init__()
-                    self.network = network
-
-                def forward(self, batch: torch.Tensor) -> torch.Tensor:
-                    return self.network(batch[..., None], training=False)
-
-            return _trace(Network().eval(), batch), expected
+            return _trace(network, predict, batch), expected
         # Not `model.export`, with which Keras 3.15 writes batch normalisation as in training.
         import tensorflow as tf
         import tf2onnx
 
-        call = tf.function(lambda batch: network(batch[..., None], training=False))
+        call = tf.function(lambda batch: predict(network, batch))
         signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)]
         with _no_messages():
             return tf2onnx.convert.from_function(call, signature, opset=18)[0], expected
 
 
-def _trace(network: "torch.nn.Module", batch: "torch.Tensor") -> "onnx.ModelProto":
+def _trace(network: "torch.nn.Module", predict: Callable, batch: "torch.Tensor") -> "onnx.ModelProto":
     # The exporter built on torch.export: the older one knows neither antialiased rescaling nor the HOG layer.
     # Its optimizer is off because it removes the 1e-10 that keeps HOG's quotients finite.
     import torch
 
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return predict(self.network, batch)
+
     options = {"dynamo": True, "optimize": False, "verbose": False}
     with _no_messages():
         shapes = ({0: torch.export.Dim("n")},)
-        return torch.onnx.export(network, (batch,), dynamic_shapes=shapes, **options).model_proto
+        return torch.onnx.export(Network().eval(), (batch,), dynamic_shapes=shapes, **options).model_proto
 
 
 @contextmanager
 def _no_messages() -> Iterator[None]:
     """Keep the exporters' warnings and logs out of a notebook: the file is checked instead."""
-    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logging.disable(before)
+        logging.disable(logging.NOTSET)
 
 
 def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: np.ndarray) -> None:
-    if expected.shape[1] != len(card.class_names):
-        raise ConfigError(
-            f"{len(card.class_names)} class_names for a network with {expected.shape[1]} classes"
-        )
     precision, graph = card.description.precision, model.graph
     # The exporters' notes: PyTorch's contain paths of the machine.
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
@@ -394,12 +317,10 @@ def _halve(graph: Any) -> None:
     for tensor in graph.initializer:
         if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
-        with np.errstate(over="ignore"):
-            stored = numpy_helper.to_array(tensor).astype(np.float16)
-        if np.isfinite(stored).all():
-            name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}_16"))
-            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+        name = tensor.name
+        stored = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}_16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

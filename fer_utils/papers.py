@@ -41,7 +41,6 @@ RATES = ("fraction", "percent")
 _WORDS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 ]  # fmt: skip
-_SAME_METRIC = {"validation_accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,6 @@ class PublishedCell:
 class ConfusionMatrix:
     """A printed confusion matrix: ``counts[i][j]`` samples of class ``i`` were predicted as class ``j``."""
 
-    paper: str
     table: str
     class_names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -119,25 +117,16 @@ class _Table(BaseModel, extra="forbid"):
         while position < len(lines):
             if (match := pattern.match(lines, position)) is None:
                 line = lines[position:].split("\n")[0]
-                raise ValueError(
-                    f"{self.table}: the line {line!r} does not fit the template {self.template!r}"
-                )
+                raise ValueError(f"{self.table}: the line {line!r} does not fit {self.template!r}")
             position, n = match.end() + 1, n + 1
             values = dict(zip(names, match.groups(), strict=True))
             row = self.row.format(n=n, **values)
             class_name = values["class"].lower() if "class" in values else None
             for name, unit in self.fields.items():
                 column = f"predicted {name}" if self.matrix else name
-                yield (
-                    match[0],
-                    {
-                        "cell": f"{row} / {column}" if row else column,
-                        "printed": values[name],
-                        "metric": "count" if self.matrix else self.metrics.get(name, self.metric or name),
-                        "unit": unit,
-                        "class_name": class_name,
-                    },
-                )
+                number = {"cell": f"{row} / {column}" if row else column, "printed": values[name]}
+                metric = "count" if self.matrix else self.metrics.get(name, self.metric or name)
+                yield match[0], number | {"metric": metric, "unit": unit, "class_name": class_name}
 
 
 class _Number(BaseModel, extra="forbid"):
@@ -211,7 +200,7 @@ class Paper(BaseModel, extra="forbid", frozen=True):
             rows = [tuple(int(cell.value) for cell in cells if cell.class_name == name) for name in classes]
             if {len(row) for row in rows} != {len(classes)}:
                 raise ValueError(f"{table}: the matrix needs one row and one column for each of {classes}")
-            found.append(ConfusionMatrix(self.key, table, classes, tuple(rows)))
+            found.append(ConfusionMatrix(table, classes, tuple(rows)))
         return tuple(found)
 
     @model_validator(mode="after")
@@ -230,6 +219,12 @@ class Paper(BaseModel, extra="forbid", frozen=True):
         if (name := f"{table}: {cell}") not in cells:
             raise KeyError(f"{self.key} prints no cell {name}{nearest(name, cells)}")
         return cells[name]
+
+    def matching(self, patterns: Mapping[str, str]) -> Iterator[PublishedCell]:
+        """Yield the cells whose names fit the pattern of their table, whatever the case of letters."""
+        for cell in self.cells:
+            if fnmatch(cell.cell.casefold(), patterns.get(cell.table, "").casefold()):
+                yield cell
 
     def find(self, **wanted: str) -> tuple[PublishedCell, ...]:
         """Return the cells that agree with every argument, such as `table`, `metric` or `class_name`."""
@@ -255,13 +250,11 @@ def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> li
     """
     per_class = {row["class"]: row for row in result.per_class}
     found = []
-    for cell in load_paper(paper).cells:
-        metric = _SAME_METRIC.get(cell.metric, cell.metric)
-        if not _matches(cell, cells) or metric == "support":
-            continue
+    for cell in load_paper(paper).matching(cells):
+        metric = cell.metric.removeprefix("validation_")
         if cell.class_name is None and metric in result.metrics:
             found.append(_published(cell, metric, metric))
-        elif metric in per_class.get(cell.class_name, {}):
+        elif metric in per_class.get(cell.class_name, {}) and metric != "support":
             found.append(_published(cell, metric, f"per_class.{cell.class_name}.{metric}"))
     return found
 
@@ -285,14 +278,9 @@ def printed_beside(
     values = {tuple(map(str.casefold, place)): value for place, value in measured.items()}
     rows = {
         f"{cell.table}: {cell.cell}": (cell.value, values.get((cell.table.casefold(), cell.cell.casefold())))
-        for cell in load_paper(paper).cells
-        if _matches(cell, cells)
+        for cell in load_paper(paper).matching(cells)
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["printed", "measured"], dtype=float)
-
-
-def _matches(cell: PublishedCell, cells: Mapping[str, str]) -> bool:
-    return fnmatch(cell.cell.casefold(), cells.get(cell.table, "").casefold())
 
 
 def _published(cell: PublishedCell, metric: str, counterpart: str) -> dict[str, Any]:

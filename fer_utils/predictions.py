@@ -14,7 +14,7 @@ COLUMNS = ("sample_id", "truth", "probabilities", "fold", "group")
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Class probabilities for a set of samples, with their true classes.
+    """Class probabilities for N samples, with their true classes.
 
     Probabilities are rounded to half precision, as `save` stores them, so that metrics recomputed from the
     file are the same. Classes that differ by less than the rounding tie; the first wins.
@@ -24,11 +24,8 @@ class Predictions:
     sample_id : ndarray of str, shape (N,)
         Unique names of the samples.
     truth : ndarray of int64, shape (N,)
-        True classes as indices into `class_names`.
+        True classes as indices into `class_names`, the K class names in label order.
     probabilities : ndarray of float32, shape (N, K)
-        Class probabilities; rows sum to 1.
-    class_names : tuple of str, length K
-        Class names in label order.
     fold : ndarray of int64, shape (N,)
         Cross-validation fold in which the sample was held out; one number for all samples.
     group : ndarray of str, shape (N,)
@@ -87,9 +84,7 @@ class Predictions:
 
         Units are numbered by their names, so that resamples do not depend on the order of the rows.
         """
-        alone, grouped = (
-            np.strings.add(*key) for key in (("sample ", self.sample_id), ("group ", self.group))
-        )
+        alone, grouped = (np.strings.add(*x) for x in (("sample ", self.sample_id), ("group ", self.group)))
         return np.unique(np.where(self.group == "", alone, grouped), return_inverse=True)[1]
 
     def subset(self, rows: np.ndarray) -> "Predictions":
@@ -131,19 +126,17 @@ def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     first, *others = ordered = [run.in_id_order() for run in runs]
     for other in others:
         if differing := np.setxor1d(first.sample_id, other.sample_id).tolist():
+            names = ", ".join(map(repr, differing[:3]))
             raise ValueError(
-                f"the runs have different samples: {len(differing)} occur in only one of them, "
-                f"such as {', '.join(map(repr, differing[:3]))}"
+                f"the runs have different samples: {len(differing)} in one run only, such as {names}"
             )
         if first.class_names != other.class_names:
             raise ValueError(f"the runs differ in classes: {first.class_names} and {other.class_names}")
         for key in ("truth", "group"):
-            here, there = getattr(first, key), getattr(other, key)
-            if (wrong := here != there).any():
-                row = int(wrong.argmax())
+            wrong = getattr(first, key) != getattr(other, key)
+            if wrong.any():
                 raise ValueError(
-                    f"the runs differ in the {key} of sample {str(first.sample_id[row])!r}: "
-                    f"{here[row].item()!r} and {there[row].item()!r}"
+                    f"the runs differ in the {key} of sample {first.sample_id[wrong][0].item()!r}"
                 )
     return ordered
 
@@ -151,16 +144,10 @@ def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
 def _check(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None:
     sample_id, truth, probabilities = (columns[key] for key in ("sample_id", "truth", "probabilities"))
     n, n_classes = len(sample_id), len(class_names)
-    if n == 0:
-        raise ValueError("predictions for no samples")
-    if len(set(class_names)) != n_classes:
-        raise ValueError(f"class names are not unique: {', '.join(class_names)}")
     for key, column in columns.items():
         shape = (n, n_classes) if key == "probabilities" else (n,)
-        if column.shape != shape:
+        if column.shape != shape or n == 0:
             raise ValueError(f"{key}: shape {column.shape}; {n} samples of {n_classes} classes need {shape}")
-        if key in ("truth", "fold") and not np.issubdtype(column.dtype, np.integer):
-            raise ValueError(f"{key} must hold integers, got {column.dtype}")
     repeated = np.ones(n, dtype=bool)
     repeated[np.unique(sample_id, return_index=True)[1]] = False
     with np.errstate(over="ignore", invalid="ignore"):
@@ -168,15 +155,14 @@ def _check(columns: dict[str, np.ndarray], class_names: tuple[str, ...]) -> None
         total = probabilities.astype(np.float16).astype(float).sum(axis=1)
     for wrong, problem in (
         (repeated, "an earlier row has the same sample id"),
-        ((truth < 0) | (truth >= n_classes), f"truth must be 0 to {n_classes - 1}, got {{truth}}"),
+        ((truth < 0) | (truth >= n_classes), f"truth must be 0 to {n_classes - 1}"),
         (~np.isfinite(probabilities).all(axis=1), "a probability is not finite; did training diverge?"),
         ((probabilities < 0).any(axis=1), "a probability is negative; are these logits?"),
-        (abs(total - 1) > 2e-3, "probabilities sum to {total:.4g}, not 1; are these logits?"),
+        (abs(total - 1) > 2e-3, "probabilities do not sum to 1; are these logits?"),
     ):
         if wrong.any():
             row = int(wrong.argmax())
-            details = problem.format(truth=truth[row], total=total[row])
-            raise ValueError(f"row {row} (sample {str(sample_id[row])!r}): {details}")
+            raise ValueError(f"row {row} (sample {str(sample_id[row])!r}): {problem}")
 
 
 @dataclass(frozen=True, eq=False)

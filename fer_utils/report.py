@@ -7,22 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, zip_longest
-from operator import itemgetter
 from pathlib import Path
 
+from fer_utils import tables
 from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, load_paper
-from fer_utils.tables import (
-    comparison_for_figure,
-    comparison_rows,
-    describe_hardware,
-    describe_protocol,
-    load_methods,
-    load_result,
-    load_results,
-    metrics_table,
-    run_row,
-)
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "printed_against_measured.svg"
@@ -32,6 +21,7 @@ DISPLAYED = [
 ]  # fmt: skip
 """Types of output in a report, the preferred first; widgets and scripts need a live session."""
 
+_LOADING = "script, link, iframe, object, embed, base, video, audio, meta[http-equiv]"
 _EXTERNAL_CSS = re.compile(r"@import[^;]*;?|url\(\s*['\"]?(?!data:|#|['\"])[^)]*\)", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+−]?[\d,.]+(e[-+]?\d+)?\s*(%|pp|s)?|nan|<NA>|None|[–—-]|", re.IGNORECASE)
 
@@ -49,7 +39,7 @@ def export_report(notebook: Path) -> Path:
     from traitlets.config import Config
 
     content = nbformat.read(notebook, as_version=4)
-    run = load_result(notebook.with_name("results.json"))
+    run = tables.load_result(notebook.with_name("results.json"))
     exporter = HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(TEMPLATES)],
@@ -65,11 +55,8 @@ def export_report(notebook: Path) -> Path:
         "confusion_matrix": base64.b64encode(matrix.read_bytes()).decode() if matrix.is_file() else None,
         "run": run,
         "style": STYLE.read_text(encoding="utf-8"),
-        "protocol": describe_protocol(run),
-        "hardware": describe_hardware(run),
-        "has_heading": any(
-            cell.cell_type == "markdown" and cell.source.startswith("# ") for cell in content.cells
-        ),
+        "protocol": tables.describe_protocol(run),
+        "hardware": tables.describe_hardware(run),
     }
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
@@ -85,7 +72,7 @@ def _head_table(run: dict) -> str | None:
         for name in ("without_duplicates", "majority_baseline", "chance_baseline")
         if name in run["other_metrics"]
     }
-    table = metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
+    table = tables.metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
     return table.rename(columns=lambda name: name.replace("_", " ")).to_html()
 
 
@@ -94,35 +81,27 @@ def _offline(page: str) -> str:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(page, "html.parser")
-    for tag in soup(["script", "link", "iframe", "object", "embed", "base", "video", "audio"]):
-        tag.decompose()
-    for tag in soup("meta", attrs={"http-equiv": True}):
+    for tag in soup.select(_LOADING):
         tag.decompose()
     for tag in soup("style"):
         tag.string = _EXTERNAL_CSS.sub("none", tag.get_text())
     for tag in soup(True):
-        tag.attrs = {
-            name: _EXTERNAL_CSS.sub("none", value) if name == "style" else value
-            for name, value in tag.attrs.items()
-            if not name.startswith("on") and name not in ("srcset", "background", "xlink:href")
-        }
-    for image in soup("img"):
-        if not image.get("src", "").startswith("data:"):
-            image.replace_with(f"[{image.get('alt') or 'figure'}: not part of this file]")
-    for link in soup("a", href=True):
-        address = link["href"]
-        if not address.startswith("#"):
-            known = address.startswith("javascript:") or address.rstrip("/") in link.get_text()
-            link.insert_after("" if known else f" ({address})")
-            link.unwrap()
-    if contents := soup.find("nav", class_="contents"):
-        links = soup.new_tag("ul")
-        for number, heading in enumerate(soup("h2"), start=1):
-            heading.attrs.setdefault("id", f"section-{number}")
-            link = soup.new_tag("a", href=f"#{heading['id']}", string=heading.get_text())
-            links.append(soup.new_tag("li"))
-            links.contents[-1].append(link)
-        contents.append(links)
+        for name in list(tag.attrs):
+            if name.startswith("on") or name in ("srcset", "background", "xlink:href"):
+                del tag[name]
+            elif name == "style":
+                tag["style"] = _EXTERNAL_CSS.sub("none", tag["style"])
+    for image in soup.select('img:not([src^="data:"])'):
+        image.replace_with(f"[{image.get('alt') or 'figure'}: not part of this file]")
+    for link in soup.select('a[href]:not([href^="#"])'):
+        known = link["href"].startswith("javascript:") or link["href"].rstrip("/") in link.get_text()
+        link.insert_after("" if known else f" ({link['href']})")
+        link.unwrap()
+    for number, heading in enumerate(soup("h2"), start=1):
+        heading.attrs.setdefault("id", f"section-{number}")
+        entry = soup.new_tag("li")
+        entry.append(soup.new_tag("a", href=f"#{heading['id']}", string=heading.get_text()))
+        soup.select_one("nav.contents ul").append(entry)
     for table in soup("table"):  # headings get their scope, columns of numbers their class
         table.attrs.pop("border", None)
         for heading in table("th"):
@@ -136,42 +115,30 @@ def _offline(page: str) -> str:
     return str(soup)
 
 
-def write_index(
-    profile_dir: Path, *, reference_dir: Path | None = None, expected: Sequence[str] = ()
-) -> Path:
+def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
     """Write ``index.html`` of a profile: its runs, and the papers' numbers beside the measured ones.
 
-    Parameters
-    ----------
-    profile_dir : Path
-        ``reports/<profile>``; ``<profile_dir>/.failed/<run>`` is the latest attempt of a run that failed.
-    reference_dir : Path, optional
-        ``reports/reference``: the runs on real data, to which this profile's are added.
-    expected : sequence of str
-        Runs of the profile's parameter files; those without a folder are listed as not run yet.
+    ``<profile_dir>/.failed/<run>`` is the latest attempt of a run that failed; ``reference/`` beside
+    `profile_dir` has the runs on real data, to which this profile's are added. Runs that are `expected`, but
+    have no folder, are listed as not run yet.
     """
     import jinja2
 
-    reference_dir = reference_dir or profile_dir
-    real = [one for one in load_methods(profile_dir) if one.get("dataset", {}).get("source") == "real"]
-    if reference_dir.resolve() != profile_dir.resolve():
-        real = load_methods(reference_dir) + real
-    folders = {profile_dir.name: profile_dir, reference_dir.name: reference_dir}
-    papers = [load_paper(key) for key in PAPERS]
-    rows = comparison_rows(real, papers)
+    folders = dict.fromkeys([profile_dir.with_name("reference"), profile_dir])
+    measured = [result for folder in folders for result in tables.load_methods(folder)]
+    rows = tables.comparison_rows([one for one in measured if one.get("dataset", {}).get("source") == "real"])
     for row in rows:
-        folder = folders.get(row["profile"], reference_dir) / str(row["folder"])
-        row["href"] = _link(folder, profile_dir) if row["run"] else None
-    headlines = [list(arms) for _, arms in groupby(rows, key=itemgetter("paper", "table", "cell"))]
+        folder = profile_dir.with_name(row["result"].get("profile", "reference"))
+        row["href"] = _link(folder / str(row["seeds"][0]), profile_dir)
     finished, failed = (
-        {result["run"]: result for result in load_results(folder)}
+        {result["run"]: result for result in tables.load_results(folder)}
         for folder in (profile_dir, profile_dir / ".failed")
     )
     runs = []
     for name in sorted({*finished, *failed, *expected}):
-        row = run_row(finished.get(name, {"run": name, "status": "not run yet"}))
+        result = finished.get(name, {"run": name, "status": "not run yet"})
+        row = tables.run_row(result) | {"paper": result.get("paper")}
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
-        row |= {"paper": finished.get(name, {}).get("paper")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
     statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
     environment = jinja2.Environment(
@@ -182,18 +149,23 @@ def write_index(
         style=STYLE.read_text(encoding="utf-8"),
         state=_state(runs, finished.values()),
         figure=base64.b64encode(comparison_figure(rows, profile_dir).encode()).decode(),
-        filters={"paper": [paper.key for paper in papers], "status": sorted(statuses)},
+        filters={"paper": PAPERS, "status": sorted(statuses)},
         runs=runs,
-        papers=[(paper, [arms for arms in headlines if arms[0]["paper"] == paper.key]) for paper in papers],
+        papers=[
+            (load_paper(key), [list(arms) for _, arms in groupby(of_paper, key=lambda row: row["cell"])])
+            for key, of_paper in groupby(rows, key=lambda row: row["cell"].paper)
+        ],
     )
     return write_text(profile_dir / "index.html", page)
 
 
 def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
     """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
-    first = [next(arms) for _, arms in groupby(comparison, key=itemgetter("paper", "table", "cell"))]
-    names = ("paper", "name", "printed_value", "measured", "low", "high", "n")
-    key = digest([{name: row[name] for name in names} for row in first])
+    first = [row for row in comparison if row["is_first"]]
+    numbers = ("measured", "low", "high", "n")
+    key = digest(
+        [[row["headline"].name, row["cell"].value, *(row[name] for name in numbers)] for row in first]
+    )
     paths = [Path(folder) / FIGURE, PROJECT / "docs" / FIGURE]
     for path in paths:
         if path.is_file() and key in (svg := path.read_text(encoding="utf-8")):
@@ -204,7 +176,7 @@ def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
-        figure = plots.paper_vs_measured(comparison_for_figure(first))
+        figure = plots.paper_vs_measured(tables.comparison_for_figure(first))
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
     write_text(paths[0], buffer.getvalue())
     return buffer.getvalue()
@@ -215,7 +187,7 @@ def _state(runs: Sequence[dict], results: Iterable[dict]) -> str:
     made = [result["environment"] for result in results if "environment" in result]
     if not made:
         return f"{done} of {len(runs)} runs done."
-    latest = max(made, key=itemgetter("created"))
+    latest = max(made, key=lambda environment: environment["created"])
     time = datetime.fromisoformat(latest["created"]).strftime("%d %B %Y, %H:%M UTC")
     return f"{done} of {len(runs)} runs done. Latest run: {time}, commit {latest['commit']}."
 

@@ -14,10 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.papers import PAPERS
 
-PACKAGES = (
-    "numpy", "pandas", "scikit-learn", "scipy", "keras", "tensorflow", "torch", "fastai",
-    "opencv-python-headless",
-)  # fmt: skip
+PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "keras", "tensorflow", "torch", "fastai")
+PACKAGES += ("opencv-python-headless",)
 """Packages whose version can change a number."""
 
 Count = Annotated[int, Field(ge=0)]
@@ -147,9 +145,6 @@ class Environment(Block):
         )
 
 
-STUDY = ("compute", "confusion_matrix", "dataset", "environment", "metrics", "per_class", "protocol")
-
-
 class Results(Block):
     """The whole of results.json."""
 
@@ -178,7 +173,8 @@ class Results(Block):
     def _complete(self) -> Self:
         if self.status != "done" and not self.reason:
             raise ValueError(f"status={self.status!r}: give the reason")
-        missing = [name for name in STUDY if not getattr(self, name)]
+        blocks = ("compute", "confusion_matrix", "dataset", "environment", "metrics", "per_class", "protocol")
+        missing = [name for name in blocks if not getattr(self, name)]
         if self.kind == "study" and self.status == "done" and missing:
             raise ValueError(f"a finished study needs {', '.join(missing)}")
         return self
@@ -212,13 +208,14 @@ def schema() -> str:
 
 def _commit() -> str | None:
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(PROJECT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        return subprocess.check_output(
+            ["git", "-C", PROJECT, *arguments], text=True, stderr=subprocess.DEVNULL
+        )
 
     try:
         # A run changes files in reports/; that does not change the code that it was made with.
         code = ["--", ":(top)", ":(top,exclude)reports"]
         changed = git("status", "--porcelain", "--untracked-files=no", *code)
-        return git("rev-parse", "--short=12", "HEAD") + ("-modified" if changed else "")
+        return git("rev-parse", "--short=12", "HEAD").strip() + ("-modified" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None

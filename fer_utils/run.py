@@ -164,26 +164,11 @@ class Run:
     ) -> Path:
         """Write `results.json`; the blocks on data, protocol and cost are derived from the arguments.
 
-        Parameters
-        ----------
-        result : Evaluation, optional
-            Of the reported predictions; left out by notebooks that are no study.
-        split : Split or Folds, optional
-        data : FaceSet or ClipSet, optional
-            The data set, where there is no `split`.
-        selection : str, optional
-            How the reported model was selected, such as "epoch 7 of 10, best on validation".
-        history : DataFrame, optional
-            One row an epoch, over all trainings that the reported predictions needed; column `seconds`, and
-            `images_per_second` if known.
-        n_parameters : int, optional
-            Number of the network's parameters.
-        others : mapping, optional
-            Further metric records by name, such as `majority_baseline`.
-        published : sequence of dict
-            Printed values with their counterparts, as `papers.published_values` returns them.
-        paper : str, optional
-            Key of the paper that is reproduced.
+        `result` is of the reported predictions; notebooks that are no study leave it out, and give `data`
+        where there is no `split`. `selection` says how the reported model was selected. `history` has one row
+        an epoch, over all trainings that the reported predictions needed, with `seconds` and, if known,
+        `images_per_second`. `others` are further metric records by name, such as `majority_baseline`, and
+        `published` the printed values beside them, as `papers.published_values` returns them.
         """
         content = heading(self.params.run, self.params.profile, status="done", paper=paper)
         if data is not None:

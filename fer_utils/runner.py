@@ -14,10 +14,11 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from fer_utils.files import ConfigError, project_path, read_json, write_text
+from fer_utils.files import ConfigError, project_path, write_text
 from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
 from fer_utils.run import heading, notebook_path, read_runs, write_results
+from fer_utils.tables import load_result
 
 KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
 """The frameworks' own messages go to kernel.log: they differ between machines, and the last one names the
@@ -37,12 +38,7 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
     HTML report included. A run that failed, or that lacks data, weights or a GPU ("not_run"), never replaces
     an earlier finished one.
 
-    Parameters
-    ----------
-    path : Path
-        `params/<profile>/<file>.yaml`; `ConfigError` if it cannot be used.
-    run : str, optional
-        One of the runs of the file's grid; the file's own name by default.
+    `run` is one of the runs of the file's grid, or by default the file's own name.
     """
     run = run or path.stem
     runs = read_runs(path)
@@ -51,16 +47,18 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
     reports = project_path("reports")
     profile = path.absolute().parent.name
     target = reports / profile / run
-    with (
-        _lock(reports / ".locks" / profile / run),
-        _staging_folder(reports / ".staging" / profile / run) as top,
-    ):
-        status, start = "stopped", time.monotonic()
-        if (retired := _retired(target)).exists() and not target.exists():
+    staging = reports / ".staging" / profile / run
+    with _lock(reports / ".locks" / profile / run):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        retired, status, start = _retired(target), "stopped", time.monotonic()
+        if retired.exists() and not target.exists():
             os.rename(retired, target)  # a process was killed between the two renames of `_replace`
         try:
-            status = _make(runs[run], top / profile / run, target=target)
+            # A new name each time: the kernel of a killed run cannot write into it.
+            status = _make(runs[run], Path(tempfile.mkdtemp(dir=staging), profile, run), target=target)
         finally:
+            shutil.rmtree(staging, ignore_errors=True)
             seconds = f"{time.monotonic() - start:5.0f} s"
             print(f"{f'{profile}/{run}':<44} {seconds}  {status.replace('_', ' ')}", flush=True)
     return status
@@ -72,9 +70,8 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     executed, log = staging / "notebook.ipynb", staging / "kernel.log"
     status, reason = _execute(values, notebook_path(target.name), executed, log=log)
     if status != "done":
-        first = heading(target.name, target.parent.name, status=status)
-        environment = Environment.current().model_dump()
-        write_results(staging, first | {"reason": reason, "environment": environment, "params": values})
+        content = heading(target.name, target.parent.name, status=status) | {"reason": reason}
+        write_results(staging, content | {"environment": Environment.current(), "params": values})
         print(f"{target.name}: {status.replace('_', ' ')}: {reason}", file=sys.stderr)
     if executed.exists():
         # The stored notebook names the folder that a reader finds, not the one it was made in.
@@ -82,12 +79,8 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
         text = text.replace(_in_project(str(staging)), _in_project(str(target)))
         executed.write_text(text, encoding="utf-8")
         export_report(executed)
-    attempt = target.parent / ".failed" / target.name
-    try:
-        is_done = read_json(target / "results.json")["status"] == "done"
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
-        is_done = False
-    if status == "failed" or (status == "not_run" and is_done):
+    attempt, earlier = target.parent / ".failed" / target.name, load_result(target / "results.json")
+    if status == "failed" or (status == "not_run" and earlier["status"] == "done"):
         _replace(attempt, staging)
     else:
         _replace(target, staging)
@@ -159,6 +152,10 @@ def _in_project(text: str) -> str:
     return text.replace(f"{project_path('')}/", "")
 
 
+def _retired(target: Path) -> Path:
+    return target.with_name(f".{target.name}.retired")
+
+
 def _replace(target: Path, staging: Path) -> None:
     """Put `staging` in the place of `target` by two renames: the folder is never half old, half new."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -168,10 +165,6 @@ def _replace(target: Path, staging: Path) -> None:
         os.rename(target, retired)
     os.rename(staging, target)
     shutil.rmtree(retired, ignore_errors=True)
-
-
-def _retired(target: Path) -> Path:
-    return target.with_name(f".{target.name}.retired")
 
 
 @contextmanager
@@ -187,17 +180,6 @@ def _stderr_to(log: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
-
-
-@contextmanager
-def _staging_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder of a new name: the kernel of a killed run cannot write into it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield Path(tempfile.mkdtemp(dir=folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

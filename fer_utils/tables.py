@@ -1,20 +1,20 @@
 """Run folders as tables: one run, many runs, and papers beside measurements."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_utils.files import digest, read_json, sha256_of, write_json
-from fer_utils.papers import RATES, Headline, Paper, PublishedCell
+from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
 from fer_utils.results import read_results
 from fer_utils.run import method_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Result = dict[str, Any]
 Record = Mapping[str, Any]
+"""The content of a results.json, or one metric in it."""
 
 AGGREGATES = "aggregates.json"
 """In a profile's folder: values computed from several runs, stored because their intervals take seconds."""
@@ -64,6 +64,57 @@ def markdown(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 # --- one run -------------------------------------------------------------------------------------------
+
+
+def find_metric(result: Record, key: str) -> Record | None:
+    """Find ``accuracy``, ``per_class.<class>.<metric>`` or ``<name in other_metrics>.<metric>``."""
+    if result.get("status") != "done":
+        return None
+    if key in result.get("metrics", {}):
+        return result["metrics"][key]
+    name, _, metric = key.rpartition(".")
+    for row in result.get("per_class", []):
+        if name == f"per_class.{row['class']}" and row.get(metric) is not None:
+            return {"value": row[metric], "ci95": None, "n": row["support"]}
+    return result.get("other_metrics", {}).get(name, {}).get(metric)
+
+
+def leakage_of(result: Record) -> str:
+    """Return what leaks from training into the test set, or "none"."""
+    return result.get("protocol", {}).get("leakage", "none")
+
+
+def seeds_of(result: Record) -> list[str]:
+    """Return the runs of all seeds that a result is the mean of, or the run itself."""
+    return result.get("members", {}).get("runs", [result.get("run")])
+
+
+def describe_protocol(result: Record) -> str | None:
+    """Return a run's protocol as one line, or None if it has none."""
+    if not (stated := result.get("protocol")):
+        return None
+    subjects = {True: "subject-independent", False: "subjects shared across splits", None: ""}
+    duplicates, seed = stated["overlap"]["exact_duplicates"], stated["seed"]
+    parts = [
+        stated["split"],
+        stated["selection"],
+        subjects[stated["subject_independent"]],
+        "" if stated["leakage"] == "none" else f"leakage: {stated['leakage']}",
+        f"{duplicates:,} exact duplicates across splits" if duplicates else "",
+        f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}",
+        result.get("dataset", {}).get("form"),
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def describe_hardware(result: Record) -> str | None:
+    """Return the machine and the time of a run, or None if it states none; of several seeds the sum."""
+    if not (compute := result.get("compute")):
+        return None
+    threads = f", {n} thread{'s' if n > 1 else ''}" if (n := compute.get("threads")) else ""
+    in_all = f" for all {n} seeds" if (n := len(seeds_of(result))) > 1 else ""
+    device = f"{compute['device_name']} ({compute['device']}{threads})"
+    return f"{device}, {format_seconds(compute['seconds'])}{in_all}"
 
 
 def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> "pd.DataFrame":
@@ -129,63 +180,31 @@ def run_summary(result: Record) -> "pd.DataFrame":
     protocol = dict(result.get("protocol", {}))
     shared = protocol.pop("overlap", {})
     speed, gpu_memory = compute.get("samples_per_second"), compute.get("peak_gpu_memory_mb")
-    rows = {
-        "data": f"{result['dataset']['name']} ({result['dataset']['source']})",
-        **{key.replace("_", " "): "not known" if value is None else value for key, value in protocol.items()},
-        **{f"{key.replace('_', ' ')} with test": value for key, value in shared.items()},
-        "device": compute["device_name"],
-        "training": f"{compute['seconds']:.0f} s" + (f", {speed:.0f} samples/s" if speed else ""),
-        "peak memory": f"{compute['peak_memory_mb']:.0f} MiB",
-        **({"peak GPU memory": f"{gpu_memory:.0f} MiB"} if gpu_memory is not None else {}),
-        "software": ", ".join(f"{name} {version}" for name, version in environment["packages"].items()),
-        "commit": environment["commit"],
-    }
-    table = _table([(key, str(value)) for key, value in rows.items()], "key", ["key", ""])
+    rows = {"data": f"{result['dataset']['name']} ({result['dataset']['source']})"}
+    rows |= {name.replace("_", " "): "not known" if x is None else x for name, x in protocol.items()}
+    rows |= {f"{name.replace('_', ' ')} with test": count for name, count in shared.items()}
+    rows["device"] = compute["device_name"]
+    rows["training"] = f"{compute['seconds']:.0f} s" + (f", {speed:.0f} samples/s" if speed else "")
+    rows["peak memory"] = f"{compute['peak_memory_mb']:.0f} MiB"
+    rows |= {} if gpu_memory is None else {"peak GPU memory": f"{gpu_memory:.0f} MiB"}
+    rows["software"] = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    rows["commit"] = environment["commit"]
+    table = _table([(name, str(text)) for name, text in rows.items()], "key", ["key", ""])
     return table.rename_axis(None)
-
-
-def describe_protocol(result: Record) -> str | None:
-    """Return a run's protocol as one line, or None if it has none."""
-    if not (stated := result.get("protocol")):
-        return None
-    subjects = {True: "subject-independent", False: "subjects shared across splits", None: None}
-    duplicates, seed = stated["overlap"]["exact_duplicates"], stated["seed"]
-    parts = [
-        stated["split"],
-        stated["selection"],
-        subjects[stated["subject_independent"]],
-        None if stated["leakage"] == "none" else f"leakage: {stated['leakage']}",
-        f"{duplicates:,} exact duplicates across splits" if duplicates else None,
-        f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}",
-        result.get("dataset", {}).get("form"),
-    ]
-    return "; ".join(part for part in parts if part)
-
-
-def describe_hardware(result: Record) -> str | None:
-    """Return the machine and the time of a run, or None if it states none; of several seeds the sum."""
-    if not (compute := result.get("compute")):
-        return None
-    count = compute.get("threads")
-    threads = f", {count} thread{'s' if count > 1 else ''}" if count else ""
-    runs = len(result.get("members", {}).get("runs", [0]))
-    in_all = f" for all {runs} seeds" if runs > 1 else ""
-    device = f"{compute['device_name']} ({compute['device']}{threads})"
-    return f"{device}, {format_seconds(compute['seconds'])}{in_all}"
 
 
 # --- many runs -----------------------------------------------------------------------------------------
 
 
-def load_results(folder: Path) -> list[Result]:
+def load_results(folder: Path) -> list[Record]:
     """Read ``<folder>/<run>/results.json`` of every run, in the order of their names.
 
     A damaged file, or one of another form, becomes a failed run whose reason names the file.
     """
-    return [load_result(path) for path in sorted(Path(folder).glob("[!.]*/results.json"))]
+    return [load_result(path) for path in sorted(folder.glob("[!.]*/results.json"))]
 
 
-def load_result(path: Path) -> Result:
+def load_result(path: Path) -> Record:
     """Read one results.json as `load_results` does."""
     try:
         return read_results(path)
@@ -196,87 +215,67 @@ def load_result(path: Path) -> Result:
         return heading | {"notebook": run.split("--")[0], "profile": profile, "reason": reason}
 
 
-def load_methods(folder: Path) -> list[Result]:
+def load_methods(folder: Path) -> list[Record]:
     """Return `load_results` with the seeds of each method merged into one result.
 
     A merged result has the mean of each metric with its interval, `members`, and the sum of the times.
     """
-    families: dict[str, list[Result]] = {}
-    for result in load_results(folder):
-        families.setdefault(method_of(result["run"]), []).append(result)
+    runs = {result["run"]: result for result in load_results(folder)}
+    families: dict[str, list[Record]] = {}
+    for run, result in runs.items():
+        families.setdefault(method_of(run), []).append(result)
     found = []
     for name, family in families.items():
-        merged = family if len(family) == 1 else _stored(folder, name, family, _merge)
-        for result in merged:
-            members = result.get("members", {}).get("runs", [])
-            if runs := [one for one in family if one["run"] in members]:
-                commits = dict.fromkeys(str(one["environment"]["commit"]) for one in runs)
-                result["environment"] |= {"commit": ", ".join(commits)}
-                if notes := dict.fromkeys(one["note"] for one in runs if one.get("note")):
-                    result["note"] = "; ".join(notes)
-        found += merged
+        found += family if len(family) == 1 else _stored(folder, name, family, "merge_seeds")
+    for merged in (result for result in found if "members" in result):
+        seeds = [runs[run] for run in seeds_of(merged)]
+        merged["environment"]["commit"] = ", ".join({str(one["environment"]["commit"]): 0 for one in seeds})
+        if notes := {one["note"]: 0 for one in seeds if one.get("note")}:
+            merged["note"] = "; ".join(notes)
     return found
-
-
-def _merge(folder: Path, results: Sequence[Result]) -> list[Result]:
-    from fer_utils.comparison import merge_seeds  # takes seconds to import
-
-    return merge_seeds(folder, results)
 
 
 def compare_methods(folder: Path) -> list[tuple["pd.DataFrame", "pd.DataFrame"]]:
     """Return a table of methods and one of their pairs, for each group that reports on the same samples."""
-    stored = _stored(folder, "pairs", load_results(folder), _compare)
+    stored = _stored(folder, "pairs", load_results(folder), "compare_methods")
     return [tuple(_table(one["data"], one["columns"][0], one["columns"]) for one in pair) for pair in stored]
 
 
-def _compare(folder: Path, results: Sequence[Result]) -> list[list[dict]]:
-    from fer_utils.comparison import comparable_methods, methods_table, pairs_table
-
-    def plain(table: "pd.DataFrame") -> dict[str, list]:
-        named = table.reset_index().astype(object)
-        return named.where(named.notna(), None).to_dict("split", index=False)  # JSON has no NaN
-
-    groups = comparable_methods(folder, results)
-    return [[plain(methods_table(group)), plain(pairs_table(group))] for group in groups]
-
-
-def _stored(
-    folder: Path, name: str, results: Sequence[Result], compute: Callable[[Path, Sequence[Result]], Any]
-) -> Any:
-    """Return what `compute` gives for these results, from `AGGREGATES` if they have not changed since."""
-    path = Path(folder) / AGGREGATES
-    arrays = [file for result in results for file in sorted((path.parent / result["run"]).glob("pred*.npz"))]
+def _stored(folder: Path, name: str, results: Sequence[Record], function: str) -> Any:
+    """Return what a function of `comparison` returns, from `AGGREGATES` if the runs have not changed."""
+    path = folder / AGGREGATES
+    arrays = [file for result in results for file in sorted((folder / result["run"]).glob("pred*.npz"))]
     key = digest(list(results), [[file.name, sha256_of(file)] for file in arrays])
     known = read_json(path) if path.is_file() else {}
     if known.get(name, {}).get("key") != key:
-        known[name] = {"key": key, "value": compute(Path(folder), results)}
+        from fer_utils import comparison  # takes seconds
+
+        known[name] = {"key": key, "value": getattr(comparison, function)(folder, results)}
         write_json(path, dict(sorted(known.items())))
     return known[name]["value"]
 
 
-def run_row(result: Record) -> dict[str, Any]:
+def run_row(result: Record) -> dict[str, str]:
     """Return a run's row of `runs_table` and of the index page; missing values are empty."""
-    metrics, data = result.get("metrics", {}), result.get("dataset", {})
-    seed = result.get("protocol", {}).get("seed")
+    data, seed = result.get("dataset", {}), result.get("protocol", {}).get("seed", "")
+    metrics = {name: find_metric(result, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
     baselines = {name: find_metric(result, f"{name}_baseline.accuracy") for name in ("majority", "chance")}
     return {
         "run": result["run"],
         "status": result["status"].replace("_", " "),
         "reason": result.get("reason") or result.get("note") or "",
         "data": "synthetic" if data.get("source") == "synthetic" else data.get("name", ""),
-        **{name: format_metric(metrics.get(name)) for name in ("accuracy", "balanced_accuracy", "macro_f1")},
-        "n": f"{metrics['accuracy']['n']:,}" if "accuracy" in metrics else "",
+        **{name: format_metric(record) for name, record in metrics.items()},
+        "n": f"{metrics['accuracy']['n']:,}" if metrics["accuracy"] else "",
         **{name: f"{record['value']:.3f}" if record else "" for name, record in baselines.items()},
         "computed_on": describe_hardware(result) or "",
-        "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else "" if seed is None else str(seed),
+        "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else str(seed),
     }
 
 
 def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
     """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
-    columns = list(run_row({"run": "", "status": ""}))
-    table = _table(map(run_row, results), "run", columns)
+    table = _table(map(run_row, results), "run", list(run_row({"run": "", "status": ""})))
     return table.rename(columns=lambda name: name.replace("_", " "))
 
 
@@ -289,78 +288,55 @@ def what_to_believe(papers: Iterable[Paper]) -> "pd.DataFrame":
 # --- papers beside measurements ------------------------------------------------------------------------
 
 
-def comparison_rows(results: Sequence[Record], papers: Iterable[Paper]) -> list[dict[str, Any]]:
+def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the papers' headline numbers, each with every run that reports against it.
 
     `measured`, `low`, `high` and `delta` (percentage points, measured minus printed) are numbers only where a
     run on real data can be compared, else None. `text` is for display: the value with its interval in the
-    paper's unit, or why there is none; `short` is the value alone. A number without a run is one row. Of
-    several runs the first is without leakage, then has the most seeds, then was trained longest.
+    paper's unit, or why there is none; `short` is the value alone. A number without a run is one row, with an
+    empty `result`. `is_first` marks one run of several: without leakage, else with the most seeds, else
+    trained longest.
     """
     rows = []
-    for paper in papers:
-        for headline in paper.headline:
-            cell = paper.cell(headline.table, headline.cell)
-            place = (cell.paper, cell.table, cell.cell)
-            pairs = [
-                (result, entry["compared_with"])
-                for result in results
-                for entry in result.get("published", [])
-                if (entry["paper"], entry["table"], entry["cell"]) == place
-            ]
-            arms = [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
-            rows += sorted(arms, key=lambda arm: (arm["leakage"] != "none", -arm["seeds"], -arm["seconds"]))
+    headlines = [(paper, headline) for paper in map(load_paper, PAPERS) for headline in paper.headline]
+    for paper, headline in headlines:
+        cell = paper.cell(headline.table, headline.cell)
+        place = {"paper": cell.paper, "table": cell.table, "cell": cell.cell}
+        pairs = [
+            (result, entry["compared_with"])
+            for result in results
+            for entry in result.get("published", [])
+            if place.items() <= entry.items()
+        ]
+        arms = [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
+        arms.sort(key=lambda arm: (leakage_of(arm["result"]) != "none", -len(arm["seeds"]), -arm["seconds"]))
+        rows += [arm | {"is_first": arm is arms[0]} for arm in arms]
     return rows
 
 
 def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: str) -> dict[str, Any]:
-    record, data = find_metric(result, key), result.get("dataset", {})
-    comparable = record if record and data["source"] == "real" else {"value": None, "ci95": None}
-    low, high = comparable["ci95"] or (None, None)
-    is_rate = comparable["value"] is not None and cell.unit in RATES
-    run, profile = result.get("run"), result.get("profile")
+    record, percent = find_metric(result, key), cell.unit == "percent"
+    real = record if record and result["dataset"]["source"] == "real" else None
+    low, high = (real and real["ci95"]) or (None, None)
     return {
-        **{name: getattr(cell, name) for name in ("paper", "table", "cell", "metric")},
-        "printed": cell.printed + (" %" if cell.unit == "percent" and "%" not in cell.printed else ""),
-        "printed_value": cell.value,
-        "name": headline.name,
-        "measured_on": headline.measured_on,
+        "cell": cell,
+        "headline": headline,
+        "result": result,
+        "compared_with": key,
         "status": result.get("status", "not run yet").replace("_", " "),
+        "printed": cell.printed + (" %" if percent and "%" not in cell.printed else ""),
         "text": _comparison_text(cell, result, record, key=key),
-        "short": format_metric(comparable if comparable is record else None, percent=cell.unit == "percent"),
-        "measured": comparable["value"],
+        "short": format_metric(real, percent=percent),
+        "measured": real and real["value"],
         "low": low,
         "high": high,
-        "delta": 100 * (comparable["value"] - cell.value) if is_rate else None,
-        "compared_with": key or None,
-        "n": record["n"] if record else None,
-        "dataset": data.get("name"),
-        "source": data.get("source"),
+        "delta": 100 * (real["value"] - cell.value) if real and cell.unit in RATES else None,
+        "n": record and record["n"],
         "protocol": describe_protocol(result),
         "hardware": describe_hardware(result),
-        "commit": result.get("environment", {}).get("commit"),
-        "note": result.get("note"),
-        "profile": profile,
-        "run": run,
-        "folder": result.get("members", {}).get("runs", [run])[0],
-        "leakage": leakage_of(result),
-        "seeds": len(result.get("members", {}).get("runs", [run])),
+        "seeds": seeds_of(result),
         "seconds": result.get("compute", {}).get("seconds", 0),
-        "command": f"make reproduce PROFILE={profile} RUN={run}" if run else None,
     }
-
-
-def find_metric(result: Record, key: str) -> Record | None:
-    """Find ``accuracy``, ``per_class.<class>.<metric>`` or ``<name in other_metrics>.<metric>``."""
-    if result.get("status") != "done":
-        return None
-    if key in result.get("metrics", {}):
-        return result["metrics"][key]
-    name, _, metric = key.rpartition(".")
-    for row in result.get("per_class", []):
-        if name == f"per_class.{row['class']}" and row.get(metric) is not None:
-            return {"value": row[metric], "ci95": None, "n": row["support"]}
-    return result.get("other_metrics", {}).get(name, {}).get(metric)
 
 
 def _comparison_text(cell: PublishedCell, result: Record, record: Record | None, *, key: str) -> str:
@@ -389,14 +365,14 @@ def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
     """Return the columns of `comparison_rows` that a page has room for, as text."""
     rows = [
         {
-            "paper": row["paper"],
-            "where": f"{row['table']}: {row['name']}",
+            "paper": row["cell"].paper,
+            "where": f"{row['cell'].table}: {row['headline'].name}",
             "printed": row["printed"],
             "measured [95 % CI]": row["text"],
             "Δ points": "" if row["delta"] is None else f"{row['delta']:+.1f}",
-            "n": "" if row["n"] is None else row["n"],
+            "n": row["n"] or "",
             "protocol": row["protocol"] or "",
-            "run": row["run"] or "",
+            "run": row["result"].get("run", ""),
         }
         for row in comparison
     ]
@@ -406,17 +382,9 @@ def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
 def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":
     """Return the rates of `comparison_rows` as `plots.paper_vs_measured` takes them."""
     rows = [
-        {
-            "label": f"{row['paper']}: {row['name']}",
-            "printed": row["printed_value"],
-            **{name: row[name] for name in ("measured", "low", "high", "n")},
-        }
+        {"label": f"{row['cell'].paper}: {row['headline'].name}", "printed": row["cell"].value}
+        | {name: row[name] for name in ("measured", "low", "high", "n")}
         for row in comparison
-        if 0 <= row["printed_value"] <= 1
+        if 0 <= row["cell"].value <= 1
     ]
     return _table(rows, "label").astype(float).reset_index()
-
-
-def leakage_of(result: Record) -> str:
-    """Return what leaks from training into the test set, or "none"."""
-    return result.get("protocol", {}).get("leakage", "none")

@@ -61,7 +61,8 @@ class TinyProject:
     def finished_earlier(self) -> None:
         """Leave the folder of an earlier good run."""
         self.target.mkdir(parents=True)
-        earlier = {"status": "done", "run": RUN, "reason": "made earlier"}
+        earlier = {"kind": "summary", "status": "done", "run": RUN, "reason": "made earlier", "notebook": RUN}
+        earlier |= {"profile": "smoke", "variant": None, "paper": None}
         (self.target / "results.json").write_text(json.dumps(earlier), encoding="utf-8")
 
     def results(self, folder: Path) -> dict:

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-from bs4 import BeautifulSoup
 from conftest import RUN
 
 import fer_utils.runner
@@ -56,14 +55,6 @@ def test_check_params_reports_every_problem_of_the_profiles_asked_for(project, c
     assert f"'{RUN}--short'" in nearest and "paper, smoke" in profiles
 
 
-def test_index_lists_what_has_not_been_run_yet(project, capsys):
-    assert main(["index"]) == 0
-    assert "reports/smoke/index.html" in capsys.readouterr().out
-    page = (project.folder / "reports" / "smoke" / "index.html").read_text("utf-8")
-    text = BeautifulSoup(page, "html.parser").get_text()
-    assert f"{RUN}--short" in text and "not run yet" in text
-
-
 def test_the_index_imports_nothing_that_takes_seconds():
     heavy = ("torch", "tensorflow", "sklearn", "nbconvert", "matplotlib", "papermill", "bs4", "pandas")
     code = "import sys; from fer_utils.cli import main; main(['index', '--profile', 'none'])"
@@ -80,13 +71,6 @@ def test_data_names_what_is_missing_and_where_to_put_it(project, capsys):
     assert main(["data"]) == 0
     out = capsys.readouterr().out
     assert "fer2013: missing\n  expected at data/raw/fer2013.csv" in out and "synthetic: " in out
-
-
-@pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["check-params", "--profil"]])
-def test_an_unknown_command_exits_2(arguments, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2 and "usage: fer-utils" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

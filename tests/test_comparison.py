@@ -175,20 +175,6 @@ def test_the_seeds_of_a_method_are_merged_with_mean_spread_and_all_seeds(tmp_pat
     assert hog == results[1] and failed == results[3]
 
 
-def test_only_runs_that_differ_in_nothing_but_the_seed_are_merged(tmp_path):
-    first, second = predictions(0.5), predictions(0.7, seed=1)
-    other = replace(second, sample_id=np.strings.add("other ", second.sample_id))
-    results = [
-        result(tmp_path, "10--random--seed0", first, seed=0),
-        result(tmp_path, "10--random--seed1", other, seed=1),
-        result(tmp_path, "10--random--seed2", first, seed=2, rate=0.2),
-    ]
-    merged, alone = merge_seeds(tmp_path, results)
-    low, high = merged["metrics"]["accuracy"]["ci95"]
-    assert low < 0.6 < high and merged["metrics"]["accuracy"]["value"] == pytest.approx(0.6)
-    assert alone == results[2]
-
-
 def test_unstated_parameters_may_differ_and_stated_ones_and_the_network_may_not(tmp_path, monkeypatch):
     monkeypatch.setattr("fer_utils.comparison.PROJECT", tmp_path)
     (tmp_path / "params").mkdir()

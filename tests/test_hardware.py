@@ -1,6 +1,5 @@
 """Hardware information: GPU memory is asked of the framework that computes and of no other."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -27,13 +26,3 @@ def test_the_device_in_use_and_its_peak_memory_are_recorded(monkeypatch, backend
     assert hardware.current() == found
     with pytest.raises(hardware.MissingGPU, match=backend):
         hardware.use_device(None, backend=backend, device="cuda", threads=2)
-
-
-@pytest.mark.parametrize(
-    ("driver", "printed", "name"),
-    [(None, "Tesla T4\n", None), ("libcuda.so.1", "Tesla T4\n", "Tesla T4"), ("libcuda.so.1", "\n", None)],
-)
-def test_torch_is_asked_for_its_gpu_only_where_there_is_a_driver(monkeypatch, driver, printed, name):
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=printed))
-    monkeypatch.setattr(hardware, "find_library", lambda library: driver)
-    assert hardware.torch_gpu_name() == name

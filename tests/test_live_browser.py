@@ -234,11 +234,11 @@ def test_rerun_cell_releases_the_camera_and_a_dead_kernel_is_reported(lab_page, 
 
 def test_page_classifies_uploads_within_its_limits(voila_page, tmp_path):
     panel = voila_page.locator(".fer-panel")
-    large = image_file(tmp_path / "large.png", side=2400)
-    assert 11e6 < large.stat().st_size < 20e6  # more than a message of Jupyter's server
+    large = image_file(tmp_path / "large.png", side=1500)
+    assert 4e6 < large.stat().st_size < 8e6
     others = [tmp_path / name for name in ("notes.jpg", "huge.png", *(f"{i}.png" for i in range(22)))]
     for path in others:
-        path.write_bytes(bytes(21_000_000) if path.stem == "huge" else b"no image")
+        path.write_bytes(bytes(8_100_000) if path.stem == "huge" else b"no image")
     upload(panel, large, others[0], image_file(tmp_path / "face.jpg"))
     results = panel.locator(".fer-results figure")
     results.nth(2).wait_for()
@@ -248,7 +248,7 @@ def test_page_classifies_uploads_within_its_limits(voila_page, tmp_path):
     assert "notes.jpg" in panel.locator(".fer-refused").inner_text()
     button(panel, "Clear").click()
     upload(panel, others[1])
-    panel.locator(".fer-refused", has_text="at most 20 MB").wait_for()
+    panel.locator(".fer-refused", has_text="at most 8 MB").wait_for()
     button(panel, "Clear").click()
     upload(panel, *others[2:])
     wait_for_message(panel, "Only the first 20 files")

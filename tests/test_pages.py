@@ -6,7 +6,6 @@ import pytest
 
 from fer_utils import pages, report, tables
 from fer_utils.files import PROJECT, project_path
-from fer_utils.papers import PAPERS, load_paper
 
 REFERENCE = PROJECT / "reports" / "reference"
 DOCS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -25,7 +24,7 @@ def test_generated_parts_are_those_of_the_committed_runs(page, parts):
 
 
 def test_the_figure_shows_the_numbers_of_the_committed_runs(tmp_path):
-    comparison = tables.comparison_rows(tables.load_methods(REFERENCE), [load_paper(key) for key in PAPERS])
+    comparison = tables.comparison_rows(tables.load_methods(REFERENCE))
     report.comparison_figure(comparison, tmp_path)
     assert not list(tmp_path.iterdir()), "docs/ has another figure: run `make readme`"
 
@@ -67,8 +66,3 @@ def test_commands_name_targets_runs_and_files_that_exist(page):
     ) <= set(targets)
     for name in re.findall(r"[ `(]((?:params|notebooks|fer_utils|benchmarks|tests)/[\w./-]+\.\w+)", text):
         assert (PROJECT / name).is_file(), name
-
-
-def test_the_readme_is_short():
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert len(readme.splitlines()) <= 220

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_utils.papers import PAPERS, RATES, load_paper, parse_printed
-from fer_utils.params import NOTEBOOKS
 
 STATEMENT = "table: T, context: about 80%, cells: [{cell: a, metric: accuracy, unit: percent, printed: 81%}]"
 SMALL = """
@@ -58,11 +57,6 @@ def test_cells_are_unique_named_and_plausible(key):
 
 
 @pytest.mark.parametrize("key", PAPERS)
-def test_headlines_name_notebooks(key):
-    assert {headline.notebook for headline in load_paper(key).headline} <= NOTEBOOKS.keys()
-
-
-@pytest.mark.parametrize("key", PAPERS)
 def test_the_document_holds_every_cell_and_no_other_result(key):
     document, cells = document_of(key), load_paper(key).cells
     assert not {squeeze(c.context) for c in cells if squeeze(c.context) not in squeeze(document)}
@@ -79,16 +73,8 @@ def test_a_transcribed_table_keeps_its_slips():
     paper = load_paper("kumar2021")
     assert paper.cell("Table 2", "Happy / precision").printed == "0.88"
     assert paper.cell("Section 5", "Happy / precision").printed == "0.80"
-    assert sum(c.value for c in paper.find(table="Table 2", metric="support") if c.class_name) == 3532
     assert {c.value for c in paper.find(metric="recall", class_name="happy")} == {0.84}
-    assert paper.find(metric="no such metric") == ()
-
-
-def test_a_log_is_read_across_its_line_breaks():
-    paper = load_paper("bamb2023")
-    assert paper.cell("Slide: FER dataset", "epoch 47 / val_accuracy").value == 0.8496
-    assert paper.cell("Slide: FER dataset", "epoch 47 / steps").value == 574
-    assert paper.cell("Slide: RAF + FER dataset 48X48", "epoch 50 / val_accuracy").value == 0.8571
+    assert load_paper("bamb2023").cell("Slide: FER dataset", "epoch 47 / val_accuracy").value == 0.8496
 
 
 def test_confusion_matrices_have_the_truth_in_rows():
@@ -144,9 +130,7 @@ def test_an_unknown_paper_cell_or_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("title: A study", "titel: A study", "titel"),
         ("recall: percent", "recall: per cent", "fields.recall"),
-        ("recall: percent", "recal: percent", "recal"),
         ("Happy\\t84", "Happy\\t84\\t85", "does not fit"),
         ("Happy\\t84", "Happy\\t840", "Happy / recall"),
         ("Happy\\t84", "Happy\\t84\\nHappy\\t85", "more than once"),

@@ -1,7 +1,7 @@
-"""Figures show the numbers that they are given; widgets react to their controls."""
+"""Figures show the numbers that they are given."""
 
 import base64
-import io
+import sys
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
 
 from fer_utils import evaluation, plots
 from fer_utils.data import NO_APEX, ClipSet, FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Event
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, render_face
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene
 
 RNG = np.random.default_rng(0)
 MOVEMENT = Event("micro", 1, "happy", 1.0, 1.2, 1.4, 0.8)
@@ -75,21 +74,20 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(values, columns=columns)
 
 
-def clips(n: int = 4, **changed: object) -> ClipSet:
-    arguments = {
-        "name": "toy",
-        "source": "synthetic",
-        "clips": RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
-        "labels": np.arange(n) % K,
-        "class_names": NAMES,
-        "sample_id": np.array([f"toy-{i:03d}" for i in range(n)]),
-        "subject": np.array([f"s{i % 2}" for i in range(n)]),
-        "frame_rate": np.full(n, 100.0),
-        "onset": np.full(n, 10),
-        "apex": np.full(n, 15),
-        "offset": np.full(n, 26),
-    }
-    return ClipSet(**(arguments | changed))
+def clips(n: int = 4) -> ClipSet:
+    return ClipSet(
+        name="toy",
+        source="synthetic",
+        clips=RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
+        labels=np.arange(n) % K,
+        class_names=NAMES,
+        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
+        subject=np.array([f"s{i % 2}" for i in range(n)]),
+        frame_rate=np.full(n, 100.0),
+        onset=np.full(n, 10),
+        apex=np.full(n, 15),
+        offset=np.full(n, 26),
+    )
 
 
 def subjects(n: int = 16) -> pd.DataFrame:
@@ -150,7 +148,6 @@ LUCK = pd.DataFrame(
     [("a", "x or y", -0.02, 0.2, 32), ("b", "z or w", 0.1, np.nan, np.nan)],
     columns=["paper", "about", "difference", "chance", "n"],
 )
-LATENCY = pd.DataFrame({"median_ms": [1.0, 2.0], "p95_ms": [2.0, 3.0]}, ["detect", "predict"])
 NEAR = pd.DataFrame(
     [(0, 1, 0.99, False), (2, 3, 0.97, True), (4, 5, 0.91, False)],
     columns=["first", "second", "similarity", "mirrored"],
@@ -174,7 +171,6 @@ EVERY_FIGURE = {
     ),
     "no events": (lambda: plots.events({"found": []}, seconds=9.0), ["found"]),
     "reliability": (lambda: plots.reliability(evaluation.reliability(predictions(400))), ["calibrated"]),
-    "latency": (lambda: plots.latency(LATENCY), ["detect", "95th percentile", "milliseconds"]),
     "verdicts": (lambda: plots.verdicts(VERDICTS), ["one2020", "not checkable", "6", "20"]),
     "effect_sizes": (
         lambda: plots.effect_sizes(EFFECTS),
@@ -216,8 +212,7 @@ EVERY_FIGURE = {
         lambda: plots.nearest_similarity(faces(), np.full(30, np.nan), threshold=0.9),
         ["no image"],
     ),
-    "face_sheet": (lambda: plots.face_sheet(faces()), ["toy-029\ntest\nsad"]),
-    "no face": (lambda: plots.face_sheet(faces(0), title="blank"), ["blank: no images"]),
+    "synthetic_face": (lambda: plots.synthetic_face(Identity(), {12: 1.0}, scene=Scene(yaw=9.0)), []),
     "action_unit_faces": (
         lambda: plots.action_unit_faces(Identity()),
         [f"AU{unit} {name}" for unit, name in ACTION_UNITS.items()],
@@ -266,7 +261,6 @@ EVERY_FIGURE = {
         ["happy\nn = 13", "F1"],
     ),
     "prediction_grid": (lambda: grid(), ["✓ angry 0.80", "✗ sad 0.70", "true: happy"]),
-    "mistake": (lambda: one_mistake(), ["✗ predicted angry, probability 0.70", "happy  (true)"]),
     "clip_strip": (lambda: plots.clip_strip(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
     "flow_fields": (
         lambda: plots.flow_fields(clips(), RNG.normal(size=(4, 3, SIDE, SIDE)), [0, 1, 3]),
@@ -301,11 +295,11 @@ def grid() -> Figure:
     return plots.prediction_grid(faces(2).images, **arguments)
 
 
-def cam_study(toy: FaceSet | None = None, *, bands=None, masks=None) -> SimpleNamespace:
-    toy = faces() if toy is None else toy
+def cam_study() -> SimpleNamespace:
+    toy = faces()
     maps = SimpleNamespace(**(vars(CAM) | {"maps": RNG.random(toy.images.shape)}))
-    bands = {"brow": (0.25, 0.5)} if bands is None else bands
-    return SimpleNamespace(faces=toy, maps=maps, cams={"Grad-CAM": maps}, bands=bands, masks=masks)
+    bands = {"brow": (0.25, 0.5)}
+    return SimpleNamespace(faces=toy, maps=maps, cams={"Grad-CAM": maps}, bands=bands, masks=None)
 
 
 def bands() -> pd.DataFrame:
@@ -335,10 +329,6 @@ def alike() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, index=["logits", "dead", "maps of other images"])
 
 
-def one_mistake(truth: int = 1) -> Figure:
-    return plots.mistake(faces(1).images[0], probabilities=[0.7, 0.2, 0.1], truth=truth, class_names=NAMES)
-
-
 @pytest.mark.parametrize(("draw", "texts"), EVERY_FIGURE.values(), ids=EVERY_FIGURE)
 def test_a_figure_has_its_labels_fits_a_report_and_leaves_no_trace(draw, texts):
     before = dict(matplotlib.rcParams)
@@ -352,8 +342,11 @@ def test_a_figure_has_its_labels_fits_a_report_and_leaves_no_trace(draw, texts):
 
 
 def test_every_figure_function_is_drawn_here():
-    functions = {name for name, thing in vars(plots).items() if hasattr(thing, "__wrapped__")}
-    assert functions - set(EVERY_FIGURE) == set()
+    modules = (plots.cam, plots.data, plots.live, plots.networks, sys.modules["fer_utils.plots.protocols"])
+    for module in (*modules, plots.results):
+        functions = [one for one in vars(module).values() if hasattr(one, "__wrapped__")]
+        own = {one.__name__ for one in functions if one.__module__ == module.__name__}
+        assert own and own <= set(EVERY_FIGURE)
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -373,18 +366,6 @@ def test_the_sample_is_one_class_a_row_chosen_by_the_seed():
     assert (pixels[0] != pixels[2]).any()
     second_row = pixels[0][SIDE + 2 : 2 * SIDE + 2, :SIDE]
     assert any((second_row == image).all() for image in toy.images[toy.labels == 1])
-
-
-def test_a_sheet_names_each_image_by_its_file_split_and_class():
-    toy = replace(faces(5), labels=np.array([0, 1, 2, 0, 2]))
-
-    figure = plots.face_sheet(toy, captions=[f"group {i}" for i in range(5)], title="toy: all")
-    captions = [text.get_text() for text in figure.axes[0].texts]
-    assert captions[1] == "toy-001\ntrain\nhappy\ngroup 1"
-    assert captions[4].endswith("\ngroup 4")
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array()[:SIDE, :SIDE], toy.images[0])
-    path = replace(faces(1), sample_id=np.array(["test/sad/PublicTest_7.jpg"]))
-    assert plots.face_sheet(path).axes[0].texts[0].get_text().startswith("PublicTest_7.jpg\n")
 
 
 def test_a_clip_runs_from_onset_to_offset_with_its_apex_framed():
@@ -473,7 +454,6 @@ def test_printed_values_are_on_the_bar_they_belong_to_and_undefined_ones_have_no
 def test_correct_and_wrong_predictions_differ_in_frame():
     correct, wrong = grid().axes
     assert correct.spines["left"].get_edgecolor() != wrong.spines["left"].get_edgecolor()
-    assert "✓" in words(one_mistake(truth=0))
 
 
 # --- protocols ------------------------------------------------------------------------------------
@@ -518,132 +498,37 @@ def test_chosen_epochs_are_marked_with_what_choosing_on_test_adds():
 def displayed(monkeypatch):
     """What would be sent to the notebook."""
     sent = []
-    for module in (plots.notebook, plots.widgets):
-        monkeypatch.setattr(module, "display", sent.append)
+    monkeypatch.setattr(plots.notebook, "display", lambda data, **more: sent.append((data, more["metadata"])))
     return sent
 
 
-def test_show_displays_a_png_with_its_alt_text(displayed):
-    from IPython.core.formatters import DisplayFormatter
-
-    plots.show(one_mistake(), alt='A "face" & its scores')
-    data, metadata = DisplayFormatter().format(displayed[0])
-    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
-    assert data["text/plain"] == 'A "face" & its scores'
-    assert metadata == {"image/png": {"alt": 'A "face" & its scores'}}
+def test_show_displays_a_png_with_its_alt_text_and_saves_equal_files_of_few_bytes(displayed, tmp_path):
+    noisy = replace(faces(60), images=RNG.integers(0, 256, (60, 48, 48), dtype=np.uint8))
+    for folder in ("a", "b"):
+        alt = 'A "face" & its scores'
+        plots.show(plots.sample_grid(noisy), alt=alt, name="sample", folder=tmp_path / folder)
+    data, metadata = displayed[0]
+    assert data["text/plain"] == alt and metadata == {"image/png": {"alt": alt}}
     nbformat.validate(
         nbformat.v4.new_output("display_data", data=data, metadata=metadata), ref="output", version=4
     )
-    with pytest.raises(ValueError, match="alt"):
-        plots.show(Figure(), alt=" ")
-
-
-def test_equal_figures_are_saved_as_equal_files_of_few_bytes(tmp_path, displayed):
-    noisy = replace(faces(60), images=RNG.integers(0, 256, (60, 48, 48), dtype=np.uint8))
-    for folder in ("a", "b"):
-        plots.show(plots.sample_grid(noisy), alt="faces", name="sample", folder=tmp_path / folder)
     first, second = ((tmp_path / folder / "sample.png").read_bytes() for folder in ("a", "b"))
-    assert first == second == displayed[0].png
-    assert len(first) < 250_000
-    with pytest.raises(ValueError, match="both name and folder"):
-        plots.show(Figure(), alt="faces", folder=tmp_path)
+    assert base64.b64decode(data["image/png"]) == first == second
+    assert first.startswith(b"\x89PNG") and len(first) < 250_000
+    with pytest.raises(ValueError, match="alt"):
+        plots.show(Figure(), alt=" ", name="empty", folder=tmp_path)
 
 
-# --- widgets --------------------------------------------------------------------------------------
-
-
-def test_widgets_are_displayed_in_jupyterlab_alone(monkeypatch, displayed):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-
-    def everything():
-        plots.browse(lambda i: one_mistake(truth=i), 3, label="mistake")
-        plots.browse_faces(faces(), {})
-        plots.move_action_units()
-
-    everything()
-    assert not displayed
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
-    plots.browse(lambda i: pytest.fail("drawn"), 0, label="mistake")
-    everything()
-    assert len(displayed) == 3
-    slider, picture = displayed[0].children
-    first = picture.value
-    slider.value = 2
-    assert picture.value != first
-
-
-@pytest.fixture
-def in_jupyterlab(monkeypatch, displayed):
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
-    return displayed
-
-
-@pytest.fixture
-def pages(monkeypatch) -> list[tuple[list[int], dict]]:
-    """Row numbers and texts of every page that the browser draws."""
+def test_controls_draw_in_jupyterlab_alone(monkeypatch):
     drawn = []
 
-    def recorded(page, **texts):
-        drawn.append(([int(name[-3:]) for name in page.sample_id], texts))
-        return plots.face_sheet(page, **texts)
+    def draw(page: int) -> Figure:
+        drawn.append(page)
+        return plots.sample_grid(faces(), seed=page)
 
-    monkeypatch.setattr(plots.widgets, "face_sheet", recorded)
-    monkeypatch.setattr(plots.widgets, "PAGE", 10)
-    return drawn
-
-
-def controls(box) -> dict:
-    """Return the widgets of a box by their description; the picture has none."""
-    found = {}
-    for child in box.children:
-        children = controls(child) if hasattr(child, "children") else None
-        found |= children or {getattr(child, "description", "picture"): child}
-    return found
-
-
-def test_the_browser_pages_through_the_selected_class_and_split(pages, in_jupyterlab):
-    toy = faces(25)
-    plots.browse_faces(toy, {})
-    found = controls(in_jupyterlab[0])
-    for number in (2, 3):
-        found["page"].value = number
-    assert [row for rows, _ in pages for row in rows] == list(range(25))
-    found["class"].label, found["split"].value = "sad", "train"
-    wanted = np.flatnonzero((toy.labels == 2) & (toy.split == "train")).tolist()
-    assert (found["page"].value, pages[-1][0]) == (1, wanted)
-
-
-def test_the_browser_numbers_the_members_of_groups(pages, in_jupyterlab):
-    plots.browse_faces(faces(), {"exact": [np.array([3, 20]), np.array([7, 8, 13])], "blank": []})
-    found = controls(in_jupyterlab[0])
-    found["show"].value = "exact"
-    assert pages[-1][0] == [3, 20, 7, 8, 13]
-    assert pages[-1][1]["captions"] == ["group 1", "group 1", "group 2", "group 2", "group 2"]
-    found["show"].value = "blank"
-    assert pages[-1][0] == [] and found["page"].max == 1
-
-
-def test_a_synthetic_face_follows_its_sliders(in_jupyterlab):
-    plots.move_action_units()
-    found = controls(in_jupyterlab[0])
-    assert {f"AU{number} {name}" for number, name in ACTION_UNITS.items()} <= set(found)
-    found["AU12 lip corner puller"].value = 0.6
-    picture = np.asarray(Image.open(io.BytesIO(found["picture"].value)).convert("L"))
-    expected = render_face(Identity.sample(0), {12: 0.6}, size=plots.widgets.SIZE)
-    np.testing.assert_array_equal(picture, expected)
-    assert found["expression"].value == "custom"
-    changes = {"person": 5, "yaw (°)": 10, "light from the side (°)": 60, "outline the region": True}
-    for name, value in changes.items():
-        before = found["picture"].value
-        found[name].value = value
-        assert found["picture"].value != before, name
-
-
-@pytest.mark.parametrize("expression", ["happy", "surprise"])
-def test_an_expression_sets_its_units_and_draws_once(expression, in_jupyterlab):
-    plots.move_action_units()
-    found, drawn = controls(in_jupyterlab[0]), []
-    found["picture"].observe(drawn.append, names="value")
-    found["expression"].value = expression
-    active = {int(name[2:].split()[0]) for name in found if name.startswith("AU") and found[name].value}
-    assert active == set(PROTOTYPES[expression]) and len(drawn) == 1
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    plots.interact(draw, page=(1, 3))
+    assert drawn == []
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
+    plots.interact(draw, page=(1, 3))
+    assert drawn == [2]  # the slider starts in the middle

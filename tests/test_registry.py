@@ -176,7 +176,9 @@ def test_rafdb_and_fer2013_are_combined_at_one_size(raw, tmp_path):
         load(tmp_path, "rafdb+fer2013", raw)
 
 
-def test_make_data_describes_every_copy_and_exits_1_for_a_damaged_one(raw, tmp_path, capsys, tiny, monkeypatch):
+def test_make_data_describes_every_copy_and_exits_1_for_a_damaged_one(
+    raw, tmp_path, capsys, tiny, monkeypatch
+):
     write_frames(raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_09", {1: "reg_image1.bmp"})
     assert main(["data", str(raw)]) == 0
     out = capsys.readouterr().out

@@ -121,25 +121,18 @@ def test_a_finished_study_derives_data_protocol_and_cost(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "block",
+    ("block", "named"),
     [
-        {"metrics": {"accuracy": {"value": 0.5, "n": 8}}},
-        {"metrics": {"accuracy": {"value": 0.5, "n": 8, "ci95": [0.5]}}},
-        {"metrics": {"accuracy": {"value": float("nan"), "n": 8, "ci95": None}}},
-        {"metrcis": {}},
-        {"dataset": {"name": "tiny"}},
-        {"confusion_matrix": [[0.5]]},
-        {"paper": "kumar2020"},
-        {"status": "failed"},
-        {"kind": "study"},
+        ({"metrics": {"accuracy": {"value": 0.5, "n": 8}}}, "metrics.accuracy.ci95"),
+        ({"metrics": {"accuracy": {"value": float("nan"), "n": 8, "ci95": None}}}, "metrics.accuracy.value"),
+        ({"metrcis": {}}, "metrcis"),
+        ({"paper": "kumar2020"}, "paper"),
+        ({"status": "failed"}, "reason"),
+        ({"kind": "study"}, "study"),
     ],
-    ids=lambda block: next(iter(block)),
 )
-def test_content_of_another_form_is_refused_and_leaves_no_file(tmp_path, block):
-    with pytest.raises(
-        ConfigError,
-        match="reason|study" if len(block) == 1 and {*block} <= {"kind", "status"} else next(iter(block)),
-    ):
+def test_content_of_another_form_is_refused_and_leaves_no_file(tmp_path, block, named):
+    with pytest.raises(ConfigError, match=named):
         write_results(tmp_path, heading("90_summary", "smoke", status="done") | block)
     assert not (tmp_path / "results.json").exists()
 
@@ -170,7 +163,6 @@ def test_printed_cells_stand_beside_the_metrics_that_were_measured(tmp_path):
 
 
 def test_cells_that_are_not_asked_for_or_not_measured_are_left_out():
-    assert published_values("kumar2021", evaluation_of(FER6), cells={"Table 9": "*"}) == []
     one = published_values("kumar2021", evaluation_of(FER6), cells={"Section 5": "35 epochs*"})
     assert [(record["cell"], record["value"]) for record in one] == [("35 epochs / accuracy", 0.53)]
     two = published_values("kumar2021", evaluation_of(("happy", "sad")), cells={"Table 2": "*"})

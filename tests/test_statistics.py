@@ -9,8 +9,6 @@ from scipy.stats import binom
 from fer_utils.statistics import (
     bootstrap_weights,
     difference_interval,
-    mean_and_sd,
-    mean_interval,
     percentile_interval,
     wilson_interval,
 )
@@ -57,11 +55,6 @@ def test_percentile_interval_skips_undefined_resamples_and_holds_the_value():
     assert percentile_interval([np.array([np.nan])], value=0.5) is None
 
 
-def test_mean_and_sample_standard_deviation():
-    assert mean_and_sd([1, 2, 3, 4]) == {"mean": 2.5, "sd": pytest.approx(np.sqrt(5 / 3)), "n": 4}
-    assert mean_and_sd([0.5]) == {"mean": 0.5, "sd": None, "n": 1}
-
-
 fraction = st.floats(0.01, 0.99)
 
 
@@ -79,10 +72,3 @@ def test_the_interval_of_a_difference_is_newcombes_tenth():
     # Newcombe (1998), Statistics in Medicine 17, 873-890, table II, row (a): 56/70 - 48/80
     found = difference_interval(56 / 70, wilson_interval(56, 70), 48 / 80, wilson_interval(48, 80))
     assert found == pytest.approx((0.0524, 0.3339), abs=5e-5)
-
-
-def test_the_interval_of_a_mean_is_that_of_statsmodels():
-    from statsmodels.stats.weightstats import DescrStatsW
-
-    values = np.random.default_rng(0).random(500)
-    assert mean_interval(values) == pytest.approx(DescrStatsW(values).zconfint_mean(), rel=1e-9)

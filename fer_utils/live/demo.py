@@ -1,9 +1,10 @@
 """The demo as parameters describe it: networks, model card, pipeline, sources, panel."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,40 +23,18 @@ from fer_utils.predictions import Predictions
 
 REFERENCE = project_path("reports/reference")
 NETWORKS = Path(__file__).with_name("networks")  # below a megabyte each
+CARD = Path(__file__).with_name("static") / "card.html"  # below the networks
 STILLS, CLIPS = "fer2013.onnx", "synthetic_clips.onnx"
 RUNS = {STILLS: "40_fastai_transfer--live", CLIPS: "30_cnn3d_smic--live"}  # that trained them
 PASSES = 60  # of the synthetic video in the panel: ten minutes with the defaults
 
 SYNTHETIC_NOTE = "a synthetic person: this network was trained on photographs and is often wrong here"
 
-NOT_FOR = (
-    "hiring, schooling, policing, border control, insurance, credit or medicine",
-    "judging anybody who has not agreed to it",
-    "deciding whether somebody lies, is ill, is fit for work or is dangerous",
-)
-"""Forbidden uses. Inferring emotions at work and at school is illegal in the European Union: Regulation (EU)
-2024/1689, Article 5(1)(f)."""
 
-LIMITS = (
-    "It names the expression of a face as labellers of images named it. It cannot see what a person feels.",
-    "Faces from the side, covered, very small or dark are missed or misclassified; drawings too.",
-    "The percentage is the network's own. The notebook compares it with the accuracy on FER-2013; nobody has "
-    "measured it with your camera.",
-)
-FER2013_LIMITS = (
-    "FER-2013 was collected by web searches for words of emotion. Age, sex and skin of its people are not "
-    "recorded, so that nobody can say for whom it works worse.",
-    "FER-2013 has duplicates across its splits, so that an accuracy on it is somewhat too high.",
-)
-PRIVACY = (
-    "To the machine on which this notebook runs and no further. They are processed and forgotten. A video is "
-    "kept only while “record” is ticked, until it is downloaded or cleared."
-)
-
-
-def load_network(params: LiveDemo, name: str, shipped: str, *, kind: str) -> OnnxModel:
+def load_network(params: LiveDemo, name: Literal["model", "clip_model"]) -> OnnxModel:
     """Load the network of a parameter: the one in the package, or that of a run folder."""
     value = getattr(params, name)
+    shipped, kind = (STILLS, "stills") if name == "model" else (CLIPS, "clips")
     path = NETWORKS / shipped if value == "shipped" else project_path(value)
     model = OnnxModel.read(path, threads=params.threads)
     if model.kind != kind:
@@ -63,13 +42,12 @@ def load_network(params: LiveDemo, name: str, shipped: str, *, kind: str) -> Onn
     return model
 
 
-def build_pipeline(params: LiveDemo, *, spot: bool = True) -> Pipeline:
-    """Return a new pipeline; it spots movements unless `spot` is false or `clip_model` is "none"."""
+def build_pipeline(params: LiveDemo) -> Pipeline:
+    """Return a new pipeline; it spots movements unless `clip_model` is "none"."""
     coarse, fine = (detector(params.detector, path=params.detector_path, fine=fine) for fine in (False, True))
-    spot = spot and params.clip_model != "none"
     return Pipeline(
-        load_network(params, "model", STILLS, kind="stills"),
-        clips=load_network(params, "clip_model", CLIPS, kind="clips") if spot else None,
+        load_network(params, "model"),
+        clips=None if params.clip_model == "none" else load_network(params, "clip_model"),
         tracker=Tracker(coarse),
         still_tracker=Tracker(fine, every=1),
         light=params.low_light,
@@ -109,48 +87,32 @@ def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[],
 def build_panel(params: LiveDemo) -> Panel:
     """Return the panel for JupyterLab and for Voilà's page."""
     pipeline = build_pipeline(params)
-    card = card_html(model_card(pipeline))
-    return Panel(Session(pipeline), panel_sources(params, pipeline.stills), card=card)
+    offered = panel_sources(params, pipeline.stills)
+    return Panel(Session(pipeline), offered, card=model_card(pipeline))
 
 
-def model_card(pipeline: Pipeline) -> dict[str, list[str]]:
-    """Return the card as lines under headings."""
-    networks = []
-    for task, model in {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}.items():
-        if model is None:
-            continue
-        about, accuracy = model.description, model.description.metrics["accuracy"]
-        only = " (synthetic faces: its predictions for people mean nothing)"
-        trained = f"Trained on {about.dataset}{only if about.source == 'synthetic' else ''}"
-        value = f"{100 * accuracy.value:.1f} %"
-        if accuracy.ci95 is not None:
-            value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
-        measured = f"Accuracy {value}, n {accuracy.n:,}: {about.estimate}; {about.split}"
-        networks.append(
-            f"{task}: {', '.join(model.class_names)}. {trained}. {measured}. From run {about.run}."
-        )
-    on_fer2013 = pipeline.stills.description.dataset == "fer2013"
-    return {
-        "The networks": networks,
-        "Limits": [*LIMITS, *(FER2013_LIMITS if on_fer2013 else ())],
-        "Must not be used for": list(NOT_FOR),
-        "Where the images go": [PRIVACY],
-    }
+def networks_html(pipeline: Pipeline) -> str:
+    """Return what the networks were trained on and how accurate they are, as HTML."""
+    models = {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}
+    lines = [f"{task}: {_about(model)}" for task, model in models.items() if model]
+    return f"<h4>The networks</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
-def card_html(card: Mapping[str, Sequence[str]]) -> str:
-    """Return the card for the panel."""
-    return "".join(
-        f"<h4>{escape(heading)}</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
-        for heading, lines in card.items()
-    )
+def model_card(pipeline: Pipeline) -> str:
+    """Return the model card of the panel and the notebook as HTML."""
+    return networks_html(pipeline) + CARD.read_text("utf-8")
 
 
-def card_markdown(card: Mapping[str, Sequence[str]]) -> str:
-    """Return the card for a notebook."""
-    return "\n\n".join(
-        "\n".join([f"**{heading}**", "", *(f"- {escape(line, quote=False)}" for line in lines)])
-        for heading, lines in card.items()
+def _about(model: OnnxModel) -> str:
+    about, accuracy = model.description, model.description.metrics["accuracy"]
+    synthetic = " (synthetic faces: its predictions for people mean nothing)"
+    trained = about.dataset + synthetic * (about.source == "synthetic")
+    value = f"{100 * accuracy.value:.1f} %"
+    if accuracy.ci95 is not None:
+        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
+    return (
+        f"{', '.join(model.class_names)}. Trained on {trained}. Accuracy {value}, "
+        f"n {accuracy.n:,}: {about.estimate}; {about.split}. From run {about.run}."
     )
 
 
@@ -161,7 +123,7 @@ def reference_predictions() -> Predictions:
 
 def private_test_images(params: LiveDemo) -> FaceSet:
     """Return `params.photographs` random images of FER-2013's PrivateTest in the size of the network."""
-    network = load_network(params, "model", STILLS, kind="stills")
+    network = load_network(params, "model")
     wanted = FaceParameters(dataset="fer2013", data_path=params.data_path, image_size=network.image_size)
     faces = load_faces(wanted).with_classes(network.class_names)
     test = np.flatnonzero(faces.split == "test")

@@ -125,7 +125,7 @@ _TOLERANCE = 0.06  # of the side: a detection this close changes nothing
 _PULL = 0.1  # share of the remaining difference that is corrected until the next detection
 _MEMORY = 1.0  # seconds that a face may be covered
 _PATIENCE = 3  # consecutive detections that may miss a face; fewer for a face detected less often
-MOST_FACES = 10  # tracked at the same time; the largest are added first
+_MOST_FACES = 10  # tracked at the same time; the largest are added first
 _INERTIA = 0.8  # of the speed at which a covered face continues
 
 
@@ -189,7 +189,6 @@ class Tracker:
         self._before: np.ndarray | None = None  # the last frame, gray and reduced
         self._shape: tuple[int, ...] = ()  # of the last frame
         self._waited, self._urgent = self.every, False
-        self.found = 0  # faces in the last detection, tracked or not
         self.seconds = {"detect": 0.0, "track": 0.0}  # in the last `update`
 
     @property
@@ -236,7 +235,6 @@ class Tracker:
     def _detect(self, image: np.ndarray, time: float) -> None:
         """Confirm and correct the tracked faces by a detection, and add new ones."""
         boxes = self.detector.find(image)
-        self.found = len(boxes)
         overlap = np.array([[_overlap(face.box, box) for box in boxes] for face in self._faces])
         overlap = np.where(overlap < _SAME_FACE, 0, overlap).reshape(len(self._faces), len(boxes))
         rows, columns = linear_sum_assignment(overlap, maximize=True)
@@ -247,7 +245,7 @@ class Tracker:
             else:
                 face.misses += 1
         for column, box in enumerate(boxes):
-            if column in matches.values() or len(self._faces) >= MOST_FACES:
+            if column in matches.values() or len(self._faces) >= _MOST_FACES:
                 continue
             if not any(_inside(np.array([box.centre]), face.box) for face in self._faces):
                 self._last_number += 1

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from math import nan
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -36,12 +37,10 @@ class SourceAnalysis:
 
     def timeline(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return times (T,) and probabilities (T, K) of the most frequent face, if it is in two frames."""
-        counts = Counter(number for _, number, _ in self.probabilities).most_common(1)
-        if not counts or counts[0][1] < 2:
-            return None
-        rows = [(time, values) for time, number, values in self.probabilities if number == counts[0][0]]
-        times, values = zip(*rows, strict=True)
-        return np.array(times), np.array(values)
+        numbers = Counter(number for _, number, _ in self.probabilities)
+        most, n = numbers.most_common(1)[0] if numbers else (0, 0)
+        rows = [(time, values) for time, number, values in self.probabilities if number == most]
+        return tuple(map(np.array, zip(*rows, strict=True))) if n > 1 else None
 
 
 def analyze_source(
@@ -131,39 +130,36 @@ def spotting_scores(trials: Sequence[SpottingTrial], *, n_boot: int = 2000) -> p
     is one missed and one false. Counts are summed over the videos. The interval resamples videos. The errors
     of onset, apex and offset are means over the matches in seconds.
     """
-    counts, errors = {}, {}
-    for kind in ("micro", "macro"):
-        counts[kind], errors[kind] = [], []
-        for trial in trials:
-            found = [event for event in trial.found if event.kind == kind]
-            truth = [event for event in trial.truth if event.kind == kind]
-            pairs = match_events(found, truth)
-            counts[kind].append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
-            errors[kind] += [
-                [abs(getattr(found[i], at) - getattr(truth[j], at)) for at in ("onset", "apex", "offset")]
-                for i, j in pairs
-            ]
+    counts, errors = {"micro": [], "macro": []}, {"micro": [], "macro": []}
+    for trial, kind in product(trials, ("micro", "macro")):
+        found, truth = ([event for event in events if event.kind == kind] for events in trial)
+        pairs = match_events(found, truth)
+        counts[kind].append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
+        errors[kind] += [
+            [abs(getattr(found[i], at) - getattr(truth[j], at)) for at in ("onset", "apex", "offset")]
+            for i, j in pairs
+        ]
     counts["all"] = np.add(counts["micro"], counts["macro"])
     errors["all"] = errors["micro"] + errors["macro"]
     table = {}
-    for kind in counts:
-        of_videos = np.array(counts[kind])
-        tp, fp, fn = of_videos.sum(axis=0)
-        f1 = float(_f1(tp, fp, fn))
+    for kind, of_videos in counts.items():
+        of_videos = np.array(of_videos)
+        precision, recall, f1 = map(float, _precision_recall_f1(of_videos.sum(axis=0)))
         weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=0)
-        low, high = percentile_interval([_f1(*(of_videos.T @ w)) for w in weights], value=f1) or (nan, nan)
-        mean_errors = np.mean(errors[kind], axis=0) if errors[kind] else (nan,) * 3
-        table[kind] = {"n_videos": len(trials), "tp": tp, "fp": fp, "fn": fn}
-        table[kind]["precision"] = tp / (tp + fp) if tp + fp else nan
-        table[kind]["recall"] = tp / (tp + fn) if tp + fn else nan
-        table[kind] |= {"f1": f1, "f1_low": low, "f1_high": high}
-        table[kind] |= zip(("onset_error", "apex_error", "offset_error"), mean_errors, strict=True)
-    return pd.DataFrame(table).T.astype(dict.fromkeys(("n_videos", "tp", "fp", "fn"), int))
+        resampled = [_precision_recall_f1(of_videos.T @ w)[2] for w in weights]
+        low, high = percentile_interval(resampled, value=f1) or (nan, nan)
+        table[kind] = [len(trials), *of_videos.sum(axis=0), precision, recall, f1, low, high]
+        table[kind] += list(np.mean(errors[kind], axis=0)) if errors[kind] else [nan] * 3
+    columns = ["n_videos", "tp", "fp", "fn", "precision", "recall", "f1", "f1_low", "f1_high"]
+    columns += ["onset_error", "apex_error", "offset_error"]
+    return pd.DataFrame.from_dict(table, "index", columns=columns).astype(dict.fromkeys(columns[:4], int))
 
 
-def _f1(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # NaN without events
-        return 2 * tp / (2 * tp + fp + fn)
+def _precision_recall_f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the scores of true and false positives and false negatives, (3, ...); NaN without events."""
+    tp, fp, fn = counts
+    with np.errstate(invalid="ignore"):
+        return tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)
 
 
 def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:

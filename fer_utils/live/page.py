@@ -12,7 +12,6 @@ from traitlets.config import Config
 from voila.app import Voila
 
 IDLE_SECONDS = 600  # after which the kernel of a closed page is ended
-MAX_MESSAGE = 4 * 2**20  # bytes from the browser; the panel sends files in slices of a quarter
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -48,10 +47,8 @@ def serve(
     def prepare(_: object, *, notebook: nbformat.NotebookNode, cwd: str) -> nbformat.NotebookNode:
         kept = {"parameters", "page"}
         notebook.cells = [cell for cell in notebook.cells if kept & set(cell.metadata.get("tags", ()))]
-        if not parameters:
-            return notebook
         notebook.metadata.setdefault("papermill", nbformat.NotebookNode())
-        return parameterize_notebook(notebook, dict(parameters))
+        return parameterize_notebook(notebook, dict(parameters)) if parameters else notebook
 
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     config = Config()
@@ -61,7 +58,7 @@ def serve(
         auto_token=True,
         open_browser=open_browser,
         config_file_paths=[],  # settings of other pages of this machine
-        tornado_settings={"headers": headers, "websocket_max_message_size": MAX_MESSAGE},
+        tornado_settings={"headers": headers},
     )
     config.VoilaConfiguration.update(
         theme="light",

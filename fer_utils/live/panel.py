@@ -20,16 +20,15 @@ import traitlets
 
 from fer_utils.live.frames import COLORS, Analysis, Face, Frame, Problem, annotate
 from fer_utils.live.session import Session, events_csv
-from fer_utils.live.sources import MAX_BYTES, decode_image
+from fer_utils.live.sources import decode_image
 
 Source = Callable[[], Iterable[Frame | Problem]]
-"""Starts a source of frames."""
+"""Starts a source of frames, whose iterator is a generator."""
 
-CAMERA, UPLOAD = "camera", "upload"  # sources in the browser
+CAMERA = "camera"  # the source in the browser
 CAMERA_SIZE = (640, 480)  # largest width and height in pixels of a frame of the browser's camera
-MAX_FILES = 20  # uploaded at once
+MAX_FILES, MAX_UPLOAD = 20, 8_000_000  # uploaded at once, and bytes of each: Jupyter's server accepts 10 MiB
 ROWS = 50  # of the log in the panel; the CSV file has all
-MAX_ERRORS = 5  # consecutive frames that may fail before a source is stopped
 IDLE_SECONDS = 10.0  # without a message from the browser, after which a source is stopped
 _SHOWN_SIDE = 1280  # pixels of an image that is sent to the browser
 _MAX_DELAY = 1.0  # seconds that a source may catch up; beyond it, its clock is set back
@@ -50,19 +49,16 @@ class Panel(anywidget.AnyWidget):
     card = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, session: Session, sources: Mapping[str, Source], *, card: str) -> None:
-        names = {"class_names": list(session.class_names), "sources": list(sources), "colors": COLORS}
-        limits = {"file_bytes": MAX_BYTES, "files": MAX_FILES, "side": CAMERA_SIZE}
-        super().__init__(settings=names | limits, card=card)
+        names = {"class_names": list(session.pipeline.class_names), "sources": list(sources)}
+        limits = {"file_bytes": MAX_UPLOAD, "files": MAX_FILES, "side": CAMERA_SIZE}
+        super().__init__(settings=names | limits | {"colors": COLORS}, card=card)
         self.playing: str | None = None  # name of the source
         self._session, self._sources = session, dict(sources)
         self._run: float | None = None  # number that the browser gave the start
         self._task: asyncio.Task[None] | None = None
-        self._record = self._recorded = False
-        self._n_errors = 0
         self._drawn, self._heard = True, 0.0  # whether the last image was drawn; time of the last message
         self._points: list[tuple[float, int, list[float]]] = []  # since the last image
         self._sent_log: list[tuple] | None = None
-        self._content, self._n_uploaded = bytearray(), 0  # of the file that is being uploaded; files before
         self.on_msg(self.receive)
 
     def __repr__(self) -> str:
@@ -87,12 +83,13 @@ class Panel(anywidget.AnyWidget):
 
     def _receive_hello(self) -> None:
         self._drawn, self._sent_log = True, None
-        self._receive_record(on=False)  # the checkbox of a new page is not ticked
+        self._session.recording = False  # the checkbox of a new page is not ticked
         self._send_state(reset=True)
 
     def _receive_start(self, *, source: str, run: float) -> None:
         self._cancel()
-        self._start_session(source, run)
+        self._session.start_source()
+        self.playing, self._run, self._drawn = source, run, True
         if source != CAMERA:
             play = self._play(source, run, after=self._task)
             self._task = asyncio.get_running_loop().create_task(play)
@@ -106,12 +103,10 @@ class Panel(anywidget.AnyWidget):
 
     def _receive_clear(self) -> None:
         self._session.clear()
-        self._recorded = False
         self._send_state(reset=True)
 
     def _receive_record(self, *, on: bool) -> None:
-        self._record = on
-        self._session.recording = on and self.playing is not None
+        self._session.recording = on
 
     def _receive_frame(self, *, run: float, time: float, content: bytes) -> None:
         if run == self._run and self.playing == CAMERA:
@@ -123,56 +118,33 @@ class Panel(anywidget.AnyWidget):
         self._drawn = True
 
     def _receive_download(self, *, what: str) -> None:
-        name, media_type = "events.csv", "text/csv"
         if what == "events":
+            file = {"name": "events.csv", "type": "text/csv"}
             content = events_csv(self._session.events)
         else:
-            name, media_type = "annotated.webm", "video/webm"
-            self._recorded, content = False, self._session.take_video()
+            file = {"name": "annotated.webm", "type": "video/webm"}
+            content = self._session.take_video()
         if content is not None:
-            self.send({"kind": "file", "name": name, "type": media_type}, [content])
+            self.send({"kind": "file", **file}, [content])
         self._send_state()
 
-    def _receive_upload(self) -> None:
-        self._receive_stop()
-        self._start_session(UPLOAD, None)
-        self.playing = None
-        self._n_uploaded = 0
-
-    def _receive_slice(self, *, name: str, start: int, size: int, content: bytes) -> None:
-        """Append a slice of an uploaded file, and process the image when it is complete."""
-        if start == 0:
-            self._content = bytearray()
+    def _receive_image(self, *, name: str, number: int, content: bytes) -> None:
+        """Process an uploaded image: the first of several, with number 0, is the start of a source."""
+        if number == 0:
+            self._receive_stop()
+            self._session.start_source()
         answer, images = {"kind": "picture", "name": name, "faces": None, "notes": []}, []
         try:
-            if self._n_uploaded >= MAX_FILES:
-                raise ValueError(f"more than {MAX_FILES} files at once")
-            if size > MAX_BYTES:
-                raise ValueError(f"{size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:g} MB are accepted")
-            if start != len(self._content) or start + len(content) > size:
-                raise ValueError("the file did not arrive completely; choose it again")
-            self._content += content
-            if len(self._content) == size:
-                frame = decode_image(self._content, time=float(self._n_uploaded), name=name, still=True)
-                self._n_uploaded += 1
-                if isinstance(frame, Problem):
-                    raise ValueError(frame.message)
-                analysis = self._session.process(frame)
-                answer["faces"], images = [_face(face) for face in analysis.faces], [_reduced_jpeg(analysis)]
+            frame = decode_image(content, time=float(number), name=name, still=True)
+            if isinstance(frame, Problem):
+                raise ValueError(frame.message)
+            analysis = self._session.process(frame)
+            answer["faces"], images = [_face(face) for face in analysis.faces], [_reduced_jpeg(analysis)]
+            self._send_state()
         except Exception as error:  # of a network, too; the next image may succeed
             _log.info("image %s", name, exc_info=True)
             answer["notes"] = [str(error)]
-        if images or answer["notes"]:
-            self.send(answer, images)
-        if images:
-            self._send_state()
-        self.send({"kind": "slice"})
-
-    def _start_session(self, source: str, run: float | None) -> None:
-        self._session.start_source()
-        self.playing, self._run = source, run
-        self._n_errors, self._drawn = 0, True
-        self._session.recording = self._record and source != UPLOAD
+        self.send(answer, images)
 
     async def _play(self, name: str, run: float, *, after: asyncio.Task[None] | None) -> None:
         """Process a source on the side of the kernel, `after` the one before has ended.
@@ -194,41 +166,36 @@ class Panel(anywidget.AnyWidget):
                     if self.playing is None:
                         break
                     if monotonic() - self._heard > IDLE_SECONDS:
-                        self._session.add_problem(Problem(f"{name}: stopped, because no page is open"))
+                        self._session.add_problem(f"{name}: stopped, because no page is open")
                         break
         except Exception as error:  # of the driver of a camera or the decoder of a file
-            self._add_error(name, error)
+            self._fail(name, error)
         finally:
-            if self._run == run and self.playing == name:
+            if self._run == run and self.playing in (name, None):
                 self.playing = None
                 self._session.end_source()
                 self._send_state()
 
     def _process(self, frame: Frame | Problem, *, answer: float | None = None) -> None:
-        """Process a frame, or display the message of a source; `MAX_ERRORS` failures in a row stop it."""
+        """Process a frame, or display the message of a source."""
+        analysis = None
         if isinstance(frame, Problem):
-            self._session.add_problem(frame)
-            self._send_state(answer=answer)
-            return
-        try:
-            analysis = self._session.process(frame)
-            self._recorded |= self._session.recording
-            largest = sorted(analysis.faces, key=lambda face: face.box.area)[-1:]
-            self._points += [(frame.time, face.number, _rounded(face.probabilities)) for face in largest]
-            if self._drawn or answer is not None:
-                self._send_state(analysis, answer=answer)
-            self._n_errors = 0
-        except Exception as error:  # of a network or a damaged frame; the next one may succeed
-            self._add_error(f"frame at {frame.time:.2f} s", error)
-            self._send_state(answer=answer)
+            self._session.add_problem(frame.message)
+        else:
+            try:
+                analysis = self._session.process(frame)
+                largest = sorted(analysis.faces, key=lambda face: face.box.area)[-1:]
+                self._points += [(frame.time, face.number, _rounded(face.probabilities)) for face in largest]
+            except Exception as error:  # of a network
+                self._fail(f"frame at {frame.time:.2f} s", error)
+        if analysis is None or self._drawn or answer is not None:
+            self._send_state(analysis, answer=answer)
 
-    def _add_error(self, where: str, error: Exception) -> None:
+    def _fail(self, where: str, error: Exception) -> None:
+        """Stop the source and display why."""
         _log.info(where, exc_info=error)
-        self._session.add_problem(Problem(f"{where}: {error or type(error).__name__}"))
-        self._n_errors += 1
-        if self._n_errors >= MAX_ERRORS:
-            self.playing = None
-            self._session.add_problem(Problem(f"stopped, because {MAX_ERRORS} frames in a row failed"))
+        self._session.add_problem(f"{where}: {error or type(error).__name__}")
+        self.playing = None
 
     def _send_state(
         self, analysis: Analysis | None = None, *, reset: bool = False, answer: float | None = None
@@ -242,12 +209,11 @@ class Panel(anywidget.AnyWidget):
             "answer": answer,
             "reset": reset,
             "rate": session.frames_per_second,
-            "messages": list(session.messages),
-            "video": self._recorded,
+            "messages": session.messages,
+            "video": session.recorder is not None,
             "points": [],
         }
         if reset:
-            state["points"] = [(time, face, _rounded(values)) for time, face, values in session.timeline]
             self._points = []
         if analysis is not None:
             images = [_reduced_jpeg(analysis)]
@@ -271,8 +237,7 @@ async def _in_thread(source: Source) -> AsyncIterator[Frame | Problem]:
             while (frame := await loop.run_in_executor(thread, next, frames, None)) is not None:
                 yield frame
         finally:
-            if hasattr(frames, "close"):
-                await loop.run_in_executor(thread, frames.close)
+            await loop.run_in_executor(thread, frames.close)
 
 
 def _reduced_jpeg(analysis: Analysis) -> bytes:

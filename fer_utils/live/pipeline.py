@@ -8,7 +8,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from fer_utils.live.faces import CLIPS, MOST_FACES, Light, Tracker, brighten, crop_face
+from fer_utils.live.faces import CLIPS, Light, Tracker, brighten, crop_face
 from fer_utils.live.frames import Analysis, Event, Face, Frame
 from fer_utils.live.spotting import Spotter
 from fer_utils.onnx import OnnxModel
@@ -141,8 +141,6 @@ class Pipeline:
                 crops = [crop_face(image, track.box, size=self.stills.image_size) for track in tracks]
             with _measure(seconds, "classify"):
                 predictions = self.stills.predict(np.stack(crops))
-            if tracker.found > MOST_FACES:
-                messages.append(f"{tracker.found} faces; {MOST_FACES} of them are tracked")
         else:
             messages.append(f"{frame.name}: no face found" if frame.name else NO_FACE)
         for track, probabilities in zip(tracks, predictions, strict=True):

@@ -4,25 +4,21 @@ A source is an iterator of `Frame` and `Problem`. What goes wrong is yielded as 
 the next frame follows if there is one. Closing the iterator releases the camera or file.
 """
 
-import io
 import math
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from queue import Empty, Queue
 from time import monotonic, sleep
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from fer_utils.data.images import FORMATS, check_size, to_gray
+from fer_utils.data.images import check_size, open_image, to_gray
 from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
@@ -31,86 +27,56 @@ from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
 MAX_BYTES, MAX_SIDE = 20_000_000, 1600  # of an image file; larger images are reduced to this many pixels
 TIMEOUT = 5.0  # seconds without a frame after which a camera counts as lost
 SYNTHETIC_CLASSES = tuple(name for name in FER7 if name in EXPRESSIONS)  # without neutral
-_RETRY, _RELEASE = 0.1, 2.0  # seconds until a missed frame is read again, and for a camera to be released
+_RETRY = 0.1  # seconds until a missed frame is read again
 _DEFAULT_RATE = 25.0  # of a video that states none
 _HEIGHT, _WIDTH = 480, 640  # of synthetic frames
 _SYNTHETIC_SIDE = 160  # pixels in which a person is drawn; enlarging is several times faster than drawing
-_CACHE_BYTES = 2**26  # of drawings that are shown again
+_CACHED = 2500  # drawings that are shown again: 64 MB
 _NOISE = 2.0  # standard deviation in gray levels, of a camera in a lit room
 _WARMTH = (8.0, 18.0)  # gray levels of red added to middle gray
 _BROWSER = "if the camera is on another machine than JupyterLab, choose the browser camera instead"
 
-# FFmpeg reads this when OpenCV first opens a video; `read_video` reports what is wrong with a file.
+# What is wrong with a camera or file is a `Problem`. FFmpeg reads this when OpenCV first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-
-def _open_capture(source: int | str, backend: int) -> cv2.VideoCapture:
-    """Open a camera or video without OpenCV's own messages on standard error."""
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.VideoCapture(source, backend)
-    finally:
-        cv2.utils.logging.setLogLevel(before)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 # --- cameras -------------------------------------------------------------------------------------
 
 
 def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Frame | Problem]:
-    """Read a camera of this machine in a thread, so that each frame is the latest one; others are dropped.
-
-    A camera that does not open, or yields nothing for `TIMEOUT` seconds, ends with a problem.
-    """
+    """Read a camera of this machine; one that does not open, or is silent for `TIMEOUT`, is a problem."""
     device = devices / f"video{index}"
     if sys.platform == "linux" and not os.access(device, os.R_OK | os.W_OK):
-        known = ", ".join(sorted(path.name[5:] for path in devices.glob("video[0-9]*"))) or "none"
-        problem = f"no {device} (cameras of this machine: {known}); {_BROWSER}"
-        if device.exists():
-            problem = f"no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        problem = f"no permission for {device}; run `sudo usermod -aG video $USER`, log in again"
+        if not device.exists():
+            known = ", ".join(sorted(path.name[5:] for path in devices.glob("video[0-9]*"))) or "none"
+            problem = f"no {device} (cameras of this machine: {known}); {_BROWSER}"
         yield Problem(f"camera {index}: {problem}")
         return
     # Left to choose, OpenCV tries every backend, files among them.
     backends = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
-    capture = _open_capture(index, backends.get(sys.platform, cv2.CAP_ANY))
+    capture = cv2.VideoCapture(index, backends.get(sys.platform, cv2.CAP_ANY))
     if not capture.isOpened():
         capture.release()
-        privacy = "allow it under System Settings > Privacy & Security > Camera, "
-        remedy = f"{privacy if sys.platform == 'darwin' else ''}close other programs that use it"
+        remedy = "close other programs that use it, allow it in the system's privacy settings"
         yield Problem(f"camera {index} does not open; {remedy}, then start again; {_BROWSER}")
         return
-    latest: Queue[tuple[np.ndarray, float]] = Queue(1)
-    closed = threading.Event()
-
-    def read() -> None:
-        while not closed.is_set():
-            try:
-                image = capture.read()[1]
-            except cv2.error:  # some drivers, when a camera is unplugged
-                image = None
-            if image is None:
-                sleep(_RETRY)  # a camera misses a frame now and then
-                continue
-            with suppress(Empty):
-                latest.get_nowait()
-            latest.put((image, monotonic()))
-        capture.release()  # only the thread that reads it may do so
-
-    thread = threading.Thread(target=read, name="camera", daemon=True)
-    thread.start()
-    start = None
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the latest frame, also where faces take longer than the camera
+    start, misses = None, 0
     try:
-        while True:
-            image, time = latest.get(timeout=TIMEOUT)
+        while misses * _RETRY < TIMEOUT:
+            image = capture.read()[1]
+            if image is None:  # a camera misses a frame now and then
+                misses += 1
+                sleep(_RETRY)
+                continue
+            misses, time = 0, monotonic()
             start = time if start is None else start
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - start)
-    except Empty:
-        if start is None:
-            yield Problem(f"camera {index} yields no image; another program may be using it")
-        else:
-            yield Problem(f"camera {index} stopped after {time - start:.0f} s; is it unplugged?")
+        yield Problem(f"camera {index} yields no image; is it unplugged, or used by another program?")
     finally:
-        closed.set()
-        thread.join(_RELEASE)
+        capture.release()
 
 
 # --- videos --------------------------------------------------------------------------------------
@@ -126,7 +92,7 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
     if not path.is_file():
         yield Problem(f"{name}: no such file in {printable(str(path.parent))}")
         return
-    capture = _open_capture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise ValueError("not a readable video; convert it to MP4 with H.264, or to WebM")
@@ -168,47 +134,38 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
         yield Problem(f"{printable(str(path))}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
     for number, file in enumerate(images):
         try:
-            with file.open("rb") as opened:
-                content = opened.read(MAX_BYTES + 1)
+            content = file.read_bytes()
         except OSError as error:
             yield Problem(f"{_short(file.name)}: {error.strerror}")
-            continue
-        yield decode_image(content, time=float(number), name=file.name, still=True)
+        else:
+            yield decode_image(content, time=float(number), name=file.name, still=True)
 
 
 def decode_image(
-    content: bytes | bytearray, *, time: float = 0.0, name: str = "", still: bool = False
+    content: bytes, *, time: float = 0.0, name: str = "", still: bool = False
 ) -> Frame | Problem:
     """Decode an image file of a camera, folder or upload; its format is read from the content.
 
     EXIF rotation is applied, transparency becomes white, 16 bits are scaled to 8, and larger images are
-    reduced to `MAX_SIDE`. Files of more than `MAX_BYTES` or with sides that `check_size` refuses become a
-    problem, as does everything that cannot be decoded.
+    reduced to `MAX_SIDE`. Files of more than `MAX_BYTES` and those that `open_image` refuses are a problem.
     """
-    name = _short(name)
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB; reduce the image")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, which check_size refuses, and of odd EXIF data
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                check_size(*image.size)
-                scale = min(1.0, MAX_SIDE / max(image.size))
-                # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
-                image.draft(None, tuple(round(scale * side) for side in image.size))
-                if image.mode == "F" or image.mode.startswith("I"):
-                    image = to_gray(image)  # scales 16 bits and refuses 32
-                elif (image := ImageOps.exif_transpose(image)).has_transparency_data:
-                    page = Image.new("RGBA", image.size, "white")
-                    image = Image.alpha_composite(page, image.convert("RGBA"))
-                image = image.convert("RGB")
-                image.thumbnail((MAX_SIDE, MAX_SIDE))
-        return Frame(np.asarray(image), time, name, still)
-    except UnidentifiedImageError:
-        reason = f"not an image in one of the formats {', '.join(FORMATS)}"
+        with warnings.catch_warnings(action="ignore"), open_image(content) as image:  # of odd EXIF data
+            scale = min(1.0, MAX_SIDE / max(image.size))
+            # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
+            image.draft(None, tuple(round(scale * side) for side in image.size))
+            if image.mode == "F" or image.mode.startswith("I"):
+                image = to_gray(image)  # scales 16 bits and refuses 32
+            elif (image := ImageOps.exif_transpose(image)).has_transparency_data:
+                page = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(page, image.convert("RGBA"))
+            image = image.convert("RGB")
+            image.thumbnail((MAX_SIDE, MAX_SIDE))
+        return Frame(np.asarray(image), time, _short(name), still)
     except Exception as error:  # Pillow's parsers raise almost anything for damaged files
-        reason = f"not a usable image: {error or type(error).__name__}"
-    return Problem(printable(f"{name}: {reason}" if name else reason))
+        return Problem(f"{_short(name) or 'image'}: {printable(str(error)) or type(error).__name__}")
 
 
 def _short(name: str) -> str:
@@ -252,9 +209,7 @@ class SyntheticSource:
         ]
 
     def __iter__(self) -> Iterator[Frame]:
-        cached = 0 if self.passes == 1 else _CACHE_BYTES // self.videos[0].size ** 2
-
-        @lru_cache(maxsize=cached)
+        @lru_cache(maxsize=_CACHED)
         def draw(person: int, index: int) -> np.ndarray:
             video = self.videos[person]
             scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
@@ -270,10 +225,7 @@ class SyntheticSource:
         for number in range(self.passes * n_frames):
             turn, index = divmod(number, n_frames)
             image = np.full((_HEIGHT, _WIDTH, 3), 128, np.uint8)
-            top, left = (
-                rng.integers(_HEIGHT),
-                rng.integers(_WIDTH),
-            )  # each frame has another part of the noise
+            top, left = rng.integers(_HEIGHT), rng.integers(_WIDTH)  # another part of the noise
             for person, tint in enumerate(tints):
                 drawing = draw(person, n_frames - 1 - index if turn % 2 else index)
                 gray = cv2.resize(drawing, (side, side), interpolation=cv2.INTER_CUBIC)

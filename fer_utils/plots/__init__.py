@@ -1,54 +1,14 @@
 """Figures, one function per figure: each returns a matplotlib `Figure` and changes no global state.
 
 All colours are distinguishable with common colour-vision deficiencies, and nothing is shown by colour alone.
-`show` displays a figure with its alt text in a notebook; `browse`, `browse_faces` and `move_action_units` are
-widgets for JupyterLab.
+`show` displays a figure with its alt text in a notebook, `interact` one with controls.
 """
 
-from fer_utils.plots.cam import (
-    band_shares,
-    cam_examples,
-    mean_maps,
-    perturbation_curves,
-    randomised_similarity,
-)
-from fer_utils.plots.data import (
-    action_unit_faces,
-    class_split_counts,
-    clip_strip,
-    duplicate_groups,
-    expression_strengths,
-    face_sheet,
-    flow_fields,
-    mean_faces,
-    near_pairs,
-    nearest_similarity,
-    sample_grid,
-)
-from fer_utils.plots.live import annotated_frames, events, latency, probability_timeline, reliability
-from fer_utils.plots.networks import activation_sheets, filter_sheet, hog_glyphs, side_by_side
-from fer_utils.plots.notebook import show, show_source
-from fer_utils.plots.protocols import (
-    arms,
-    by_subject,
-    chosen_epochs,
-    effect_sizes,
-    epoch_choice,
-    lucky_splits,
-    paper_vs_measured,
-    printed_luck,
-    protocols,
-    validation_arms,
-    verdicts,
-)
-from fer_utils.plots.results import (
-    batch,
-    confusion_matrix,
-    learning_curves,
-    mistake,
-    per_class_f1,
-    prediction_grid,
-    rate_finder,
-    roc_curves,
-)
-from fer_utils.plots.widgets import browse, browse_faces, move_action_units
+# ruff: noqa: F403
+from fer_utils.plots.cam import *
+from fer_utils.plots.data import *
+from fer_utils.plots.live import *
+from fer_utils.plots.networks import *
+from fer_utils.plots.notebook import *
+from fer_utils.plots.protocols import *
+from fer_utils.plots.results import *

@@ -1,7 +1,6 @@
 """Figures of data sets: faces, their duplicates, clips, and the generator of synthetic faces."""
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from fer_utils.data import SPLITS, ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots import style
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, action_unit_mask, render_face
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, action_unit_mask, render_face
 
 _SIZE = 96  # pixels of a synthetic face
 _AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
@@ -115,25 +114,10 @@ def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float)
 
 
 @style.styled
-def face_sheet(faces: FaceSet, *, captions: Sequence[str] | None = None, title: str = "") -> Figure:
-    """Draw every image of a small set with its file name, split and class, and a caption each."""
-    if not len(faces):
-        return _sentence(f"{title}: no images.")
-    names = ["\n".join(textwrap.wrap(name.rsplit("/", 1)[-1], 20)) for name in faces.sample_id]
-    texts = [f"{name}\n{_split_and_class(faces, row)}" for row, name in enumerate(names)]
-    if captions is not None:
-        texts = [f"{text}\n{caption}" for text, caption in zip(texts, captions, strict=True)]
-    columns, (height, width) = 8, faces.images.shape[1:]
-    rows = [faces.images[start : start + columns] for start in range(0, len(faces), columns)]
-    gap = round(0.13 * height * (1 + max(text.count("\n") + 1 for text in texts)))
-    shape = len(rows) * (height + gap) / (columns * (width + 2))
-    figure, (ax,) = style.panels(1, height=style.WIDTH * shape + 0.4)
-    _tiles(ax, rows, columns=columns, row_gap=gap, below=gap)
-    for number, text in enumerate(texts):
-        row, column = divmod(number, columns)
-        x, y = column * (width + 2) + width / 2, row * (height + gap) + height + 1
-        ax.text(x, y, text, ha="center", va="top", fontsize=6.5, linespacing=1.1, in_layout=False)
-    ax.set_title(title)
+def synthetic_face(person: Identity, units: Mapping[int, float], *, scene: Scene) -> Figure:
+    """Draw a synthetic person with action units at some intensities, in a pose and light."""
+    figure, (ax,) = style.panels(1)
+    style.face(ax, render_face(person, units, size=2 * _SIZE, scene=scene))
     return figure
 
 
@@ -246,7 +230,8 @@ def _image_groups(
         _tiles(ax, [faces.images[group]], columns=max(map(len, rows)))
         for column, row in enumerate(group):
             middle = column * (width + 2) + width / 2
-            ax.text(middle, height + 2, _split_and_class(faces, row), ha="center", va="top", fontsize=8)
+            caption = f"{faces.split[row]}\n{faces.class_names[faces.labels[row]]}"
+            ax.text(middle, height + 2, caption, ha="center", va="top", fontsize=8)
         ax.set_title(text, fontsize=8.5, pad=3)
     return figure
 
@@ -258,18 +243,13 @@ def _sentence(text: str) -> Figure:
     return figure
 
 
-def _split_and_class(faces: FaceSet, row: int) -> str:
-    return f"{faces.split[row]}\n{faces.class_names[faces.labels[row]]}"
-
-
-def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int, row_gap: int = 2, below: int = 0) -> None:
+def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int) -> None:
     """Draw rows of images, each of shape (<= columns, H, W), as one image with white between them."""
     height, width = rows[0].shape[1:]
-    shape = (len(rows) * (height + row_gap) - row_gap + below, columns * (width + 2) - 2)
-    canvas = np.full(shape, 255, np.uint8)
+    canvas = np.full((len(rows) * (height + 2) - 2, columns * (width + 2) - 2), 255, np.uint8)
     for top, row in enumerate(rows):
         for left, image in enumerate(row):
-            y, x = top * (height + row_gap), left * (width + 2)
+            y, x = top * (height + 2), left * (width + 2)
             canvas[y : y + height, x : x + width] = image
     style.face(ax, canvas)
 

@@ -83,16 +83,3 @@ def reliability(table: pd.DataFrame) -> Figure:
     ax.set(ylabel="accuracy", ylim=(0, 1.02))
     style.legend_right(ax)
     return figure
-
-
-@style.styled
-def latency(table: pd.DataFrame) -> Figure:
-    """Draw the latency of every step of a frame: columns median_ms and p95_ms, one row per step."""
-    figure, ax = style.labelled_rows(table.index, row_height=0.34, xlabel="milliseconds a frame")
-    rows = range(len(table))
-    ax.barh(rows, table["median_ms"], color=style.BLUE, height=0.6, label="median")
-    tick = {"marker": "|", "color": style.INK, "ms": 11, "mew": 2, "ls": "none"}
-    ax.plot(table["p95_ms"], rows, **tick, label="95th percentile")
-    ax.grid(False, axis="y")
-    style.legend_above(ax)
-    return figure

@@ -3,11 +3,12 @@
 import base64
 import inspect
 import io
+import os
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+import ipywidgets
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image
@@ -16,33 +17,47 @@ from fer_utils.files import atomic_write
 from fer_utils.plots.style import styled
 
 
-@dataclass(frozen=True)
-class _Picture:
-    png: bytes
-    alt: str
-
-    def __repr__(self) -> str:
-        return self.alt
-
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
-
-
-def show(figure: Figure, *, alt: str, name: str | None = None, folder: str | Path | None = None) -> None:
+def show(figure: Figure, *, alt: str, name: str, folder: Path) -> None:
     """Display a figure with `alt` as its alt text; save it as ``folder/name.png``, and charts as SVG."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the figure shows")
-    if (name is None) != (folder is None):
-        raise ValueError("to save the figure, give both name and folder")
-    picture = _Picture(png(figure), alt)
-    if folder is not None:
-        with atomic_write(Path(folder) / f"{name}.png") as temporary:
-            temporary.write_bytes(picture.png)
-        if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
-            with atomic_write(Path(folder) / f"{name}.svg") as temporary:
-                figure.savefig(temporary, format="svg")
-    display(picture)
+    content = png(figure)
+    with atomic_write(folder / f"{name}.png") as temporary:
+        temporary.write_bytes(content)
+    if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
+        with atomic_write(folder / f"{name}.svg") as temporary:
+            figure.savefig(temporary, format="svg")
+    _display(content, alt)
+
+
+def interact(draw: Callable[..., Figure], **controls: object) -> None:
+    """Display a figure with a control for each argument of `draw`, given as in `ipywidgets.interact`.
+
+    Only in JupyterLab: a stored notebook has no kernel that would draw.
+    """
+    if "JPY_SESSION_NAME" not in os.environ:  # set by Jupyter's server, not by papermill
+        return
+    # Not `ipywidgets.interact` itself: its output widget blocks nbclient, which may inherit the variable.
+    widgets = {name: ipywidgets.interactive.widget_from_abbrev(values) for name, values in controls.items()}
+    picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+
+    def update(_: object = None) -> None:
+        picture.value = png(draw(**{name: widget.value for name, widget in widgets.items()}))
+
+    for name, widget in widgets.items():
+        widget.description, widget.style, widget.continuous_update = (
+            name,
+            {"description_width": "190px"},
+            False,
+        )
+        widget.observe(update, names="value")
+    update()
+    display(ipywidgets.VBox([*widgets.values(), picture]))
+
+
+def _display(content: bytes, alt: str) -> None:
+    data = {"image/png": base64.b64encode(content).decode(), "text/plain": alt}
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def show_source(*objects: Callable | type) -> None:

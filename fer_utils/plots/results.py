@@ -148,25 +148,3 @@ def prediction_grid(
         ax.set_title(text, loc="center", fontsize=8.5, pad=4, color=style.darker(color))
         ax.set_xlabel(f"true: {class_names[truth]}", fontsize=8.5)
     return figure
-
-
-@style.styled
-def mistake(
-    image: np.ndarray, *, probabilities: Sequence[float] | np.ndarray, truth: int, class_names: Sequence[str]
-) -> Figure:
-    """Draw one face, shape (H, W), beside the probabilities of its K classes."""
-    figure, (left, right) = style.panels(2, columns=2, row_height=2.6, width=6.4, width_ratios=(1, 1.5))
-    predicted = int(np.argmax(probabilities))
-    style.face(left, image, frame=style.GREEN if predicted == truth else style.RED)
-    left.set_xlabel(f"true: {class_names[truth]}")
-    colors = [style.ORANGE if k == predicted else style.GREY for k in range(len(class_names))]
-    bars = right.barh(range(len(class_names)), probabilities, color=colors, height=0.7)
-    right.bar_label(bars, fmt="{:.2f}", padding=3, fontsize=8)
-    marks = [f"{name}  (true)" if k == truth else name for k, name in enumerate(class_names)]
-    right.set_yticks(range(len(class_names)), marks)
-    right.set(xlim=(0, 1.12), xticks=(0, 0.5, 1), xlabel="probability")
-    right.invert_yaxis()
-    right.grid(False, axis="y")
-    sign = "✓" if predicted == truth else "✗"
-    right.set_title(f"{sign} predicted {class_names[predicted]}, probability {probabilities[predicted]:.2f}")
-    return figure

@@ -1,11 +1,11 @@
 """The look that all figures share, and the parts they are put together from."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -19,33 +19,8 @@ INK, PALE = "#2f2f2f", "#dcdcdc"
 WIDTH = 8.2
 """Inches: about 900 pixels, the width of a report."""
 
-STYLE = {
-    **sns.axes_style("whitegrid"),
-    "figure.dpi": 110,
-    "savefig.dpi": "figure",
-    "savefig.bbox": None,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.labelsize": 9,
-    "axes.edgecolor": "#b0b0b0",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
-    "grid.color": "#e6e6e6",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-}
+STYLE = matplotlib.rc_params_from_file(Path(__file__).with_name("style.mplstyle"), use_default_template=False)
+STYLE |= {"axes.prop_cycle": matplotlib.cycler(color=COLORS)}
 
 PRINTED = {"marker": "D", "mfc": "white", "mec": INK, "mew": 1.3, "ms": 6, "ls": "none"}
 PRINTED |= {"zorder": 4, "clip_on": False}

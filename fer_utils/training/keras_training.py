@@ -13,6 +13,7 @@ after its last complete epoch and ends at the numbers of an uninterrupted one::
     ]
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -45,7 +46,7 @@ def prepare(params: Training, *, log: Callable[[str], None] = print) -> None:
         `threads` (their number affects rounding) and `device`: "auto" takes a GPU if the backend sees one,
         "cuda" raises `MissingGPU` without one.
     log : callable
-        Gets a line where TensorFlow sees no GPU and PyTorch does.
+        Gets a line where TensorFlow does not see the GPU of the machine.
     """
     backend = keras.backend.backend()
     choose = {"tensorflow": _prepare_tensorflow, "torch": _prepare_torch}
@@ -58,8 +59,8 @@ def prepare(params: Training, *, log: Callable[[str], None] = print) -> None:
             f"threads={params.threads}, device={params.device}: {error}; restart the kernel"
         ) from error
     no_gpu = backend == "tensorflow" and gpu is None and params.device != "cpu"
-    if no_gpu and (unused := hardware.torch_gpu_name()):
-        note = f"device={params.device}: TensorFlow sees no GPU, but PyTorch sees {unused}; "
+    if no_gpu and shutil.which("nvidia-smi"):
+        note = f"device={params.device}: TensorFlow does not see this machine's GPU; "
         note += "set KERAS_BACKEND=torch in the environment and start again to train on it"
         if params.device == "cuda":
             raise ConfigError(note)

@@ -1,6 +1,5 @@
 // What people see of the live demo. Python (panel.py) classifies the images; here they are taken, sent and shown.
 
-const SLICE = 2 ** 20; // bytes of a message: Jupyter's server hangs up at 10 MiB
 const MOST_IN_FLIGHT = 2; // camera frames without an answer; further ones are dropped, never queued
 const PATIENCE = 5; // seconds without an answer after which the person is told
 const GIVE_UP = 30; // seconds without an answer after which the camera is let go
@@ -301,7 +300,7 @@ function render({ model, el }) {
   let heard = performance.now(); // when something was last sent or answered
   let local = null; // a message that Python does not know of
   let remote = [];
-  let sliceTaken = () => {};
+  let imageAnswered = () => {};
 
   const send = (content, buffers = []) => {
     heard = performance.now();
@@ -335,20 +334,17 @@ function render({ model, el }) {
   const upload = async (files) => {
     const mine = (uploading = [...files].slice(0, settings.files));
     report(files.length > settings.files ? `Only the first ${settings.files} files are taken.` : null);
-    send({ kind: "upload" });
+    let number = 0;
     for (const file of mine) {
-      const size = file.size;
-      if (size > settings.file_bytes) {
-        const note = `${(size / 1e6).toFixed(1)} MB; at most ${settings.file_bytes / 1e6} MB are accepted.`;
+      if (uploading !== mine) return;
+      if (file.size > settings.file_bytes) {
+        const note = `${(file.size / 1e6).toFixed(1)} MB; at most ${settings.file_bytes / 1e6} MB are accepted.`;
         addResult(result({ name: file.name, faces: null, notes: [note] }));
         continue;
       }
-      for (let start = 0; uploading === mine && start < Math.max(size, 1); start += SLICE) {
-        const taken = new Promise((resolve) => (sliceTaken = resolve));
-        const bytes = await file.slice(start, start + SLICE).arrayBuffer();
-        send({ kind: "slice", name: file.name, start, size }, [bytes]);
-        await taken;
-      }
+      const answered = new Promise((resolve) => (imageAnswered = resolve));
+      send({ kind: "image", name: file.name, number: number++ }, [await file.arrayBuffer()]);
+      await answered;
     }
     if (uploading === mine) uploading = null;
   };
@@ -418,8 +414,10 @@ function render({ model, el }) {
       showMessages();
       if (jpeg) draw(jpeg, state.faces);
     },
-    picture: (answer, [jpeg]) => addResult(result(answer, jpeg, settings.class_names, settings.colors)),
-    slice: () => sliceTaken(),
+    picture: (answer, [jpeg]) => {
+      addResult(result(answer, jpeg, settings.class_names, settings.colors));
+      imageAnswered();
+    },
     file: (file, [bytes]) => save(file, bytes),
   };
   const onMessage = (content, buffers) => {
