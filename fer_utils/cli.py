@@ -92,7 +92,7 @@ def _data(options: argparse.Namespace) -> int:
     if not project_path(options.path).exists() and options.path != RAW:
         raise ConfigError(f"{options.path}: no such file or folder")
     unusable = 0
-    for dataset, found in registry.sources(options.path):
+    for dataset, found in registry.sources(project_path(options.path)):
         print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
         if found is None:
             print("  expected at", " or ".join(f"{options.path}/{place}" for place in dataset.expected))
@@ -103,8 +103,6 @@ def _data(options: argparse.Namespace) -> int:
                 print(f"  damaged {error}")
                 unusable += 1
         print(f"  from {dataset.obtained_from}\n  terms: {dataset.terms}")
-    for name, advice in registry.unknown_entries(options.path).items():
-        print(f"{options.path}/{name}: not known; {advice}")
     print("synthetic: always available (rendered by fer_utils.synthetic)\ndata/README.md describes every set")
     return int(unusable > 0)
 
@@ -119,7 +117,7 @@ def _describe(dataset: "DataSet", path: Path) -> None:
         copy = samples.name
     else:
         samples = load_faces(FaceParameters(dataset=dataset.name, data_path=str(path)))
-        published = registry.published_as(samples.origin)
+        published = dataset.published.get(samples.origin.get("md5"))
         copy = f"{published} as published" if published else "an unverified copy"
     lacking, counts = dataset.missing_from(samples), samples.counts()
     sha256, fingerprint = samples.origin["sha256"], samples.fingerprint[:16]

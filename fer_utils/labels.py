@@ -1,9 +1,5 @@
 """Label sets, their orders, and maps between the vocabularies of papers and data sets."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 FER7 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """FER-2013's classes in the order of its integer labels 0-6, which is not alphabetical."""
 
@@ -30,11 +26,6 @@ challenge*, FG 2019.
 """
 
 
-def classes_of(label_set: str, *, own: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes of one of `LABEL_SETS`, or those of the data set itself for "own"."""
-    return tuple(own) if label_set == "own" else LABEL_SETS[label_set]
-
-
 SYNONYMS = {
     "anger": "angry",
     "fearful": "fear",
@@ -53,10 +44,3 @@ def canonical(name: str) -> str:
     """Return the name used here for a class as a paper or data set spells it."""
     lowered = name.strip().lower()
     return SYNONYMS.get(lowered, lowered)
-
-
-def map_labels(labels: np.ndarray, *, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
-    """Re-index labels (N,) from one class order to another; -1 where a class is not in `target`."""
-    position = {name: index for index, name in enumerate(target)}
-    table = np.array([position.get(name, -1) for name in source], dtype=np.int64)
-    return table[labels]

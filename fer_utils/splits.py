@@ -57,21 +57,21 @@ class Split(Generic[S]):
             leakage = SUBJECTS_SHARED if self.subject_independent is False else "none"
             object.__setattr__(self, "leakage", leakage)
 
-    @cached_property
+    @property
     def sets(self) -> dict[str, S]:
         """The sets by name; without validation where there is none."""
-        names = ("train", "validation", "test")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: samples for name, samples in named.items() if samples is not None}
 
     @cached_property
     def subject_independent(self) -> bool | None:
         """Whether no sample and no subject is in two of the sets; None where not all subjects are known."""
-        sets = self.sets.values()
-        for names in ([part.sample_id for part in sets], [part.subject[part.subject != ""] for part in sets]):
-            distinct = [np.unique(of_set) for of_set in names]
-            if sum(map(len, distinct)) > len(np.unique(np.concatenate(distinct))):
+        for column in ("sample_id", "subject"):
+            names = np.concatenate([np.unique(getattr(part, column)) for part in self.sets.values()])
+            names = names[names != ""]
+            if len(np.unique(names)) < len(names):
                 return False
-        return None if any((part.subject == "").any() for part in sets) else True
+        return None if any((part.subject == "").any() for part in self.sets.values()) else True
 
     @property
     def n_samples(self) -> int:
@@ -183,10 +183,10 @@ class Folds(Generic[S]):
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
 
-    Images without a class are left out. `ValueError` when the data set cannot be split in this way.
+    A data set that cannot be split in this way raises `ValueError`.
     """
     extra = {"epochs": params.epochs} if params.split_by == "reshuffled_80_10_10" else {}
-    split = FACE_SPLITS[params.split_by](faces.labelled(), seed=params.seed, **extra)
+    split = FACE_SPLITS[params.split_by](faces, seed=params.seed, **extra)
     counts = split.counts().drop(index="total", columns="total")
     if len(counts) < 2:
         raise ValueError(f"{faces.name}: one class only ({counts.index[0]}); a classifier needs at least 2")
@@ -211,7 +211,7 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
         return _official_of_one(faces, seed)
     splits = [_official_of_one(part, seed) for part in parts]
     ids = {name: np.concatenate([split.sets[name].sample_id for split in splits]) for name in splits[0].sets}
-    sets = [faces.take(np.isin(faces.sample_id, of_set)) for of_set in ids.values()]
+    sets = [faces.take(np.isin(faces.sample_id, one)) for one in ids.values()]
     description = " + ".join(f"[{split.description}]" for split in splits)
     leakage = max((split.leakage for split in splits), key=["none", SUBJECTS_SHARED, RANDOM_SHARED].index)
     return Split(*sets, f"each data set split separately: {description}", leakage)
@@ -238,19 +238,12 @@ def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
 def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs: int = 1) -> Split[FaceSet]:
     """Split all images 80/10/10, not stratified, as `take` and `skip` of `tf.data` do after `shuffle`.
 
-    The shares fit the steps that bamb2023 prints: 574 of 50 images are 80 % of the 718 batches in FER-2013.
+    "once": the sets are disjoint. "every epoch": the images are shuffled again for every pass, so that the
+    three sets are drawn independently of each other, and training and validation set again for each of
+    `epochs`; soon all validation images have been trained on (`Split.validation_seen`). "every set": the sets
+    of the first epoch are kept (`cache()` of `tf.data`).
 
-    Parameters
-    ----------
-    faces : FaceSet
-    seed : int
-    shuffle : {"once", "every set", "every epoch"}
-        "once": the sets are disjoint. "every epoch": the images are shuffled again for every pass, so that
-        the three sets are drawn independently of each other, and training and validation set again for every
-        epoch; soon all validation images have been trained on (`Split.validation_seen`). "every set": the
-        sets of the first epoch are kept (`cache()` of `tf.data`).
-    epochs : int
-        Number of epochs, for "every epoch".
+    The shares fit the steps that bamb2023 prints: 574 of 50 images are 80 % of the 718 batches in FER-2013.
     """
     ends = np.cumsum([round(share * len(faces)) for share in (0.8, 0.1)])
 
@@ -264,13 +257,12 @@ def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs:
         return Split(*sets, description, RANDOM_SHARED)
     redrawn = Redrawn(faces, lambda epoch: (rows(0, 0, epoch), rows(1, 1, epoch)), epochs)
     sets = (*redrawn(0), faces.take(rows(2, 2)))
-    description = f"80/10/10 of all {len(faces):,} images by take and skip, "
+    description = f"80/10/10 of all {len(faces):,} images by take and skip"
     if shuffle == "every epoch":
-        description += f"reshuffled for every pass: validation and test images are trained on (seed {seed})"
-        return Split(*sets, description, RESHUFFLED, redrawn)
-    description += "shuffled separately for each set, then cached: most validation and test images are "
-    description += f"trained on (seed {seed})"
-    return Split(*sets, description, OVERLAPPING)
+        reused = f"reshuffled for every pass: validation and test images are trained on (seed {seed})"
+        return Split(*sets, f"{description}, {reused}", RESHUFFLED, redrawn)
+    reused = "shuffled separately for each set, then cached: most validation and test images are trained on"
+    return Split(*sets, f"{description}, {reused} (seed {seed})", OVERLAPPING)
 
 
 FACE_SPLITS = {
@@ -328,14 +320,9 @@ def random_folds(
 ) -> Folds[S]:
     """Test on every sample once, in random folds that are stratified by class.
 
-    Parameters
-    ----------
-    samples : Samples
-    n_folds, seed : int
-    by : {"sample", "frame", "clip", "subject"}
-        What is kept whole. Samples and frames that are drawn singly have their subjects on both sides.
-    validation : bool
-        Whether each split also has a validation set: the next fold that leaves every class in training.
+    `by` is what is kept whole: "sample", "frame", "clip" or "subject"; samples and frames that are drawn
+    singly have their subjects on both sides. With `validation` each split also has a validation set: the next
+    fold that leaves every class in training.
     """
     if validation and len(np.unique(samples.labels)) < 2:
         raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")
@@ -348,19 +335,13 @@ def random_folds(
         description += "; the next fold is the validation set"
     splits = []
     for number in range(n_folds):
-        test = samples.take(fold == number)
-        if not validation:
-            splits.append(Split(samples.take(fold != number), None, test, description))
-            continue
-        for other in ((number + step) % n_folds for step in range(1, n_folds)):
-            train = samples.take((fold != number) & (fold != other))
-            if not (missing := _missing_classes(train, samples)):
-                break
-        else:
-            raise ValueError(
-                f"{samples.name}: too few samples of {', '.join(missing)}; leave the class out or merge it"
-            )
-        splits.append(Split(train, samples.take(fold == other), test, description))
+        train, held_out = fold != number, None
+        if validation:
+            others = [fold == (number + step) % n_folds for step in range(1, n_folds)]
+            held_out = _leaving_all_classes(samples, others, within=train)
+            train = train & ~held_out
+        sets = [mask if mask is None else samples.take(mask) for mask in (train, held_out, fold == number)]
+        splits.append(Split(*sets, description))
     seen = seen_in_training(splits)
     clips_shared = by != "sample" and seen["clip"] > 0
     leakage = CLIPS_SHARED if clips_shared else SUBJECTS_SHARED if seen["subject"] else "none"
@@ -379,10 +360,8 @@ def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
     held_out = np.isin(np.arange(len(samples)), drawn)
     train = samples.take(~held_out)
     if missing := _missing_classes(train, samples):
-        raise ValueError(
-            f"{samples.name}, share={share:g}, seed={seed}: training set has no {', '.join(missing)}; use "
-            "another share or seed"
-        )
+        where = f"{samples.name}, share={share:g}, seed={seed}"
+        raise ValueError(f"{where}: training set has no {', '.join(missing)}; use another share or seed")
     description = f"{share:.0%} of the {samples.PIXELS} held out at random (seed {seed})"
     return Split(train, None, samples.take(held_out), description, SUBJECTS_SHARED)
 
@@ -391,11 +370,8 @@ def inner_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
     """Split a training set into (training, validation) by subject; validation has about `share` of it."""
     n_folds = max(2, min(round(1 / share), len(np.unique(samples.subject))))
     fold = _fold_numbers(samples, n_folds, seed, "subject")
-    for number in range(n_folds):
-        train = samples.take(fold != number)
-        if not _missing_classes(train, samples):
-            return train, samples.take(fold == number)
-    raise ValueError(f"{samples.name}: training lacks a class whichever subjects are the validation set")
+    validation = _leaving_all_classes(samples, [fold == number for number in range(n_folds)])
+    return samples.take(~validation), samples.take(validation)
 
 
 def seen_in_training(splits: Iterable[Split]) -> dict[str, float]:
@@ -438,9 +414,8 @@ def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
             description = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
         description += f"; validation is a stratified tenth of the training images (seed {seed})"
     else:
-        raise ValueError(
-            f"{faces.name}: only {', '.join(sorted(present))}; train and held-out images are needed"
-        )
+        only = ", ".join(sorted(present))
+        raise ValueError(f"{faces.name}: only {only}; train and held-out images are needed")
     split = Split(*sets, description, leakage)
     return replace(split, description=f"{description}; by subject") if split.subject_independent else split
 
@@ -460,21 +435,29 @@ def _fold_numbers(samples: Samples, n_folds: int, seed: int, by: str) -> np.ndar
     counts = np.bincount(samples.labels, minlength=len(samples.class_names))
     if single and counts.min() < n_folds:
         rarest = f"{counts.min()} {samples.PIXELS} of {samples.class_names[counts.argmin()]}"
-        raise ValueError(
-            f"{samples.name}: {rarest} cannot be in {n_folds} folds; use fewer or leave the class out"
-        )
-    n_groups = len(np.unique(groups))
-    too_many = f"{samples.name}: {n_groups} {by}s cannot be in {n_folds} folds; use fewer folds"
-    if n_groups < n_folds:
-        raise ValueError(too_many)
-    kfold = (StratifiedKFold if single else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
-    fold = np.empty(len(samples), np.int64)
-    drawn = kfold.split(samples.labels, samples.labels, None if single else groups)
-    for number, (_, held_out) in enumerate(drawn):
-        fold[held_out] = number
+        advice = "use fewer or leave the class out"
+        raise ValueError(f"{samples.name}: {rarest} cannot be in {n_folds} folds; {advice}")
+    n_groups, fold = len(np.unique(groups)), np.full(len(samples), -1)
+    if n_groups >= n_folds:
+        kind = StratifiedKFold if single else StratifiedGroupKFold
+        kfold = kind(n_folds, shuffle=True, random_state=seed)
+        drawn = kfold.split(samples.labels, samples.labels, None if single else groups)
+        for number, (_, held_out) in enumerate(drawn):
+            fold[held_out] = number
     if len(np.unique(fold)) < n_folds:
-        raise ValueError(too_many)
+        raise ValueError(f"{samples.name}: {n_groups} {by}s cannot be in {n_folds} folds; use fewer folds")
     return fold
+
+
+def _leaving_all_classes(
+    samples: Samples, candidates: Iterable[np.ndarray], *, within: np.ndarray | bool = True
+) -> np.ndarray:
+    """Return the first of the masks to hold out that leaves every class in the rest of `within`."""
+    for held_out in candidates:
+        if not (missing := _missing_classes(samples.take(within & ~held_out), samples)):
+            return held_out
+    few = f"too few samples of {', '.join(missing)}"
+    raise ValueError(f"{samples.name}: {few} for a validation set; leave the class out or merge it")
 
 
 def _missing_classes(part: Samples, whole: Samples) -> list[str]:

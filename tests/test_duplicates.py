@@ -67,7 +67,7 @@ def test_pairs_are_counted_by_split_and_threshold():
     split = ["train", "train", "validation", "test", "test", "test"]
     images = np.zeros((6, 4, 4))
     images[:, 0, 0] = [1, 2, 3, 1, 4, 4]  # the fourth is the first; the last two are of one split
-    six = faces(images, split=split, labels=[0, 1, 1, 0, 0, FaceSet.UNLABELLED])
+    six = faces(images, split=split, labels=[0, 1, 1, 0, 0, 0])
     pairs = pd.DataFrame({"first": [1, 2, 3, 0], "second": [3, 4, 5, 1], "similarity": [0.9, 0.95, 0.8, 0.9]})
     groups = duplicates.near_groups(six, pairs)
     assert [group.tolist() for group in groups] == [[0, 1, 3, 5], [2, 4]]
@@ -93,7 +93,7 @@ def test_exact_duplicates_across_splits_are_counted():
     images = np.random.default_rng(2).integers(256, size=(6, 4, 4))
     images[1], images[4], images[5] = images[0], images[0], images[3]
     images[2] = 7
-    six = faces(images, split=["train"] * 3 + ["test"] * 3, labels=[0, 1, 0, 1, FaceSet.UNLABELLED, 1])
+    six = faces(images, split=["train"] * 3 + ["test"] * 3, labels=[0, 1, 0, 1, 0, 1])
     groups = duplicates.duplicate_groups(six)
     assert [group.tolist() for group in groups] == [[0, 1, 4], [3, 5]]
     assert duplicates.blank_images(six).tolist() == [2]

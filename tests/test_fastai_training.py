@@ -216,13 +216,6 @@ def test_the_weight_average_is_validated_and_kept(fastai_training, make_learner,
     assert kept and all(one.equal(average.mean[-2]) for one in kept)
 
 
-def test_samples_without_a_label_are_refused(fastai_training):
-    unlabelled = stripes(4)
-    unlabelled.labels[1] = -1
-    with pytest.raises(ValueError, match="1 of 4"):
-        fastai_training.dataloaders(unlabelled, stripes(4), params())
-
-
 # --- batches --------------------------------------------------------------------------------------------
 
 

@@ -10,14 +10,11 @@ from raw_copies import LABELS, NAMES, PICTURES, USAGES, csv, encoded, files, lin
 
 from fer_utils.data.duplicates import duplicate_groups
 from fer_utils.data.fer2013 import Fer2013
-from fer_utils.data.samples import UNLABELLED
 from fer_utils.labels import FER7
 
 read = Fer2013().read
 ROWS = list(zip(LABELS, USAGES, map(pixels, PICTURES), strict=True))
 ICML = ["emotion, Usage, pixels", *(f"{label}, {usage}, {image}" for label, usage, image in ROWS)]
-TRAIN = ["emotion,pixels", *(f"{label},{image}" for label, _, image in ROWS)]
-TEST = ["pixels", *(image for _, _, image in ROWS[::-1])]
 
 
 @pytest.fixture
@@ -54,41 +51,15 @@ def test_other_ways_of_writing_the_table_read_the_same(table, rows, end, start):
     assert (faces.labels.tolist(), faces.sample_id[-1]) == (LABELS, "PrivateTest_row00006")
 
 
-def test_the_challenge_folder_is_one_set_whose_test_images_have_no_labels(tmp_path):
-    csv(tmp_path / "train.csv", TRAIN)
-    csv(tmp_path / "test.csv", TEST)
-    faces = read(tmp_path)
-    assert faces.split.tolist() == ["train"] * 5 + ["pooled_test"] * 5
-    np.testing.assert_array_equal(faces.images, [*PICTURES, *PICTURES[::-1]])
-    assert faces.labels.tolist() == LABELS + [UNLABELLED] * 5 and len(faces.notes) == 1
-    csv(tmp_path / "test.csv", [*TEST, "1 2 3"])
-    with pytest.raises(ValueError, match=r"test\.csv, line 7: 3 pixel values"):
-        read(tmp_path)
-    assert read(tmp_path, on_bad_rows="drop").dropped[0].startswith("test.csv, line 7: ")
-
-
-def test_two_copies_in_one_folder_are_an_error(tmp_path):
-    csv(tmp_path / "train.csv", TRAIN)
-    csv(tmp_path / "test.csv", TRAIN)
-    with pytest.raises(ValueError, match=r"train\.csv and test\.csv both hold images of one split"):
-        read(tmp_path)
-    unzipped(tmp_path, files())
-    with pytest.raises(ValueError, match=r"train\.csv beside a folder"):
-        read(tmp_path)
-    twice = {f"{copy}/{name}": data for copy in "ab" for name, data in files().items()}
-    with pytest.raises(ValueError, match="more than one copy, in a, b"):
-        read(unzipped(tmp_path / "twice", twice))
-
-
 def test_packed_tables_are_named_with_what_to_do(tmp_path):
     text = "\n".join(lines()).encode()
     plain = tmp_path / "plain"
     plain.write_bytes(text)
     assert len(read(plain)) == 5
-    (tmp_path / "fer2013.csv.gz").write_bytes(gzip.compress(text))
+    (tmp_path / "fer2013.csv.gz").write_bytes(gzip.compress(text, mtime=0))
     zipped(tmp_path / "fer2013.zip", {"fer2013.csv": text})
     for name in ("fer2013.csv.gz", "fer2013.zip"):
-        with pytest.raises(ValueError, match=rf"{name}: holds \S*fer2013\S*; unpack it"):
+        with pytest.raises(ValueError, match=f"{name}.*unpack"):
             read(tmp_path / name)
 
 
@@ -136,14 +107,14 @@ def test_a_bad_row_is_an_error_with_its_line_or_dropped_and_listed(table, case):
     [
         (b"", "line 1: the columns are missing"),
         (b"emotion,pixels,Usage\n", "no rows"),
-        (b"emotion,pixels,pixels\n3,0,0\n", "columns are emotion, pixels, pixels"),
+        (b"emotion,pixels\n3,0\n", "columns are emotion, pixels; emotion, pixels, Usage are needed"),
         (
             b"emotion,pixels,usage\n3,0,0\n",
             "columns are emotion, pixels, usage; emotion, pixels, Usage are needed",
         ),
         ("emotion".encode("utf-16"), "not plain text in UTF-8"),
         (b"emotion,pixels,Usage\n7,0,Training\n", "nothing is left, all 1 rows are bad"),
-        (b"pixels\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
+        (b"emotion,pixels,Usage\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
     ],
 )
 def test_a_table_of_another_kind_is_an_error_under_drop_too(table, content, message):

@@ -1,7 +1,6 @@
 """Image files in folders and zips: found and decoded alike, and nothing in them can do harm."""
 
 import os
-import stat
 import struct
 import tracemalloc
 import zipfile
@@ -21,10 +20,10 @@ GRAY = Image.fromarray(PICTURES[0])
 PNG = encoded(GRAY)
 
 
-def listed(path: Path, policy: str = "error") -> tuple[dict[str, bytes], list[str], tuple[str, ...]]:
+def listed(path: Path, policy: str = "error") -> tuple[dict[str, bytes], list[str]]:
     bad = BadRows(path, policy)
-    with open_images(path, bad) as found:
-        return {name: read() for name, read in found.files.items()}, bad.dropped, found.notes
+    with open_images(path, bad) as (images, _):
+        return {name: read() for name, read in images.items()}, bad.dropped
 
 
 def decoded(content: bytes, size: int = 48) -> np.ndarray:
@@ -36,22 +35,19 @@ def test_images_are_listed_by_name_without_hidden_and_system_files(tmp_path, put
     content = {name: name.encode() for name in ("b/2.PNG", "a/x.jpeg", "c.tif", "d/e/f.gif")}
     others = {"a/notes.txt": b"", "a/.x.png": b"", "__MACOSX/a/x.png": b"", ".git/x.png": b""}
     path = put(tmp_path / "some.zip", content | others)
-    found, _, notes = listed(path)
-    assert list(found) == sorted(content) and found == content and notes == ()
+    found, _ = listed(path)
+    assert list(found) == sorted(content) and found == content
 
 
-def test_links_to_files_are_followed_inside_the_folder_only(tmp_path):
-    outside = unzipped(tmp_path / "outside", {"secret.png": b"secret", "folder/x.png": b"secret"})
+def test_links_are_followed_but_not_round_in_circles(tmp_path):
+    outside = unzipped(tmp_path / "outside", {"folder/x.png": b"far"})
     root = unzipped(tmp_path / "root", {"a/1.png": b"one"})
     (root / "a" / "2.png").symlink_to("1.png")
-    (root / "a" / "3.png").symlink_to(outside / "secret.png")
     (root / "a" / "4.png").symlink_to("absent.png")
     (root / "a" / "5.png").symlink_to("5.png")
     (root / "b").symlink_to(outside / "folder")
     (root / "c").symlink_to(root)
-    found, _, notes = listed(root)
-    assert found == {"a/1.png": b"one", "a/2.png": b"one"}
-    assert notes[0].startswith("5 links") and "a/3.png" in notes[0]
+    assert listed(root)[0] == {"a/1.png": b"one", "a/2.png": b"one", "b/x.png": b"far"}
 
 
 def test_unusable_names_sizes_and_policies_are_named(tmp_path):
@@ -90,32 +86,15 @@ def declaring(path: Path, size: int) -> Path:
     return edited(path, {(LOCAL, 22): struct.pack("<I", size), (CENTRAL, 24): struct.pack("<I", size)})
 
 
-@pytest.mark.parametrize(
-    "name", ["../a.png", "a/../../a.png", "/a.png", "..\\a.png", "C:\\a.png", "a/../x.sh"]
-)
-def test_an_entry_outside_the_archive_is_an_error(tmp_path, name):
-    path = zipped(tmp_path / "bad.zip", {"a/1.png": b"", name: b""})
-    with pytest.raises(ValueError, match=r"bad\.zip: .* unsafe path"):
-        listed(path, "drop")
-
-
-def test_links_encrypted_repeated_and_otherwise_compressed_entries_are_errors(tmp_path):
-    path = with_flags(zipped(tmp_path / "bad.zip", {"a/1.png": PNG}), 1)
-    with pytest.raises(ValueError, match=r"a/1\.png is encrypted"):
-        listed(path, "drop")
+def test_entries_above_the_archive_are_ignored_and_repeated_or_encrypted_ones_are_errors(tmp_path):
+    path = zipped(tmp_path / "bad.zip", {"a/1.png": b"one", "../a.png": b"", "..\\b.png": b""})
+    assert listed(path)[0] == {"a/1.png": b"one"}
+    with_flags(zipped(path, {"a/1.png": PNG}), 1)
+    with pytest.raises(ValueError, match=r"cannot be unpacked .*encrypted"):
+        listed(path)
     zipped(path, {"a/1.png": b"", "a/2.png": b""})
     path.write_bytes(path.read_bytes().replace(b"a/2.png", b"a/1.png"))
     with pytest.raises(ValueError, match=r"a/1\.png is in the archive twice"):
-        listed(path, "drop")
-    entry = zipfile.ZipInfo("a/1.png")
-    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(entry, "/etc/passwd")
-    with pytest.raises(ValueError, match=r"a/1\.png is a link"):
-        listed(path, "drop")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
-        archive.writestr("a/1.png", bytes(10_000))
-    with pytest.raises(ValueError, match=r"a/1\.png is compressed by another method"):
         listed(path, "drop")
 
 
@@ -125,7 +104,7 @@ def test_an_archive_gives_no_more_than_it_declares_and_may_not_declare_too_much(
         listed(path, "drop")
     monkeypatch.setattr(raw_files, "MAX_ARCHIVE_BYTES", 2500)
     zipped(path, {f"a/{number}.png": bytes(1000) for number in range(3)})
-    with pytest.raises(ValueError, match=r"a/2\.png .* 2,500 at most"):
+    with pytest.raises(ValueError, match=r"a/2\.png .* 2,500 for all images"):
         listed(path, "drop")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.png", bytes(2**26))

@@ -2,14 +2,4 @@
 
 from fer_utils.data.datasets import MissingData
 from fer_utils.data.registry import find, load_clips, load_faces
-from fer_utils.data.samples import (
-    NO_APEX,
-    SPLITS,
-    UNLABELLED,
-    ClipSet,
-    FaceSet,
-    Samples,
-    clip_of,
-    combine,
-    separate,
-)
+from fer_utils.data.samples import NO_APEX, SPLITS, ClipSet, FaceSet, Samples, clip_of, combine, separate

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fer_utils.data.detection import Haar
 from fer_utils.data.images import check_size, open_image, to_gray
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, open_zip, read_file
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, read_file
 from fer_utils.data.samples import NO_APEX
 
 Sampling = Literal["interpolate", "first"]
@@ -21,7 +21,6 @@ Sampling = Literal["interpolate", "first"]
 names, as some public networks take them, which is not the order of time where numbers are not padded."""
 
 MAX_CLIP_BYTES = 2**30  # of a clip, decoded: five times the longest ones of SAMM, whose frames are large
-MAX_WORKBOOK_BYTES = 2**28  # of an Excel workbook, unpacked; annotations have some thousand cells
 MAX_HEADER = 10_000  # bytes that are read of a CSV file to see whether it is a table of clips
 
 
@@ -202,9 +201,6 @@ def read_table(path: Path, columns: Mapping[str, str], *, sheet: str = "") -> pd
     The header is the first row that has all these columns; the index is the row's number in the file.
     """
     is_csv = path.suffix.lower() == ".csv"
-    if not is_csv:
-        with open_zip(path, wanted=lambda name: True, max_bytes=MAX_WORKBOOK_BYTES):
-            pass  # only checked
     try:
         if is_csv:
             options = csv_header(path)[1] | {"skip_blank_lines": False, "skipinitialspace": True}

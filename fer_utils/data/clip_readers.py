@@ -3,10 +3,8 @@
 data/README.md has their sources.
 """
 
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,7 +12,7 @@ import pandas as pd
 
 from fer_utils.data.clip_files import Clip, Sampling, csv_header, folders, read_clip, read_table
 from fer_utils.data.datasets import DataSet, MissingData
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, printable
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, files_below, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.labels import SMIC3, canonical
@@ -23,9 +21,6 @@ SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
 SMIC_NAME = (
     "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
 )
-
-HS_CLIPS = {"negative": 70, "positive": 51, "surprise": 43}  # in the cropped and raw forms
-HS_SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 21) if number not in (7, 10, 16, 17))
 
 PARTS = ("HS", "VIS", "NIR")  # SMIC's cameras: high speed, visible light, near infrared
 
@@ -59,6 +54,11 @@ class ClipReader(DataSet):
                     return file
         where = "there or in the two folders above"
         raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) {where}")
+
+    def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
+        """Return the folder of the clips, and the annotation, which may lie beside it."""
+        annotation = self.annotation(path)
+        return path if path.is_dir() else path.parent, (annotation,) if annotation else ()
 
     def _form(self, path: Path) -> str:
         """Return the form in which a copy is distributed, one of `prefix`."""
@@ -98,7 +98,7 @@ class ClipReader(DataSet):
         """
         form, media = self._form(path), self._media(path)
         rows, table = self._rows(path), self.annotation(path)
-        name = path.stem if path.is_file() else self.name
+        name = path.stem if path.is_file() else self.name + ("-e" if form == "long" else "")
         class_names = self.class_names or tuple(sorted({*rows["label"]} - {""}))
         kept: dict[str, Clip] = {}
         skipped = []
@@ -135,7 +135,8 @@ class ClipReader(DataSet):
             raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
         clips = pd.DataFrame(list(kept.values()))
         few = f"have fewer than {n_frames} frames; those between were interpolated"
-        notes = []
+        lacking = form != "long" and len(kept) < self.n_clips  # SMIC-E is another set of clips
+        notes = [f"incomplete: {len(kept)} of {self.n_clips} clips"] if lacking else []
         if frame_rate and any(media[row.place].is_dir() for row in rows.itertuples() if row.clip_id in kept):
             notes.append(f"{frame_rate:g} frames per second were given for the clips in images")
         if sampling == "first":
@@ -185,7 +186,7 @@ class Smic(ClipReader):
         self.places = tuple(dict.fromkeys(below + [f"SMIC/{place}" for place in below]))
         self.expected = tuple(place.format(part) for place in self.expected)
         self.annotation_name = self.annotation_name.format(part)
-        self.n_clips, self.frame_rate = (sum(HS_CLIPS.values()), 100.0) if part == "HS" else (71, 25.0)
+        self.n_clips, self.frame_rate = (164, 100.0) if part == "HS" else (71, 25.0)
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has SMIC's subjects and is of this part, HS where its name names none."""
@@ -227,20 +228,6 @@ class Smic(ClipReader):
         rows["problem"] = where.where(named["folder"].notna() & misplaced, rows["problem"])
         rows.loc[named["code"].isna(), "problem"] = "not named like s1_ne_01 (subject; ne, po or sur; number)"
         return rows
-
-    def read(self, path: Path, **options: object) -> ClipSet:
-        """Read the clips; a note says what an incomplete copy of HS lacks."""
-        clips = super().read(path, **options)
-        if self._form(path) == "long":
-            return replace(clips, name=f"{self.name}-e")
-        present = dict(zip(SMIC3, np.bincount(clips.labels, minlength=3).tolist(), strict=True))
-        if self.sheet != "HS" or present == HS_CLIPS:
-            return clips
-        each = ", ".join(f"{name} {present[name]} of {count}" for name, count in HS_CLIPS.items())
-        missing = [name for name in HS_SUBJECTS if name not in clips.subject]
-        note = f"incomplete: {len(clips)} of {self.n_clips} clips ({each})"
-        note += f"; no clip of {', '.join(missing)}" if missing else ""
-        return replace(clips, notes=(note, *clips.notes))
 
 
 class Samm(ClipReader):
@@ -310,14 +297,14 @@ class ClipTable(ClipReader):
         return path
 
     def _media(self, path: Path) -> dict[str, Path]:
-        found = []
-        for folder, below, files in os.walk(path.parent):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            visible = sorted(name for name in files if not name.startswith("."))
-            found += [Path(folder, name) for name in visible if VIDEO_NAME.fullmatch(name)]
-            if any(name.lower().endswith(IMAGE_SUFFIXES) for name in visible) and Path(folder) != path.parent:
-                found.append(Path(folder))
-        return {place.relative_to(path.parent).as_posix(): place for place in found}
+        found = {}
+        for file in sorted(files_below(path.parent)):
+            image = file.suffix.lower() in IMAGE_SUFFIXES and file.parent != path.parent
+            place = file.parent if image else file
+            name = place.relative_to(path.parent).as_posix()
+            if (image or VIDEO_NAME.fullmatch(file.name)) and not name.startswith(".") and "/." not in name:
+                found[name] = place
+        return found
 
     def _rows(self, path: Path) -> pd.DataFrame:
         rows, root = super()._rows(path), path.parent.absolute()

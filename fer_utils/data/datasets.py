@@ -32,6 +32,10 @@ class DataSet:
         """Return whether a folder is this data set."""
         raise NotImplementedError
 
+    def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
+        """Return the file or folder that is read, and the lists of labels that may lie beside it."""
+        return path, ()
+
     def find(self, folder: Path) -> Path:
         """Return the file or folder of the data set in a folder; `MissingData` names all places."""
         for place in self.places:
@@ -52,10 +56,7 @@ class FaceData(DataSet):
     """A data set of still faces."""
 
     counts: Mapping[str, int] = MappingProxyType({})
-
-    def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
-        """Return the file or folder of the images, and the lists of labels beside it."""
-        return path, ()
+    published: Mapping[str, str] = MappingProxyType({})
 
     def read(self, path: Path, *, image_size: int = 48, on_bad_rows: str = "error") -> FaceSet:
         """Read the data set from what `find` returned, or from a path of the user."""

@@ -56,9 +56,8 @@ def _conflicts(faces: FaceSet, groups: Sequence[np.ndarray]) -> dict[str, int]:
 
 
 def contradicting(faces: FaceSet, groups: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return those of the groups whose images have more than one label; no label contradicts none."""
-    known = faces.labels != faces.UNLABELLED
-    return [group for group in groups if len(np.unique(faces.labels[group[known[group]]])) > 1]
+    """Return those of the groups whose images have more than one label."""
+    return [group for group in groups if len(np.unique(faces.labels[group])) > 1]
 
 
 def blank_images(faces: FaceSet) -> np.ndarray:

@@ -4,7 +4,7 @@ data/README.md has their sources.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,14 +14,11 @@ import pandas as pd
 from fer_utils.data.datasets import FaceData, MissingData
 from fer_utils.data.images import ImageDecoder
 from fer_utils.data.raw_files import BadRows, OnBadRows, open_images, printable
-from fer_utils.data.samples import RESERVED_NAMES, FaceSet
+from fer_utils.data.samples import FaceSet
 from fer_utils.labels import CKPLUS7, FER7, RAFDB7, canonical
 
 RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 """The authors' list, as they spell it; its lines are like `train_00001.jpg 5`."""
-
-RAFDB_TABLES = ("train_labels.csv", "test_labels.csv")
-"""Kaggle's lists, with columns `image,label`; beside `train/` and `test/` or beside their folder."""
 
 RAFDB_LABELS = {str(label): name for label, name in enumerate(RAFDB7, start=1)}
 RAFDB_IMAGE = re.compile(r"((train|test)_[0-9]+)(?:_aligned)?\.(?:jpg|jpeg|png)")
@@ -50,7 +47,7 @@ class Face(NamedTuple):
 
 
 class ImageFolder(FaceData):
-    """A folder of image files, or a zip of it, in which names or lists say what each file shows.
+    """A folder of image files, or a zip of it, in which names or a list say what each file shows.
 
     A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
     """
@@ -77,9 +74,9 @@ class ImageFolder(FaceData):
         bad, decoder = BadRows(path, on_bad_rows), ImageDecoder(image_size)
         kept: dict[str, Face] = {}
         images, names = [], {}
-        with open_images(source, bad) as found:
-            known = self._prepare(path, [*found.files], bad)
-            for name, content in found.files.items():
+        with open_images(source, bad) as (found, others):
+            known = self._prepare(path, [*found], bad)
+            for name, content in found.items():
                 with bad.at(name):
                     face = self._describe(name, known)
                     if face.sample_id in kept:
@@ -88,12 +85,12 @@ class ImageFolder(FaceData):
                     kept[face.sample_id], names[face.sample_id] = face, name
         dropped_note = bad.notes(len(kept))
         if not kept:
-            raise ValueError("; ".join([f"{path}: no images named {self.layout}", *found.notes]))
+            raise ValueError(f"{path}: no images named {self.layout}")
         table, notes = pd.DataFrame(kept.values()), self._notes([*kept.values()], known)
         own = sorted({*table["class_name"]}, key=lambda name: (FER7.index(name) if name in FER7 else 7, name))
         class_names = self.class_names or tuple(own)
-        if found.others and not self.class_names:
-            notes.append(f"{len(found.others)} files of other kinds were not read, such as {found.others[0]}")
+        if others and not self.class_names:
+            notes.append(f"{len(others)} files of other kinds were not read, such as {others[0]}")
         return FaceSet(
             name=self.name if self.class_names else printable(path.resolve().stem),
             source="real",
@@ -101,7 +98,7 @@ class ImageFolder(FaceData):
             labels=table["class_name"].map(class_names.index).to_numpy(np.int64),
             class_names=class_names,
             **{key: table[key].to_numpy(dtype=str) for key in ("split", "sample_id", "subject")},
-            notes=(*notes, *decoder.notes(), *found.notes, *dropped_note),
+            notes=(*notes, *decoder.notes(), *dropped_note),
             origin={"form": self.form if source == path else "original folder"},
             dropped=tuple(bad.dropped),
         )
@@ -119,37 +116,32 @@ class RafDb(ImageFolder):
         return by_class or (path / RAFDB_LIST).is_file()
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
-        """Return where the images of a copy are, and its lists of labels; one list alone is an error."""
-        if (path / RAFDB_LIST).is_file():
-            for place in ("Image/aligned", "Image/aligned.zip"):
-                if (path / place).exists():
-                    return path / place, (path / RAFDB_LIST,)
-            raise ValueError(f"{path}: holds {RAFDB_LIST} but neither Image/aligned nor Image/aligned.zip")
-        for folder in (path, path.parent) if path.is_dir() else ():
-            tables = tuple(folder / name for name in RAFDB_TABLES if (folder / name).is_file())
-            if len(tables) == 1:
-                both = ", ".join(RAFDB_TABLES)
-                raise ValueError(f"{folder}: holds {tables[0].name} without the other of {both}")
-            if tables:
-                return path, tables
-        return path, ()
+        """Return where the images of a copy are, and the authors' list if it is in their form."""
+        if not (path / RAFDB_LIST).is_file():
+            return path, ()
+        for place in ("Image/aligned", "Image/aligned.zip"):
+            if (path / place).exists():
+                return path / place, (path / RAFDB_LIST,)
+        raise ValueError(f"{path}: holds {RAFDB_LIST} but neither Image/aligned nor Image/aligned.zip")
 
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
+        """Return sample id -> line and label of the list."""
         rows: dict[str, tuple[str, str]] = {}
-        for table in self.files(path)[1]:
-            file = RAFDB_LIST if table.suffix == ".txt" else table.name
-            for number, name, label in _rafdb_lines(table):
-                place = f"{file}, line {number}"
+        found = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(name.rpartition("/")[2]))}
+        for file in self.files(path)[1]:
+            lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            for number, (name, *label) in (
+                (n, line.split()) for n, line in enumerate(lines, 1) if line.strip()
+            ):
+                place = f"{RAFDB_LIST}, line {number}"
                 with bad.at(place):
                     if not (known := RAFDB_IMAGE.fullmatch(name)):
                         raise ValueError(f"{name!r} is no image of train or test")
                     if known[1] in rows:
                         raise ValueError(f"{name} a second time; it was in {rows[known[1]][0]}")
-                    rows[known[1]] = place, label
-        present = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(name.rpartition("/")[2]))}
-        for sample_id in (one for one in rows if one not in present):
-            with bad.at(rows[sample_id][0]):
-                raise ValueError(f"the image {sample_id} is missing")
+                    rows[known[1]] = place, " ".join(label)
+                    if known[1] not in found:
+                        raise ValueError(f"the image {known[1]} is missing")
         return rows
 
     def _describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
@@ -158,34 +150,13 @@ class RafDb(ImageFolder):
             raise ValueError("not train_<number>_aligned.jpg or test_<number>_aligned.jpg")
         sample_id, split = named.groups()
         if known and sample_id not in known:
-            raise ValueError("no list of labels names this image")
-        place, listed = known.get(sample_id, ("the folder", label))
-        if listed not in RAFDB_LABELS:
-            raise ValueError(f"{place}: label {listed!r}; they are {', '.join(RAFDB_LABELS)}")
+            raise ValueError("no line of the list names this image")
+        place, label = known.get(sample_id, ("the folder", label))
+        if label not in RAFDB_LABELS:
+            raise ValueError(f"{place}: label {label!r}; they are {', '.join(RAFDB_LABELS)}")
         if folder in ("train", "test") and folder != split:
             raise ValueError(f"folder says {folder}, file name says {split}; move or rename it")
-        if folder == split and listed != label:
-            raise ValueError(f"lies in {folder}/{label}/ but {place} says {listed}")
-        return Face(sample_id, RAFDB_LABELS[listed], split=split)
-
-    def _notes(self, kept: Sequence[Face], known: Mapping) -> list[str]:
-        return [] if known else [f"no {' and '.join(RAFDB_TABLES)}: labels by the folders"]
-
-
-def _rafdb_lines(file: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield number, image and label of the lines of a list, which has a header where it is a CSV file."""
-    header = ["image", "label"]
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.split("\n"), start=1):
-        cells = re.split('[,"\\s]+', line.strip(', "\r'))
-        if file.suffix == ".csv" and number == 1:
-            header = cells
-            if not {"image", "label"} <= {*header}:
-                found = printable(", ".join(header))
-                raise ValueError(f"{file}: has columns {found}; image and label are needed")
-        elif any(cells):
-            row = dict(zip(header, cells, strict=False))
-            yield number, row.get("image", ""), row.get("label", "")
+        return Face(sample_id, RAFDB_LABELS[label], split=split)
 
 
 class CkPlus(ImageFolder):
@@ -277,7 +248,7 @@ class OwnFolder(ImageFolder):
         if len(below) not in (1, 2):
             raise ValueError(f"{name} does not lie in {self.layout}")
         class_name = canonical(below[0]) if canonical(below[0]) in FER7 else below[0]
-        if class_name.lower() in (*RESERVED_NAMES, "images", "annotations") or self._split_of(class_name):
+        if class_name.lower() in ("total", "images", "annotations") or self._split_of(class_name):
             raise ValueError(f"{name}: {class_name!r} cannot be a class; use {self.layout}")
         return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
 

@@ -6,18 +6,13 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from fer_utils.data.samples import FaceSet
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-"""What is tried on the content of an image file, whatever its suffix."""
-
-IMAGE_SIZES = range(8, 1025)
-"""Accepted values of `image_size`, in pixels."""
-
-MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26
-"""Limits of an image file; 8192 x 8192 pixels decoded in colour take 256 MiB."""
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # tried on an image file, whatever its suffix
+IMAGE_SIZES = range(8, 1025)  # accepted values of `image_size`, in pixels
+MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26  # 8192 x 8192 pixels in colour take 256 MiB
 
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_PIXELS  # texts and profiles in real files exceed Pillow's one megabyte
 
@@ -82,10 +77,8 @@ def open_image(content: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error below
             image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ValueError(f"not a usable image: none of {', '.join(FORMATS)}") from None
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"not a usable image: {error or type(error).__name__}") from error
+        raise ValueError(f"not a usable image in one of the formats {', '.join(FORMATS)}") from error
     check_size(*image.size)
     return image
 

@@ -9,16 +9,12 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
-from fer_utils.labels import canonical, map_labels
+from fer_utils.labels import canonical
 
-UNLABELLED = -1  # the label of a sample for which the data set gives no class
 NO_APEX = -1  # value of `ClipSet.apex` where the data set gives none
 
 SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 """`pooled_test`: known to be held out, but validation and test cannot be told apart."""
-
-RESERVED_NAMES = ("unlabelled", "total")
-"""Rows of `FaceSet.counts` that are no class, so that no folder of a class may have these names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +28,7 @@ class Samples:
     source : {"real", "synthetic"}
         Whether the images show people.
     labels : ndarray of int64, shape (N,)
-        Indices into `class_names`; `UNLABELLED` where the data set gives no class.
+        Indices into `class_names`.
     class_names : tuple of str
         Class names in label order, each once.
     sample_id, subject : ndarray of str, shape (N,)
@@ -45,7 +41,6 @@ class Samples:
 
     PIXELS: ClassVar[str]
     COLUMNS: ClassVar[tuple[str, ...]]
-    UNLABELLED: ClassVar[int] = UNLABELLED
 
     name: str
     source: Literal["real", "synthetic"]
@@ -66,10 +61,10 @@ class Samples:
                 raise ValueError(f"{self.name}: {length} {key} for {len(self)} {self.PIXELS}")
         if len(np.unique(self.sample_id)) != len(self):
             raise ValueError(f"{self.name}: sample ids are not unique")
-        if len({*self.class_names, *RESERVED_NAMES}) < len(self.class_names) + len(RESERVED_NAMES):
-            raise ValueError(f"{self.name}: a class twice, or named {' or '.join(RESERVED_NAMES)}")
-        if not np.isin(self.labels, range(UNLABELLED, len(self.class_names))).all():
-            raise ValueError(f"{self.name}: labels must lie in -1 (none) to {len(self.class_names) - 1}")
+        if len({*self.class_names, "total"}) <= len(self.class_names):  # `counts` has a row of totals
+            raise ValueError(f"{self.name}: a class twice, or named total")
+        if not np.isin(self.labels, range(len(self.class_names))).all():
+            raise ValueError(f"{self.name}: labels must lie in 0 to {len(self.class_names) - 1}")
 
     @property
     def pixels(self) -> np.ndarray:
@@ -83,11 +78,6 @@ class Samples:
         """Return the samples selected by `index` (integers or a boolean mask), in that order."""
         return replace(self, **{key: getattr(self, key)[index] for key in (self.PIXELS, *self.COLUMNS)})
 
-    def labelled(self) -> Self:
-        """Return the samples that have a class."""
-        known = self.labels != UNLABELLED
-        return self if known.all() else self.take(known)
-
     def with_classes(self, class_names: Sequence[str]) -> Self:
         """Return the samples whose class is in `class_names`, relabelled to that order."""
         if missing := [name for name in class_names if name not in self.class_names]:
@@ -99,7 +89,7 @@ class Samples:
 
         Samples of other classes are left out; notes say what was merged and how many were left out.
         """
-        counts = np.bincount(self.labelled().labels, minlength=len(self.class_names)).tolist()
+        counts = np.bincount(self.labels, minlength=len(self.class_names)).tolist()
         present = {name: count for name, count in zip(self.class_names, counts, strict=True) if count}
         sums, notes = [], []
         for new in class_names:
@@ -116,19 +106,17 @@ class Samples:
         return replace(merged, notes=(*self.notes, *notes))
 
     def _relabelled(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
-        new_names = [*(mapping.get(name, "") for name in self.class_names), ""]  # the last for UNLABELLED
-        labels = map_labels(self.labels, source=new_names, target=class_names)
+        index = {name: number for number, name in enumerate(class_names)}
+        table = np.array([index.get(mapping.get(name), -1) for name in self.class_names], dtype=np.int64)
+        labels = table[self.labels]
         chosen = self if (labels >= 0).all() else self.take(labels >= 0)
         return replace(chosen, labels=labels[labels >= 0], class_names=tuple(class_names))
 
     def _counts(self, by: str, columns: Sequence[str]) -> pd.DataFrame:
-        rows = [*self.class_names, "unlabelled"]
-        names = np.array(rows, dtype=object)[self.labels]  # of which -1 is the last row
+        names = np.array(self.class_names, dtype=object)[self.labels]
         table = pd.crosstab(names, getattr(self, by).astype(object))
-        table = table.reindex(index=rows, columns=list(columns), fill_value=0).astype(int)
+        table = table.reindex(index=[*self.class_names], columns=list(columns), fill_value=0).astype(int)
         table = table.rename_axis(index="class", columns=by)
-        if not table.loc["unlabelled"].any():
-            table = table.drop(index="unlabelled")
         table.loc["total"] = table.sum()
         return table.assign(total=table.sum(axis=1))
 
@@ -175,7 +163,7 @@ class FaceSet(Samples):
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all pixels, labels and splits that does not depend on the order of the images."""
-        return self._hash_with(np.asarray((*self.class_names, ""))[self.labels], self.split)
+        return self._hash_with(np.asarray(self.class_names)[self.labels], self.split)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,8 +245,6 @@ def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
         lacking = [name for name, count in zip(class_names, present, strict=True) if not count]
         notes += [f"{faces.name} has no {', '.join(lacking)}"] if lacking else []
         notes += [f"{faces.name}: {note}" for note in part.notes]
-        if unlabelled := int((faces.labels == UNLABELLED).sum()):
-            notes.append(f"{faces.name}: {unlabelled} images without a class left out")
         ids = np.array([f"{faces.name}/{one}" for one in part.sample_id], dtype=str)
         people = np.array([f"{faces.name}/{one}" if one else "" for one in part.subject], dtype=str)
         parts.append(replace(part, sample_id=ids, subject=people))

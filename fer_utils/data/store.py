@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from fer_utils.data.raw_files import printable
+from fer_utils.data.raw_files import files_below, printable
 from fer_utils.data.samples import ClipSet, FaceSet, Samples
 from fer_utils.files import digest, read_json, sha256_of, write_json
 
@@ -29,23 +29,17 @@ AnySamples = TypeVar("AnySamples", bound=Samples)
 
 
 def prepared_from(
-    source: Path,
-    read: Callable[[], AnySamples],
-    *,
-    folder: Path,
-    settings: Mapping[str, object],
-    follow_links: bool = False,
+    source: Path, read: Callable[[], AnySamples], *, folder: Path, settings: Mapping[str, object]
 ) -> AnySamples:
     """Return the data set of a raw file or folder, read at the first call and memory-mapped afterwards.
 
     The content of `source` and the `settings` (JSON values that decide what `read` gives) are the key of the
-    prepared set in `folder`; `follow_links` makes linked folders part of the content. `origin` gets file,
-    bytes, SHA-256 and, for a single file, MD5.
+    prepared set in `folder`. `origin` gets file, bytes, SHA-256 and, for a single file, MD5.
     """
     if source.is_file():
         files, content = [source], sha256_of(source)
     else:
-        files, total = sorted(_files_below(source, follow_links=follow_links)), hashlib.sha256()
+        files, total = sorted(files_below(source)), hashlib.sha256()
         for file in files:
             total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
             total.update(bytes.fromhex(sha256_of(file)))
@@ -81,14 +75,6 @@ def prepared(
             if not _is_whole(target):  # another process may have made it meanwhile
                 _write(make(), target, settings=dict(settings))
     return _open(target)
-
-
-def _files_below(folder: Path, *, follow_links: bool) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder, followlinks=follow_links):
-        real = Path(place).resolve()
-        above = {real, *real.parents}  # a link to one of these would lead round in circles
-        folders[:] = [name for name in folders if not follow_links or (real / name).resolve() not in above]
-        yield from (path for name in names if (path := Path(place, name)).is_file())
 
 
 def _is_whole(target: Path) -> bool:

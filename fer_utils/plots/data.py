@@ -226,14 +226,11 @@ def _image_groups(
     figure, axes = style.panels(len(rows), columns=columns, row_height=1.65, title=title)
     figure.get_layout_engine().set(wspace=0.06)
     height, width = faces.images.shape[1:]
-    names = (*faces.class_names, "unlabelled")  # the last one is that of -1
     for ax, group, text in zip(axes, rows, titles, strict=True):
         _tiles(ax, [faces.images[group]], columns=max(map(len, rows)))
         for column, row in enumerate(group):
-            middle, caption = (
-                column * (width + 2) + width / 2,
-                f"{faces.split[row]}\n{names[faces.labels[row]]}",
-            )
+            middle = column * (width + 2) + width / 2
+            caption = f"{faces.split[row]}\n{faces.class_names[faces.labels[row]]}"
             ax.text(middle, height + 2, caption, ha="center", va="top", fontsize=8)
         ax.set_title(text, fontsize=8.5, pad=3)
     return figure

@@ -6,7 +6,6 @@ TensorFlow and torch abort when they meet in one process, so a program imports o
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fer_utils.data import Samples
 from fer_utils.files import ConfigError
 
 _OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
@@ -22,16 +21,6 @@ class TrainingDiverged(ArithmeticError):
             f"the loss became {loss} in epoch {epoch}, batch {batch}; "
             f"try a smaller learning_rate (now {learning_rate:g}) or batch_norm=true"
         )
-
-
-def check_labelled(*sets: Samples) -> None:
-    """Raise `ValueError` where a sample has no class, which a framework would report less clearly."""
-    for samples in sets:
-        if unlabelled := int((samples.labels < 0).sum()):
-            raise ValueError(
-                f"{samples.name}: {unlabelled} of {len(samples)} samples have no class; remove them "
-                "with `.labelled()`"
-            )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from fer_utils.data import Samples
 from fer_utils.files import ConfigError, atomic_write
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions
-from fer_utils.training import TrainingDiverged, check_labelled, memory_errors
+from fer_utils.training import TrainingDiverged, memory_errors
 from fer_utils.training.batches import Augmentation, Batches, warp
 from fer_utils.training.checkpoints import epoch_seed
 
@@ -58,7 +58,6 @@ def dataloaders(train: Samples, validation: Samples, params: Training) -> DataLo
         `batch_size`, `seed` and `device`; the augmentation is made of `rotation`, `crop`, `flip` and
         `cutout`, where the notebook has them.
     """
-    check_labelled(train, validation)
     device, augmentation = device_of(params), Augmentation.of(params)
     size, seed = params.batch_size, params.seed
     return DataLoaders(

@@ -29,7 +29,7 @@ from fer_utils.files import ConfigError
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions
 from fer_utils.splits import Split
-from fer_utils.training import TrainingDiverged, check_labelled, memory_errors
+from fer_utils.training import TrainingDiverged, memory_errors
 from fer_utils.training.checkpoints import epoch_order, epoch_seed
 
 COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "images_per_second"]
@@ -129,7 +129,6 @@ def batches(split: Split, params: Training) -> tuple[Batches, Batches]:
 
     A split whose sets are drawn again for every epoch (`Split.redrawn`) gives each epoch its own images.
     """
-    check_labelled(split.train, split.validation)
     train, validation = split.train, split.validation
     if redrawn := split.redrawn:
         train, validation = (lambda epoch: redrawn(epoch)[0]), (lambda epoch: redrawn(epoch)[1])
