@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,15 +131,6 @@ def test_a_split_drawn_anew_gives_each_epoch_its_own_images(keras_training):
 def test_divergence_names_epoch_batch_and_learning_rate(keras_training, tmp_path):
     with pytest.raises(TrainingDiverged, match=r"epoch 1, batch [2-4]; .*learning_rate \(now 1e\+30\)"):
         fit(tmp_path, model=network(learning_rate=1e30))
-
-
-def test_images_without_a_class_cannot_be_trained_on(keras_training):
-    labels = VALIDATION.labels.copy()
-    labels[3] = -1
-    data = split()
-    data.validation = replace(VALIDATION, labels=labels)
-    with pytest.raises(ValueError, match="validation: 1 of 30"):
-        keras_training.batches(data, SimpleNamespace(batch_size=16, seed=0))
 
 
 @pytest.mark.parametrize(("capability", "policy"), [((8, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16")])
