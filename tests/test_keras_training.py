@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,15 +133,6 @@ def test_divergence_names_epoch_batch_and_learning_rate(keras_training, tmp_path
         fit(tmp_path, model=network(learning_rate=1e30))
 
 
-def test_images_without_a_class_cannot_be_trained_on(keras_training):
-    labels = VALIDATION.labels.copy()
-    labels[3] = -1
-    data = split()
-    data.validation = replace(VALIDATION, labels=labels)
-    with pytest.raises(ValueError, match="validation: 1 of 30"):
-        keras_training.batches(data, SimpleNamespace(batch_size=16, seed=0))
-
-
 @pytest.mark.parametrize(("capability", "policy"), [((8, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16")])
 def test_mixed_precision_computes_in_16_bits_and_keeps_32(
     keras_training, monkeypatch, tmp_path, capability, policy
@@ -174,7 +164,7 @@ def test_too_little_gpu_memory_names_the_batch_size_to_try(keras_training, size,
         raise KeyError("another error stays what it is")
 
 
-def test_the_device_is_recorded_and_a_missing_gpu_is_a_configuration_error(keras_training, monkeypatch):
+def test_the_device_is_recorded_and_a_missing_gpu_is_an_error(keras_training, monkeypatch, capsys):
     import tensorflow as tf
 
     keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
@@ -186,17 +176,11 @@ def test_the_device_is_recorded_and_a_missing_gpu_is_a_configuration_error(keras
     with pytest.raises(hardware.MissingGPU, match="device=cuda: the tensorflow backend sees no GPU"):
         keras_training.prepare(SimpleNamespace(threads=2, device="cuda"))
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    lines: list[str] = []
-    keras_training.prepare(SimpleNamespace(threads=2, device="auto"), log=lines.append)
-    assert "KERAS_BACKEND=torch" in lines[0]
+    keras_training.prepare(SimpleNamespace(threads=2, device="auto"))
+    assert "KERAS_BACKEND=torch" in capsys.readouterr().out
 
 
-def test_other_threads_in_a_running_kernel_and_other_backends_are_configuration_errors(
-    keras_training, monkeypatch
-):
+def test_other_threads_in_a_running_kernel_are_a_configuration_error(keras_training):
     network()  # TensorFlow fixes its threads with the first tensor
     with pytest.raises(ConfigError, match=r"threads=1.*restart the kernel"):
         keras_training.prepare(SimpleNamespace(threads=1, device="cpu"))
-    monkeypatch.setattr(keras_training.keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ConfigError, match="KERAS_BACKEND=jax: use one of tensorflow, torch"):
-        keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))

@@ -121,7 +121,7 @@ def test_layers_from_the_named_one_on_are_trained(mobilenet, build):
     assert trained("Conv_1", "training") == ["Conv_1", "Conv_1_bn", "probabilities"]
     everything = sum(array.size for name, array in arrays(network).items() if "moving_" not in name)
     assert mobilenet.train_from(network, "all", batch_norm="training") == everything
-    with pytest.raises(ConfigError, match=r"fine_tune_from='blok_13': .*'block_13'.* block_1 to block_16"):
+    with pytest.raises(ConfigError, match=r"fine_tune_from='blok_13': .*'block_13'"):
         mobilenet.train_from(network, "blok_13", batch_norm="inference")
 
 
@@ -134,14 +134,11 @@ def test_a_stored_body_is_loaded_and_the_head_stays_new(build, model, stored):
     assert "probabilities" not in different_layers(arrays(fresh), arrays(loaded))
 
 
-def test_weights_that_are_missing_or_do_not_fit_are_errors(mobilenet, build, stored):
+def test_weights_that_are_missing_or_do_not_fit_are_errors(build, stored):
     with pytest.raises(MissingData, match=r"nowhere/x\.safetensors"):
         build(weights="nowhere/x.safetensors", weights_sha256="0" * 64)
-    network = build(alpha=0.75)
-    before = arrays(network)
-    with pytest.raises(ConfigError, match="same alpha"):
-        mobilenet.load_body(network, stored["weights"], sha256=stored["weights_sha256"])
-    assert not different_layers(before, arrays(network))
+    with pytest.raises(ConfigError, match=r"do not fit alpha=0\.75"):
+        build(alpha=0.75, **stored)
     with pytest.raises(ConfigError, match="image_size=31"):
         build(image_size=31)
 

@@ -192,6 +192,10 @@ def test_without_the_right_file_the_run_is_not_run(transfer, torch_folder, tmp_p
 # --- safetensors files ----------------------------------------------------------------------------------
 
 
+def read(path, sha256: str) -> dict[str, np.ndarray]:
+    return read_weights(SimpleNamespace(weights=str(path), weights_sha256=sha256))
+
+
 def test_written_weights_are_read_again(tmp_path):
     given = {
         "body.conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
@@ -200,20 +204,20 @@ def test_written_weights_are_read_again(tmp_path):
     }
     file = tmp_path / "net.safetensors"
     write_weights(file, given)
-    found = read_weights(file, sha256=sha256_of(file))
+    found = read(file, sha256_of(file))
     assert found.keys() == given.keys()
     for name, array in given.items():
         assert found[name].dtype == array.dtype
         np.testing.assert_array_equal(found[name], array)
     for wrong in ("", "0" * 64):
         with pytest.raises(ConfigError, match=sha256_of(file)):
-            read_weights(file, sha256=wrong)
+            read(file, wrong)
 
 
 def test_a_missing_file_is_missing_data_and_another_format_is_named(tmp_path):
     with pytest.raises(MissingData, match=r"data/raw/net\.safetensors"):
-        read_weights("data/raw/net.safetensors", sha256="0" * 64)
+        read("data/raw/net.safetensors", "0" * 64)
     other = tmp_path / "weights.safetensors"
     other.write_bytes(b"PK\x03\x04 a pickle in a zip")
     with pytest.raises(ConfigError, match=r"weights\.safetensors"):
-        read_weights(other, sha256=sha256_of(other))
+        read(other, sha256_of(other))

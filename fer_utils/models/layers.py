@@ -15,11 +15,6 @@ class Scale(nn.Module):
         return images / 127.5 - 1
 
 
-def channels(count: int, *, width: float) -> int:
-    """Return `width` times as many channels, rounded to a multiple of 8, at least 8."""
-    return max(8, 8 * round(count * width / 8))
-
-
 def he(layer: Layer) -> Layer:
     """Initialise a convolution or a dense layer as He et al. (2015): normal weights for ReLU, no bias."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

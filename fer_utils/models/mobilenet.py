@@ -5,15 +5,21 @@ Sandler et al., *MobileNetV2: Inverted Residuals and Linear Bottlenecks* (CVPR 2
 
 import os
 from contextlib import nullcontext
-from difflib import get_close_matches
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
 
-from fer_utils.files import ConfigError
-from fer_utils.models.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_weights, read_weights
+from fer_utils.files import ConfigError, nearest
+from fer_utils.models.weights import (
+    IMAGENET,
+    NONE,
+    check_shapes,
+    limited_waiting,
+    missing_weights,
+    read_weights,
+)
 from fer_utils.params import KerasTransfer
 
 HEAD = "probabilities"
@@ -28,27 +34,9 @@ STATISTICS_IMAGES = 256
 def build(params: KerasTransfer, *, source_size: int, n_classes: int, dtype: str = "float32") -> keras.Model:
     """Build MobileNetV2 with a new head: mean over the feature map, dropout, softmax.
 
-    Parameters
-    ----------
-    params : KerasTransfer
-        `image_size`, `alpha`, `dropout`, `l2`, `seed`, `weights` and `weights_sha256` are used.
-    source_size : int
-        Side of the stored images in pixels; the network rescales them to `image_size`.
-    n_classes : int
-    dtype : str
-        Keras dtype policy of MobileNetV2's layers; see `keras_training.precision`.
-
-    Returns
-    -------
-    keras.Model
-        Maps images `(N, source_size, source_size, 1)` uint8 to probabilities `(N, n_classes)`.
-
-    Raises
-    ------
-    MissingData
-        When the weights are not on this machine; random weights never take their place.
-    ConfigError
-        For a size or width without published weights, and for a file with another hash or of another network.
+    It maps images `(N, source_size, source_size, 1)` uint8, which it rescales to `params.image_size`, to
+    probabilities `(N, n_classes)`. `dtype` is the Keras dtype policy of MobileNetV2's layers. `MissingData`
+    when the weights are not on this machine; random weights never take their place.
     """
     keras.utils.set_random_seed(params.seed)
     side = params.image_size
@@ -65,12 +53,14 @@ def build(params: KerasTransfer, *, source_size: int, n_classes: int, dtype: str
     head = layers.Dense(n_classes, activation="softmax", kernel_regularizer=l2, name=HEAD, dtype="float32")
     model = keras.Model(image, head(features), name="mobilenetv2")
     if params.weights not in (NONE, IMAGENET):
-        load_body(model, params.weights, sha256=params.weights_sha256)
+        _load_body(model, params)
     return model
 
 
 def train_from(model: keras.Model, first: str, *, batch_norm: str) -> int:
-    """Make the layers from `first` on trainable and freeze those before it; compile the network afterwards.
+    """Make the layers from `first` on trainable, freeze those before it, and count trainable parameters.
+
+    Compile the network afterwards.
 
     Parameters
     ----------
@@ -80,25 +70,13 @@ def train_from(model: keras.Model, first: str, *, batch_norm: str) -> int:
     batch_norm : {"inference", "training"}
         "inference" leaves the normalization layers as they are: the statistics of small batches would drift
         from those that loaded weights were trained with.
-
-    Returns
-    -------
-    int
-        Number of trainable parameters.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown name, with the nearest one.
     """
     names = [layer.name for layer in model.layers]
     found = [i for i, name in enumerate(names) if first == ALL or f"{name}_".startswith(f"{first}_")]
     if not found:
-        blocks = list(dict.fromkeys("_".join(n.split("_")[:2]) for n in names if n.startswith("block_")))
-        near = get_close_matches(first, [*blocks, *names, ALL], n=1, cutoff=0.0)[0]
+        blocks = dict.fromkeys("_".join(n.split("_")[:2]) for n in names if n.startswith("block_"))
         raise ConfigError(
-            f"fine_tune_from={first!r}: no such layer or block; did you mean {near!r}? Blocks are "
-            f"{blocks[0]} to {blocks[-1]}; {ALL!r} trains all layers"
+            f"fine_tune_from={first!r}: no such layer or block{nearest(first, [*blocks, *names, ALL])}"
         )
     for number, layer in enumerate(model.layers):
         norm = isinstance(layer, layers.BatchNormalization)
@@ -135,21 +113,11 @@ def arrays(model: keras.Model) -> dict[str, np.ndarray]:
     return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
 
 
-def load_body(model: keras.Model, path: str | Path, *, sha256: str) -> None:
-    """Load MobileNetV2's weights from a file of `arrays`, not the head, which may be for other classes.
-
-    `model` is unchanged when they are those of another network or width.
-    """
-    given = {name: a for name, a in read_weights(path, sha256=sha256).items() if not name.startswith(HEAD)}
+def _load_body(model: keras.Model, params: KerasTransfer) -> None:
+    """Load MobileNetV2's weights from a file of `arrays`, not the head, which may be for other classes."""
+    given = {name: array for name, array in read_weights(params).items() if not name.startswith(HEAD)}
     variables = {variable.path: variable for variable in model.weights if not variable.path.startswith(HEAD)}
-    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    stored = {name: array.shape for name, array in given.items()}
-    if different := sorted(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name)):
-        name = different[0]
-        raise ConfigError(
-            f"{path}: {name!r} has shape {stored.get(name)}, the network's has {shapes.get(name)}; "
-            "is it of MobileNetV2 with the same alpha?"
-        )
+    check_shapes(given, variables, network=f"alpha={params.alpha}")
     for name, variable in variables.items():
         variable.assign(given[name])
 
@@ -161,7 +129,7 @@ def _mobilenet(rgb: keras.KerasTensor, params: KerasTransfer, dtype: str) -> ker
     shape, before = (size, size, 3), keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:
-        with answer_within(PATIENCE):
+        with limited_waiting():
             return keras.applications.MobileNetV2(
                 shape, alpha=alpha, include_top=False, weights=imagenet, input_tensor=rgb
             )

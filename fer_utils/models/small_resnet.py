@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer_utils.models.layers import Scale, channels, he
+from fer_utils.models.layers import Scale, he
 
 STEM = 32
 WIDTHS = (64, 128, 256, 384)
@@ -41,16 +41,8 @@ class Block(nn.Module):
 def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0) -> nn.Sequential:
     """Build the network: 3.6 million parameters, about `width` squared as many with another width.
 
-    Parameters
-    ----------
-    n_classes : int
-        Number of logits.
-    seed : int
-        The same seed gives the same weights, whatever was built before.
-    dropout : float
-        Rate before the last layer.
-    width : float
-        Factor on the channels, which are rounded to a multiple of 8.
+    The same seed gives the same weights, whatever was built before. `width` is a factor on the channels,
+    which are rounded to a multiple of 8; `dropout` is the rate before the last layer.
 
     Returns
     -------
@@ -58,21 +50,21 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0
         `inputs`, `body` and `head`: from images of 0 to 255, shape (N, 1, H, W), to logits, shape
         (N, `n_classes`). The map is halved four times: 48 pixels end in 3x3.
     """
-    stem, *widths = (channels(count, width=width) for count in (STEM, *WIDTHS))
+    stem, *widths = (max(8, 8 * round(count * width / 8)) for count in (STEM, *WIDTHS))
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         body: OrderedDict[str, nn.Module] = OrderedDict(
             stem=_convolution(1, stem, stride=1), halving=_convolution(stem, widths[0], stride=2)
         )
-        inputs = widths[0]
-        for number, outputs in enumerate(widths, start=1):
+        for number, (inputs, outputs) in enumerate(
+            zip([widths[0], *widths[:-1]], widths, strict=True), start=1
+        ):
             body[f"block{number}"] = Block(inputs, outputs, stride=1 if number == 1 else 2)
-            inputs = outputs
         head = OrderedDict(
             average=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
             dropout=nn.Dropout(dropout),
-            logits=nn.Linear(inputs, n_classes),
+            logits=nn.Linear(widths[-1], n_classes),
         )
         return nn.Sequential(OrderedDict(inputs=Scale(), body=nn.Sequential(body), head=nn.Sequential(head)))
 

@@ -18,7 +18,14 @@ from torch.nn import functional
 
 from fer_utils.files import ConfigError, sha256_of
 from fer_utils.models import small_resnet
-from fer_utils.models.weights import IMAGENET, NONE, PATIENCE, answer_within, missing_weights, read_weights
+from fer_utils.models.weights import (
+    IMAGENET,
+    NONE,
+    check_shapes,
+    limited_waiting,
+    missing_weights,
+    read_weights,
+)
 from fer_utils.params import FastaiTransfer
 
 FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
@@ -66,8 +73,7 @@ def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
     if params.weights == IMAGENET:
         load_body(model, imagenet_weights(params.architecture), architecture=params.architecture)
     elif params.weights != NONE:
-        arrays = read_weights(params.weights, sha256=params.weights_sha256)
-        load_body(model, arrays, architecture=params.architecture)
+        load_body(model, read_weights(params), architecture=params.architecture)
     return model
 
 
@@ -103,16 +109,11 @@ def load_body(model: nn.Sequential, arrays: Mapping[str, np.ndarray], *, archite
         classifier = ("fc.", "classifier.", "pre_logits.", "head.")
         body = {name: array for name, array in arrays.items() if not name.startswith(classifier)}
         given = {name.removeprefix("features."): array for name, array in body.items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.body.state_dict().items()}
-    for name in sorted({*wanted, *given}):
-        found = tuple(given[name].shape) if name in given else None
-        counter = found is None and name.endswith("num_batches_tracked")  # timm has none
-        if found != wanted.get(name) and not counter:
-            raise ConfigError(
-                f"weights do not fit architecture={architecture}: {name} has shape {found}, "
-                f"the network's has {wanted.get(name)}"
-            )
-    model.body.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=False)
+    own = model.body.state_dict()
+    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
+    given = counters | given  # timm has no counters
+    check_shapes(given, own, network=f"architecture={architecture}")
+    model.body.load_state_dict({name: torch.as_tensor(array) for name, array in given.items()})
 
 
 def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
@@ -124,15 +125,14 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     prefix = file.stem.rsplit("-", 1)[-1]
-    if not file.is_file():
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with answer_within(PATIENCE):
-                torch.hub.download_url_to_file(url, str(file), hash_prefix=prefix, progress=False)
-        except (OSError, RuntimeError) as error:  # no network, no such page; a wrong hash
-            problem = f"weights='imagenet': {file.name} is not here and cannot be downloaded ({error})"
-            raise missing_weights(problem, put=file) from error
-    if not sha256_of(file).startswith(prefix):
+    if file.is_file() and not sha256_of(file).startswith(prefix):
         raise ConfigError(f"{file}: its SHA-256 does not begin with {prefix}; delete it and run again")
-    stored = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        with limited_waiting():
+            stored = torch.hub.load_state_dict_from_url(
+                url, check_hash=True, progress=False, map_location="cpu", weights_only=True
+            )
+    except (OSError, RuntimeError) as error:  # no network, no such page; a wrong hash
+        problem = f"weights='imagenet': {file.name} is not here and cannot be downloaded ({error})"
+        raise missing_weights(problem, put=file) from error
     return {name: array.detach().numpy() for name, array in stored.items()}

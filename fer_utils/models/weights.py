@@ -14,26 +14,22 @@ from fer_utils.params import FastaiTransfer, KerasTransfer
 NONE, IMAGENET = "none", "imagenet"
 """Values of the parameter `weights` besides the path of a file."""
 
-PATIENCE = 10.0
-"""Seconds without a response after which a download is given up."""
 
+def read_weights(params: FastaiTransfer | KerasTransfer) -> dict[str, np.ndarray]:
+    """Return the arrays of the safetensors file `params.weights` by name, after a check of its hash.
 
-def read_weights(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a safetensors file by name, after a check of its hash.
-
-    Relative paths start at the project folder. Without the file the run is `not_run` (`MissingData`), and
-    never starts from random weights instead.
+    Without the file the run is `not_run` (`MissingData`), and never starts from random weights instead.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    file = project_path(path)
+    path, file = params.weights, project_path(params.weights)
     if not file.is_file():
-        raise missing_weights(f"weights={str(path)!r}: no such file", put=file)
-    if (found := sha256_of(file)) != sha256.lower():
+        raise missing_weights(f"weights={path!r}: no such file", put=file)
+    if (found := sha256_of(file)) != params.weights_sha256.lower():
         raise ConfigError(
-            f"{path}: weights_sha256 is {sha256 or 'empty'}, the file has {found}; if it is the right file, "
-            "write that hash, else download it again"
+            f"{path}: weights_sha256 is {params.weights_sha256 or 'empty'}, the file has {found}; if it is "
+            "the right file, write that hash, else download it again"
         )
     try:
         return load_file(file)
@@ -41,13 +37,24 @@ def read_weights(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
         raise ConfigError(f"{path}: not readable as safetensors ({error})") from error
 
 
-def write_weights(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name as safetensors; `read_weights` reads them."""
     from safetensors.numpy import save_file
 
     with atomic_write(path) as temporary:
         # safetensors writes the memory of an array, whatever its strides
         save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
+
+
+def check_shapes(arrays: Mapping, variables: Mapping, *, network: str) -> None:
+    """Raise `ConfigError` unless arrays and variables of a network have the same names and shapes."""
+    given, wanted = ({name: tuple(one.shape) for name, one in of.items()} for of in (arrays, variables))
+    for name in sorted({*given, *wanted}):
+        if given.get(name) != wanted.get(name):
+            raise ConfigError(
+                f"weights do not fit {network}: {name} has shape {given.get(name)}, the network's has "
+                f"{wanted.get(name)}"
+            )
 
 
 def missing_weights(problem: str, *, put: Path) -> MissingData:
@@ -57,10 +64,10 @@ def missing_weights(problem: str, *, put: Path) -> MissingData:
 
 
 @contextmanager
-def answer_within(seconds: float) -> Iterator[None]:
-    """Limit the time that a connection waits for a response: the frameworks' downloads have no limit."""
+def limited_waiting() -> Iterator[None]:
+    """Give up a download after ten seconds without a response: those of the frameworks have no limit."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+    socket.setdefaulttimeout(10.0)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Training with Keras (`keras_training`) or fastai (`fastai_training`), from what both need.
+"""Training with Keras (`keras_training`) or fastai (`fastai_training`), and what both need.
 
 TensorFlow and torch abort when they meet in one process, so a program imports one of the two modules.
 """
@@ -7,20 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fer_utils.files import ConfigError
-
-_OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
+from fer_utils.params import Training
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite; the message says when and what to change."""
+    """The loss became NaN or infinite, in an epoch and a batch that are counted from 1."""
 
-    @classmethod
-    def at(cls, *, loss: float, epoch: int, batch: int, learning_rate: float) -> "TrainingDiverged":
-        """Return the error for a loss in an epoch and a batch, both counted from 1."""
-        return cls(
+    def __init__(self, *, loss: float, epoch: int, batch: int, learning_rate: float) -> None:
+        super().__init__(
             f"the loss became {loss} in epoch {epoch}, batch {batch}; "
             f"try a smaller learning_rate (now {learning_rate:g}) or batch_norm=true"
         )
+
+
+def prepare_torch(params: Training) -> str | None:
+    """Set torch's threads and deterministic algorithms; return the name of the GPU to use, or None."""
+    import torch
+
+    torch.set_num_threads(params.threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False  # which rounds the inputs of a convolution to 10 bits
+    use_gpu = params.device != "cpu" and torch.cuda.is_available()
+    return torch.cuda.get_device_name(0) if use_gpu else None
 
 
 @contextmanager
@@ -29,7 +37,7 @@ def memory_errors(setting: str, size: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ not in _OUT_OF_MEMORY:
+        if type(error).__name__ not in ("OutOfMemoryError", "ResourceExhaustedError"):
             raise
         advice = f"try {setting}={size // 2}" if size > 1 else "use device=cpu or smaller images"
         raise ConfigError(f"{setting}={size}: not enough GPU memory; {advice}") from error

@@ -4,7 +4,7 @@ A batch is indexed, resampled and masked as one tensor, so no image passes throu
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -37,17 +37,16 @@ class Augmentation:
         image: DeVries, Taylor, *Improved regularization of convolutional neural networks with cutout* (2017).
     """
 
-    rotation: float = 10.0
-    crop: float = 0.1
-    flip: bool = True
+    rotation: float = 0.0
+    crop: float = 0.0
+    flip: bool = False
     cutout: float = 0.0
 
     @classmethod
     def of(cls, params: Parameters) -> "Augmentation | None":
         """Return the augmentation of a notebook's parameters, or None where nothing is changed."""
-        off = {"rotation": 0.0, "crop": 0.0, "flip": False, "cutout": 0.0}
-        chosen = {name: getattr(params, name, value) for name, value in off.items()}
-        return cls(**chosen) if chosen != off else None
+        chosen = cls(*(getattr(params, field.name, field.default) for field in fields(cls)))
+        return chosen if chosen != cls() else None
 
     def draw(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
         """Draw an affine map for each of n images of `size` (height, width).
@@ -82,11 +81,10 @@ def cut_out(images: Tensor, centres: Tensor, *, share: float) -> Tensor:
     """
     height, width = images.shape[-2:]
     rows, columns = (
-        torch.arange(side, device=images.device) + 0.5 - side * centre[:, None]
+        (torch.arange(side, device=images.device) + 0.5 - side * centre[:, None]).abs() < share * height / 2
         for side, centre in ((height, centres[:, 0]), (width, centres[:, 1]))
     )
-    inside = [distance.abs() < share * height / 2 for distance in (rows, columns)]
-    holes = inside[0][:, :, None] & inside[1][:, None, :]
+    holes = rows[:, :, None] & columns[:, None, :]
     return images.masked_fill(holes.view(len(images), *[1] * (images.ndim - 3), height, width), GRAY)
 
 
@@ -114,14 +112,8 @@ class Batches:
     single image would be left for the last batch, it joins the batch before: batch normalisation has no
     variance of one image.
 
-    Parameters
-    ----------
-    samples : FaceSet or ClipSet
-    seed : int or None
-        With `epoch`, which `ReseedEachEpoch` sets, it decides the order and the augmentation; None keeps the
-        order of `samples`.
-    augmentation : Augmentation or None
-        All frames of a clip are changed alike.
+    With a seed, it and `epoch`, which `ReseedEachEpoch` sets, decide the order and the augmentation; None
+    keeps the order of `samples`. All frames of a clip are augmented alike.
     """
 
     n_inp = 1  # fastai's name for the number of inputs in a batch

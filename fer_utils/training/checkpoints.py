@@ -20,9 +20,9 @@ CODE = ("models", "training", "features")
 def checkpoint_folder(params: Parameters, *data: Samples, stage: str = "", network: str = "") -> Path:
     """Return the folder, made if needed, in which a training keeps what it needs to resume.
 
-    Its name contains a hash of everything that determines the training, so an interrupted training finds its
-    checkpoint again, and a training with any other setting, data, package version or code never does. The
-    folder can be deleted whenever nothing is running.
+    Its name, `checkpoints/<run>/<stage>-<hash>`, covers everything that determines the training, so an
+    interrupted training finds its checkpoint again, and a training with any other setting, data, package
+    version or code never does. The folder can be deleted whenever nothing is running.
 
     Parameters
     ----------
@@ -34,11 +34,6 @@ def checkpoint_folder(params: Parameters, *data: Samples, stage: str = "", netwo
         Tells the trainings of one run apart: "frozen", "fold03".
     network : str
         A description of network and optimizer, for settings that are not in `params`.
-
-    Returns
-    -------
-    Path
-        `checkpoints/<run>/<stage>-<hash>`.
     """
     code = sorted(path for name in CODE for path in (PROJECT / "fer_utils" / name).rglob("*.py"))
     found = digest(

@@ -1,74 +1,54 @@
 """What a notebook needs beside fastai's own `Learner`: batches, callbacks that resume, and predictions."""
 
 import time
-import warnings
-from itertools import islice
 from pathlib import Path
 
+import fastai.callback.progress
+import fastai.callback.schedule  # noqa: F401 (gives the Learner fit_one_cycle and lr_find)
 import numpy as np
 import pandas as pd
 import torch
+from fastai.callback.core import Callback
+from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.tracker import TrackerCallback
+from fastai.data.core import DataLoaders
+from fastai.learner import Recorder
+from fastai.optimizer import SGD, Adam, RMSProp
+from fastcore.foundation import L
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from fer_utils import hardware
 from fer_utils.data import Samples
 from fer_utils.files import ConfigError, atomic_write
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions
-from fer_utils.training import TrainingDiverged, memory_errors
+from fer_utils.training import TrainingDiverged, memory_errors, prepare_torch
 from fer_utils.training.batches import Augmentation, Batches, warp
 from fer_utils.training.checkpoints import epoch_seed
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # fastai uses what torch and pandas are about to drop
-    import fastai.callback.progress
-    import fastai.callback.schedule  # noqa: F401 (gives the Learner fit_one_cycle and lr_find)
-    from fastai.callback.core import Callback
-    from fastai.callback.fp16 import MixedPrecision
-    from fastai.callback.tracker import SaveModelCallback, TrackerCallback
-    from fastai.data.core import DataLoaders
-    from fastai.learner import Recorder
-    from fastai.optimizer import SGD, Adam, RMSProp
-    from fastcore.foundation import L
+OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
+"""fastai's optimizers by their names in the parameters."""
 
 
 def prepare(params: Training) -> None:
     """Set threads and deterministic algorithms, and record the device; a missing GPU is an error."""
-    torch.set_num_threads(params.threads)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False  # TF32 rounds the inputs of a convolution to 10 bits
-    gpu = torch.cuda.get_device_name(0) if device_of(params) == "cuda" else None
+    gpu = prepare_torch(params)
     hardware.use_device(gpu, backend="torch", device=params.device, threads=params.threads)
-
-
-def device_of(params: Training) -> str:
-    """Return "cuda" where torch sees a GPU and the parameters allow it, else "cpu"."""
-    return "cuda" if params.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def dataloaders(train: Samples, validation: Samples, params: Training) -> DataLoaders:
     """Return fastai's `DataLoaders` of a training and a validation set that lie on the device.
 
-    Parameters
-    ----------
-    train, validation : FaceSet or ClipSet
-    params : Training
-        `batch_size`, `seed` and `device`; the augmentation is made of `rotation`, `crop`, `flip` and
-        `cutout`, where the notebook has them.
+    The augmentation is made of the parameters `rotation`, `crop`, `flip` and `cutout`, where the notebook has
+    them.
     """
-    device, augmentation = device_of(params), Augmentation.of(params)
-    size, seed = params.batch_size, params.seed
+    device = "cuda" if params.device != "cpu" and torch.cuda.is_available() else "cpu"
+    shuffled = {"batch_size": params.batch_size, "seed": params.seed, "augmentation": Augmentation.of(params)}
     return DataLoaders(
-        Batches(train, batch_size=size, device=device, seed=seed, augmentation=augmentation),
-        Batches(validation, batch_size=hardware.VALIDATION_BATCH, device=device),
+        Batches(train, device=device, **shuffled),
+        Batches(validation, device=device, batch_size=hardware.VALIDATION_BATCH),
         device=torch.device(device),
     )
-
-
-OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
-"""fastai's optimizers by their names in the parameters."""
 
 
 class ReseedEachEpoch(Callback):
@@ -118,12 +98,8 @@ class StopOnNaN(Callback):
 
     def after_batch(self) -> None:
         if not hasattr(self.learn, "lr_finder") and not np.isfinite(float(self.smooth_loss)):
-            raise TrainingDiverged.at(
-                loss=float(self.loss.detach()),
-                epoch=self.epoch + 1,
-                batch=self.iter + 1,
-                learning_rate=self.opt.hypers[-1]["lr"],
-            )
+            loss, rate = float(self.loss.detach()), self.opt.hypers[-1]["lr"]
+            raise TrainingDiverged(loss=loss, epoch=self.epoch + 1, batch=self.iter + 1, learning_rate=rate)
 
 
 class ResumeTraining(Callback):
@@ -134,29 +110,15 @@ class ResumeTraining(Callback):
     `SaveModelCallback` has seen is restored, too. A finished training is loaded. With `start_epoch=0` the
     training starts again.
 
-    Parameters
-    ----------
-    folder : Path
-        See `checkpoints.checkpoint_folder`; the state is in `state.pth`.
-
-    Attributes
-    ----------
-    start_epoch : int
-        Number of epochs in the saved state.
-    history : DataFrame, one row per epoch
-        epoch (from 1), loss and accuracy on the training batches as they were seen, val_loss, val_accuracy,
-        seconds, images_per_second of the training pass.
+    The state is in `state.pth` of the folder; see `checkpoints.checkpoint_folder`.
     """
 
-    order = TrackerCallback.order + 5  # after SaveModelCallback and WeightAverage
+    order = TrackerCallback.order + 5  # after SaveModelCallback
 
-    def __init__(self, folder: str | Path) -> None:
-        self.file, self.state = Path(folder) / "state.pth", {"rows": []}
+    def __init__(self, folder: Path) -> None:
+        self.file, self.state = folder / "state.pth", {"rows": []}
         if self.file.is_file():
-            try:
-                self.state = torch.load(self.file, map_location="cpu", weights_only=True)
-            except Exception as error:
-                raise ValueError(f"{self.file}: not readable as a checkpoint; delete it") from error
+            self.state = torch.load(self.file, map_location="cpu", weights_only=True)
 
     @property
     def start_epoch(self) -> int:
@@ -165,7 +127,7 @@ class ResumeTraining(Callback):
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per epoch."""
+        """One row per epoch, from 1; loss and accuracy are of the training batches as they were seen."""
         return pd.DataFrame(self.state["rows"]).drop(columns="log", errors="ignore")
 
     @property
@@ -189,8 +151,6 @@ class ResumeTraining(Callback):
                 callback.best = self.state["best"][callback.name]
         if hasattr(self.learn, "param_scheduler"):
             self.learn.param_scheduler.hps = {name: [*values] for name, values in self.state["hps"].items()}
-        if "average" in self.state:
-            self.learn.weight_average.load(self.state["average"])
 
     def after_cancel_epoch(self) -> None:
         if self.epoch < self.start_epoch:
@@ -215,14 +175,14 @@ class ResumeTraining(Callback):
         if self.epoch < self.start_epoch:
             return
         loss, accuracy = (self._sums / self._images).tolist()
-        names, log = list(self.recorder.metric_names), [float(value) for value in self.recorder.values[-1]]
-        measured = dict(zip(names[1:], log, strict=False))
+        log = [float(value) for value in self.recorder.values[-1]]
+        measured = dict(zip(self.recorder.metric_names[1:], log, strict=False))
         row = {
             "epoch": self.epoch + 1,
             "loss": loss,
             "accuracy": accuracy,
             "val_loss": measured["valid_loss"],
-            "val_accuracy": measured.get("accuracy", float("nan")),
+            "val_accuracy": measured["accuracy"],
             "seconds": time.perf_counter() - self._begin,
             "images_per_second": self._images / self._train_seconds,
             "log": [self.epoch, *log],
@@ -236,92 +196,26 @@ class ResumeTraining(Callback):
             "best": {cb.name: float(cb.best) for cb in self.learn.cbs if isinstance(cb, TrackerCallback)},
             "hps": {name: [float(value) for value in values] for name, values in hps.items()},
         }
-        if hasattr(self.learn, "weight_average"):
-            self.state["average"] = self.learn.weight_average.state()
         with atomic_write(self.file) as temporary:
             torch.save(self.state, temporary)
-
-
-class WeightAverage(Callback):
-    """Validate, and keep, an exponential moving average of the weights.
-
-    After every step the average moves by 1 - d towards the weights, d being the smaller of `decay` and
-    (1 + steps) / (10 + steps), so that a short training does not remember its start: Polyak, Juditsky,
-    *Acceleration of stochastic approximation by averaging* (1992), as TensorFlow's
-    `ExponentialMovingAverage`. The statistics of batch normalisation are computed for the averaged weights,
-    from `n_images` training images.
-
-    Parameters
-    ----------
-    decay : float
-        0.999 averages over about the last thousand steps.
-    n_images : int
-    """
-
-    order = TrackerCallback.order + 2  # SaveModelCallback saves the average; then training continues
-
-    def __init__(self, decay: float, n_images: int = 5000) -> None:
-        self.decay, self.n_images = decay, n_images
-
-    def before_fit(self) -> None:
-        self.steps, self.averaged, self._trained = 0, {}, None
-        self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
-
-    def state(self) -> dict:
-        """Return what a resumed training needs."""
-        return {"steps": self.steps, "mean": self.mean, "averaged": self.averaged}
-
-    def load(self, state: dict) -> None:
-        """Restore what `state` returned."""
-        self.steps, self.averaged = state["steps"], state["averaged"]
-        for mean, saved in zip(self.mean, state["mean"], strict=True):
-            mean.copy_(saved)
-
-    @torch.no_grad()
-    def after_step(self) -> None:
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
-            mean.lerp_(parameter, 1 - decay)
-
-    @torch.no_grad()
-    def before_validate(self) -> None:
-        self._trained = {name: value.clone() for name, value in self.model.state_dict().items()}
-        for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
-            parameter.copy_(mean)
-        batches = -(-self.n_images // self.dls.train.batch_size)
-        update_bn(islice(self.dls.train, batches), self.model)
-        self.averaged = {name: value.clone() for name, value in self.model.state_dict().items()}
-
-    def after_epoch(self) -> None:
-        if self._trained is not None:
-            self.model.load_state_dict(self._trained)
-            self._trained = None
-
-    def after_fit(self) -> None:
-        if self.averaged and not any(isinstance(cb, SaveModelCallback) for cb in self.learn.cbs):
-            self.model.load_state_dict(self.averaged)
 
 
 def predict_probabilities(model: nn.Module, images: np.ndarray, *, views: Tensor | None = None) -> np.ndarray:
     """Return class probabilities, shape (N, K) float32, for images (N, H, W) or clips (N, T, H, W), uint8.
 
-    Parameters
-    ----------
-    model : nn.Module
-        On any device and in any mode; its mode stays.
-    views : Tensor of float32, shape (V, 2, 3), or None
-        Average over these views of an image, such as `batches.ten_crop()`.
+    They are the mean over `views` of an image, float32 of shape (V, 2, 3), such as `batches.ten_crop()`. The
+    model may be on any device; its mode stays.
     """
-    device, was_training = next(model.parameters()).device, model.training
+    device, was_training, size = next(model.parameters()).device, model.training, hardware.VALIDATION_BATCH
     model.eval()
     found = []
-    with torch.inference_mode(), memory_errors(hardware.VALIDATION_SETTING, hardware.VALIDATION_BATCH):
-        for start in range(0, len(images), hardware.VALIDATION_BATCH):
-            chunk = np.ascontiguousarray(images[start : start + hardware.VALIDATION_BATCH])
+    with torch.inference_mode(), memory_errors(hardware.VALIDATION_SETTING, size):
+        for start in range(0, len(images), size):
+            chunk = np.ascontiguousarray(images[start : start + size])
             batch = torch.tensor(chunk, device=device).unsqueeze(1).float()
-            maps = [None] if views is None else views.to(device)
-            seen = [batch if map_ is None else warp(batch, map_.expand(len(batch), 2, 3)) for map_ in maps]
+            seen = [batch]
+            if views is not None:
+                seen = [warp(batch, view.expand(len(batch), 2, 3)) for view in views.to(device)]
             logits = torch.stack([model(view).float() for view in seen])
             found.append(logits.softmax(dim=2).mean(dim=0).cpu().numpy())
     model.train(was_training)

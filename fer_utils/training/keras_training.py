@@ -29,7 +29,7 @@ from fer_utils.files import ConfigError
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions
 from fer_utils.splits import Split
-from fer_utils.training import TrainingDiverged, memory_errors
+from fer_utils.training import TrainingDiverged, memory_errors, prepare_torch
 from fer_utils.training.checkpoints import epoch_order, epoch_seed
 
 COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "images_per_second"]
@@ -37,35 +37,42 @@ COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "
 _DEVICE = ExitStack()  # never closed: the device that `prepare` chose is used by the whole process
 
 
-def prepare(params: Training, *, log: Callable[[str], None] = print) -> None:
+def prepare(params: Training) -> None:
     """Set threads and device, before the first tensor exists, and record them for `hardware.current`.
 
-    Parameters
-    ----------
-    params : Training
-        `threads` (their number affects rounding) and `device`: "auto" takes a GPU if the backend sees one,
-        "cuda" raises `MissingGPU` without one.
-    log : callable
-        Gets a line where TensorFlow does not see the GPU of the machine.
+    A missing GPU is an error. If the machine has one that TensorFlow does not see, a line says so.
     """
     backend = keras.backend.backend()
-    choose = {"tensorflow": _prepare_tensorflow, "torch": _prepare_torch}
-    if backend not in choose:
-        raise ConfigError(f"KERAS_BACKEND={backend}: use one of {', '.join(choose)}")
-    try:
-        gpu = choose[backend](params.threads, params.device)
-    except RuntimeError as error:  # TensorFlow fixes both with its first tensor
-        raise ConfigError(
-            f"threads={params.threads}, device={params.device}: {error}; restart the kernel"
-        ) from error
-    no_gpu = backend == "tensorflow" and gpu is None and params.device != "cpu"
-    if no_gpu and shutil.which("nvidia-smi"):
-        note = f"device={params.device}: TensorFlow does not see this machine's GPU; "
-        note += "set KERAS_BACKEND=torch in the environment and start again to train on it"
-        if params.device == "cuda":
-            raise ConfigError(note)
-        log(note)
+    if backend == "torch":
+        gpu = prepare_torch(params)
+        _DEVICE.enter_context(keras.device("cuda" if gpu else "cpu"))  # Keras chose one when it was imported
+    else:
+        gpu = _prepare_tensorflow(params)
+        if gpu is None and params.device != "cpu" and shutil.which("nvidia-smi"):
+            note = f"device={params.device}: TensorFlow does not see this machine's GPU; "
+            note += "set KERAS_BACKEND=torch in the environment and start again to train on it"
+            if params.device == "cuda":
+                raise ConfigError(note)
+            print(note)
     hardware.use_device(gpu, backend=backend, device=params.device, threads=params.threads)
+
+
+def _prepare_tensorflow(params: Training) -> str | None:
+    import tensorflow as tf
+
+    try:  # threads and visible devices are fixed with the first tensor
+        tf.config.threading.set_intra_op_parallelism_threads(params.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # which has 10 bits of float32's 23
+        if params.device == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        gpus = tf.config.get_visible_devices("GPU")
+        for gpu in gpus:  # as torch does: allocate what is needed, not all memory
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError as error:
+        settings = f"threads={params.threads}, device={params.device}"
+        raise ConfigError(f"{settings}: {error}; restart the kernel") from error
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
 
 
 def precision(params: Training) -> str:
@@ -92,27 +99,20 @@ def precision(params: Training) -> str:
 class Batches(keras.utils.PyDataset):
     """Images and labels in batches, for `model.fit(..., shuffle=False)`, `evaluate` and `predict`.
 
-    Parameters
-    ----------
-    faces : FaceSet or callable
-        The images, or a function from epoch, counted from 0, to the images of that epoch.
-    seed : int, optional
-        Shuffles the images in every epoch; without it they keep their order.
+    `draw` returns the images of an epoch, counted from 0. The seed shuffles them in every epoch; without it
+    they keep their order.
     """
 
-    def __init__(
-        self, faces: FaceSet | Callable[[int], FaceSet], *, batch_size: int, seed: int | None = None
-    ) -> None:
+    def __init__(self, draw: Callable[[int], FaceSet], *, batch_size: int, seed: int | None = None) -> None:
         super().__init__()
-        self._draw = faces if callable(faces) else lambda epoch: faces
-        self.batch_size, self.seed = batch_size, seed
+        self.draw, self.batch_size, self.seed = draw, batch_size, seed
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
         """Draw the images of an epoch and their order, which depends on the seed and the epoch alone."""
-        self.faces = self._draw(epoch)
+        self.faces = self.draw(epoch)
         n = len(self.faces)
-        self._order = np.arange(n) if self.seed is None else epoch_order(n, seed=self.seed, epoch=epoch)
+        self.order = np.arange(n) if self.seed is None else epoch_order(n, seed=self.seed, epoch=epoch)
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -120,7 +120,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return images `(B, H, W, 1)` uint8 and labels `(B,)` of a batch."""
-        rows = self._order[number * self.batch_size : (number + 1) * self.batch_size]
+        rows = self.order[number * self.batch_size : (number + 1) * self.batch_size]
         return self.faces.images[rows][..., np.newaxis], self.faces.labels[rows]
 
 
@@ -129,12 +129,10 @@ def batches(split: Split, params: Training) -> tuple[Batches, Batches]:
 
     A split whose sets are drawn again for every epoch (`Split.redrawn`) gives each epoch its own images.
     """
-    train, validation = split.train, split.validation
-    if redrawn := split.redrawn:
-        train, validation = (lambda epoch: redrawn(epoch)[0]), (lambda epoch: redrawn(epoch)[1])
+    sets = split.redrawn or (lambda epoch: (split.train, split.validation))
     return (
-        Batches(train, batch_size=params.batch_size, seed=params.seed),
-        Batches(validation, batch_size=hardware.VALIDATION_BATCH),
+        Batches(lambda epoch: sets(epoch)[0], batch_size=params.batch_size, seed=params.seed),
+        Batches(lambda epoch: sets(epoch)[1], batch_size=hardware.VALIDATION_BATCH),
     )
 
 
@@ -184,26 +182,20 @@ class StopOnNaN(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict) -> None:
-        loss = float(logs["loss"])
-        if not np.isfinite(loss):
+        if not np.isfinite(loss := float(logs["loss"])):
             rate = float(np.asarray(self.model.optimizer.learning_rate))
-            raise TrainingDiverged.at(loss=loss, epoch=self.epoch + 1, batch=batch + 1, learning_rate=rate)
+            raise TrainingDiverged(loss=loss, epoch=self.epoch + 1, batch=batch + 1, learning_rate=rate)
 
 
 class RecordPredictions(keras.callbacks.Callback):
-    """Keep the predicted classes of some sets after every epoch; they select nothing.
+    """Keep the predicted classes of some sets, such as ``test=split.test``; they select nothing.
 
-    Parameters
-    ----------
-    folder : path
-        Gets a file for each set and epoch, so that a resumed training has all of them.
-    **sets : FaceSet
-        Such as ``test=split.test``.
+    The folder gets a file for each set and epoch, so that a resumed training has all of them.
     """
 
     def __init__(self, folder: Path, **sets: FaceSet) -> None:
         super().__init__()
-        self.folder, self.sets = Path(folder), sets
+        self.folder, self.sets = folder, sets
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, faces in self.sets.items():
@@ -221,8 +213,8 @@ def best_so_far(log: Path) -> float | None:
     A resumed `ModelCheckpoint` needs it as `initial_value_threshold`, or it would take the first epoch after
     the interruption for the best.
     """
-    log = Path(log)  # CSVLogger creates it before the first epoch ends
-    return float(read_history(log)["val_accuracy"].max()) if log.is_file() and log.stat().st_size else None
+    started = log.is_file() and log.stat().st_size  # CSVLogger creates it before the first epoch ends
+    return float(read_history(log)["val_accuracy"].max()) if started else None
 
 
 def read_history(log: Path) -> pd.DataFrame:
@@ -243,28 +235,3 @@ def predict(model: keras.Model, faces: FaceSet) -> Predictions:
     """Return the predictions for all images of a set."""
     probabilities = predict_probabilities(model, faces.images)
     return Predictions(faces.sample_id, faces.labels, probabilities, faces.class_names, group=faces.subject)
-
-
-def _prepare_tensorflow(threads: int, device: str) -> str | None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.experimental.enable_tensor_float_32_execution(False)  # which has 10 bits of float32's 23
-    if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    gpus = tf.config.get_visible_devices("GPU")
-    for gpu in gpus:  # as torch does: allocate what is needed, not all memory
-        tf.config.experimental.set_memory_growth(gpu, True)
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
-
-
-def _prepare_torch(threads: int, device: str) -> str | None:
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False  # which has 10 bits of float32's 23
-    use_gpu = device != "cpu" and torch.cuda.is_available()
-    _DEVICE.enter_context(keras.device("cuda" if use_gpu else "cpu"))  # Keras chose one when it was imported
-    return torch.cuda.get_device_name(0) if use_gpu else None
