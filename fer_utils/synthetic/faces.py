@@ -68,8 +68,8 @@ class FaceSpec:
 def expression_units(expression: str, rng: np.random.Generator, *, weakest: float = 0.4) -> dict[int, float]:
     """Sample action-unit intensities for an expression.
 
-    All units share one strength, from `weakest` to 1, and vary around it. One of three or more may be missing; accompanying units
-    may be added, and so may weak unrelated ones.
+    All units share one strength, from `weakest` to 1, and vary around it. One of three or more may be
+    missing; accompanying units may be added, and so may weak unrelated ones.
     """
     strength = rng.uniform(weakest, 1.0)
     units = {unit: strength * rng.uniform(0.7, 1.15) for unit in PROTOTYPES[expression]}
