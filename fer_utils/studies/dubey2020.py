@@ -229,9 +229,6 @@ def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
         yield name
 
 
-# --- tables ---------------------------------------------------------------------------------------
-
-
 def grid_table(grid: Sequence[tuple[GridCell, Trained]]) -> pd.DataFrame:
     """Return one row per training of the grid; accuracies are fractions.
 
