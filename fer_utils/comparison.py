@@ -34,43 +34,40 @@ def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
     distinct samples.
     """
     n = len(np.unique(np.concatenate([run.sample_id for run in runs])))
-    value, drawn = _resampled_means(runs, ["accuracy", "macro_f1"])
+    value, drawn = _resampled_means(runs)
     return {
-        name: {"value": mean, "ci95": percentile_interval(drawn[name], value=mean), "n": n}
+        name: {"value": mean, "ci95": percentile_interval([drawn[name]], value=mean), "n": n}
         for name, mean in value.items()
     }
 
 
-def paired_difference(
-    a: Sequence[Predictions], b: Sequence[Predictions], *, metric: str = "accuracy"
-) -> dict[str, object]:
-    """Return the mean of a metric over the runs of a, less that over the runs of b, as a metric record.
+def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> dict[str, object]:
+    """Return the mean accuracy over the runs of a, less that over the runs of b, as a metric record.
 
     The interval resamples the samples (or groups), which must be the same in all runs (`ValueError`).
     """
     aligned([*a, *b])
-    (value_a, of_a), (value_b, of_b) = (_resampled_means(runs, [metric]) for runs in (a, b))
-    difference = value_a[metric] - value_b[metric]
-    drawn = [one - other for one, other in zip(of_a[metric], of_b[metric], strict=True)]
-    return {"value": difference, "ci95": percentile_interval(drawn, value=difference), "n": len(a[0])}
+    (value_a, drawn_a), (value_b, drawn_b) = map(_resampled_means, (a, b))
+    value = value_a["accuracy"] - value_b["accuracy"]
+    interval = percentile_interval([drawn_a["accuracy"] - drawn_b["accuracy"]], value=value)
+    return {"value": value, "ci95": interval, "n": len(a[0])}
 
 
-def _resampled_means(
-    runs: Sequence[Predictions], names: Sequence[str]
-) -> tuple[dict[str, float], dict[str, list[np.ndarray]]]:
-    """Return the means of metrics over runs, and those of each resample."""
+def _resampled_means(runs: Sequence[Predictions]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return the means of accuracy and macro-F1 over runs, and those of each resample."""
+    names = ["accuracy", "macro_f1"]
     unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
     units, unit = np.unique(np.concatenate(unit_names), return_inverse=True)
     of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
-    def means(weights: np.ndarray) -> dict[str, np.ndarray]:
+    def means(weights: np.ndarray) -> np.ndarray:  # shape (2, B)
         values = [measure(run, weights[rows], names=names) for run, rows in zip(runs, of_run, strict=True)]
-        return {name: np.mean([value[name] for value in values], axis=0) for name in names}
+        return np.mean([[value[name] for name in names] for value in values], axis=0)
 
-    value = means(np.ones((len(units), 1), np.float32))
-    drawn = [means(weights) for weights in bootstrap_weights(np.arange(len(units)), n_boot=2000, seed=0)]
-    by_name = {name: [resampled[name] for resampled in drawn] for name in names}
-    return {name: float(value[name][0]) for name in names}, by_name
+    value = means(np.ones((len(units), 1), np.float32))[:, 0].tolist()
+    resamples = bootstrap_weights(np.arange(len(units)), n_boot=2000, seed=0)
+    drawn = np.hstack([np.empty((2, 0)), *map(means, resamples)])
+    return dict(zip(names, value, strict=True)), dict(zip(names, drawn, strict=True))
 
 
 def mcnemar_p_value(a: Predictions, b: Predictions) -> float:
@@ -164,10 +161,10 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     }
 
 
-def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[Methods]:
-    """Return groups of two or more methods on real data with the same test samples.
+def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]]:
+    """Return `methods_table` and `pairs_table`, as JSON, of methods on real data with the same test samples.
 
-    Each maps a method to the predictions of its seeds, from ``<run>/predictions.npz`` in `folder`.
+    The predictions of a method's seeds are from ``<run>/predictions.npz`` in `folder`.
     """
     groups: dict[tuple, dict[str, list[Predictions]]] = {}
     for result in results:
@@ -177,13 +174,8 @@ def comparable_methods(folder: Path, results: Sequence[Mapping]) -> list[Methods
             run = Predictions.load(path).in_id_order()
             samples = (run.class_names, *run.sample_id.tolist())
             groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(run)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]]:
-    """Return `methods_table` and `pairs_table` of each of the `comparable_methods`, as JSON."""
-    tables = [(methods_table(group), pairs_table(group)) for group in comparable_methods(folder, results)]
-    named = [[table.reset_index().astype(object) for table in pair] for pair in tables]
+    compared = [(methods_table(group), pairs_table(group)) for group in groups.values() if len(group) > 1]
+    named = [[table.reset_index().astype(object) for table in pair] for pair in compared]
     # JSON has no NaN
     return [[t.where(t.notna(), None).to_dict("split", index=False) for t in pair] for pair in named]
 

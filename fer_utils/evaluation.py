@@ -8,7 +8,6 @@ weightings.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,13 +48,14 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     for simulated subjects it covered 92 % with 20, 90 % with 8 to 16 and 77 % with 4. A single unit has no
     interval. `n_boot` is the number of resamples, 0 for no bootstrapped intervals.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import precision_recall_fscore_support
 
     names, n = predictions.class_names, len(predictions)
+    once = np.ones((n, 1), np.float32)
     weights = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=0)
     resamples = [measure(predictions, drawn) for drawn in weights]
     metrics = {}
-    for name, (value,) in measure(predictions).items():
+    for name, (value,) in measure(predictions, once).items():
         if not np.isnan(value):
             interval = percentile_interval([drawn[name] for drawn in resamples], value=float(value))
             metrics[name] = {"value": float(value), "ci95": interval, "n": n}
@@ -66,11 +66,11 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
         predictions.truth, predictions.predicted, labels=range(len(names)), zero_division=0
     )
     table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)))
-    table["auc"] = class_auc(predictions, np.ones((n, 1), np.float32))[:, 0]
+    table["auc"] = class_auc(predictions, once)[:, 0]
     table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
     table = table.assign(**{"class": names})[["class", "support", "precision", "recall", "f1", "auc"]]
     per_class = table.astype(object).where(table.notna(), None).to_dict("records")
-    matrix = confusion_matrix(predictions.truth, predictions.predicted, labels=range(len(names)))
+    matrix = confusion(predictions, once)[..., 0].astype(int)
     return Evaluation(metrics, per_class, matrix.tolist())
 
 
@@ -96,28 +96,6 @@ def reference_points(
     if not repeated.all() and (isinstance(split, Split) or repeated.any()):
         found["without_duplicates"] = evaluate(predictions.subset(~repeated), n_boot=n_boot).metrics
     return found
-
-
-class RocCurve(NamedTuple):
-    """False and true positive rates at each distinct threshold, and the area below."""
-
-    fpr: np.ndarray
-    tpr: np.ndarray
-    auc: float
-
-
-def roc_curves(predictions: Predictions) -> dict[str, RocCurve]:
-    """Return each class's ROC curve against the rest; classes without samples, or with all, have none."""
-    from sklearn.metrics import auc, roc_curve
-
-    curves = {}
-    for label, name in enumerate(predictions.class_names):
-        positive = predictions.truth == label
-        if positive.any() and not positive.all():
-            score = predictions.probabilities[:, label]
-            fpr, tpr, _ = roc_curve(positive, score, drop_intermediate=False)
-            curves[name] = RocCurve(fpr, tpr, float(auc(fpr, tpr)))
-    return curves
 
 
 CONFIDENCE_EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
@@ -152,17 +130,10 @@ def reliability_records(table: pd.DataFrame) -> dict[str, dict[str, dict]]:
 
 
 def measure(
-    predictions: Predictions, weights: np.ndarray | None = None, *, names: Sequence[str] = METRICS
+    predictions: Predictions, weights: np.ndarray, *, names: Sequence[str] = METRICS
 ) -> dict[str, np.ndarray]:
-    """Return the named metrics, each of shape (B,); NaN where a weighting leaves one undefined.
-
-    By default every sample has the weight 1.
-    """
-    if weights is None:
-        weights = np.ones((len(predictions), 1), np.float32)
-    values = {}
-    if set(names) - {"macro_auc"}:
-        values |= _of_confusion(confusion(predictions, weights))
+    """Return the named metrics, each of shape (B,); NaN where a weighting leaves one undefined."""
+    values = _of_confusion(confusion(predictions, weights))
     if "macro_auc" in names:
         values["macro_auc"] = _mean_of_defined(class_auc(predictions, weights))
     return {name: values[name] for name in names}

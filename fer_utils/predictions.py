@@ -126,18 +126,15 @@ def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     first, *others = ordered = [run.in_id_order() for run in runs]
     for other in others:
         if differing := np.setxor1d(first.sample_id, other.sample_id).tolist():
-            names = ", ".join(map(repr, differing[:3]))
             raise ValueError(
-                f"the runs have different samples: {len(differing)} in one run only, such as {names}"
+                f"{len(differing)} samples are in one run only, such as {str(differing[:3])[1:-1]}"
             )
         if first.class_names != other.class_names:
             raise ValueError(f"the runs differ in classes: {first.class_names} and {other.class_names}")
         for key in ("truth", "group"):
-            wrong = getattr(first, key) != getattr(other, key)
-            if wrong.any():
-                raise ValueError(
-                    f"the runs differ in the {key} of sample {first.sample_id[wrong][0].item()!r}"
-                )
+            if (wrong := getattr(first, key) != getattr(other, key)).any():
+                sample = first.sample_id[wrong][0].item()
+                raise ValueError(f"the runs differ in the {key} of sample {sample!r}")
     return ordered
 
 
