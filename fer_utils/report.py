@@ -161,13 +161,9 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
 
 def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
     """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
-    first = [row for row in comparison if row["is_first"]]
-    numbers = ("measured", "low", "high", "n")
-    key = digest(
-        [[row["headline"].name, row["cell"].value, *(row[name] for name in numbers)] for row in first]
-    )
-    paths = [Path(folder) / FIGURE, PROJECT / "docs" / FIGURE]
-    for path in paths:
+    table = tables.comparison_for_figure(row for row in comparison if row["is_first"])
+    key = digest(table.to_csv())
+    for path in (folder / FIGURE, PROJECT / "docs" / FIGURE):
         if path.is_file() and key in (svg := path.read_text(encoding="utf-8")):
             return svg
     import matplotlib  # takes a second to import
@@ -176,9 +172,9 @@ def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
-        figure = plots.paper_vs_measured(tables.comparison_for_figure(first))
+        figure = plots.paper_vs_measured(table)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
-    write_text(paths[0], buffer.getvalue())
+    write_text(folder / FIGURE, buffer.getvalue())
     return buffer.getvalue()
 
 

@@ -108,9 +108,9 @@ def seeds() -> pd.DataFrame:
 
 def honest_and_leaky() -> pd.DataFrame:
     rows = [
-        ("by subject", 0.5, 0.4, 0.6, 164, False),
+        ("by subject", 0.5, 0.4, 0.6, 164, ""),
         ("at random", 0.7, 0.5, 0.85, 33, "subjects on both sides"),
-        ("of frames", 0.95, 0.94, 0.96, 2952, True),
+        ("of frames", 0.95, 0.94, 0.96, 2952, "clips on both sides"),
     ]
     return pd.DataFrame(rows, columns=["label", "value", "low", "high", "n", "leak"])
 
@@ -174,7 +174,7 @@ EVERY_FIGURE = {
     "verdicts": (lambda: plots.verdicts(VERDICTS), ["one2020", "not checkable", "6", "20"]),
     "effect_sizes": (
         lambda: plots.effect_sizes(EFFECTS),
-        ["+40.0 points\n[+38.0, +42.0]", "+20.0 points\n[+10.0, +30.0]", "honest, synthetic faces"],
+        ["+40.0 points\n[+38.0, +42.0]", "+20.0 points\n[+10.0, +30.0]", "(synthetic clips)"],
     ),
     "arms": (
         lambda: plots.arms(ARMS),
@@ -270,16 +270,11 @@ EVERY_FIGURE = {
     "by_subject": (lambda: plots.by_subject(subjects(3)), ["1, 2 of 3", "flow (50% of all)"]),
     "lucky_splits": (
         lambda: plots.lucky_splits(seeds(), majority=0.43),
-        ["80/20", "Swish, one seed", "majority class 0.43"],
+        ["80/20", "Swish", "majority class 0.43"],
     ),
-    "protocols": (
-        lambda: plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3),
-        [
-            "0.50, n = 164",
-            "0.70, n = 33\nleak: subjects on both sides",
-            "0.95, n = 2,952\nleak",
-            "chance 0.33",
-        ],
+    "arms beside majority and chance": (
+        lambda: plots.arms(honest_and_leaky(), majority=0.43, chance=1 / 3),
+        ["50.0 %, n = 164", "70.0 %, n = 33\nleak: subjects on both sides", "chance 0.33"],
     ),
     "epoch_choice": (lambda: plots.epoch_choice(history(), fixed=4, best=2), ["epoch 4", "epoch 2"]),
     "paper_vs_measured": (lambda: plots.paper_vs_measured(rows()), ["n = 3,589", "not run", "n = 50"]),
@@ -448,7 +443,7 @@ def test_printed_values_are_on_the_bar_they_belong_to_and_undefined_ones_have_no
     for bar, x, y in zip((f1_of_happy, precision_of_angry), *ax.lines[0].get_data(), strict=True):
         assert x == pytest.approx(bar.get_x() + bar.get_width() / 2) and y in (0.62, 0.5)
     undefined = [{"class": "sad", "support": 0, "precision": 0.0, "recall": None, "f1": None}]
-    assert np.isnan(plots.per_class_f1(undefined).axes[0].containers[1][0].get_height())
+    assert not plots.per_class_f1(undefined).axes[0].containers[1][0].get_height()
 
 
 def test_correct_and_wrong_predictions_differ_in_frame():
@@ -460,8 +455,8 @@ def test_correct_and_wrong_predictions_differ_in_frame():
 
 
 def test_a_leak_has_its_own_marker_and_name_beside_majority_and_chance():
-    (ax,) = plots.protocols(honest_and_leaky(), majority=0.43, chance=1 / 3).axes
-    chance, majority, honest, leaky = ax.lines
+    (ax,) = plots.arms(honest_and_leaky(), majority=0.43, chance=1 / 3).axes
+    chance, majority, honest, leaky = ax.lines[:4]
     assert chance.get_xdata()[0] == pytest.approx(1 / 3) and majority.get_xdata()[0] == 0.43
     assert list(honest.get_ydata()) == [0] and list(leaky.get_ydata()) == [1, 2]
     assert honest.get_marker() != leaky.get_marker() and honest.get_color() != leaky.get_color()
@@ -470,11 +465,11 @@ def test_a_leak_has_its_own_marker_and_name_beside_majority_and_chance():
 def test_every_split_is_a_dot_and_a_printed_value_is_at_its_place():
     printed = pd.DataFrame({"activation": ["Swish"], "split": ["50/50"], "accuracy": [0.6]})
     (ax,) = plots.lucky_splits(seeds(), printed=printed, majority=0.43).axes
-    dots = [line for line in ax.lines if line.get_marker() in ("o", "s") and len(line.get_xdata())]
-    assert sum(len(line.get_xdata()) for line in dots) == len(seeds())
-    diamond = ax.lines[-1]
-    assert diamond.get_marker() == "D" and list(diamond.get_ydata()) == [0.6]
-    assert diamond.get_xdata()[0] == pytest.approx(np.mean(dots[-1].get_xdata()))
+    places = [dots.get_offsets() for dots in ax.collections if len(dots.get_offsets())]
+    *dots, diamond = places
+    assert sum(map(len, dots)) == len(seeds())
+    (at,) = diamond
+    assert at[1] == 0.6 and at[0] == pytest.approx(dots[-1][0][0])  # the last are of Swish, 50/50
 
 
 def test_chosen_epochs_are_marked_with_what_choosing_on_test_adds():

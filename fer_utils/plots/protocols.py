@@ -40,39 +40,28 @@ def paper_vs_measured(rows: pd.DataFrame) -> Figure:
 
 
 @style.styled
-def protocols(table: pd.DataFrame, *, majority: float, chance: float) -> Figure:
-    """Draw one measure under several protocols, beside its value for the majority class and for chance.
+def arms(table: pd.DataFrame, *, majority: float | None = None, chance: float | None = None) -> Figure:
+    """Draw an accuracy measured in several ways: value and interval, and a small circle for each seed.
 
-    Columns label, value, low, high, n, leak. `leak` is False, True, or names what leaks.
-    """
-    figure, ax = style.labelled_rows(table["label"], row_height=0.42, xlabel="value and 95 % interval")
-    ax.axvline(chance, color=style.GREY, ls=":", lw=1.4, label=f"chance {chance:.2f}")
-    ax.axvline(majority, **style.MAJORITY, label=f"majority class {majority:.2f}")
-    _honest_and_leaky(ax, table, table["leak"].astype(bool), names=("honest", "leak"))
-    for row, values in enumerate(table.to_dict("records")):
-        what = f": {values['leak']}" if isinstance(values["leak"], str) else ""
-        leak = f"\nleak{what}" if values["leak"] else ""
-        style.note_right(ax, row, f"{values['value']:.2f}, n = {values['n']:,.0f}{leak}")
-    ax.set_xlim(0, 1)
-    style.legend_above(ax)
-    return figure
-
-
-@style.styled
-def arms(table: pd.DataFrame) -> Figure:
-    """Draw an accuracy measured in several ways: mean and interval, and a small circle for each seed.
-
-    Columns label, value, low, high, n, leak ("none" or its name), seeds (the values of each).
+    Columns label, value, low, high, n, leak (its name, "none" or empty) and, optionally, seeds (the values of
+    each). `majority` and `chance` are the accuracies of the majority class and of guessing.
     """
     figure, ax = style.labelled_rows(table["label"], row_height=0.5, xlabel="accuracy and 95 % interval")
-    _honest_and_leaky(ax, table, table["leak"] != "none", names=("honest, mean", "leak, mean"))
-    circle = {"marker": "o", "mfc": "white", "ms": 4, "ls": "none"}
+    if chance is not None:
+        ax.axvline(chance, color=style.GREY, ls=":", lw=1.4, label=f"chance {chance:.2f}")
+    if majority is not None:
+        ax.axvline(majority, **style.MAJORITY, label=f"majority class {majority:.2f}")
+    leaky = ~table["leak"].isin(["none", ""]).to_numpy()
+    for these, color, marker, name in ((~leaky, style.BLUE, "o", "honest"), (leaky, style.RED, "X", "leak")):
+        look = {"color": color, "marker": marker, "label": name}
+        style.intervals(ax, np.flatnonzero(these), table[these], "value", **look)
+    circle = {"marker": "o", "mfc": "white", "mec": style.INK, "ms": 4, "ls": "none"}
     for row, values in enumerate(table.to_dict("records")):
-        seeds, leaky = values["seeds"], values["leak"] != "none"
-        ax.plot(seeds, [row + 0.27] * len(seeds), mec=style.RED if leaky else style.BLUE, **circle)
-        leak = f"\nleak: {textwrap.fill(values['leak'], 34)}" if leaky else ""
+        seeds = values.get("seeds", ())
+        label = "one seed" if len(seeds) and row == 0 else None
+        ax.plot(seeds, [row + 0.27] * len(seeds), label=label, **circle)
+        leak = f"\nleak: {textwrap.fill(values['leak'], 34)}" if leaky[row] else ""
         style.note_right(ax, row, f"{100 * values['value']:.1f} %, n = {values['n']:,}{leak}")
-    ax.plot([], [], mec=style.INK, label="one seed", **circle)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.margins(x=0.08)
     style.legend_above(ax)
@@ -83,24 +72,20 @@ def arms(table: pd.DataFrame) -> Figure:
 def effect_sizes(table: pd.DataFrame) -> Figure:
     """Draw honest and leaky accuracies as the ends of a line, one row each, with the difference as text.
 
-    Index: the leak. Columns honest, leaky, low, high (95 % interval of the difference) and data; rows whose
-    data begins with "synthetic" are hollow.
+    Index: the leak. Columns honest, leaky, low, high (95 % interval of the difference) and data.
     """
-    rows, synthetic = np.arange(len(table)), table["data"].str.startswith("synthetic").to_numpy()
-    figure, ax = style.labelled_rows(table.index, row_height=0.45, xlabel="accuracy")
+    rows, labels = range(len(table)), table.index + "\n(" + table["data"] + ")"
+    figure, ax = style.labelled_rows(labels, row_height=0.45, xlabel="accuracy")
     ax.hlines(rows, table["honest"], table["leaky"], color="#c4c4c4", lw=3, zorder=1)
-    ends = (("honest", style.BLUE, "o", "honest"), ("leaky", style.RED, "X", "with the leak"))
-    for name, color, marker, label in ends:
-        for these, fill, suffix in ((~synthetic, color, ""), (synthetic, "white", ", synthetic faces")):
-            if these.any():
-                look = {"ms": 8, "mec": color, "mfc": fill, "mew": 1.4, "ls": "none", "clip_on": False}
-                ax.plot(table[name][these], rows[these], marker, label=label + suffix, zorder=3, **look)
+    look = {"ms": 8, "ls": "none", "clip_on": False, "zorder": 3}
+    ax.plot(table["honest"], rows, "o", color=style.BLUE, label="honest", **look)
+    ax.plot(table["leaky"], rows, "X", color=style.RED, label="with the leak", **look)
     for row, values in enumerate(table.itertuples()):
         interval = f"[{100 * values.low:+.1f}, {100 * values.high:+.1f}]"
         style.note_right(ax, row, f"{100 * (values.leaky - values.honest):+.1f} points\n{interval}")
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    style.legend_above(ax, columns=2)
+    style.legend_above(ax)
     return figure
 
 
@@ -183,28 +168,20 @@ def lucky_splits(
     """
     splits, activations = (list(table[key].unique()) for key in ("split", "activation"))
     figure, (ax,) = style.panels(1, height=3.4)
-
-    def place(activation: str, split: str) -> float:
-        return splits.index(split) + 0.34 * (activations.index(activation) - (len(activations) - 1) / 2)
-
-    for activation, color, marker in zip(activations, style.COLORS, "osv^D", strict=False):
-        arm = table[table["activation"] == activation].sort_values("seed", kind="stable")
-        look = {"color": color, "marker": marker, "ms": 5, "alpha": 0.75, "mew": 0, "ls": "none"}
-        for split, values in arm.groupby("split", sort=False)["accuracy"]:
-            x = place(activation, split)
-            aside = np.linspace(-0.09, 0.09, len(values)) if len(values) > 1 else 0.0
-            ax.plot(x + aside, values, zorder=3, clip_on=False, **look)
-            ax.hlines(values.mean(), x - 0.14, x + 0.14, color=color, lw=2.6, zorder=2)
-        ax.plot([], [], label=f"{activation}, one seed", **look)
+    look = {"x": "split", "y": "accuracy", "hue": "activation", "order": splits, "hue_order": activations}
+    look |= {"ax": ax, "palette": style.COLORS[: len(activations)]}
+    sns.stripplot(table, dodge=True, jitter=False, size=6, alpha=0.6, clip_on=False, **look)
+    mean = {"errorbar": None, "ls": "none", "marker": "_", "ms": 22, "mew": 2.6, "legend": False}
+    sns.pointplot(table, dodge=0.8 - 0.8 / len(activations), **mean, **look)
     ax.plot([], [], "_", color=style.INK, ms=14, mew=2.6, label="mean")
     if majority is not None:
         ax.axhline(majority, **style.MAJORITY, label=f"majority class {majority:.2f}")
     if printed is not None:
-        x = [place(*pair) for pair in zip(printed["activation"], printed["split"], strict=True)]
-        ax.plot(x, printed["accuracy"], **style.PRINTED, label="printed in the paper")
-    ax.set_xticks(range(len(splits)), splits)
-    ax.set(xlim=(-0.5, len(splits) - 0.5), ylim=(0, 1), ylabel="validation accuracy")
-    ax.set_xlabel("training / validation, percent of the clips")
+        diamond = {"marker": "D", "linewidth": 1.3, "edgecolor": style.INK, "legend": False, "zorder": 4}
+        look["palette"] = ["white"] * len(activations)
+        sns.stripplot(printed, dodge=True, jitter=False, **diamond, **look)
+        ax.plot([], [], **style.PRINTED, label="printed in the paper")
+    ax.set(ylim=(0, 1), ylabel="validation accuracy", xlabel="training / validation, percent of the clips")
     ax.grid(False, axis="x")
     style.legend_above(ax, columns=5)
     return figure
@@ -279,12 +256,3 @@ def _chosen(ax: Axes, accuracy: pd.Series, epochs: Mapping[str, int]) -> None:
     for (label, epoch), look in zip(epochs.items(), looks, strict=True):
         ax.axvline(epoch, color=look["color"], ls=":", zorder=1)
         ax.plot(epoch, accuracy[epoch], ls="none", zorder=3, label=label, **look)
-
-
-def _honest_and_leaky(ax: Axes, table: pd.DataFrame, leaky: pd.Series, *, names: tuple[str, str]) -> None:
-    for these, color, marker, name in (
-        (~leaky.to_numpy(), style.BLUE, "o", names[0]),
-        (leaky.to_numpy(), style.RED, "X", names[1]),
-    ):
-        rows = np.flatnonzero(these)
-        style.intervals(ax, rows, table[these], "value", color=color, marker=marker, label=name)

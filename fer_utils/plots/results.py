@@ -112,17 +112,17 @@ def per_class_f1(
     `published` is ``{class: {"precision" | "recall" | "f1": fraction}}``, only for results on the paper's own
     data. Undefined values (None) have no bar.
     """
-    names, metrics = [row["class"] for row in per_class], ("precision", "recall", "f1")
+    names, metrics = [row["class"] for row in per_class], ["precision", "recall", "f1"]
+    table = pd.DataFrame(per_class)[metrics].astype(float).rename(columns={"f1": "F1"})
     figure, (ax,) = style.panels(1, height=3.4)
-    colors = (style.SKY, style.BLUE, style.ORANGE)
-    for number, (metric, color) in enumerate(zip(metrics, colors, strict=True)):
-        heights = [np.nan if row[metric] is None else row[metric] for row in per_class]
-        label = "F1" if metric == "f1" else metric
-        ax.bar(np.arange(len(names)) + 0.26 * (number - 1), heights, width=0.24, color=color, label=label)
-    printed = [(name, metric, y) for name, row in (published or {}).items() for metric, y in row.items()]
+    table.plot.bar(ax=ax, width=0.78, color=[style.SKY, style.BLUE, style.ORANGE], rot=0, legend=False)
+    printed = [
+        (names.index(name) + 0.26 * (metrics.index(metric) - 1), y)
+        for name, row in (published or {}).items()
+        for metric, y in row.items()
+    ]
     if printed:
-        x = [names.index(name) + 0.26 * (metrics.index(metric) - 1) for name, metric, _ in printed]
-        ax.plot(x, [y for _, _, y in printed], **style.PRINTED, label="printed in the paper")
+        ax.plot(*zip(*printed, strict=True), **style.PRINTED, label="printed in the paper")
     ax.set_xticks(range(len(names)), [f"{row['class']}\nn = {row['support']:,}" for row in per_class])
     ax.set(ylim=(0, 1.03), ylabel="fraction", title="Per class")
     ax.grid(False, axis="x")
