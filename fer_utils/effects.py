@@ -94,12 +94,7 @@ def definitions() -> dict[str, Any]:
     return yaml.safe_load((PROJECT / "data" / "effects.yaml").read_text(encoding="utf-8"))
 
 
-def load_seeds(reports: Path, method: str) -> Seeds:
-    """Return the finished runs of a method in a profile's folder; `MissingData` when there is none."""
-    return _finished(reports, [method])[method]
-
-
-def _finished(reports: Path, methods: Iterable[str]) -> dict[str, Seeds]:
+def load_seeds(reports: Path, methods: Iterable[str]) -> dict[str, Seeds]:
     """Return the finished runs of each method that has any; `MissingData` when no method has."""
     found: dict[str, list[Path]] = {}
     for path in sorted(reports.glob("*/results.json")):
@@ -125,7 +120,7 @@ def measure(key: str, reports: Path) -> Effect:
     """Measure one experiment of `data/effects.yaml`; `MissingData` when one of its runs is missing."""
     experiment = definitions()["experiments"][key]
     settings = [experiment["honest"], experiment["leaky"]]
-    runs = [load_seeds(reports, setting["method"]) for setting in settings]
+    runs = [load_seeds(reports, [setting["method"]])[setting["method"]] for setting in settings]
     recorded = all("epoch" in setting for setting in settings)
     last = min(len(history) for seeds in runs for history in seeds.history) if recorded else 0
     copies = None
@@ -276,7 +271,7 @@ def validation_curves(reports: Path) -> pd.DataFrame:
     Columns: arm, seed, epoch, accuracy, and `seen`, the share of the validation images that are trained on.
     """
     arms, parts = definitions()["validation_sets"], []
-    for method, seeds in _finished(reports, arms).items():
+    for method, seeds in load_seeds(reports, arms).items():
         for result, history in zip(seeds.results, seeds.history, strict=True):
             part = history[["epoch", "val_accuracy", "validation_seen"]]
             part = part.set_axis(["epoch", "accuracy", "seen"], axis="columns")
@@ -293,7 +288,7 @@ def last_epochs(reports: Path) -> pd.DataFrame:
     training) / 0.2; NaN where another share is trained on).
     """
     arms, rows, paper = definitions()["validation_sets"], {}, load_paper("bamb2023")
-    for method, seeds in _finished(reports, arms).items():
+    for method, seeds in load_seeds(reports, arms).items():
         epoch = min(map(len, seeds.history))
         ends = pd.DataFrame([history.iloc[epoch - 1] for history in seeds.history]).mean()
         rows[arms[method]] = (epoch, ends["accuracy"], ends["val_accuracy"], ends["validation_seen"])
@@ -306,9 +301,9 @@ def last_epochs(reports: Path) -> pd.DataFrame:
     return table.assign(unseen=unseen.where(table["seen"].isna() | (abs(table["seen"] - 0.8) < 0.05)))
 
 
-def epoch_curves(seeds: Seeds) -> pd.DataFrame:
-    """Return columns seed, epoch, validation, test: accuracies after each epoch."""
-    tables = []
+def epoch_curves(reports: Path, method: str) -> pd.DataFrame:
+    """Return columns seed, epoch, validation, test: accuracies of a method's runs after each epoch."""
+    tables, seeds = [], load_seeds(reports, [method])[method]
     parts = zip(seeds.results, seeds.epochs("validation"), seeds.epochs("test"), strict=True)
     for result, validation, test in parts:
         named = {"seed": result["protocol"]["seed"], "epoch": np.arange(1, len(test.predicted) + 1)}
@@ -320,7 +315,7 @@ def seed_spread(reports: Path) -> pd.DataFrame:
     """Return seeds, mean, sd, lowest and highest accuracy of each of the `seed_methods` with two seeds."""
     accuracies = [
         (method, result["metrics"]["accuracy"]["value"])
-        for method, seeds in _finished(reports, definitions()["seed_methods"]).items()
+        for method, seeds in load_seeds(reports, definitions()["seed_methods"]).items()
         for result in seeds.results
     ]
     by_method = pd.DataFrame(accuracies, columns=["method", "accuracy"]).groupby("method", sort=False)

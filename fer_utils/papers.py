@@ -185,8 +185,7 @@ class Paper(BaseModel, extra="forbid", frozen=True):
                     value = parse_printed(number["printed"], unit=number["unit"])
                 except ValueError as error:
                     raise ValueError(f"{entry.table}: {number['cell']}: {error}") from None
-                place = {"paper": self.key, "table": entry.table, "context": context}
-                found.append(PublishedCell(value=value, **place, **number))
+                found.append(PublishedCell(self.key, entry.table, context=context, value=value, **number))
         return tuple(found)
 
     @cached_property
@@ -220,11 +219,9 @@ class Paper(BaseModel, extra="forbid", frozen=True):
             raise KeyError(f"{self.key} prints no cell {name}{nearest(name, cells)}")
         return cells[name]
 
-    def matching(self, patterns: Mapping[str, str]) -> Iterator[PublishedCell]:
-        """Yield the cells whose names fit the pattern of their table, whatever the case of letters."""
-        for cell in self.cells:
-            if fnmatch(cell.cell.casefold(), patterns.get(cell.table, "").casefold()):
-                yield cell
+    def matching(self, patterns: Mapping[str, str]) -> list[PublishedCell]:
+        """Return the cells whose names fit the pattern of their table, whatever the case of letters."""
+        return [c for c in self.cells if fnmatch(c.cell.lower(), patterns.get(c.table, "").lower())]
 
     def find(self, **wanted: str) -> tuple[PublishedCell, ...]:
         """Return the cells that agree with every argument, such as `table`, `metric` or `class_name`."""
@@ -275,11 +272,9 @@ def printed_beside(
     """
     import pandas as pd  # takes two seconds, which the index page does not need
 
-    values = {tuple(map(str.casefold, place)): value for place, value in measured.items()}
-    rows = {
-        f"{cell.table}: {cell.cell}": (cell.value, values.get((cell.table.casefold(), cell.cell.casefold())))
-        for cell in load_paper(paper).matching(cells)
-    }
+    values = {f"{table}: {cell}".lower(): value for (table, cell), value in measured.items()}
+    shown = {f"{cell.table}: {cell.cell}": cell.value for cell in load_paper(paper).matching(cells)}
+    rows = {name: (value, values.get(name.lower())) for name, value in shown.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["printed", "measured"], dtype=float)
 
 

@@ -126,9 +126,8 @@ def aligned(runs: Sequence[Predictions]) -> list[Predictions]:
     first, *others = ordered = [run.in_id_order() for run in runs]
     for other in others:
         if differing := np.setxor1d(first.sample_id, other.sample_id).tolist():
-            raise ValueError(
-                f"{len(differing)} samples are in one run only, such as {str(differing[:3])[1:-1]}"
-            )
+            names = str(differing[:3])[1:-1]
+            raise ValueError(f"{len(differing)} samples are in one run only, such as {names}")
         if first.class_names != other.class_names:
             raise ValueError(f"the runs differ in classes: {first.class_names} and {other.class_names}")
         for key in ("truth", "group"):

@@ -111,12 +111,11 @@ def describe_hardware(result: Record) -> str | None:
 def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> pd.DataFrame:
     """Return metric records as text: one row for each name, n in the last column."""
     shown = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
-    index = "95 % CI in brackets"
-    rows = []
+    rows = {}
     for name, records in sets.items():
         texts = {metric: format_metric(records[metric]) for metric in shown if metric in records}
-        rows.append({index: name} | texts | {"n": next(iter(records.values()))["n"]})
-    return _table(rows, index).rename_axis(None).rename_axis(index, axis="columns")
+        rows[name] = texts | {"n": next(iter(records.values()))["n"]}
+    return pd.DataFrame(list(rows.values()), list(rows)).rename_axis("95 % CI in brackets", axis="columns")
 
 
 def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> pd.DataFrame:
@@ -180,8 +179,7 @@ def run_summary(result: Record) -> pd.DataFrame:
     rows |= {} if gpu_memory is None else {"peak GPU memory": f"{gpu_memory:.0f} MiB"}
     rows["software"] = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     rows["commit"] = environment["commit"]
-    table = _table([(name, str(text)) for name, text in rows.items()], "key", ["key", ""])
-    return table.rename_axis(None)
+    return pd.Series(rows).astype(str).to_frame("")
 
 
 def load_results(folder: Path) -> list[Record]:

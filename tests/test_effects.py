@@ -162,7 +162,7 @@ def test_curves_have_every_arm_seed_and_epoch(reports):
     table = effects.validation_curves(reports)
     assert set(table["arm"]) == set(effects.definitions()["validation_sets"].values())
     assert len(table) == 3 * 4 + 2 * 4 + 2 * 4 + 2 * 2
-    both = effects.epoch_curves(effects.load_seeds(reports, OFFICIAL))
+    both = effects.epoch_curves(reports, OFFICIAL)
     of_first = both[both["seed"] == 0]
     assert of_first["test"].tolist() == [count / N for count in RIGHT["test"]]
     with pytest.raises(MissingData, match=OFFICIAL):
