@@ -76,7 +76,8 @@ rule run:
         fold_jobs=fold_job_markers,
     output:
         touch(f"reports/{PROFILE}/{{run}}/.made"),
-    threads: 2
+    # Smoke runs use one thread each and run side by side.
+    threads: 1 if PROFILE == "smoke" else 2
     resources:
         gpu=lambda wildcards: GPU if wildcards.run.startswith(TRAININGS) else 0,
     shell:

@@ -26,9 +26,6 @@ Methods = Mapping[str, Sequence[Predictions]]
 """Name of a method -> the predictions of its seeds, for the same samples."""
 
 
-# --- means over seeds and differences -------------------------------------------------------------
-
-
 def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
     """Return the means of accuracy and macro-F1 over several runs of a method, as metric records.
 
@@ -115,9 +112,6 @@ def pairs_table(methods: Methods) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("method − other")
 
 
-# --- finished runs --------------------------------------------------------------------------------
-
-
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     """Return the results with the finished seeds of each method merged, in the order of their first.
 
@@ -192,9 +186,6 @@ def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]
     named = [[table.reset_index().astype(object) for table in pair] for pair in tables]
     # JSON has no NaN
     return [[t.where(t.notna(), None).to_dict("split", index=False) for t in pair] for pair in named]
-
-
-# --- sweeps ---------------------------------------------------------------------------------------
 
 
 def sweep(cells: Sequence[Any], train: Callable[[Any], Any]) -> pd.DataFrame:

@@ -110,9 +110,6 @@ def _finished(reports: Path, methods: Iterable[str]) -> dict[str, Seeds]:
     return {method: Seeds(found[method]) for method in methods if method in found}
 
 
-# --- the experiments ------------------------------------------------------------------------------
-
-
 def measure_all(reports: Path) -> tuple[list[Effect], dict[str, str]]:
     """Measure every experiment whose runs are in a profile's folder; returns also what the others miss."""
     effects, missing = [], {}
@@ -209,9 +206,6 @@ def _correct(setting: dict, seeds: Seeds, last: int) -> np.ndarray:
     return correct[[correct.mean(axis=1).argmax()]] if setting.get("seeds") == "best" else correct
 
 
-# --- tables, records and files --------------------------------------------------------------------
-
-
 def pick(effects: Sequence[Effect], *keys: str) -> list[Effect]:
     """Return the effects with one of the keys, in the order of the keys; `MissingData` when there is none."""
     picked = [effect for key in keys for effect in effects if effect.key == key]
@@ -276,9 +270,6 @@ def read_effects(path: Path) -> list[Effect]:
     return [Effect(**stored) for stored in read_json(path)]
 
 
-# --- curves over the epochs -----------------------------------------------------------------------
-
-
 def validation_curves(reports: Path) -> pd.DataFrame:
     """Return the validation accuracy of every arm, seed and epoch; arms without runs are left out.
 
@@ -323,9 +314,6 @@ def epoch_curves(seeds: Seeds) -> pd.DataFrame:
         named = {"seed": result["protocol"]["seed"], "epoch": np.arange(1, len(test.predicted) + 1)}
         tables.append(pd.DataFrame(named | {"validation": validation.accuracy, "test": test.accuracy}))
     return pd.concat(tables, ignore_index=True)
-
-
-# --- variation by chance --------------------------------------------------------------------------
 
 
 def seed_spread(reports: Path) -> pd.DataFrame:

@@ -151,9 +151,6 @@ def reliability_records(table: pd.DataFrame) -> dict[str, dict[str, dict]]:
     }
 
 
-# --- metrics of weighted samples ------------------------------------------------------------------
-
-
 def measure(
     predictions: Predictions, weights: np.ndarray | None = None, *, names: Sequence[str] = METRICS
 ) -> dict[str, np.ndarray]:

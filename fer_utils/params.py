@@ -296,6 +296,7 @@ class FastaiTransfer(Transfer):
     rate_spread: float = Field(ge=1)
     label_smoothing: Rate
     mixup: float = Field(ge=0, allow_inf_nan=False)
+    weight_averaging: Rate
     rotation: float = Field(ge=0, le=180)
     crop: float = Field(ge=0, le=0.5)
     flip: bool

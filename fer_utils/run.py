@@ -20,8 +20,6 @@ from fer_utils.results import Environment, Results
 if TYPE_CHECKING:
     from fer_utils.evaluation import Evaluation
 
-# --- what a run starts from ----------------------------------------------------------------------------
-
 
 def notebook_of(run: str) -> str:
     """Return the notebook of a run: the text of its name before `--`; `ConfigError` if there is none."""
@@ -119,8 +117,6 @@ class _ParameterLoader(yaml.SafeLoader):
 _ParameterLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
-
-# --- what a run leaves ---------------------------------------------------------------------------------
 
 
 class Run:

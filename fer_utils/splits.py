@@ -177,9 +177,6 @@ class Folds(Generic[S]):
         return int(self.repeated.sum())
 
 
-# --- still faces ----------------------------------------------------------------------------------
-
-
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
 
@@ -289,9 +286,6 @@ def stratified_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
     return samples.take(~held_out), samples.take(held_out)
 
 
-# --- cross-validation -----------------------------------------------------------------------------
-
-
 def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
     """Hold out every subject once, in the order of their names.
 
@@ -381,9 +375,6 @@ def seen_in_training(splits: Iterable[Split]) -> dict[str, float]:
         seen = [np.isin(_groups(split.test, by), _groups(split.train, by)) for split in splits]
         shares[by] = float(np.concatenate(seen).mean())
     return shares
-
-
-# --- shared steps ---------------------------------------------------------------------------------
 
 
 def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:

@@ -26,9 +26,6 @@ def _table(rows: Iterable[Any], index: str, columns: Sequence[str] | None = None
     return pd.DataFrame(rows, columns=columns).set_index(index)
 
 
-# --- numbers as text -----------------------------------------------------------------------------------
-
-
 def format_metric(record: Record | None, *, percent: bool = False, sd: float | None = None) -> str:
     """Return a metric record as ``0.543 [0.526, 0.559]`` or ``54.3 % [52.6, 55.9]``; "" for None.
 
@@ -61,9 +58,6 @@ def markdown(rows: Sequence[Mapping[str, object]]) -> str:
     numeric = [all(re.match(r"[-+−]?\d|$", str(cell)) for cell in column) for column in columns]
     rule = "|".join("---:" if is_number else "---" for is_number in numeric)
     return "\n".join([line(rows[0]), f"|{rule}|", *(line(row.values()) for row in rows)]) + "\n"
-
-
-# --- one run -------------------------------------------------------------------------------------------
 
 
 def find_metric(result: Record, key: str) -> Record | None:
@@ -193,9 +187,6 @@ def run_summary(result: Record) -> "pd.DataFrame":
     return table.rename_axis(None)
 
 
-# --- many runs -----------------------------------------------------------------------------------------
-
-
 def load_results(folder: Path) -> list[Record]:
     """Read ``<folder>/<run>/results.json`` of every run, in the order of their names.
 
@@ -283,9 +274,6 @@ def what_to_believe(papers: Iterable[Paper]) -> "pd.DataFrame":
     """Return one row per paper: what a reader should believe of it, in our words."""
     rows = [(paper.key, paper.believe) for paper in papers]
     return _table(rows, "paper", ["paper", "what a reader should believe"])
-
-
-# --- papers beside measurements ------------------------------------------------------------------------
 
 
 def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:

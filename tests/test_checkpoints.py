@@ -38,7 +38,7 @@ def test_the_same_training_finds_its_folder_and_any_other_does_not(params, tmp_p
     assert checkpoint_folder(params(), faces(0), faces(1)) == own
     others = {
         checkpoint_folder(params(seed=1), faces(0), faces(1)),
-        checkpoint_folder(params(threads=1), faces(0), faces(1)),
+        checkpoint_folder(params(threads=2), faces(0), faces(1)),
         checkpoint_folder(params(), faces(0), faces(2)),
         checkpoint_folder(params(), faces(0).take(np.arange(6)[::-1]), faces(1)),
         checkpoint_folder(params(), faces(0), faces(1), stage="frozen"),

@@ -106,7 +106,7 @@ class Interrupt:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "extra"), [("adam", "bfloat16"), ("rmsprop", "mixup"), ("sgd", "nothing")]
+    ("optimizer", "extra"), [("adam", "bfloat16"), ("rmsprop", "mixup"), ("sgd", "average")]
 )
 def test_an_interrupted_training_resumes_to_the_same_weights(
     fastai_training, make_learner, tmp_path, optimizer, extra
@@ -118,7 +118,8 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
         callbacks = {"bfloat16": fastai_training.BFloat16(), "mixup": MixUp(0.3)}
         learn = make_learner(*([callbacks[extra]] if extra in callbacks else []), optimizer=optimizer)
         resume = fastai_training.ResumeTraining(folder)
-        cbs = [SaveModelCallback(monitor="accuracy", fname=folder.name), resume, *stop]
+        average = [fastai_training.WeightAverage(0.9)] if extra == "average" else []
+        cbs = [SaveModelCallback(monitor="accuracy", fname=folder.name), resume, *average, *stop]
         printed = []
         learn.logger = lambda row: printed.append(list(row)[:-1])
         learn.fit_one_cycle(EPOCHS, slice(1e-3, 1e-2), start_epoch=resume.start_epoch, cbs=cbs)

@@ -14,8 +14,6 @@ from scipy.spatial.distance import pdist
 from fer_utils.data.detection import LONGEST_SIDE, Box, Detector, gray, reduced
 from fer_utils.data.images import squared, to_gray
 
-# --- low light -----------------------------------------------------------------------------------
-
 Light = Literal["off", "auto", "on"]
 
 _BRIGHT = 160.0  # least mean gray level of the brightest tenth of an image after `brighten`
@@ -49,9 +47,6 @@ def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
     channels = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
     cv2.insertChannel(clahe.apply(cv2.extractChannel(channels, 0)), channels, 0)
     return cv2.cvtColor(channels, cv2.COLOR_YCrCb2RGB)
-
-
-# --- crops ---------------------------------------------------------------------------------------
 
 
 class Framing(NamedTuple):
@@ -110,8 +105,6 @@ def _interpolate(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     after = np.minimum(before + 1, len(rows) - 1)
     return rows[before] + (at - before)[:, None] * (rows[after] - rows[before])
 
-
-# --- tracking ------------------------------------------------------------------------------------
 
 # Lengths for tracking are in pixels of the reduced frame.
 _GRID, _INNER = 8, 0.8  # points a side, and the share of a box in which they lie: corners show background

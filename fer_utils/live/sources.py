@@ -41,9 +41,6 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-# --- cameras -------------------------------------------------------------------------------------
-
-
 def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Frame | Problem]:
     """Read a camera of this machine; one that does not open, or is silent for `TIMEOUT`, is a problem."""
     device = devices / f"video{index}"
@@ -78,9 +75,6 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
         capture.release()
 
 
-# --- videos --------------------------------------------------------------------------------------
-
-
 def read_video(path: str | Path) -> Iterator[Frame | Problem]:
     """Read a video file in the orientation that it states; one that ends early has a problem at the end.
 
@@ -112,9 +106,6 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
         yield Problem(f"{name}: {error}")
     finally:
         capture.release()
-
-
-# --- images --------------------------------------------------------------------------------------
 
 
 def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
@@ -166,9 +157,6 @@ def decode_image(content: bytes, *, time: float = 0, name: str = "", still: bool
 def _short(name: str) -> str:
     name = printable(name)
     return name if len(name) <= 80 else f"{name[:68]}...{name[-9:]}"
-
-
-# --- synthetic people ----------------------------------------------------------------------------
 
 
 class SyntheticSource:

@@ -15,6 +15,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from fastai.callback.tracker import SaveModelCallback
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
 from torch import nn
 
 from fer_utils import evaluation, predictions
@@ -42,12 +46,6 @@ from fer_utils.training.fastai_training import (
     dataloaders,
     predict,
 )
-
-# After fastai_training, which silences the warnings of fastai's imports.
-from fastai.callback.tracker import SaveModelCallback  # isort: skip
-from fastai.learner import Learner  # isort: skip
-from fastai.losses import CrossEntropyLossFlat  # isort: skip
-from fastai.metrics import accuracy  # isort: skip
 
 Method = Literal["cnn3d", "still", "flow"]
 """The 3D-CNN; the same network on one frame repeated; a small network on the optical flow at the apex."""
@@ -229,9 +227,6 @@ def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
     for name in list(trainings)[job :: params.fold_jobs]:
         trainings[name]()
         yield name
-
-
-# --- tables ---------------------------------------------------------------------------------------
 
 
 def grid_table(grid: Sequence[tuple[GridCell, Trained]]) -> pd.DataFrame:

@@ -11,6 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.tracker import SaveModelCallback
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
 
 from fer_utils import predictions, splits
 from fer_utils.data import FaceSet, load_clips, load_faces
@@ -29,14 +34,6 @@ from fer_utils.training.fastai_training import (
     dataloaders,
     predict_probabilities,
 )
-
-# After fastai_training, which silences the warnings of fastai's imports.
-from fastai.callback.channelslast import ChannelsLast  # isort: skip
-from fastai.callback import schedule  # isort: skip  # noqa: F401 (gives Learner its fit_one_cycle)
-from fastai.callback.tracker import SaveModelCallback  # isort: skip
-from fastai.learner import Learner  # isort: skip
-from fastai.losses import CrossEntropyLossFlat  # isort: skip
-from fastai.metrics import accuracy  # isort: skip
 
 FRAME_SPLITS = {"frame": "frames at random", "clip": "whole clips", "subject": "whole subjects"}
 """The values of `split_by` for frames of clips, with their names in tables."""

@@ -65,13 +65,13 @@ class FaceSpec:
         return mask
 
 
-def expression_units(expression: str, rng: np.random.Generator) -> dict[int, float]:
+def expression_units(expression: str, rng: np.random.Generator, *, weakest: float = 0.4) -> dict[int, float]:
     """Sample action-unit intensities for an expression.
 
-    All units share one strength and vary around it. One of three or more may be missing; accompanying units
-    may be added, and so may weak unrelated ones.
+    All units share one strength, from `weakest` to 1, and vary around it. One of three or more may be
+    missing; accompanying units may be added, and so may weak unrelated ones.
     """
-    strength = rng.uniform(0.4, 1.0)
+    strength = rng.uniform(weakest, 1.0)
     units = {unit: strength * rng.uniform(0.7, 1.15) for unit in PROTOTYPES[expression]}
     if len(units) > 2 and rng.random() < 0.3:
         del units[int(rng.choice(tuple(units)))]
@@ -136,7 +136,7 @@ def synthetic_sample(sample_id: str, expression: str, *, seed: int = 0) -> FaceS
     rng = np.random.default_rng((seed, person, image))
     scene = Scene.sample(rng)  # before the expression: with another expression the scene stays the same
     asymmetry = sample_asymmetry(rng)
-    units = expression_units(expression, rng)
+    units = expression_units(expression, rng, weakest=0.7)
     return FaceSpec(Identity.sample((seed, person)), units, scene, asymmetry)
 
 

@@ -16,6 +16,7 @@ from fastai.learner import Recorder
 from fastai.optimizer import SGD, Adam, RMSProp
 from fastcore.foundation import L
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from fer_utils import hardware
 from fer_utils.data import Samples
@@ -113,7 +114,7 @@ class ResumeTraining(Callback):
     The state is in `state.pth` of the folder; see `checkpoints.checkpoint_folder`.
     """
 
-    order = TrackerCallback.order + 5  # after SaveModelCallback
+    order = TrackerCallback.order + 5  # after SaveModelCallback and WeightAverage
 
     def __init__(self, folder: Path) -> None:
         self.file, self.state = folder / "state.pth", {"rows": []}
@@ -140,6 +141,8 @@ class ResumeTraining(Callback):
             self.state = {"rows": []}
             return
         self.model.load_state_dict(self.state["model"])
+        if "average" in self.state:
+            self.learn.weight_average.average.load_state_dict(self.state["average"])
         for (parameter, *_), values in zip(self.opt.all_params(), self.state["optimizer"], strict=True):
             for name, value in values.items():
                 on_device = value.to(parameter.device) if isinstance(value, Tensor) else value
@@ -196,8 +199,44 @@ class ResumeTraining(Callback):
             "best": {cb.name: float(cb.best) for cb in self.learn.cbs if isinstance(cb, TrackerCallback)},
             "hps": {name: [float(value) for value in values] for name, values in hps.items()},
         }
+        if hasattr(self.learn, "weight_average"):
+            self.state["average"] = self.learn.weight_average.average.state_dict()
         with atomic_write(self.file) as temporary:
             torch.save(self.state, temporary)
+
+
+class WeightAverage(Callback):
+    """Validate, and let `SaveModelCallback` save, a moving average of weights and normalisation statistics.
+
+    After every step the average moves by 1 - d towards the network, d being the smaller of `decay` and
+    (1 + steps) / (10 + steps), so that a short training does not remember its start: Polyak & Juditsky,
+    *Acceleration of stochastic approximation by averaging* (1992), as TensorFlow's
+    `ExponentialMovingAverage`. 0.999 averages over about the last thousand steps.
+    """
+
+    order = TrackerCallback.order + 2  # SaveModelCallback saves the average; then training continues
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def before_fit(self) -> None:
+        def moved(average: Tensor, current: Tensor, steps: int | Tensor) -> Tensor:
+            step = 1 - min(self.decay, (1 + int(steps)) / (10 + int(steps)))
+            return average.lerp(current, step) if average.is_floating_point() else current
+
+        self.average, self._trained = AveragedModel(self.model, avg_fn=moved, use_buffers=True), None
+
+    def after_step(self) -> None:
+        self.average.update_parameters(self.model)
+
+    def before_validate(self) -> None:
+        self._trained = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average.module.state_dict())
+
+    def after_epoch(self) -> None:
+        if self._trained is not None:
+            self.model.load_state_dict(self._trained)
+            self._trained = None
 
 
 def predict_probabilities(model: nn.Module, images: np.ndarray, *, views: Tensor | None = None) -> np.ndarray:
