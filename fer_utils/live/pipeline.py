@@ -142,8 +142,7 @@ class Pipeline:
         for track, probabilities in zip(tracks, predictions, strict=True):
             new = ExpressionTracker(self.class_names, face=track.number, half_life=self.half_life)
             smoothed, ended = self._expressions.setdefault(track.number, new).add(probabilities, frame.time)
-            label = self.class_names[int(smoothed.argmax())]
-            faces.append(Face(track.number, track.box, smoothed, label))
+            faces.append(Face(track.number, track.box, smoothed, self.class_names[int(smoothed.argmax())]))
             events += [ended] if ended else []
         if frame.still:
             times = (frame.time,) * 3

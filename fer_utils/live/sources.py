@@ -178,16 +178,10 @@ class SyntheticSource:
     ) -> None:
         self.passes = passes
         self._side = min(_WIDTH // people, 2 * _HEIGHT // 3)  # of the square of one person
+        length = {"seconds": seconds, "frame_rate": frame_rate, "size": min(self._side, _SYNTHETIC_SIDE)}
+        counts = {"n_micro": int(0.2 * seconds), "n_macro": int(0.3 * seconds) or int(seconds >= 3)}
         self.videos = [
-            synthetic_video(
-                seconds=seconds,
-                frame_rate=frame_rate,
-                size=min(self._side, _SYNTHETIC_SIDE),
-                n_micro=int(0.2 * seconds),
-                n_macro=int(0.3 * seconds) or int(seconds >= 3),
-                class_names=class_names,
-                seed=20 * seed + person,
-            )
+            synthetic_video(**length, **counts, class_names=class_names, seed=20 * seed + person)
             for person in range(people)
         ]
 
@@ -196,8 +190,7 @@ class SyntheticSource:
         def draw(person: int, index: int) -> np.ndarray:
             video = self.videos[person]
             scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
-            performance = replace(video.performance, scene=scene)
-            return performance.frame(index / video.frame_rate, size=video.size)
+            return replace(video.performance, scene=scene).frame(index / video.frame_rate, size=video.size)
 
         rng = np.random.default_rng(self.videos[0].performance.scene.seed)
         noise = np.rint(rng.normal(0, _NOISE, (2 * _HEIGHT, 2 * _WIDTH))).astype(np.int8)
