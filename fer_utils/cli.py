@@ -12,8 +12,7 @@ from fer_utils.run import find_runs, notebook_defaults, notebook_of, notebook_pa
 if TYPE_CHECKING:
     from fer_utils.data.datasets import DataSet
 
-RAW = "data/raw"
-"""Where data sets are looked for; a fresh checkout has no such folder yet."""
+RAW = "data/raw"  # where data sets are looked for; a fresh checkout has no such folder yet
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,15 +57,13 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check_params(options: argparse.Namespace) -> int:
-    folders = sorted(path for path in project_path("params").iterdir() if path.is_dir())
-    chosen = [folder for folder in folders if options.profile in (None, folder.name)]
-    if not chosen:
-        known = ", ".join(folder.name for folder in folders)
+    profiles = {path.name: path for path in project_path("params").iterdir() if path.is_dir()}
+    if options.profile not in (None, *profiles):
+        known = ", ".join(sorted(profiles))
         raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
-    files = {path for folder in chosen for path in folder.glob("*.yaml")}
-    if options.run:
-        files = {path for folder in chosen for path in find_runs(folder, options.run).values()}
-    problems = 0
+    files, problems = set(), 0
+    for folder in [profiles[options.profile]] if options.profile else profiles.values():
+        files |= set(find_runs(folder, options.run).values() if options.run else folder.glob("*.yaml"))
     for path in sorted(files):
         try:
             read_runs(path)
@@ -81,8 +78,7 @@ def _index(options: argparse.Namespace) -> None:
     from fer_utils.report import write_index
 
     expected = list(profile_runs(project_path("params") / options.profile))
-    reports = project_path("reports")
-    index = write_index(reports / options.profile, expected=expected)
+    index = write_index(project_path("reports") / options.profile, expected=expected)
     print(f"report: {index.relative_to(project_path(''))}")
 
 
@@ -112,11 +108,12 @@ def _describe(dataset: "DataSet", path: Path) -> None:
     from fer_utils.data import ClipSet, load_clips, load_faces, registry
     from fer_utils.params import ClipParameters, FaceParameters
 
+    given = {"dataset": dataset.name, "data_path": str(path)}
     if dataset.name in registry.CLIPS:
-        samples = load_clips(ClipParameters(dataset=dataset.name, data_path=str(path)))
+        samples = load_clips(ClipParameters(**given))
         copy = samples.name
     else:
-        samples = load_faces(FaceParameters(dataset=dataset.name, data_path=str(path)))
+        samples = load_faces(FaceParameters(**given))
         published = dataset.published.get(samples.origin.get("md5"))
         copy = f"{published} as published" if published else "an unverified copy"
     lacking, counts = dataset.missing_from(samples), samples.counts()
@@ -166,7 +163,7 @@ def _page(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fer-utils", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="fer-utils", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
@@ -174,13 +171,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    one_run = {"help": "one run of the file's grid"}
     run = command("run", _run, "execute the runs of a parameter file and put their folders in place")
     run.add_argument("yaml", type=Path, help="params/<profile>/<file>.yaml")
-    run.add_argument("--run", **one_run)
+    run.add_argument("--run", help="one run of the file's grid")
     train = command("train", _train, "train some folds and seeds of a run in advance")
     train.add_argument("yaml", type=Path, help="params/<profile>/30_cnn3d_smic*.yaml with fold_jobs above 1")
-    train.add_argument("--run", **one_run)
+    train.add_argument("--run", help="one run of the file's grid")
     train.add_argument("--job", type=int, required=True, help="which share, from 0")
     check = command("check-params", _check_params, "validate every parameter file, or those of one profile")
     check.add_argument("--profile")

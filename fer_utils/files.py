@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,6 +81,21 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
     return Path(path)
+
+
+@contextmanager
+def stderr_to(path: str | Path) -> Iterator[None]:
+    """Redirect file descriptor 2 to a file: libraries and child processes write to it below Python."""
+    terminal = os.dup(2)
+    try:
+        with open(path, "wb") as file:
+            sys.stderr.flush()
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @contextmanager

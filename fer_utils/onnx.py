@@ -70,11 +70,6 @@ class Card(BaseModel):
     description: Description
 
     @property
-    def kind(self) -> str:
-        """What the network takes, "stills" or "clips"."""
-        return "stills" if self.n_frames is None else "clips"
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one still image (H, W) or clip (T, H, W)."""
         size = (self.image_size, self.image_size)
@@ -97,9 +92,7 @@ class OnnxModel(Card):
         file = project_path(path)
         file = file / FILE if file.is_dir() else file
         if not file.is_file():
-            raise ConfigError(
-                f"{file}: no such file; runs of the notebooks 10, 20, 30, 40 and 41 write {FILE}"
-            )
+            raise ConfigError(f"{file}: no such file; runs of notebooks 10, 20, 30, 40 and 41 write {FILE}")
         session = _session(file, threads)
         try:
             card = Card.model_validate_json(session.get_modelmeta().custom_metadata_map[METADATA])
@@ -167,8 +160,7 @@ def export_half(source: str | Path, path: str | Path) -> None:
     model = OnnxModel.read(source)
     fields = model.model_dump()
     fields["description"]["precision"] = "float16"
-    card = Card(**fields)
-    _write(onnx.load(model.file), path, card, expected=model.predict(_probe_images(card)))
+    _write(onnx.load(model.file), path, Card(**fields), expected=model.predict(_probe_images(model)))
 
 
 def hog_network(classifier: "Pipeline", hog: "HOG") -> "torch.nn.Module":
@@ -289,10 +281,8 @@ def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: 
         found = OnnxModel.read(temporary).predict(_probe_images(card))
         worst = float(np.abs(found - expected).max())
         if not worst <= TOLERANCE[precision]:
-            raise RuntimeError(
-                f"{path}: not written, because onnxruntime's probabilities differ from the network's by up "
-                f"to {worst:.2g}, more than {TOLERANCE[precision]}"
-            )
+            found = f"onnxruntime's probabilities differ from the network's by up to {worst:.2g}"
+            raise RuntimeError(f"{path}: not written: {found}, more than {TOLERANCE[precision]}")
 
 
 def _name_ends(graph: Any, card: Card) -> None:
@@ -317,10 +307,9 @@ def _halve(graph: Any) -> None:
     for tensor in graph.initializer:
         if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
-        name = tensor.name
+        casts.append(helper.make_node("Cast", [f"{tensor.name}_16"], [tensor.name], to=TensorProto.FLOAT))
         stored = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}_16"))
-        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(stored, f"{tensor.name}_16"))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

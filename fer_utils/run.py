@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,9 @@ def notebook_defaults(run: str) -> dict[str, object]:
     """Return the defaults in the `parameters` cell of a run's notebook."""
     path = notebook_path(run)
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     try:
-        (source,) = tagged
-        lines = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+        (source,) = (cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+        lines = [node for node in ast.parse("".join(source)).body if isinstance(node, ast.Assign)]
         return {target.id: ast.literal_eval(line.value) for line in lines for target in line.targets}
     except (SyntaxError, ValueError, AttributeError):
         raise ConfigError(f"{path}: tag one cell `parameters`, with lines `name = literal` only") from None
@@ -120,24 +119,16 @@ _ParameterLoader.add_implicit_resolver(
 )
 
 
-@dataclass(frozen=True)
 class Run:
-    """A run in progress; `finish` writes `results.json`, which is what makes it a result."""
+    """A run in progress; `finish` writes `results.json` into `folder`, which is what makes it a result."""
 
-    params: Parameters
-    started: float = field(default_factory=time.perf_counter)
-
-    def __post_init__(self) -> None:
-        notebook_of(self.params.run)
+    def __init__(self, params: Parameters) -> None:
+        notebook_of(params.run)
+        self.params, self.folder, self.started = params, params.folder, time.perf_counter()
         self.folder.mkdir(parents=True, exist_ok=True)
         # From here on the folder holds no result until `finish`: an interrupted run must not look finished.
         (self.folder / "results.json").unlink(missing_ok=True)
-        write_text(self.folder / "params.yaml", yaml.safe_dump(self.params.studied(), sort_keys=False))
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the run's files."""
-        return self.params.folder
+        write_text(self.folder / "params.yaml", yaml.safe_dump(params.studied(), sort_keys=False))
 
     def show(self, figure: Any, *, alt: str, name: str) -> None:
         """Show a matplotlib figure with its alt text and save it as `figures/<name>.png`."""
@@ -224,13 +215,8 @@ def write_results(folder: Path, content: Mapping[str, Any]) -> Path:
 
 def describe(data: Any) -> dict[str, Any]:
     """Return the `dataset` block for a FaceSet or ClipSet."""
-    found = {
-        "name": data.name,
-        "source": data.source,
-        "samples": len(data),
-        "classes": list(data.class_names),
-        "fingerprint": data.fingerprint,
-    }
+    found = {"name": data.name, "source": data.source, "samples": len(data)}
+    found |= {"classes": list(data.class_names), "fingerprint": data.fingerprint}
     form = data.origin.get("form") or data.origin.get("file")
     return found | ({"form": str(form)} if form else {})
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from fer_utils.files import ConfigError, project_path, write_text
+from fer_utils.files import ConfigError, project_path, stderr_to, write_text
 from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
 from fer_utils.run import heading, notebook_path, read_runs, write_results
@@ -69,7 +69,7 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     staging.mkdir(parents=True)
     executed, log = staging / "notebook.ipynb", staging / "kernel.log"
     status, reason = _execute(values, notebook_path(target.name), executed, log=log)
-    if status != "done":
+    if reason:
         content = heading(target.name, target.parent.name, status=status) | {"reason": reason}
         write_results(staging, content | {"environment": Environment.current(), "params": values})
         print(f"{target.name}: {status.replace('_', ' ')}: {reason}", file=sys.stderr)
@@ -88,12 +88,10 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     return status
 
 
-def _execute(
-    values: dict[str, object], notebook: Path, executed: Path, *, log: Path
-) -> tuple[str, str | None]:
+def _execute(values: dict[str, object], notebook: Path, executed: Path, *, log: Path) -> tuple[str, str]:
     """Return the status and, unless it is "done", the reason."""
     try:
-        with _stderr_to(log):
+        with stderr_to(log):
             papermill.execute_notebook(
                 notebook,
                 executed,
@@ -113,7 +111,7 @@ def _execute(
         return "failed", _in_project(f"{type(error).__name__}: {error}{last}")
     if not executed.with_name("results.json").exists():
         return "failed", "the notebook ended without writing results.json"
-    return "done", None
+    return "done", ""
 
 
 def refresh_outputs(notebook: Path) -> str:
@@ -135,14 +133,12 @@ def refresh_outputs(notebook: Path) -> str:
             # Messages on stderr differ between machines, and a widget shows nothing without its kernel.
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
-                for kind in [kind for kind in output.get("data", {}) if kind not in DISPLAYED]:
+                for kind in output.get("data", {}).keys() - DISPLAYED:
                     del output.data[kind]
     content.metadata["language_info"] = {"name": "python"}  # not the version it was executed with
     text = _in_project(nbformat.writes(content)) + "\n"
     if len(text) > MAX_STORED_BYTES:
-        raise ValueError(
-            f"{notebook}: {len(text) / 1e6:.2f} MB with outputs; show fewer images (limit: 1 MB)"
-        )
+        raise ValueError(f"{notebook}: {len(text) / 1e6:.2f} MB with outputs, limit 1 MB; show fewer images")
     write_text(notebook, text)
     return f"{notebook.name}: {len(text) / 1024:.0f} KiB"
 
@@ -165,21 +161,6 @@ def _replace(target: Path, staging: Path) -> None:
         os.rename(target, retired)
     os.rename(staging, target)
     shutil.rmtree(retired, ignore_errors=True)
-
-
-@contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
-    """Redirect file descriptor 2, which the kernel inherits: frameworks write to it below Python."""
-    terminal = os.dup(2)
-    try:
-        with open(log, "wb") as file:
-            sys.stderr.flush()
-            os.dup2(file.fileno(), 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 @contextmanager

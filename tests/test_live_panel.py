@@ -160,11 +160,15 @@ def test_next_image_is_sent_after_the_last_one_was_drawn():
     assert len(panel.pipeline.processed) == 5
 
 
-def test_a_network_that_fails_stops_the_source():
-    panel = TestPanel({"ten": lambda: (frame(0.001 * at) for at in range(10))})
-    panel.pipeline.failing = True
+def test_a_bad_frame_is_reported_and_many_in_a_row_stop_the_source():
+    def ten():
+        for at in range(10):
+            panel.pipeline.failing = at != 1
+            yield frame(0.001 * at)
+
+    panel = TestPanel({"ten": ten})
     asyncio.run(play(panel, "ten"))
-    assert len(panel.pipeline.processed) == 1
+    assert len(panel.pipeline.processed) == 2 + 5 and len(panel.images) == 1
     assert "network error" in panel.state["messages"][0] and panel.state["playing"] is None
 
 

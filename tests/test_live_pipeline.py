@@ -176,7 +176,7 @@ def test_frames_are_recorded_at_their_times_and_sources_one_after_the_other(tmp_
     recorder.add(gray(90, (48, 64, 3)), 0.0)  # another source, of another size
     monkeypatch.setattr(session_module, "MAX_VIDEO_SECONDS", 0.6)
     recorder.add(gray(0), 3600.0)
-    assert "full" in recorder.message
+    assert recorder.full
     (tmp_path / "video.webm").write_bytes(recorder.finish())
     capture, levels = cv2.VideoCapture(str(tmp_path / "video.webm")), []
     while (image := capture.read()[1]) is not None:

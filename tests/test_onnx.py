@@ -211,7 +211,7 @@ def test_the_card_of_a_run_states_data_metrics_and_preprocessing():
     )
     about = onnx.about(result, faces, run="10_baseline_cnn--x", split="official")
     assert Card.model_validate_json(about.model_dump_json()) == about
-    assert (about.image_size, about.n_frames, about.kind) == (48, None, "stills")
+    assert (about.image_size, about.n_frames) == (48, None)
     description = about.description
     assert (description.notebook, description.dataset, description.source) == (
         "10_baseline_cnn",

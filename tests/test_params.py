@@ -84,7 +84,8 @@ def test_parameters_are_immutable_and_describe_the_study_without_its_folders():
 @st.composite
 def one_edit_away(draw) -> tuple[type, str, str]:
     model = draw(st.sampled_from(sorted(NOTEBOOKS.values(), key=lambda found: found.__name__)))
-    name = draw(st.sampled_from(sorted(model.model_fields)))
+    names = [name for name in model.model_fields if len(name) > 2]  # half of "l2" is near many names
+    name = draw(st.sampled_from(sorted(names)))
     at = draw(st.integers(0, len(name)))
     typed = draw(st.sampled_from(["", *string.ascii_letters, *string.digits, "_", "-", " ", "é"]))
     return model, name, name[:at] + typed + name[at + draw(st.integers(0, 1)) :]

@@ -1,6 +1,6 @@
 """The demo as parameters describe it: networks, model card, pipeline, sources, panel."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -14,7 +14,7 @@ from fer_utils.files import ConfigError, project_path
 from fer_utils.live import sources
 from fer_utils.live.faces import Tracker
 from fer_utils.live.frames import Frame, Problem
-from fer_utils.live.panel import Panel
+from fer_utils.live.panel import Panel, Source
 from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.session import Session
 from fer_utils.onnx import OnnxModel, export_half
@@ -33,12 +33,11 @@ SYNTHETIC_NOTE = "a synthetic person: this network was trained on photographs an
 
 def load_network(params: LiveDemo, name: Literal["model", "clip_model"]) -> OnnxModel:
     """Load the network of a parameter: the one in the package, or that of a run folder."""
-    value = getattr(params, name)
-    shipped, kind = (STILLS, "stills") if name == "model" else (CLIPS, "clips")
+    value, shipped = getattr(params, name), STILLS if name == "model" else CLIPS
     path = NETWORKS / shipped if value == "shipped" else project_path(value)
     model = OnnxModel.read(path, threads=params.threads)
-    if model.kind != kind:
-        raise ConfigError(f"{name}={value!r}: a network for {kind} is needed, this one is for {model.kind}")
+    if (model.n_frames is None) != (name == "model"):
+        raise ConfigError(f"{name}={value!r}: `model` needs a network for stills, `clip_model` one for clips")
     return model
 
 
@@ -57,9 +56,8 @@ def build_pipeline(params: LiveDemo) -> Pipeline:
 
 def synthetic_source(params: LiveDemo, *, seconds: float = 0.0, passes: int = 1) -> sources.SyntheticSource:
     """Return the synthetic video, of `seconds` at least."""
-    seconds = max(params.seconds, seconds)
     options = {"frame_rate": params.frame_rate, "people": params.people, "seed": params.seed}
-    return sources.SyntheticSource(seconds=seconds, passes=passes, **options)
+    return sources.SyntheticSource(seconds=max(params.seconds, seconds), passes=passes, **options)
 
 
 def open_source(params: LiveDemo) -> Iterable[Frame | Problem]:
@@ -70,7 +68,7 @@ def open_source(params: LiveDemo) -> Iterable[Frame | Problem]:
     return read(project_path(params.source_path))
 
 
-def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[], Iterable[Frame | Problem]]]:
+def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Source]:
     """Return the sources of the panel on the side of the kernel."""
 
     def synthetic() -> Iterator[Frame | Problem]:
@@ -87,8 +85,7 @@ def panel_sources(params: LiveDemo, stills: OnnxModel) -> dict[str, Callable[[],
 def build_panel(params: LiveDemo) -> Panel:
     """Return the panel for JupyterLab and for Voilà's page."""
     pipeline = build_pipeline(params)
-    offered = panel_sources(params, pipeline.stills)
-    return Panel(Session(pipeline), offered, card=model_card(pipeline))
+    return Panel(Session(pipeline), panel_sources(params, pipeline.stills), card=model_card(pipeline))
 
 
 def networks_html(pipeline: Pipeline) -> str:
@@ -109,7 +106,7 @@ def _about(model: OnnxModel) -> str:
     trained = about.dataset + synthetic * (about.source == "synthetic")
     value = f"{100 * accuracy.value:.1f} %"
     if accuracy.ci95 is not None:
-        value += " [{:.1f}, {:.1f}]".format(*(100 * end for end in accuracy.ci95))
+        value += " [{:.1f}, {:.1f}]".format(*100 * np.array(accuracy.ci95))
     return (
         f"{', '.join(model.class_names)}. Trained on {trained}. Accuracy {value}, "
         f"n {accuracy.n:,}: {about.estimate}; {about.split}. From run {about.run}."

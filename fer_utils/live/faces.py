@@ -26,7 +26,6 @@ def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
     "off" changes nothing. "auto" multiplies an image by the factor that brings its brightest tenth to a mean
     of 160. "on" also applies contrast-limited adaptive histogram equalisation (K. Zuiderveld, *Graphics Gems
     IV*, 1994), for a face in front of a window.
-
     On 300 faces of FER-2013 (PublicTest), 200 pixels large in frames of 640x480 with noise, the Haar cascade
     finds 0.74 at normal brightness. Multiplied by 0.12 it finds 0.01 with "off" and 0.75 with "auto"; when
     only the face is dark (times 0.15), 0.07 with "auto" and 0.65 with "on".
@@ -155,11 +154,8 @@ class Track:
     def remains(self, time: float, shape: tuple[int, ...]) -> bool:
         """Return whether the face is in a frame of this shape and was detected often enough."""
         (x, y), (height, width) = self.box.centre, shape
-        if not (0 <= x <= width and 0 <= y <= height):
-            return False
-        if self.lost:
-            return abs(time - self.confirmed) <= _MEMORY
-        return self.misses < min(_PATIENCE, self.hits)
+        seen = abs(time - self.confirmed) <= _MEMORY if self.lost else self.misses < min(_PATIENCE, self.hits)
+        return seen and 0 <= x <= width and 0 <= y <= height
 
 
 class Tracker:
@@ -230,17 +226,16 @@ class Tracker:
         boxes = self.detector.find(image)
         overlap = np.array([[_overlap(face.box, box) for box in boxes] for face in self._faces])
         overlap = np.where(overlap < _SAME_FACE, 0, overlap).reshape(len(self._faces), len(boxes))
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
-        matches = {row: column for row, column in zip(rows, columns, strict=True) if overlap[row, column]}
+        pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
+        matches = {row: column for row, column in pairs if overlap[row, column]}
         for row, face in enumerate(self._faces):
             if row in matches:
                 face.confirm(boxes[matches[row]], time, every=self.every)
             else:
                 face.misses += 1
-        for column, box in enumerate(boxes):
-            if column in matches.values() or len(self._faces) >= _MOST_FACES:
-                continue
-            if not any(_inside(np.array([box.centre]), face.box) for face in self._faces):
+        for box in (box for column, box in enumerate(boxes) if column not in matches.values()):
+            known = any(_inside(np.array([box.centre]), face.box) for face in self._faces)
+            if not known and len(self._faces) < _MOST_FACES:
                 self._last_number += 1
                 self._faces.append(Track(self._last_number, box, time))
 

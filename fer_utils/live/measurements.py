@@ -29,7 +29,7 @@ class SourceAnalysis:
     """Result of a whole source."""
 
     frames: list[Analysis] = field(default_factory=list)  # one a second, or every single image
-    probabilities: list[tuple[float, int, np.ndarray]] = field(default_factory=list)  # by time and face
+    probabilities: dict[int, list[tuple[float, np.ndarray]]] = field(default_factory=dict)  # by face and time
     events: list[Event] = field(default_factory=list)  # by onset
     messages: Counter = field(default_factory=Counter)  # in how many frames
     n_frames: int = 0
@@ -37,10 +37,8 @@ class SourceAnalysis:
 
     def timeline(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return times (T,) and probabilities (T, K) of the most frequent face, if it is in two frames."""
-        numbers = Counter(number for _, number, _ in self.probabilities)
-        most, n = numbers.most_common(1)[0] if numbers else (0, 0)
-        rows = [(time, values) for time, number, values in self.probabilities if number == most]
-        return tuple(map(np.array, zip(*rows, strict=True))) if n > 1 else None
+        longest = max(self.probabilities.values(), key=len, default=[])
+        return tuple(map(np.array, zip(*longest, strict=True))) if len(longest) > 1 else None
 
 
 def analyze_source(
@@ -58,7 +56,8 @@ def analyze_source(
         analysis = pipeline.process(item)
         if item.still or item.time >= len(result.frames):
             result.frames.append(analysis)
-        result.probabilities += [(item.time, face.number, face.probabilities) for face in analysis.faces]
+        for face in analysis.faces:
+            result.probabilities.setdefault(face.number, []).append((item.time, face.probabilities))
         result.events += analysis.events
         result.messages.update(analysis.messages)
         result.n_frames += 1
@@ -76,9 +75,8 @@ class SpottingTrial(NamedTuple):
     @property
     def micro_labels(self) -> list[tuple[str, str]]:
         """True and predicted label of every micro-expression that was found."""
-        micro = [event for event in self.truth if event.kind == "micro"]
-        pairs = match_events(self.found, micro)
-        return [(micro[true].label, self.found[found].label) for found, true in pairs]
+        pairs = match_events(self.found, [event for event in self.truth if event.kind == "micro"])
+        return [(true.label, found.label) for found, true in pairs]
 
 
 def spotting_trials(
@@ -104,23 +102,21 @@ def true_events(source: SyntheticSource) -> tuple[Event, ...]:
     )
 
 
-def match_events(found: Sequence[Event], truth: Sequence[Event]) -> list[tuple[int, int]]:
-    """Return positions in `found` and `truth` of events that match one to one.
+def match_events(found: Sequence[Event], truth: Sequence[Event]) -> list[tuple[Event, Event]]:
+    """Return pairs of a found and a true event: each is in one pair at most.
 
-    Two events match if their intersection over union in time is at least one half. As many as possible are
-    matched, then those with the largest overlap. The rule of the spotting task of MEGC 2020 (Y. He et al.,
-    *Spotting macro- and micro-expression intervals in long video sequences*, FG 2020).
+    Two events match if their intersection over union in time is at least one half: the rule of the spotting
+    task of MEGC 2020 (Y. He et al., *Spotting macro- and micro-expression intervals in long video sequences*,
+    FG 2020).
     """
-    if not found or not truth:
-        return []
-    onset, offset = np.array([[event.onset, event.offset] for event in found]).T[:, :, None]
-    true_onset, true_offset = np.array([[event.onset, event.offset] for event in truth]).T
+    times, true_times = ([(one.onset, one.offset) for one in events] for events in (found, truth))
+    onset, offset = np.reshape(times, (-1, 2)).T[:, :, None]
+    true_onset, true_offset = np.reshape(true_times, (-1, 2)).T
     shared = np.maximum(np.minimum(offset, true_offset) - np.maximum(onset, true_onset), 0.0)
     shared /= np.maximum(offset, true_offset) - np.minimum(onset, true_onset)
-    fits = shared >= 0.5
-    # All overlaps together weigh less than one match.
-    pairs = linear_sum_assignment(fits * (1 + shared / (1 + min(shared.shape))), maximize=True)
-    return [(int(one), int(other)) for one, other in zip(*pairs, strict=True) if fits[one, other]]
+    shared[shared < 0.5] = 0.0
+    pairs = zip(*linear_sum_assignment(shared, maximize=True), strict=True)
+    return [(found[one], truth[other]) for one, other in pairs if shared[one, other]]
 
 
 def spotting_scores(trials: Sequence[SpottingTrial], *, n_boot: int = 2000) -> pd.DataFrame:
@@ -130,36 +126,31 @@ def spotting_scores(trials: Sequence[SpottingTrial], *, n_boot: int = 2000) -> p
     is one missed and one false. Counts are summed over the videos. The interval resamples videos. The errors
     of onset, apex and offset are means over the matches in seconds.
     """
-    counts, errors = {"micro": [], "macro": []}, {"micro": [], "macro": []}
-    for trial, kind in product(trials, ("micro", "macro")):
-        found, truth = ([event for event in events if event.kind == kind] for events in trial)
-        pairs = match_events(found, truth)
-        counts[kind].append((len(pairs), len(found) - len(pairs), len(truth) - len(pairs)))
-        errors[kind] += [
-            [abs(getattr(found[i], at) - getattr(truth[j], at)) for at in ("onset", "apex", "offset")]
-            for i, j in pairs
-        ]
-    counts["all"] = np.add(counts["micro"], counts["macro"])
-    errors["all"] = errors["micro"] + errors["macro"]
+    weights = list(bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=0))
     table = {}
-    for kind, of_videos in counts.items():
-        of_videos = np.array(of_videos)
-        precision, recall, f1 = map(float, _precision_recall_f1(of_videos.sum(axis=0)))
-        weights = bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=0)
-        resampled = [_precision_recall_f1(of_videos.T @ w)[2] for w in weights]
-        low, high = percentile_interval(resampled, value=f1) or (nan, nan)
-        table[kind] = [len(trials), *of_videos.sum(axis=0), precision, recall, f1, low, high]
-        table[kind] += list(np.mean(errors[kind], axis=0)) if errors[kind] else [nan] * 3
-    columns = ["n_videos", "tp", "fp", "fn", "precision", "recall", "f1", "f1_low", "f1_high"]
-    columns += ["onset_error", "apex_error", "offset_error"]
-    return pd.DataFrame.from_dict(table, "index", columns=columns).astype(dict.fromkeys(columns[:4], int))
+    for name, kinds in {"micro": ["micro"], "macro": ["macro"], "all": ["micro", "macro"]}.items():
+        counts, pairs = np.zeros((len(trials), 3)), []
+        for kind, (video, trial) in product(kinds, enumerate(trials)):
+            found, truth = ([event for event in events if event.kind == kind] for events in trial)
+            matches = match_events(found, truth)
+            counts[video] += (len(matches), len(found) - len(matches), len(truth) - len(matches))
+            pairs += matches
+        tp, fp, fn = counts.sum(axis=0)
+        row = {"n_videos": len(trials), "tp": int(tp), "fp": int(fp), "fn": int(fn)}
+        with np.errstate(invalid="ignore"):  # NaN without events
+            row |= {"precision": tp / (tp + fp), "recall": tp / (tp + fn), "f1": _f1((tp, fp, fn))}
+            interval = percentile_interval([_f1(counts.T @ one) for one in weights], value=row["f1"])
+        row["f1_low"], row["f1_high"] = interval or (nan, nan)
+        for at in ("onset", "apex", "offset"):
+            errors = [abs(getattr(one, at) - getattr(true, at)) for one, true in pairs]
+            row[f"{at}_error"] = np.mean(errors) if errors else nan
+        table[name] = row
+    return pd.DataFrame(table.values(), index=list(table))
 
 
-def _precision_recall_f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the scores of true and false positives and false negatives, (3, ...); NaN without events."""
+def _f1(counts: Sequence[np.ndarray]) -> np.ndarray:
     tp, fp, fn = counts
-    with np.errstate(invalid="ignore"):
-        return tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)
+    return 2 * tp / (2 * tp + fp + fn)
 
 
 def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:

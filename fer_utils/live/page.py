@@ -50,7 +50,6 @@ def serve(
         notebook.metadata.setdefault("papermill", nbformat.NotebookNode())
         return parameterize_notebook(notebook, dict(parameters)) if parameters else notebook
 
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     config = Config()
     config.Voila.update(
         ip="127.0.0.1",
@@ -58,7 +57,7 @@ def serve(
         auto_token=True,
         open_browser=open_browser,
         config_file_paths=[],  # settings of other pages of this machine
-        tornado_settings={"headers": headers},
+        tornado_settings={"headers": {"Content-Security-Policy": CONTENT_SECURITY_POLICY}},
     )
     config.VoilaConfiguration.update(
         theme="light",

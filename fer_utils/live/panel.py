@@ -5,7 +5,6 @@ before an answer, so that a slow kernel or tunnel drops frames instead of queuei
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -33,7 +32,7 @@ IDLE_SECONDS = 10.0  # without a message from the browser, after which a source 
 _SHOWN_SIDE = 1280  # pixels of an image that is sent to the browser
 _MAX_DELAY = 1.0  # seconds that a source may catch up; beyond it, its clock is set back
 _STATIC = Path(__file__).with_name("static")
-_log = logging.getLogger(__name__)
+_MOST_FAILURES = 5  # frames in a row that a network may fail for, before the source is stopped
 
 
 class Panel(anywidget.AnyWidget):
@@ -57,6 +56,7 @@ class Panel(anywidget.AnyWidget):
         self._run: float | None = None  # number that the browser gave the start
         self._task: asyncio.Task[None] | None = None
         self._drawn, self._heard = True, 0.0  # whether the last image was drawn; time of the last message
+        self._failures = 0  # frames in a row
         self._points: list[tuple[float, int, list[float]]] = []  # since the last image
         self._sent_log: list[tuple] | None = None
         self.on_msg(self.receive)
@@ -89,7 +89,7 @@ class Panel(anywidget.AnyWidget):
     def _receive_start(self, *, source: str, run: float) -> None:
         self._cancel()
         self._session.start_source()
-        self.playing, self._run, self._drawn = source, run, True
+        self.playing, self._run, self._drawn, self._failures = source, run, True, 0
         if source != CAMERA:
             play = self._play(source, run, after=self._task)
             self._task = asyncio.get_running_loop().create_task(play)
@@ -142,7 +142,6 @@ class Panel(anywidget.AnyWidget):
             answer["faces"], images = [_face(face) for face in analysis.faces], [_reduced_jpeg(analysis)]
             self._send_state()
         except Exception as error:  # of a network, too; the next image may succeed
-            _log.info("image %s", name, exc_info=True)
             answer["notes"] = [str(error)]
         self.send(answer, images)
 
@@ -169,7 +168,7 @@ class Panel(anywidget.AnyWidget):
                         self._session.add_problem(f"{name}: stopped, because no page is open")
                         break
         except Exception as error:  # of the driver of a camera or the decoder of a file
-            self._fail(name, error)
+            self._session.add_problem(f"{name}: {error or type(error).__name__}")
         finally:
             if self._run == run and self.playing in (name, None):
                 self.playing = None
@@ -184,18 +183,16 @@ class Panel(anywidget.AnyWidget):
         else:
             try:
                 analysis = self._session.process(frame)
+                self._failures = 0
                 largest = sorted(analysis.faces, key=lambda face: face.box.area)[-1:]
                 self._points += [(frame.time, face.number, _rounded(face.probabilities)) for face in largest]
-            except Exception as error:  # of a network
-                self._fail(f"frame at {frame.time:.2f} s", error)
+            except Exception as error:  # of a network; the next frame may succeed
+                self._session.add_problem(f"frame at {frame.time:.2f} s: {error or type(error).__name__}")
+                self._failures += 1
+                if self._failures == _MOST_FAILURES:
+                    self.playing = None
         if analysis is None or self._drawn or answer is not None:
             self._send_state(analysis, answer=answer)
-
-    def _fail(self, where: str, error: Exception) -> None:
-        """Stop the source and display why."""
-        _log.info(where, exc_info=error)
-        self._session.add_problem(f"{where}: {error or type(error).__name__}")
-        self.playing = None
 
     def _send_state(
         self, analysis: Analysis | None = None, *, reset: bool = False, answer: float | None = None

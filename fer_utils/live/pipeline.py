@@ -106,13 +106,10 @@ class Pipeline:
         self.stills, self.clips, self.class_names = stills, clips, stills.class_names
         self.tracker, self.still_tracker = tracker, still_tracker or tracker
         self.light, self.half_life = light, half_life
+        synthetic = clips is not None and clips.description.source == "synthetic"
+        self.warning = SYNTHETIC_CLIPS if synthetic else None
         self._expressions: dict[int, ExpressionTracker] = {}
         self._spotters: dict[int, Spotter] = {}
-
-    @property
-    def warning(self) -> str | None:
-        """Message if the network for clips was trained on synthetic faces."""
-        return SYNTHETIC_CLIPS if self.clips and self.clips.description.source == "synthetic" else None
 
     @property
     def current(self) -> list[Event]:
@@ -135,19 +132,17 @@ class Pipeline:
         tracks = tracker.update(image, frame.time)
         seconds |= tracker.seconds
         events += self._forget_except(tracker.numbers)
-        faces, messages, predictions = [], [], []
+        messages = [] if tracks else [f"{frame.name}: no face found" if frame.name else NO_FACE]
+        faces, predictions = [], []
         if tracks:
             with _measure(seconds, "crop"):
                 crops = [crop_face(image, track.box, size=self.stills.image_size) for track in tracks]
             with _measure(seconds, "classify"):
                 predictions = self.stills.predict(np.stack(crops))
-        else:
-            messages.append(f"{frame.name}: no face found" if frame.name else NO_FACE)
         for track, probabilities in zip(tracks, predictions, strict=True):
             new = ExpressionTracker(self.class_names, face=track.number, half_life=self.half_life)
             smoothed, ended = self._expressions.setdefault(track.number, new).add(probabilities, frame.time)
-            label = self.class_names[int(smoothed.argmax())]
-            faces.append(Face(track.number, track.box, smoothed, label))
+            faces.append(Face(track.number, track.box, smoothed, self.class_names[int(smoothed.argmax())]))
             events += [ended] if ended else []
         if frame.still:
             times = (frame.time,) * 3
@@ -174,8 +169,9 @@ class Pipeline:
 
     def _forget_except(self, numbers: set[int]) -> list[Event]:
         """Forget other faces than these, and return the expressions that end with it."""
-        gone = [self._expressions.pop(number) for number in set(self._expressions) - numbers]
-        self._spotters = {number: one for number, one in self._spotters.items() if number in numbers}
+        for number in self._spotters.keys() - numbers:
+            del self._spotters[number]
+        gone = [self._expressions.pop(number) for number in self._expressions.keys() - numbers]
         return [event for face in gone if (event := face.end())]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
+from fer_utils.files import stderr_to
 from fer_utils.live.frames import Analysis, Event, Frame, annotate, percent
 from fer_utils.live.pipeline import Pipeline
 
@@ -52,29 +53,21 @@ class VideoRecorder:
         self._latest, self._seconds, self._n_frames = float("inf"), 0.0, 0
         self._folder = tempfile.TemporaryDirectory(prefix="fer-video-")
         self._path = Path(self._folder.name) / "annotated.webm"
-        # OpenCV prints to file descriptor 2 that WebM has no codec tags, which Jupyter would display.
-        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, 2)
-            codec = cv2.VideoWriter.fourcc(*"VP80")
+        codec = cv2.VideoWriter.fourcc(*"VP80")
+        with stderr_to(os.devnull):  # OpenCV prints that WebM has no codec tags, which Jupyter would display
             self._writer = cv2.VideoWriter(str(self._path), cv2.CAP_FFMPEG, codec, VIDEO_RATE, self._size)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            os.close(nowhere)
         if not self._writer.isOpened():
-            self.discard()
+            self._folder.cleanup()
             raise OSError("OpenCV cannot write WebM videos here")
 
     @property
-    def message(self) -> str:
-        """Message if the recording is full: later frames are dropped."""
-        full = self._seconds >= MAX_VIDEO_SECONDS
-        return f"the recording is full: {MAX_VIDEO_SECONDS:g} s" if full else ""
+    def full(self) -> bool:
+        """Whether later frames are dropped."""
+        return self._seconds >= MAX_VIDEO_SECONDS
 
     def add(self, image: np.ndarray, time: float) -> None:
         """Add a frame at its time in seconds; the times of another source may start again."""
-        if self.message:
+        if self.full:
             return
         elapsed, self._latest = time - self._latest, time
         self._seconds += elapsed if 0 < elapsed < 1 else 1 / VIDEO_RATE
@@ -87,14 +80,8 @@ class VideoRecorder:
     def finish(self) -> bytes:
         """Return the video and delete the file."""
         self._writer.release()
-        content = self._path.read_bytes()
-        self.discard()
-        return content
-
-    def discard(self) -> None:
-        """Delete the video."""
-        self._writer.release()
-        self._folder.cleanup()
+        with self._folder:
+            return self._path.read_bytes()
 
 
 class Session:
@@ -104,15 +91,14 @@ class Session:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline, self.recording, self.recorder = pipeline, False, None
+        self.pipeline, self.recording = pipeline, False
+        self.recorder: VideoRecorder | None = None
         self.clear()
 
     def clear(self) -> None:
         """Forget everything, the recording included."""
         self.pipeline.reset()
-        if self.recorder is not None:
-            self.recorder.discard()
-        self.recorder: VideoRecorder | None = None
+        self.take_video()
         self._ended: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._moments: deque[float] = deque(maxlen=30)
         self._problems: deque[tuple[float, str]] = deque(maxlen=5)
@@ -127,7 +113,8 @@ class Session:
     def messages(self) -> list[str]:
         """Messages for the user."""
         texts = [text for moment, text in self._problems if perf_counter() - moment < PROBLEM_SECONDS]
-        texts += [self.recorder.message] if self.recorder else []
+        if self.recorder and self.recorder.full:
+            texts.append(f"the recording is full: {MAX_VIDEO_SECONDS:g} s")
         texts += self._messages
         if any(event.kind != "expression" for event in self._ended):
             texts.append(self.pipeline.warning)

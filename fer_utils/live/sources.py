@@ -63,14 +63,13 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
     start, misses = None, 0
     try:
         while misses * _RETRY < TIMEOUT:
-            image = capture.read()[1]
-            if image is None:  # a camera misses a frame now and then
+            if (image := capture.read()[1]) is None:  # a camera misses a frame now and then
                 misses += 1
                 sleep(_RETRY)
-                continue
-            misses, time = 0, monotonic()
-            start = time if start is None else start
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - start)
+            else:
+                misses, now = 0, monotonic()
+                start = start or now
+                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now - start)
         yield Problem(f"camera {index} yields no image; is it unplugged, or used by another program?")
     finally:
         capture.release()
@@ -125,16 +124,12 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
         yield Problem(f"{printable(str(path))}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
     for number, file in enumerate(images):
         try:
-            content = file.read_bytes()
+            yield decode_image(file.read_bytes(), time=float(number), name=file.name, still=True)
         except OSError as error:
             yield Problem(f"{_short(file.name)}: {error.strerror}")
-        else:
-            yield decode_image(content, time=float(number), name=file.name, still=True)
 
 
-def decode_image(
-    content: bytes, *, time: float = 0.0, name: str = "", still: bool = False
-) -> Frame | Problem:
+def decode_image(content: bytes, *, time: float = 0, name: str = "", still: bool = False) -> Frame | Problem:
     """Decode an image file of a camera, folder or upload; its format is read from the content.
 
     EXIF rotation is applied, transparency becomes white, 16 bits are scaled to 8, and larger images are
@@ -183,16 +178,10 @@ class SyntheticSource:
     ) -> None:
         self.passes = passes
         self._side = min(_WIDTH // people, 2 * _HEIGHT // 3)  # of the square of one person
+        length = {"seconds": seconds, "frame_rate": frame_rate, "size": min(self._side, _SYNTHETIC_SIDE)}
+        counts = {"n_micro": int(0.2 * seconds), "n_macro": int(0.3 * seconds) or int(seconds >= 3)}
         self.videos = [
-            synthetic_video(
-                seconds=seconds,
-                frame_rate=frame_rate,
-                size=min(self._side, _SYNTHETIC_SIDE),
-                n_micro=int(0.2 * seconds),
-                n_macro=int(0.3 * seconds) or int(seconds >= 3),
-                class_names=class_names,
-                seed=20 * seed + person,
-            )
+            synthetic_video(**length, **counts, class_names=class_names, seed=20 * seed + person)
             for person in range(people)
         ]
 
@@ -201,8 +190,7 @@ class SyntheticSource:
         def draw(person: int, index: int) -> np.ndarray:
             video = self.videos[person]
             scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
-            performance = replace(video.performance, scene=scene)
-            return performance.frame(index / video.frame_rate, size=video.size)
+            return replace(video.performance, scene=scene).frame(index / video.frame_rate, size=video.size)
 
         rng = np.random.default_rng(self.videos[0].performance.scene.seed)
         noise = np.rint(rng.normal(0, _NOISE, (2 * _HEIGHT, 2 * _WIDTH))).astype(np.int8)

@@ -77,12 +77,8 @@ class Spotter:
     """Spots the movements of one face, given its number.
 
     A movement is returned once the face has been back at rest for a moment. A face that does not return in
-    `LONGEST` seconds gets a new baseline, and nothing is reported.
-
-    Notes
-    -----
-    On `synthetic_video(seed=0)` to 9, of 20 seconds and 128 pixels, F1 at an overlap of one half is 0.97
-    [0.93, 1.00] of 60 events, at 30 as at 100 frames per second; 0.81 [0.67, 0.90] with twice the sway of the
+    `LONGEST` seconds gets a new baseline, and nothing is reported. F1 on ten `synthetic_video` (20 seconds,
+    128 pixels, seeds 0 to 9): 0.97 [0.93, 1.00] of 60 events; 0.81 [0.67, 0.90] with twice the sway of the
     head, 0.92 [0.86, 0.97] with three times the noise. This does not hold for real people, who also talk.
     """
 
@@ -97,21 +93,18 @@ class Spotter:
         return np.array([moment.time for moment in self._moments])
 
     @property
-    def frame_rate(self) -> float | None:
-        """Frames per second, from the median interval of two seconds; None in the first half second."""
+    def frame_rate(self) -> float:
+        """Frames per second, from the median interval of two seconds; NaN in the first half second."""
         times = self.times
         times = times[times >= times[-1] - 2.0]
-        if len(times) < 3 or times[-1] - times[0] < 0.5:
-            return None
-        return float(1 / np.median(np.diff(times)))
+        known = len(times) >= 3 and times[-1] - times[0] >= 0.5
+        return float(1 / np.median(np.diff(times))) if known else math.nan
 
     @property
-    def problem(self) -> str | None:
+    def problem(self) -> str:
         """Message if the frame rate is too low for micro-expressions, with 10 % tolerance for jitter."""
-        rate = self.frame_rate
-        if rate is None or rate >= 0.9 * MIN_FRAME_RATE:
-            return None
-        return f"{rate:.0f} frames per second: micro-expressions need {MIN_FRAME_RATE:.0f}"
+        low = self.frame_rate < 0.9 * MIN_FRAME_RATE
+        return f"{self.frame_rate:.0f} frames per second: micro-expressions need {MIN_FRAME_RATE:.0f}" * low
 
     def add(self, crop: np.ndarray, time: float) -> Event | None:
         """Process the next crop and return the movement that ended a moment ago, if any, without a label.
@@ -141,7 +134,7 @@ class Spotter:
             self._updated = time
             self._rest.append((time, *displacement))
             return None
-        return self._wait_for_onset(displacement) if self._open is None else self._follow(displacement)
+        return (self._wait_for_onset if self._open is None else self._follow)(time, displacement)
 
     def clip(self, movement: Event, *, n_frames: int) -> np.ndarray:
         """Return crops at even times from onset to offset, linearly interpolated: uint8, (n_frames, S, S)."""
@@ -152,9 +145,8 @@ class Spotter:
         weight = (place - before)[:, None, None]
         return np.rint((1 - weight) * crops[before] + weight * crops[before + 1]).astype(np.uint8)
 
-    def _wait_for_onset(self, displacement: np.ndarray) -> None:
+    def _wait_for_onset(self, now: float, displacement: np.ndarray) -> None:
         """Notice a movement, or let the baseline follow the face."""
-        now = self._moments[-1].time
         self._rest.append((now, *displacement))
         while now - self._rest[0][0] > _STILLNESS:
             self._rest.popleft()
@@ -173,10 +165,9 @@ class Spotter:
             self._open = _OpenMovement(now, level, spread, displacement - level)
             self._pending.clear()
 
-    def _follow(self, displacement: np.ndarray) -> Event | None:
+    def _follow(self, now: float, displacement: np.ndarray) -> Event | None:
         """Wait until a face that moved has returned and is still."""
-        now, event = self._moments[-1].time, self._open
-        displacement = displacement - event.level
+        event, displacement = self._open, displacement - self._open.level
         event.peak = np.maximum(event.peak, displacement)
         if now - event.since > LONGEST:
             self._restart_baseline(now)
@@ -223,8 +214,8 @@ class Spotter:
         top = int(size.argmax())
         if (baseline.displacement(change[top]) - event.level < _RISE * event.spread).all():
             return None
-        # The change as a share of that at the apex: mean over the pixels that change clearly, each by at most
-        # `_CLEAR` gray levels, or parting lips would outweigh all that goes before.
+        # As a share of the apex: mean over the pixels that change clearly. Each counts `_CLEAR` gray levels
+        # at most, or parting lips would outweigh all that goes before.
         clear = np.abs(change[top]) > min(_CLEAR / 2, np.abs(change[top]).max() / 2)
         share = np.clip(change[:, clear] * np.sign(change[top][clear]), -_CLEAR, _CLEAR).mean(axis=1)
         share = share / share[top]
