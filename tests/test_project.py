@@ -211,7 +211,7 @@ def test_the_notebook_is_stored_as_one_complete_run_from_top_to_bottom(notebook)
 
 # --- size --------------------------------------------------------------------------------------------
 
-LIMITS = {"lines": 14_800, "modules": 90, "modules at the root": 20, "parameter files": 60}
+LIMITS = {"lines": 14_550, "modules": 90, "modules at the root": 20, "parameter files": 60}
 """Largest sizes, only ever lowered; `lines` and `modules` leave out audit/. The aim is 14,000 lines."""
 
 
