@@ -161,8 +161,9 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
 
 def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
     """Return the figure *printed and measured* as SVG, from `folder` or docs/ if it shows these numbers."""
-    table = tables.comparison_for_figure(row for row in comparison if row["is_first"])
-    key = digest(table.to_csv())
+    first = [row for row in comparison if row["is_first"]]
+    numbers = ("measured", "low", "high", "n")
+    key = digest([[row["headline"].name, row["cell"].value, *map(row.get, numbers)] for row in first])
     for path in (folder / FIGURE, PROJECT / "docs" / FIGURE):
         if path.is_file() and key in (svg := path.read_text(encoding="utf-8")):
             return svg
@@ -172,7 +173,7 @@ def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
 
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fixed"}):  # the same file again for the same numbers
-        figure = plots.paper_vs_measured(table)
+        figure = plots.paper_vs_measured(tables.comparison_for_figure(first))
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
     write_text(folder / FIGURE, buffer.getvalue())
     return buffer.getvalue()

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fer_utils.files import digest, read_json, sha256_of, write_json
 from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
 from fer_utils.results import read_results
 from fer_utils.run import method_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Record = Mapping[str, Any]
 """The content of a results.json, or one metric in it."""
@@ -19,7 +20,9 @@ AGGREGATES = "aggregates.json"
 """In a profile's folder: values computed from several runs, stored because their intervals take seconds."""
 
 
-def _table(rows: Iterable[Any], index: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def _table(rows: Iterable[Any], index: str, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    import pandas as pd  # takes two seconds, which the index page does not need
+
     return pd.DataFrame(rows, columns=columns).set_index(index)
 
 
@@ -108,17 +111,18 @@ def describe_hardware(result: Record) -> str | None:
     return f"{device}, {format_seconds(compute['seconds'])}{in_all}"
 
 
-def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> pd.DataFrame:
+def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> "pd.DataFrame":
     """Return metric records as text: one row for each name, n in the last column."""
     shown = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
-    rows = {}
+    index = "95 % CI in brackets"
+    rows = []
     for name, records in sets.items():
         texts = {metric: format_metric(records[metric]) for metric in shown if metric in records}
-        rows[name] = texts | {"n": next(iter(records.values()))["n"]}
-    return pd.DataFrame(list(rows.values()), list(rows)).rename_axis("95 % CI in brackets", axis="columns")
+        rows.append({index: name} | texts | {"n": next(iter(records.values()))["n"]})
+    return _table(rows, index).rename_axis(None).rename_axis(index, axis="columns")
 
 
-def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> pd.DataFrame:
+def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> "pd.DataFrame":
     """Return precision, recall, F1 and AUC per class, with the published values in columns of their own."""
     table = _table(rows, "class").round(3)
     values = published_by_class(published)
@@ -139,7 +143,7 @@ def published_by_class(published: Sequence[Record]) -> dict[str, dict[str, float
     return found
 
 
-def layers_table(model: Any) -> pd.DataFrame:
+def layers_table(model: Any) -> "pd.DataFrame":
     """Return the layers of a Keras model with output shape and parameters, and the total."""
     rows = [
         (layer.name, type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
@@ -149,7 +153,7 @@ def layers_table(model: Any) -> pd.DataFrame:
     return _table(rows, "layer", ["layer", "kind", "output", "parameters"])
 
 
-def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
+def one_vs_rest_table(predictions: Any) -> "pd.DataFrame":
     """Return counts and rates of each class against all others, as in dubey2020's Tables 3 and 4."""
     from fer_utils.evaluation import evaluate
 
@@ -164,7 +168,7 @@ def one_vs_rest_table(predictions: Any) -> pd.DataFrame:
     return rates
 
 
-def run_summary(result: Record) -> pd.DataFrame:
+def run_summary(result: Record) -> "pd.DataFrame":
     """Return protocol, machine and versions of a results.json as a table of two columns."""
     compute, environment = result["compute"], result["environment"]
     protocol = dict(result.get("protocol", {}))
@@ -179,7 +183,8 @@ def run_summary(result: Record) -> pd.DataFrame:
     rows |= {} if gpu_memory is None else {"peak GPU memory": f"{gpu_memory:.0f} MiB"}
     rows["software"] = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     rows["commit"] = environment["commit"]
-    return pd.Series(rows).astype(str).to_frame("")
+    table = _table([(name, str(text)) for name, text in rows.items()], "key", ["key", ""])
+    return table.rename_axis(None)
 
 
 def load_results(folder: Path) -> list[Record]:
@@ -221,7 +226,7 @@ def load_methods(folder: Path) -> list[Record]:
     return found
 
 
-def compare_methods(folder: Path) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+def compare_methods(folder: Path) -> list[tuple["pd.DataFrame", "pd.DataFrame"]]:
     """Return a table of methods and one of their pairs, for each group that reports on the same samples."""
     stored = _stored(folder, "pairs", load_results(folder), "compare_methods")
     return [tuple(_table(one["data"], one["columns"][0], one["columns"]) for one in pair) for pair in stored]
@@ -259,13 +264,13 @@ def run_row(result: Record) -> dict[str, str]:
     }
 
 
-def runs_table(results: Iterable[Record]) -> pd.DataFrame:
+def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
     """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
     table = _table(map(run_row, results), "run", list(run_row({"run": "", "status": ""})))
     return table.rename(columns=lambda name: name.replace("_", " "))
 
 
-def what_to_believe(papers: Iterable[Paper]) -> pd.DataFrame:
+def what_to_believe(papers: Iterable[Paper]) -> "pd.DataFrame":
     """Return one row per paper: what a reader should believe of it, in our words."""
     rows = [(paper.key, paper.believe) for paper in papers]
     return _table(rows, "paper", ["paper", "what a reader should believe"])
@@ -344,7 +349,7 @@ def _comparison_text(cell: PublishedCell, result: Record, record: Record | None,
     return f"{text}; without duplicates {format_metric(distinct, percent=percent)}, n {distinct['n']:,}"
 
 
-def comparison_for_display(comparison: Iterable[Record]) -> pd.DataFrame:
+def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
     """Return the columns of `comparison_rows` that a page has room for, as text."""
     rows = [
         {
@@ -362,7 +367,7 @@ def comparison_for_display(comparison: Iterable[Record]) -> pd.DataFrame:
     return _table(rows, "paper")
 
 
-def comparison_for_figure(comparison: Iterable[Record]) -> pd.DataFrame:
+def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":
     """Return the rates of `comparison_rows` as `plots.paper_vs_measured` takes them."""
     rows = [
         {"label": f"{row['cell'].paper}: {row['headline'].name}", "printed": row["cell"].value}

@@ -56,7 +56,7 @@ def test_check_params_reports_every_problem_of_the_profiles_asked_for(project, c
 
 
 def test_the_index_imports_nothing_that_takes_seconds():
-    heavy = ("torch", "tensorflow", "sklearn", "nbconvert", "matplotlib", "papermill", "bs4")
+    heavy = ("torch", "tensorflow", "sklearn", "nbconvert", "matplotlib", "papermill", "bs4", "pandas")
     code = "import sys; from fer_utils.cli import main; main(['index', '--profile', 'none'])"
     code += f"; print([name for name in {heavy} if name in sys.modules])"
     try:

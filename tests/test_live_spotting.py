@@ -166,6 +166,9 @@ def test_events_match_by_their_overlap():
     found, near, nearer = event(0, 1), event(0.3, 1.3), event(0.1, 1.1)
     assert match_events([found], [near, nearer]) == [(found, nearer)]
     assert match_events([found], [event(0.5, 1.5)]) == match_events([], [near]) == []
+    # The first event alone would match the second true one best, and leave the second event without.
+    events, truth = [event(0, 10), event(2, 14)], [event(0, 6), event(0, 11)]
+    assert match_events(events, truth) == list(zip(events, truth, strict=True))
 
 
 def test_counts_are_summed_by_kind_and_the_interval_resamples_videos():

@@ -12,14 +12,7 @@ import numpy as np
 from keras import layers
 
 from fer_utils.files import ConfigError, nearest
-from fer_utils.models.weights import (
-    IMAGENET,
-    NONE,
-    check_shapes,
-    limited_waiting,
-    missing_weights,
-    read_weights,
-)
+from fer_utils.models.weights import IMAGENET, NONE, check_shapes, missing_weights, read_weights, time_limit
 from fer_utils.params import KerasTransfer
 
 HEAD = "probabilities"
@@ -129,7 +122,7 @@ def _mobilenet(rgb: keras.KerasTensor, params: KerasTransfer, dtype: str) -> ker
     shape, before = (size, size, 3), keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:
-        with limited_waiting():
+        with time_limit():
             return keras.applications.MobileNetV2(
                 shape, alpha=alpha, include_top=False, weights=imagenet, input_tensor=rgb
             )

@@ -18,14 +18,7 @@ from torch.nn import functional
 
 from fer_utils.files import ConfigError, sha256_of
 from fer_utils.models import small_resnet
-from fer_utils.models.weights import (
-    IMAGENET,
-    NONE,
-    check_shapes,
-    limited_waiting,
-    missing_weights,
-    read_weights,
-)
+from fer_utils.models.weights import IMAGENET, NONE, check_shapes, missing_weights, read_weights, time_limit
 from fer_utils.params import FastaiTransfer
 
 FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
@@ -128,7 +121,7 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     if file.is_file() and not sha256_of(file).startswith(prefix):
         raise ConfigError(f"{file}: its SHA-256 does not begin with {prefix}; delete it and run again")
     try:
-        with limited_waiting():
+        with time_limit():
             stored = torch.hub.load_state_dict_from_url(
                 url, check_hash=True, progress=False, map_location="cpu", weights_only=True
             )

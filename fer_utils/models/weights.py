@@ -64,7 +64,7 @@ def missing_weights(problem: str, *, put: Path) -> MissingData:
 
 
 @contextmanager
-def limited_waiting() -> Iterator[None]:
+def time_limit() -> Iterator[None]:
     """Give up a download after ten seconds without a response: those of the frameworks have no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10.0)
