@@ -111,9 +111,6 @@ class SyntheticVideo:
     frame_rate: float
     size: int
 
-    def __len__(self) -> int:
-        return self.n_frames
-
     @property
     def events(self) -> tuple[Movement, ...]:
         """The expressions in the order of their onsets; micro-expressions last half a second at most."""
