@@ -225,16 +225,6 @@ def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what is done")
 
 
-def sizes_table(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return the effects as numbers, the largest first: honest, leaky, low, high, data."""
-    rows = {
-        effect.trick: (effect.honest.value, effect.leaky.value, *effect.interval, effect.data)
-        for effect in sorted(effects, key=lambda effect: -effect.size)
-    }
-    columns = ["honest", "leaky", "low", "high", "data"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("what is done")
-
-
 def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
     """Return every arm of the effects once: label, value, low, high, n, leak, seeds."""
     columns = ["label", "value", "low", "high", "n", "leak", "seeds"]

@@ -122,10 +122,16 @@ def words(figure: Figure) -> str:
 VERDICTS = pd.DataFrame(
     {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, ["one2020", "two2021"]
 )
-EFFECTS = pd.DataFrame(
-    {"honest": [0.5, 0.4], "leaky": [0.9, 0.6], "low": [0.38, 0.1], "high": [0.42, 0.3]},
-    ["shuffle again", "hold out frames"],
-).assign(data=["FER-2013", "synthetic clips"])
+EFFECTS = [
+    SimpleNamespace(
+        trick=trick, data=data, size=leaky - honest, interval=interval,
+        honest=SimpleNamespace(value=honest), leaky=SimpleNamespace(value=leaky),
+    )
+    for trick, data, honest, leaky, interval in (
+        ("hold out frames", "synthetic clips", 0.4, 0.6, (0.1, 0.3)),
+        ("shuffle again", "FER-2013", 0.5, 0.9, (0.38, 0.42)),
+    )
+]  # fmt: skip
 ARMS = pd.DataFrame(
     [
         ("official", 0.5, 0.48, 0.52, 3589, "none", (0.49, 0.5, 0.51)),
