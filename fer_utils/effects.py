@@ -40,10 +40,6 @@ class Arm(BaseModel):
     n: int
     leak: str = "none"
 
-    def record(self) -> dict[str, Any]:
-        """Return the accuracy as a metric record."""
-        return {"value": self.value, "ci95": list(self.interval), "n": self.n}
-
 
 class Effect(BaseModel):
     """One experiment of `data/effects.yaml`: an accuracy measured honestly, and in a way that inflates it.
@@ -235,14 +231,15 @@ def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
 
 def records(effects: Sequence[Effect]) -> dict[str, dict[str, dict]]:
     """Return the effects as metric records, for `other_metrics` of results.json."""
-    return {
-        effect.key: {
-            "honest": effect.honest.record(),
-            "leaky": effect.leaky.record(),
-            "difference": {"value": effect.size, "ci95": list(effect.interval), "n": effect.leaky.n},
+    found = {}
+    for effect in effects:
+        arms = {"honest": effect.honest, "leaky": effect.leaky}
+        block = {
+            name: {"value": arm.value, "ci95": [*arm.interval], "n": arm.n} for name, arm in arms.items()
         }
-        for effect in effects
-    }
+        block["difference"] = {"value": effect.size, "ci95": [*effect.interval], "n": effect.leaky.n}
+        found[effect.key] = block
+    return found
 
 
 def write_effects(path: Path, effects: Sequence[Effect]) -> Path:

@@ -224,7 +224,6 @@ def test_a_video_is_mostly_neutral_with_expressions_apart(n_micro, n_macro, seco
         (lambda: render_face(Identity(), {3: 0.5}), "action unit 3"),
         (lambda: render_face(Identity(), {12: float("nan")}), "action unit 12.*nan"),
         (lambda: render_face(Identity(), {}, size=8), "size 8"),
-        (lambda: synthetic_faces(n_subjects=2), "n_subjects.*at least 3"),
         (lambda: synthetic_clips(n_subjects=1), "too few"),
         (lambda: synthetic_clips(frame_rate=5.0), "frame_rate.*5.0"),
         (lambda: synthetic_video(seconds=4.0), "do not fit into 4.0 s"),

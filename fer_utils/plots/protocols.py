@@ -208,7 +208,7 @@ def epoch_choice(table: pd.DataFrame, *, fixed: int, best: int) -> Figure:
 
 
 @style.styled
-def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None) -> Figure:
+def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame) -> Figure:
     """Draw validation accuracy for several ways to choose the images, and the share that has trained.
 
     Columns arm, seed, epoch, accuracy, seen; of `printed` epoch, accuracy. One thin line per seed, one colour
@@ -220,8 +220,7 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None
     look = {"x": "epoch", "hue": named, "style": named, "palette": style.COLORS, "errorbar": None}
     sns.lineplot(curves, y="accuracy", units="seed", estimator=None, lw=1.3, alpha=0.85, ax=left, **look)
     sns.lineplot(curves, y="seen", ax=right, clip_on=False, legend=False, **look)
-    if printed is not None:
-        left.plot(printed["epoch"], printed["accuracy"], **style.PRINTED, label="printed in bamb2023")
+    left.plot(printed["epoch"], printed["accuracy"], **style.PRINTED, label="printed in bamb2023")
     handles, labels = left.get_legend_handles_labels()
     left.get_legend().remove()
     left.set(title="Validation accuracy", ylabel="")

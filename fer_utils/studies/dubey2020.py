@@ -254,12 +254,12 @@ def protocols_table(protocols: Mapping[str, Protocol], results: Mapping[str, Res
     rows = []
     for name, protocol in protocols.items():
         metrics = evaluation.evaluate(results[name].predictions).metrics
-        low, high = metrics["accuracy"]["ci95"] or (None, None)
-        row = {"label": protocol.label, "value": metrics["accuracy"]["value"], "low": low, "high": high}
-        row |= {"UF1": metrics["macro_f1"]["value"], "UAR": metrics["balanced_accuracy"]["value"]}
+        accuracy, uf1, uar = (metrics[key] for key in ("accuracy", "macro_f1", "balanced_accuracy"))
+        row = (protocol.label, accuracy["value"], *(accuracy["ci95"] or (None, None)))
         leak = "" if protocol.leak == "none" else protocol.leak
-        rows.append(row | {"n": metrics["accuracy"]["n"], "leak": leak})
-    return pd.DataFrame(rows, index=list(protocols))
+        rows.append((*row, uf1["value"], uar["value"], accuracy["n"], leak))
+    columns = ["label", "value", "low", "high", "UF1", "UAR", "n", "leak"]
+    return pd.DataFrame(rows, index=list(protocols), columns=columns)
 
 
 def by_epoch(history: pd.DataFrame) -> pd.DataFrame:

@@ -98,8 +98,6 @@ def synthetic_faces(
     split differ by one at most. An image of `size` x `size` pixels depends on (seed, subject, number, class)
     alone. Sample ids are like ``synthetic-s003-0007``.
     """
-    if n_subjects < len(_SPLITS):
-        raise ValueError(f"n_subjects must be at least {len(_SPLITS)}, one for each split, got {n_subjects}")
     subjects_of = distribute(n_subjects, _SHARES, at_least=np.ones(len(_SPLITS), int))
     subject = np.repeat(np.arange(n_subjects), images_per_subject)
     number = np.tile(np.arange(images_per_subject), n_subjects)
