@@ -39,7 +39,9 @@ with warnings.catch_warnings():
     from fastai.vision.data import ImageDataLoaders
 
 ROUNDS, BATCH = 3, 64
-PARAMS = SimpleNamespace(batch_size=BATCH, seed=0, device="cpu", rotation=10.0, crop=0.1, flip=True)
+NETWORK = {"features": "raw", "depth": "shallow", "dropout": 0.5, "batch_norm": False}
+AUGMENTATION = {"rotation": 10.0, "crop": 0.1, "flip": True}
+PARAMS = SimpleNamespace(batch_size=BATCH, seed=0, device="cpu", **NETWORK, **AUGMENTATION)
 
 
 def tiny(n_classes: int) -> nn.Module:
@@ -50,7 +52,7 @@ def tiny(n_classes: int) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "one convolution": tiny,
-    "kishor2022, raw": lambda n: kishor2022.Kishor2022(n_classes=n),
+    "kishor2022, raw": lambda n: kishor2022.Kishor2022(PARAMS, n, 48),
     "small_resnet": lambda n: small_resnet.build(n_classes=n, seed=0),
 }
 

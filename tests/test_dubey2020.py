@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers.settings import notebook_params
 
 from fer_utils.features.flow import STILL
 from fer_utils.files import ConfigError
-from fer_utils.params import Cnn3dSmic
-from fer_utils.run import notebook_defaults
 from fer_utils.synthetic.clips import synthetic_clips
 
 
@@ -25,18 +24,21 @@ def dubey2020(torch):
     return dubey2020
 
 
+def params(**changes):
+    return notebook_params("30_cnn3d_smic", **changes)
+
+
 @pytest.fixture
 def build(dubey2020):
-    def build(n_frames=18, size=32, method="cnn3d", **settings):
-        params = Cnn3dSmic.from_values(notebook_defaults("30_cnn3d_smic") | settings, where="test")
+    def build(n_frames=18, size=32, method="cnn3d", **changes):
         clips = synthetic_clips(n_subjects=2, clips_per_subject=3, n_frames=n_frames, size=size)
-        return dubey2020.build(params, clips, method=method)
+        return dubey2020.build(params(**changes), clips, method=method)
 
     return build
 
 
-def test_the_network_has_seven_layers_of_the_assumed_sizes(dubey2020):
-    layers = dict(dubey2020.Dubey2020().named_children())
+def test_the_network_has_seven_layers_of_the_assumed_sizes(build):
+    layers = dict(build(size=64).named_children())
     assert [name for name in layers if not name.startswith(("scale", "act"))] == [
         "conv", "pool", "dropout1", "flatten", "dense", "dropout2", "logits",
     ]  # fmt: skip
@@ -71,7 +73,8 @@ def test_pixels_are_scaled_and_change_is_relative_to_the_onset(torch, dubey2020)
 
 @pytest.mark.parametrize(("n_frames", "size", "method"), [(16, 32, "cnn3d"), (18, 16, "flow")])
 def test_clips_that_are_too_short_or_too_small_raise_an_error(build, n_frames, size, method):
-    with pytest.raises(ConfigError, match="at least 17 frames of 5" if method == "cnn3d" else "at least 32"):
+    needed = {"cnn3d": "17 frames of 5 pixels", "flow": "2 frames of 32 pixels"}[method]
+    with pytest.raises(ConfigError, match=needed):
         build(n_frames, size, method)
 
 
@@ -94,7 +97,7 @@ def test_a_movement_is_learned_from_the_change_and_not_from_one_frame(torch, dub
     scores = []
     for clips in (movie, np.repeat(movie[:, -1:], 17, axis=1)):
         torch.manual_seed(0)
-        model = dubey2020.Dubey2020(view="change", n_classes=2, n_frames=17, image_size=12, dropout=0.0)
+        model = dubey2020.Dubey2020(params(view="change", dropout=0.0), 2, (17, 12, 12))
         x, y = torch.tensor(clips[:, None], dtype=torch.uint8), torch.tensor(labels)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
         for _ in range(30):

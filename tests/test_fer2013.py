@@ -9,10 +9,10 @@ import pytest
 from raw_copies import LABELS, NAMES, PICTURES, USAGES, csv, encoded, files, lines, pixels, unzipped, zipped
 
 from fer_utils.data.duplicates import duplicate_groups
-from fer_utils.data.fer2013 import Fer2013
+from fer_utils.data.registry import FACES
 from fer_utils.labels import FER7
 
-read = Fer2013().read
+read = FACES["fer2013"].read
 ROWS = list(zip(LABELS, USAGES, map(pixels, PICTURES), strict=True))
 ICML = ["emotion, Usage, pixels", *(f"{label}, {usage}, {image}" for label, usage, image in ROWS)]
 

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.settings import notebook_params
 
 from fer_utils.data import FaceSet
 from fer_utils.files import ConfigError
-from fer_utils.params import HybridHogCNN
-from fer_utils.run import notebook_defaults
 from fer_utils.synthetic import synthetic_faces
 
 FACES = synthetic_faces(n_subjects=4, images_per_subject=14, seed=0)
@@ -36,8 +35,7 @@ def kishor2022(torch):
 def build(kishor2022):
     def build(features="raw", depth="shallow", faces: FaceSet = FACES, **settings):
         changes = {"features": features, "depth": depth, "dropout": 0.0, "batch_norm": False} | settings
-        params = HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn") | changes, where="test")
-        return kishor2022.build(params, faces)
+        return kishor2022.build(notebook_params("20_hybrid_hog_cnn", **changes), faces)
 
     return build
 
@@ -56,18 +54,14 @@ def images(n: int = 4, size: int = 48):
     return torch.tensor(np.random.default_rng(0).integers(0, 256, (n, 1, size, size), dtype=np.uint8))
 
 
-def test_the_shallow_network_has_the_papers_six_convolutions(build):
-    model = build()
-    assert kinds(model.pixels) == ["Scale", *["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"] * 3, "Flatten"]
-    assert kinds(model.head) == ["Linear", "ReLU", "Linear"]
-
-
-@pytest.mark.parametrize(("features", "depth"), [("raw", "shallow"), ("hybrid", "deep")])
-def test_every_network_maps_stored_pixels_to_logits(torch, kishor2022, build, features, depth):
+@pytest.mark.parametrize(("features", "depth", "count"), [("raw", "shallow", 2), ("hybrid", "deep", 3)])
+def test_a_network_has_the_papers_layers_and_maps_stored_pixels_to_logits(
+    torch, kishor2022, build, features, depth, count
+):
+    block = ["Conv2d", "ReLU"] * count + ["MaxPool2d"]
+    assert kinds(build(features, depth).pixels) == ["Scale", *block * 3, "Flatten"]
+    assert kinds(build(features, depth).head) == ["Linear", "ReLU", "Linear"]
     model = build(features, depth, batch_norm=True, dropout=0.5).eval()
-    convolutions = [layer for layer in model.modules() if isinstance(layer, torch.nn.Conv2d)]
-    assert [layer.kernel_size for layer in convolutions] == [(3, 3)] * (6 if depth == "shallow" else 9)
-    assert all(layer.bias is None for layer in convolutions)
     assert kinds(model.head) == ["Linear", "ReLU", "Dropout", "Linear"]
     with torch.no_grad():
         logits = model(images())
@@ -84,8 +78,8 @@ def test_hog_of_the_same_image_joins_before_the_first_dense_layer(torch, kishor2
     assert raw.hog is None and kinds(hybrid.hog) == ["HOGLayer", "BatchNorm1d", "Linear", "ReLU"]
     for name, weights in raw.pixels.state_dict().items():
         assert torch.equal(weights, hybrid.pixels.state_dict()[name])
-    params = HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn"), where="test")
-    expected = hog_features(images()[:, 0].numpy(), kishor2022.hog_settings(params))
+    hog = kishor2022.hog_settings(notebook_params("20_hybrid_hog_cnn"))
+    expected = hog_features(images()[:, 0].numpy(), hog)
     np.testing.assert_allclose(hybrid.hog.histograms(images()), expected, atol=1e-6)
     with torch.no_grad():
         before = hybrid(images())

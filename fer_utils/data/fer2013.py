@@ -44,7 +44,7 @@ class Fer2013(ImageFolder):
     apart.
     """
 
-    name, form = "fer2013", "kaggle folder"
+    form = "kaggle folder"
     layout = f"train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})"
 
     def holds(self, path: Path) -> bool:

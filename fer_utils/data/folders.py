@@ -6,12 +6,13 @@ data/README.md has their sources.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.datasets import FaceData, MissingData
+from fer_utils.data.datasets import DataSet
 from fer_utils.data.images import ImageDecoder
 from fer_utils.data.raw_files import BadRows, OnBadRows, open_images, printable
 from fer_utils.data.samples import FaceSet
@@ -46,7 +47,7 @@ class Face(NamedTuple):
     folder: str = ""
 
 
-class ImageFolder(FaceData):
+class ImageFolder(DataSet):
     """A folder of image files, or a zip of it, in which names or a list say what each file shows.
 
     A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
@@ -55,6 +56,19 @@ class ImageFolder(FaceData):
     class_names: tuple[str, ...] = FER7
     layout: str
     form = "folder"
+    counts: Mapping[str, int] = MappingProxyType({})
+    published: Mapping[str, str] = MappingProxyType({})
+
+    def missing_from(self, faces: FaceSet) -> str:
+        """Return how many images of the whole data set a copy lacks, or an empty text."""
+        present = {name: int((faces.split == name).sum()) for name in self.counts}
+        other = ("validation", "test") if present.get("pooled_test") else ("pooled_test",)
+        lacking = [
+            f"{present[name]:,} of {count:,}{'' if name == 'unassigned' else f' {name}'}"
+            for name, count in self.counts.items()
+            if name not in other and present[name] != count
+        ]
+        return f"it has {', '.join(lacking)} images" if lacking else ""
 
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
         """Return what `_describe` and `_notes` need to know of the whole data set."""
@@ -107,7 +121,6 @@ class ImageFolder(FaceData):
 class RafDb(ImageFolder):
     """RAF-DB's single-label part: the authors' folder `basic`, or the folder that Kaggle has."""
 
-    name = "rafdb"
     layout, form = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/", "kaggle folder"
 
     def holds(self, path: Path) -> bool:
@@ -162,7 +175,6 @@ class RafDb(ImageFolder):
 class CkPlus(ImageFolder):
     """CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48 and sorted into folders."""
 
-    name = "ckplus"
     class_names = CKPLUS7
     layout = "<class>/S<person>_<sequence>_<frame>.png"
 
@@ -187,7 +199,6 @@ class CkPlus(ImageFolder):
 class Jaffe(ImageFolder):
     """JAFFE: 213 posed expressions of ten women; the whole image is taken, with hair and background."""
 
-    name = "jaffe"
     layout = "<person>.<expression><take>.<number>.tiff, such as KA.AN1.39.tiff"
 
     def holds(self, path: Path) -> bool:
@@ -214,15 +225,12 @@ class OwnFolder(ImageFolder):
     theirs and follow in alphabetical order. All of it may lie in one more folder, as in many zips.
     """
 
-    name = "folder"
     class_names = ()
     layout = "<class>/<file> or <class>/<subject>/<file>, all or none below train/, validation/ or test/"
 
-    def find(self, folder: Path) -> Path:
-        """Return the folder itself."""
-        if not folder.exists():
-            raise MissingData(f"{folder}: no such folder; data_path names a folder or zip of <class>/<image>")
-        return folder
+    def holds(self, path: Path) -> bool:
+        """Return whether there is a folder; what it has to hold is found out when it is read."""
+        return path.is_dir()
 
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
         tops = {name.split("/")[0] for name in names}

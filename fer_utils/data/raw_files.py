@@ -85,7 +85,7 @@ def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[
     """
     with _folder_entries(path) if path.is_dir() else _zip_entries(path) as found:
         images, others = {}, []
-        for name in sorted(name for name in found if not _is_hidden(name)):
+        for name in sorted(name for name in found if not is_hidden(name)):
             if not name.lower().endswith(IMAGE_SUFFIXES):
                 others.append(printable(name))
                 continue
@@ -142,5 +142,6 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a file, or a folder above it, is one of those that systems leave behind."""
     return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(name).parts)

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from fer_utils.data import clip_files
-from fer_utils.data.clip_readers import PARTS, Casme2, ClipReader, ClipTable, Samm, Smic
-from fer_utils.data.datasets import DataSet, FaceData, MissingData
+from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smic
+from fer_utils.data.datasets import DataSet, MissingData
 from fer_utils.data.fer2013 import Fer2013
-from fer_utils.data.folders import CkPlus, Jaffe, OwnFolder, RafDb
+from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
 from fer_utils.data.images import IMAGE_SIZES
 from fer_utils.data.samples import ClipSet, FaceSet, combine
 from fer_utils.data.store import prepared, prepared_from
@@ -23,13 +23,13 @@ from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF
 if TYPE_CHECKING:
     from fer_utils.params import ClipParameters, FaceParameters
 
-FACES: Mapping[str, FaceData] = {
-    one.name: one for one in (Fer2013(), RafDb(), CkPlus(), Jaffe(), OwnFolder())
-}
+_FACES = (Fer2013("fer2013"), RafDb("rafdb"), CkPlus("ckplus"), Jaffe("jaffe"), OwnFolder("folder"))
+FACES: Mapping[str, ImageFolder] = {one.name: one for one in _FACES}
 """Value of the `dataset` parameter -> data set of still faces."""
 
+_SMIC = (Smic("smic-hs"), Smic("smic-vis"), Smic("smic-nir"))
 CLIPS: Mapping[str, ClipReader] = {
-    one.name: one for one in (*map(Smic, PARTS), Samm(), Casme2(), ClipTable())
+    one.name: one for one in (*_SMIC, Samm("samm"), Casme2("casme2"), ClipTable("table"))
 }
 """Value of the `dataset` parameter -> data set of clips."""
 
@@ -160,9 +160,7 @@ def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
     relative path starts at the project folder.
     """
     path = project_path(data_path)
-    if path.is_file() and dataset in (*FACES, "table"):
-        return path
-    return {**FACES, **CLIPS}[dataset].find(path)
+    return path if path.is_file() and dataset in FACES else {**FACES, **CLIPS}[dataset].find(path)
 
 
 def title_of(dataset: str) -> str:

@@ -29,35 +29,20 @@ _EPSILON, _CLIP = 1e-5, 0.2  # of L2-Hys, as in scikit-image
 class HOG:
     """Parameters of a HOG, under the names of `skimage.feature.hog`; cells and blocks are square.
 
-    Attributes
-    ----------
-    orientations : int
-        Bins of the half circle, 1 to 180.
-    pixels_per_cell : int
-        Side of a cell. Pixels at the right and bottom edge that fill no whole cell are ignored.
-    cells_per_block : int
-        Side of a block. Blocks overlap: one starts at every cell where it fits.
+    Pixels at the right and bottom edge that fill no whole cell are ignored. Blocks overlap: one starts at
+    every cell where it fits.
     """
 
-    orientations: int = 9
+    orientations: int = 9  # bins of the half circle, up to 180
     pixels_per_cell: int = 8
     cells_per_block: int = 3
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.orientations <= 180:
-            raise ConfigError(f"orientations must be between 1 and 180, got {self.orientations}")
-        if min(self.pixels_per_cell, self.cells_per_block) < 1:
-            sizes = f"{self.pixels_per_cell}, {self.cells_per_block}"
-            raise ConfigError(f"pixels_per_cell and cells_per_block must be at least 1, got {sizes}")
 
     def cells(self, image_shape: Sequence[int]) -> tuple[int, int]:
         """Return rows and columns of cells in an image of shape (H, W); error if no block fits."""
         rows, columns = (side // self.pixels_per_cell for side in image_shape)
         if min(rows, columns) < self.cells_per_block:
-            raise ConfigError(
-                f"pixels_per_cell={self.pixels_per_cell}, cells_per_block={self.cells_per_block}: a block "
-                f"does not fit an image of {image_shape[0]}×{image_shape[1]} pixels; use smaller ones"
-            )
+            height, width = image_shape
+            raise ConfigError(f"{self}: a block does not fit an image of {height}×{width} pixels")
         return rows, columns
 
     def size(self, image_shape: Sequence[int]) -> int:
@@ -87,13 +72,17 @@ class HOGLayer(torch.nn.Module):
 
     def histograms(self, images: torch.Tensor) -> torch.Tensor:
         """Return each cell's mean gradient magnitude by orientation: (N, rows, columns, orientations)."""
-        if images.ndim != 4 or images.shape[1] != 1:
-            raise ValueError(f"images must have the shape (N, 1, H, W), got {tuple(images.shape)}")
         rows, columns = self.hog.cells(images.shape[2:])
         side = self.hog.pixels_per_cell
         if images.dtype != torch.uint8:
             images = images.round().clamp(0, 255)
-        down, right = _gradients(images[:, 0].to(torch.int32))
+        levels = images[:, 0].to(torch.int32)
+        down, right = (
+            torch.zeros_like(levels),
+            torch.zeros_like(levels),
+        )  # central differences, 0 at the border
+        down[:, 1:-1] = levels[:, 2:] - levels[:, :-2]
+        right[:, :, 1:-1] = levels[:, :, 2:] - levels[:, :, :-2]
         vote = torch.add(right + LEVELS**2 // 2, down, alpha=LEVELS)[:, : rows * side, : columns * side]
         cells = vote.unflatten(2, (columns, side)).unflatten(1, (rows, side)).transpose(2, 3)
         cells = cells.flatten(3).flatten(0, 2)
@@ -105,10 +94,7 @@ class HOGLayer(torch.nn.Module):
 
 
 def hog_features(images: np.ndarray, hog: HOG) -> np.ndarray:
-    """Return the HOG of images of shape (N, H, W), uint8: float32, shape (N, `hog.size((H, W))`).
-
-    The images may be memory-mapped.
-    """
+    """Return the HOG of images of shape (N, H, W), uint8: float32, shape (N, `hog.size((H, W))`)."""
     return _in_batches(HOGLayer(hog), images)
 
 
@@ -143,14 +129,6 @@ def _votes(orientations: int) -> np.ndarray:
     votes = np.zeros((LEVELS * LEVELS, orientations), dtype=np.float32)
     votes[np.arange(len(votes)), bins] = np.hypot(down, right).ravel()
     return votes
-
-
-def _gradients(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return central differences downwards and to the right, zero at the border."""
-    down, right = torch.zeros_like(images), torch.zeros_like(images)
-    down[:, 1:-1] = images[:, 2:] - images[:, :-2]
-    right[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
-    return down, right
 
 
 def _normalise(blocks: torch.Tensor) -> torch.Tensor:

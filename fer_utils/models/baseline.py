@@ -31,27 +31,16 @@ no dropout, L2 or batch normalization."""
 def build(params: BaselineCNN, *, n_classes: int, dtype: str = "float32") -> keras.Model:
     """Build the network that `params.architecture` names; equal seeds give equal initial weights.
 
-    Parameters
-    ----------
-    params : BaselineCNN
-        `architecture`, `image_size`, `dropout`, `l2`, `batch_norm` and `seed` are used.
-    n_classes : int
-    dtype : str
-        Keras dtype policy of all layers but the first and the last; see `keras_training.precision`.
-
-    Returns
-    -------
-    keras.Model
-        Maps images `(N, image_size, image_size, 1)` uint8 to probabilities `(N, n_classes)`.
+    It maps images `(N, image_size, image_size, 1)` uint8 to probabilities `(N, n_classes)`. `dtype` is the
+    Keras dtype policy of all layers but the first and the last; see `keras_training.precision`.
     """
     architecture, side = ARCHITECTURES[params.architecture], params.image_size
-    if side < architecture.smallest_image:
-        raise ConfigError(
-            f"image_size={side}: {params.architecture} needs at least {architecture.smallest_image} pixels"
-        )
+    if side < (smallest := architecture.smallest_image):
+        raise ConfigError(f"image_size={side}: {params.architecture} needs at least {smallest} pixels")
     keras.utils.set_random_seed(params.seed)
     l2 = keras.regularizers.L2(params.l2) if params.l2 else None
     weights = {"kernel_initializer": "he_normal", "kernel_regularizer": l2, "dtype": dtype}
+    convolution = {"padding": architecture.padding, "activation": "relu"}
 
     model = keras.Sequential(name=params.architecture)
     model.add(layers.Input((side, side, 1), dtype="uint8", name="image"))
@@ -59,8 +48,7 @@ def build(params: BaselineCNN, *, n_classes: int, dtype: str = "float32") -> ker
     for b, block in enumerate(architecture.blocks, start=1):
         for c, filters in enumerate(block, start=1):
             name = f"conv{b}_{c}" if len(block) > 1 else f"conv{b}"
-            padding = architecture.padding
-            model.add(layers.Conv2D(filters, 3, padding=padding, activation="relu", name=name, **weights))
+            model.add(layers.Conv2D(filters, 3, name=name, **weights, **convolution))
         model.add(layers.MaxPooling2D(2, name=f"pool{b}", dtype=dtype))
         if params.batch_norm:  # after the pool: a quarter of the pixels, the same statistics per channel
             model.add(layers.BatchNormalization(name=f"norm{b}", dtype=dtype))

@@ -35,6 +35,8 @@ FLOW_LEARNING_RATE = 0.001
 FLOW_FILTERS = (16, 32, 64)
 FLOW_GRID = 4
 """Rows and columns of the averages before the logits of `FlowNet`."""
+SMALLEST_CLIP, SMALLEST_FLOW = (17, 5), (2, 32)
+"""Frames, and pixels a side, that the layers of the 3D-CNN and of `FlowNet` need."""
 CAM_LAYER = f"relu{len(FLOW_FILTERS)}"
 """The layer of `FlowNet` for Grad-CAM: the last one before the last pool, 16x16 for images of 64 pixels."""
 
@@ -53,38 +55,24 @@ class Scale(nn.Module):
         """Return scaled clips of shape (N, 1, T, H, W)."""
         if self.view == "pixels":
             return clips / 127.5 - 1
-        clips = clips.float()
-        return (clips - clips[:, :, :1]) / CHANGE_UNIT
-
-    def extra_repr(self) -> str:
-        """Return the view, for the repr of the network."""
-        return self.view
+        return (clips.float() - clips[:, :, :1]) / CHANGE_UNIT
 
 
 class Dubey2020(nn.Sequential):
     """The 3D-CNN: clips, shape (N, 1, T, H, W), to logits, shape (N, K)."""
 
-    def __init__(
-        self,
-        activation: str = "relu",
-        view: str = "pixels",
-        n_classes: int = 3,
-        n_frames: int = 18,
-        image_size: int = 64,
-        dropout: float = 0.25,
-    ) -> None:
+    def __init__(self, params: Cnn3dSmic, n_classes: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        shape = (n_frames, image_size, image_size)
         frames, rows, columns = ((n - k + 1) // POOL for n, k in zip(shape, KERNEL, strict=True))
-        self.scale = Scale(view)
+        self.scale = Scale(params.view)
         self.conv = he(nn.Conv3d(1, FILTERS, KERNEL))
-        self.act_conv = ACTIVATIONS[activation]()
+        self.act_conv = ACTIVATIONS[params.activation]()
         self.pool = nn.MaxPool3d(POOL)
-        self.dropout1 = nn.Dropout(dropout)
+        self.dropout1 = nn.Dropout(params.dropout)
         self.flatten = nn.Flatten()
         self.dense = he(nn.Linear(FILTERS * frames * rows * columns, DENSE))
-        self.act_dense = ACTIVATIONS[activation]()
-        self.dropout2 = nn.Dropout(dropout)
+        self.act_dense = ACTIVATIONS[params.activation]()
+        self.dropout2 = nn.Dropout(params.dropout)
         self.logits = nn.Linear(DENSE, n_classes)
         nn.init.xavier_uniform_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
@@ -100,7 +88,7 @@ class FlowNet(nn.Sequential):
     accuracy of 0.56 instead of 0.76 (164 synthetic clips in five folds by subject, 30 epochs).
     """
 
-    def __init__(self, n_classes: int = 3, dropout: float = 0.5) -> None:
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.scale = ScaleFlow()
         channels = len(CHANNELS)
@@ -111,7 +99,7 @@ class FlowNet(nn.Sequential):
             channels = filters
         self.average = nn.AdaptiveAvgPool2d(FLOW_GRID)
         self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(0.5)
         self.logits = nn.Linear(channels * FLOW_GRID**2, n_classes)
 
 
@@ -128,17 +116,11 @@ def build(params: Cnn3dSmic, clips: ClipSet, *, method: str = "cnn3d") -> nn.Seq
 
     The same seed gives the same weights, whatever was built before.
     """
-    _, n_frames, size, _ = clips.clips.shape
-    flow_size = FLOW_GRID * 2 ** len(FLOW_FILTERS)
-    if method == "flow" and size < flow_size:
-        raise ConfigError(f"image_size must be at least {flow_size} for the network on flow, got {size}")
-    frames, pixels = KERNEL[0] + POOL - 1, KERNEL[1] + POOL - 1
-    if method != "flow" and (n_frames < frames or size < pixels):
-        needed = f"dubey2020 needs at least {frames} frames of {pixels} pixels a side"
-        raise ConfigError(f"{needed}, got n_frames={n_frames} and image_size={size}")
-    n_classes = len(clips.class_names)
+    n_classes, shape = len(clips.class_names), clips.clips.shape[1:]
+    frames, pixels = SMALLEST_FLOW if method == "flow" else SMALLEST_CLIP
+    if shape[0] < frames or shape[1] < pixels:
+        needed = f"{method} needs at least {frames} frames of {pixels} pixels a side"
+        raise ConfigError(f"{needed}, got n_frames={shape[0]} and image_size={shape[1]}")
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(params.seed)
-        if method == "flow":
-            return FlowNet(n_classes)
-        return Dubey2020(params.activation, params.view, n_classes, n_frames, size, params.dropout)
+        return FlowNet(n_classes) if method == "flow" else Dubey2020(params, n_classes, shape)

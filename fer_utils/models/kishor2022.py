@@ -7,9 +7,11 @@ here are ours. L2 is the optimiser's weight decay.
 """
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from fer_utils.data import FaceSet
@@ -17,9 +19,6 @@ from fer_utils.features.hog import HOG, HOGLayer
 from fer_utils.files import ConfigError
 from fer_utils.models.layers import Scale, he
 from fer_utils.params import HybridHogCNN
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 FILTERS = (16, 32, 64)
 """Of the convolutions in each block. Twice the widths need four times the multiply-adds (86 instead of 22
@@ -39,24 +38,15 @@ class Kishor2022(nn.Module):
     logits, shape (N, K).
     """
 
-    def __init__(
-        self,
-        features: str = "raw",
-        depth: str = "shallow",
-        n_classes: int = 7,
-        image_size: int = 48,
-        dropout: float = 0.5,
-        batch_norm: bool = False,
-        hog: HOG | None = None,
-    ) -> None:
+    def __init__(self, params: HybridHogCNN, n_classes: int, image_size: int) -> None:
         super().__init__()
         pixels = OrderedDict(scale=Scale())
-        channels = 1
+        # Batch normalisation subtracts the mean, so a bias before it would have no effect.
+        channels, bias = 1, not params.batch_norm
         for b, filters in enumerate(FILTERS, start=1):
-            for c in range(1, CONVOLUTIONS[depth] + 1):
-                # Batch normalisation subtracts the mean, so a bias before it would have no effect.
-                pixels[f"conv{b}_{c}"] = he(nn.Conv2d(channels, filters, 3, padding=1, bias=not batch_norm))
-                if batch_norm:
+            for c in range(1, CONVOLUTIONS[params.depth] + 1):
+                pixels[f"conv{b}_{c}"] = he(nn.Conv2d(channels, filters, 3, padding=1, bias=bias))
+                if params.batch_norm:
                     pixels[f"norm{b}_{c}"] = nn.BatchNorm2d(filters)
                 pixels[f"relu{b}_{c}"] = nn.ReLU()
                 channels = filters
@@ -66,7 +56,8 @@ class Kishor2022(nn.Module):
         width = channels * (image_size // 2 ** len(FILTERS)) ** 2
 
         self.hog = None
-        if features == "hybrid":
+        if params.features == "hybrid":
+            hog = hog_settings(params)
             size = hog.size((image_size, image_size))
             branch = OrderedDict(histograms=HOGLayer(hog), norm=nn.BatchNorm1d(size))
             branch |= OrderedDict(dense=he(nn.Linear(size, HOG_DENSE)), relu=nn.ReLU())
@@ -74,8 +65,8 @@ class Kishor2022(nn.Module):
             width += HOG_DENSE
 
         head = OrderedDict(dense1=he(nn.Linear(width, DENSE)), relu1=nn.ReLU())
-        if dropout:
-            head["dropout1"] = nn.Dropout(dropout)
+        if params.dropout:
+            head["dropout1"] = nn.Dropout(params.dropout)
         head["logits"] = nn.Linear(DENSE, n_classes)
         self.head = nn.Sequential(head)
 
@@ -103,26 +94,13 @@ def build(params: HybridHogCNN, faces: FaceSet) -> Kishor2022:
         raise ConfigError(f"images must have at least {2 ** len(FILTERS)} pixels a side, got {size}")
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(params.seed)
-        return Kishor2022(
-            params.features,
-            params.depth,
-            n_classes=len(faces.class_names),
-            image_size=size,
-            dropout=params.dropout,
-            batch_norm=params.batch_norm,
-            hog=hog_settings(params),
-        )
+        return Kishor2022(params, len(faces.class_names), size)
 
 
-def hog_classifier() -> "Pipeline":
+def hog_classifier() -> Pipeline:
     """Return an untrained multinomial logistic regression on standardised HOG features.
 
     The strength of its L2 penalty was selected on FER-2013's validation set: with 900 to 1,764 features,
     accuracy there differs by about one point between C = 0.0003 and 0.01.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    regression = LogisticRegression(C=0.003, max_iter=1000)
-    return Pipeline([("standardise", StandardScaler()), ("regression", regression)])
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=1000))

@@ -53,24 +53,16 @@ def build(params: KerasTransfer, *, source_size: int, n_classes: int, dtype: str
 def train_from(model: keras.Model, first: str, *, batch_norm: str) -> int:
     """Make the layers from `first` on trainable, freeze those before it, and count trainable parameters.
 
-    Compile the network afterwards.
-
-    Parameters
-    ----------
-    model : keras.Model
-    first : str
-        A layer (`HEAD` freezes all of MobileNetV2), a block such as "block_13", or `ALL`.
-    batch_norm : {"inference", "training"}
-        "inference" leaves the normalization layers as they are: the statistics of small batches would drift
-        from those that loaded weights were trained with.
+    Compile the network afterwards. `first` is a layer (`HEAD` freezes all of MobileNetV2), a block such as
+    "block_13", or `ALL`. With `batch_norm` "inference" instead of "training", normalization layers stay as
+    they are: the statistics of small batches would drift from those that loaded weights were trained with.
     """
     names = [layer.name for layer in model.layers]
     found = [i for i, name in enumerate(names) if first == ALL or f"{name}_".startswith(f"{first}_")]
     if not found:
         blocks = dict.fromkeys("_".join(n.split("_")[:2]) for n in names if n.startswith("block_"))
-        raise ConfigError(
-            f"fine_tune_from={first!r}: no such layer or block{nearest(first, [*blocks, *names, ALL])}"
-        )
+        known = nearest(first, [*blocks, *names, ALL])
+        raise ConfigError(f"fine_tune_from={first!r}: no such layer or block{known}")
     for number, layer in enumerate(model.layers):
         norm = isinstance(layer, layers.BatchNormalization)
         layer.trainable = number >= found[0] and not (norm and batch_norm == "inference")

@@ -8,6 +8,7 @@ with bfloat16, half the time of a ResNet-18 of the same form.
 """
 
 from collections import OrderedDict
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ WIDTHS = (64, 128, 256, 384)
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with batch normalisation, and a shortcut."""
+    """Two 3x3 convolutions with batch normalisation, and a shortcut; with a stride it halves the map."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
@@ -29,7 +30,10 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = he(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False))
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.shortcut = _shortcut(inputs, outputs, stride)
+        self.shortcut = nn.Identity()
+        if stride > 1:
+            conv, norm = he(nn.Conv2d(inputs, outputs, 1, bias=False)), nn.BatchNorm2d(outputs)
+            self.shortcut = nn.Sequential(OrderedDict(average=nn.AvgPool2d(stride), conv=conv, norm=norm))
         self.relu = nn.ReLU()
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -41,24 +45,15 @@ class Block(nn.Module):
 def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0) -> nn.Sequential:
     """Build the network: 3.6 million parameters, about `width` squared as many with another width.
 
-    The same seed gives the same weights, whatever was built before. `width` is a factor on the channels,
-    which are rounded to a multiple of 8; `dropout` is the rate before the last layer.
-
-    Returns
-    -------
-    nn.Sequential
-        `inputs`, `body` and `head`: from images of 0 to 255, shape (N, 1, H, W), to logits, shape
-        (N, `n_classes`). The map is halved four times: 48 pixels end in 3x3.
+    It maps images of 0 to 255, shape (N, 1, H, W), to logits, shape (N, `n_classes`); 48 pixels end in a map
+    of 3x3. The same seed gives the same weights, whatever was built before. `width` is a factor on the
+    channels, which are rounded to a multiple of 8; `dropout` is the rate before the last layer.
     """
     stem, *widths = (max(8, 8 * round(count * width / 8)) for count in (STEM, *WIDTHS))
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
-        body: OrderedDict[str, nn.Module] = OrderedDict(
-            stem=_convolution(1, stem, stride=1), halving=_convolution(stem, widths[0], stride=2)
-        )
-        for number, (inputs, outputs) in enumerate(
-            zip([widths[0], *widths[:-1]], widths, strict=True), start=1
-        ):
+        body = OrderedDict(stem=_convolution(1, stem), halving=_convolution(stem, widths[0], stride=2))
+        for number, (inputs, outputs) in enumerate(pairwise([widths[0], *widths]), start=1):
             body[f"block{number}"] = Block(inputs, outputs, stride=1 if number == 1 else 2)
         head = OrderedDict(
             average=nn.AdaptiveAvgPool2d(1),
@@ -69,17 +64,6 @@ def build(*, n_classes: int, seed: int, dropout: float = 0.3, width: float = 1.0
         return nn.Sequential(OrderedDict(inputs=Scale(), body=nn.Sequential(body), head=nn.Sequential(head)))
 
 
-def _convolution(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:
+def _convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
     convolution = he(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
     return nn.Sequential(OrderedDict(conv=convolution, norm=nn.BatchNorm2d(outputs), relu=nn.ReLU()))
-
-
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    if inputs == outputs and stride == 1:
-        return nn.Identity()
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    if stride > 1:
-        layers["average"] = nn.AvgPool2d(stride)
-    layers["conv"] = he(nn.Conv2d(inputs, outputs, 1, bias=False))
-    layers["norm"] = nn.BatchNorm2d(outputs)
-    return nn.Sequential(layers)

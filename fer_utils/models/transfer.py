@@ -51,9 +51,8 @@ def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
     same weights, whatever was built before. `MissingData` for weights that are not on this machine.
     """
     if params.architecture == "small_resnet":
-        model = small_resnet.build(
-            n_classes=n_classes, seed=params.seed, dropout=params.dropout, width=params.width
-        )
+        of_run = {"seed": params.seed, "dropout": params.dropout, "width": params.width}
+        model = small_resnet.build(n_classes=n_classes, **of_run)
     else:
         from fastai.vision.learner import apply_init, create_head  # slow to import
 
@@ -63,10 +62,10 @@ def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
             head = create_head(channels, n_classes, ps=params.dropout)
             apply_init(head, nn.init.kaiming_normal_)
         model = nn.Sequential(OrderedDict(inputs=ImageNetInput(params.image_size), body=body, head=head))
-    if params.weights == IMAGENET:
-        load_body(model, imagenet_weights(params.architecture), architecture=params.architecture)
-    elif params.weights != NONE:
-        load_body(model, read_weights(params), architecture=params.architecture)
+    if params.weights != NONE:
+        imagenet = params.weights == IMAGENET
+        arrays = imagenet_weights(params.architecture) if imagenet else read_weights(params)
+        load_body(model, arrays, architecture=params.architecture)
     return model
 
 
