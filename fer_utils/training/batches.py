@@ -24,9 +24,7 @@ class Augmentation:
     """Random changes of every training image, drawn again in every epoch."""
 
     rotation: float = 0.0  # largest angle to either side, in degrees; the image is reflected at its edges
-    crop: float = (
-        0.0  # largest share of height and width that is cut away; the rest is enlarged
-    )
+    crop: float = 0.0  # largest share of height and width that is cut away, the rest enlarged
     flip: bool = False  # mirror half of the images left to right
     cutout: float = 0.0  # side of a square that is made gray, anywhere, as a share of the image's height
 
