@@ -117,8 +117,12 @@ def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> "pd.DataFrame":
     index = "95 % CI in brackets"
     rows = []
     for name, records in sets.items():
-        texts = {metric: format_metric(records[metric]) for metric in shown if metric in records}
-        rows.append({index: name} | texts | {"n": next(iter(records.values()))["n"]})
+        row = {index: name.replace("_", " ")}
+        for metric in filter(records.get, shown):
+            text = format_metric(records[metric])
+            # A narrow column breaks before an interval, not inside.
+            row[metric.replace("_", " ")] = text.replace(", ", ",\N{NO-BREAK SPACE}")
+        rows.append(row | {"n": next(iter(records.values()))["n"]})
     return _table(rows, index).rename_axis(None).rename_axis(index, axis="columns")
 
 
