@@ -83,7 +83,7 @@ def effect_sizes(table: pd.DataFrame) -> Figure:
     for row, values in enumerate(table.itertuples()):
         interval = f"[{100 * values.low:+.1f}, {100 * values.high:+.1f}]"
         style.note_right(ax, row, f"{100 * (values.leaky - values.honest):+.1f} points\n{interval}")
-    ax.set_xlim(0, 1)
+    ax.set_xlim(0, 1.02)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     style.legend_above(ax)
     return figure
