@@ -24,6 +24,7 @@ OFFICIAL = {
     "fer2013": "FER-2013 official: Training / PublicTest / PrivateTest",
     "rafdb": "RAF-DB official: train / test",
 }
+POOLED = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
 
 
 @dataclass(frozen=True)
@@ -377,21 +378,18 @@ def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
         (held_out,) = present - {"train"}
         train, validation = stratified_holdout(faces.only("train"), share=0.1, seed=seed)
         sets = [train, validation, faces.only(held_out)]
-        pooled = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
-        two = (
-            pooled
-            if held_out == "pooled_test"
-            else OFFICIAL.get(faces.name, "official training and test sets")
-        )
-        description = f"{two}; validation is a stratified tenth of the training images (seed {seed})"
+        official = OFFICIAL.get(faces.name, "official training and test sets")
+        description = POOLED if held_out == "pooled_test" else official
+        description += f"; validation is a stratified tenth of the training images (seed {seed})"
     else:
         only = ", ".join(sorted(present))
         raise ValueError(f"{faces.name}: only {only}; train and held-out images are needed")
     split = Split(*sets, description, leakage)
     if split.subject_independent:
         return replace(split, description=f"{description}; by subject")
-    shared = leakage == "none" and split.subject_independent is False
-    return replace(split, leakage=SUBJECTS_SHARED) if shared else split
+    if split.subject_independent is False and leakage == "none":
+        return replace(split, leakage=SUBJECTS_SHARED)
+    return split
 
 
 def _groups(samples: Samples, by: str) -> np.ndarray:

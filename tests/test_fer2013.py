@@ -112,7 +112,7 @@ def test_a_bad_row_is_an_error_with_its_line_or_dropped_and_listed(table, case):
             b"emotion,pixels,usage\n3,0,0\n",
             "columns are emotion, pixels, usage; emotion, pixels, Usage are needed",
         ),
-        ("emotion".encode("utf-16"), "not plain text in UTF-8"),
+        ("emotion".encode("utf-16"), "in plain text"),
         (b"emotion,pixels,Usage\n7,0,Training\n", "nothing is left, all 1 rows are bad"),
         (b"emotion,pixels,Usage\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
     ],

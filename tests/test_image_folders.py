@@ -123,7 +123,7 @@ def test_ckplus_and_jaffe_take_class_and_person_from_the_names(tmp_path, put):
         found = described(faces)
         assert len(found) == 7 and found["S010_004_00000017"] == ("angry", "S010")
         assert found["S138_008_00000009"] == ("contempt", "S138") and {*faces.split} == {"unassigned"}
-        assert faces.notes[0].startswith("7 frames of 3 sequences of 3 people")
+        assert "split by person" in faces.notes[0]
     names = ("KA.AN1.39.tiff", "jaffe/KL.HA1.158.tiff", "happy/KM.HA2.5.png")
     assert described(FACES["jaffe"].read(put(tmp_path / "jaffe.zip", images(*names)))) == {
         "KA.AN1.39": ("angry", "KA"),
@@ -172,7 +172,6 @@ def test_known_classes_come_first_and_keep_their_order(tmp_path, put):
     assert dict(zip(faces.sample_id, faces.labels, strict=True)) == dict(
         zip(names, [4, 2, 0, 3, 1, 1], strict=True)
     )
-    assert "Anger -> angry, happiness -> happy" in faces.notes[0]
 
 
 @each_form
@@ -183,7 +182,6 @@ def test_folders_above_a_class_are_splits_and_below_it_subjects(tmp_path, put, t
     assert faces.split.tolist() == ["test", "train", "train", "validation"]
     assert faces.subject.tolist() == ["", "s1", "", ""]
     assert faces.class_names == ("happy", "sad") and faces.sample_id.tolist() == list(names)
-    assert ("everything lies in mine/" in faces.notes) == bool(top)
 
 
 @pytest.mark.parametrize("folders", ["Training PublicTest PrivateTest", "train_set dev", "FER2013Train val"])

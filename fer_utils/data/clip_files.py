@@ -130,10 +130,10 @@ def _video_frames(file: Path, onset: int, offset: int) -> tuple[Iterator[np.ndar
 
     def frames() -> Iterator[np.ndarray]:
         for number in range(1, offset + 1):  # from the start: seeking is not exact in every format
-            readable, frame = video.read() if number >= onset else (video.grab(), None)
+            readable, frame = video.read()
             if not readable:
                 raise ValueError(f"{file.name}: frame {number} of {offset} cannot be read")
-            if frame is not None:
+            if number >= onset:
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
 
     stated = video.get(cv2.CAP_PROP_FPS)

@@ -95,7 +95,8 @@ class ClipReader(DataSet):
 
     def missing_from(self, clips: ClipSet) -> str:
         """Return how many clips a copy lacks, or an empty text."""
-        lacking = [f"{len(clips)} of {self.n_clips} clips"] if len(clips) < self.n_clips else []
+        whole = 0 if clips.origin["form"] == "long" else self.n_clips  # SMIC-E is another set of clips
+        lacking = [f"{len(clips)} of {whole} clips"] if len(clips) < whole else []
         return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))
 
     def read(
@@ -128,7 +129,7 @@ class ClipReader(DataSet):
         if not kept:
             raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
         clips = pd.DataFrame(list(kept.values()))
-        lacking = form != "long" and len(kept) < self.n_clips  # SMIC-E is another set of clips
+        lacking = form != "long" and len(kept) < self.n_clips
         notes = [f"incomplete: {len(kept)} of {self.n_clips} clips"] if lacking else []
         if frame_rate and any(media[place].is_dir() for place in clips["place"]):
             notes.append(f"{frame_rate:g} frames per second were given for the clips in images")
@@ -190,10 +191,6 @@ class Smic(ClipReader):
         """Return whether a folder has SMIC's subjects and is of this part, HS where its name names none."""
         named = [part for part in ("HS", "VIS", "NIR") if part in re.split("[-_]", path.name)]
         return self.sheet in (named or ["HS"]) and super().holds(path)
-
-    def missing_from(self, clips: ClipSet) -> str:
-        """Return how many clips a copy lacks; SMIC-E is another set of clips, of which that is not known."""
-        return "" if clips.name.endswith("-e") else super().missing_from(clips)
 
     def _form(self, path: Path) -> str:
         return super()._form(path) if any(path.glob("s*/micro")) else "long"
