@@ -56,13 +56,19 @@ def _train(options: argparse.Namespace) -> None:
     print(*dubey2020.train_job(params, clips, options.job), sep="\n")
 
 
+def _profiles() -> dict[str, Path]:
+    return {path.name: path for path in project_path("params").iterdir() if path.is_dir()}
+
+
+def _profile(name: str) -> Path:
+    if name not in (known := _profiles()):
+        raise ConfigError(f"no profile {name!r} in params/; choose one of {', '.join(sorted(known))}")
+    return known[name]
+
+
 def _check_params(options: argparse.Namespace) -> int:
-    profiles = {path.name: path for path in project_path("params").iterdir() if path.is_dir()}
-    if options.profile not in (None, *profiles):
-        known = ", ".join(sorted(profiles))
-        raise ConfigError(f"no profile {options.profile!r} in params/; known are {known}")
     files, problems = set(), 0
-    for folder in [profiles[options.profile]] if options.profile else profiles.values():
+    for folder in [_profile(options.profile)] if options.profile else _profiles().values():
         files |= set(find_runs(folder, options.run).values() if options.run else folder.glob("*.yaml"))
     for path in sorted(files):
         try:
@@ -77,7 +83,7 @@ def _check_params(options: argparse.Namespace) -> int:
 def _index(options: argparse.Namespace) -> None:
     from fer_utils.report import write_index
 
-    expected = list(profile_runs(project_path("params") / options.profile))
+    expected = list(profile_runs(_profile(options.profile)))
     index = write_index(project_path("reports") / options.profile, expected=expected)
     print(f"report: {index.relative_to(project_path(''))}")
 

@@ -209,7 +209,7 @@ def cross_validate(
     grid, rows = params.cv_grid, []
     cells = [params.varied(**dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
     for cell in cells:
-        trained = [train(cell, fold.train, fold.test) for fold in folds]
+        trained = [train(cell, fold.train, fold.test) for fold in folds.splits]
         by_fold = [fold.validation.correct for fold in trained]
         spread = mean_and_sd([correct.mean() for correct in by_fold])
         row = _differing(cells, cell) | {"mean": spread["mean"], "sd": spread["sd"]}

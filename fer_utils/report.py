@@ -68,12 +68,11 @@ def _head_table(run: dict) -> str | None:
     if not run.get("metrics"):
         return None
     sets = {"this run": run["metrics"]} | {
-        name.replace("_", " "): run["other_metrics"][name]
+        name: run["other_metrics"][name]
         for name in ("without_duplicates", "majority_baseline", "chance_baseline")
         if name in run["other_metrics"]
     }
-    table = tables.metrics_table(sets).drop(columns=["weighted_f1", "macro_auc"], errors="ignore")
-    return table.rename(columns=lambda name: name.replace("_", " ")).to_html()
+    return tables.metrics_table(sets).drop(columns=["weighted f1", "macro auc"], errors="ignore").to_html()
 
 
 def _offline(page: str) -> str:

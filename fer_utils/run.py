@@ -167,7 +167,7 @@ class Run:
                 "selection": selection,
                 "subject_independent": split.subject_independent,
                 "leakage": split.leakage,
-                "overlap": {"exact_duplicates": split.n_shared},
+                "overlap": {"exact_duplicates": int(split.repeated.sum())},
                 "seed": self.params.seed,
             }
         content |= asdict(result) if result else {}

@@ -1,7 +1,7 @@
 """Training, validation and test sets, cross-validation folds, and the data leakage that each has."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
@@ -20,6 +20,12 @@ RESHUFFLED = "reshuffled for every epoch: test images are trained on"
 OVERLAPPING = "sets drawn independently of each other: four fifths of the test images are trained on"
 """Names of data leakage, as `protocol.leakage` of a run states them; the name of no leakage is "none"."""
 
+OFFICIAL = {
+    "fer2013": "FER-2013 official: Training / PublicTest / PrivateTest",
+    "rafdb": "RAF-DB official: train / test",
+}
+POOLED = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
+
 
 @dataclass(frozen=True)
 class Redrawn:
@@ -29,33 +35,27 @@ class Redrawn:
     rows: Callable[[int], tuple[np.ndarray, np.ndarray]]
     epochs: int
 
-    def __call__(self, epoch: int) -> tuple[FaceSet, FaceSet]:
+    def __call__(self, epoch: int) -> tuple[FaceSet, ...]:
         """Return the training and validation images of an epoch."""
-        train, validation = self.rows(epoch)
-        return self.faces.take(train), self.faces.take(validation)
+        return tuple(map(self.faces.take, self.rows(epoch)))
 
 
 @dataclass(frozen=True, eq=False)
 class Split(Generic[S]):
     """A training, a validation and a test set, and how they were made.
 
-    `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch.
-    `leakage` is the name of the data leakage or "none", by default whether subjects are in two sets; exact
-    duplicates are counted separately (`n_shared`). Where `redrawn` has training and validation sets of each
-    epoch, `train` and `validation` are those of the first.
+    `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch. The
+    `description` of a fold is its name, such as the subject held out. `leakage` is the name of the data
+    leakage; exact duplicates are counted separately (`repeated`). Where `redrawn` has training and validation
+    sets of each epoch, `train` and `validation` are those of the first.
     """
 
     train: S
     validation: S | None
     test: S
     description: str
-    leakage: str = ""
+    leakage: str = "none"
     redrawn: Redrawn | None = None
-
-    def __post_init__(self) -> None:
-        if not self.leakage:
-            leakage = SUBJECTS_SHARED if self.subject_independent is False else "none"
-            object.__setattr__(self, "leakage", leakage)
 
     @property
     def sets(self) -> dict[str, S]:
@@ -97,11 +97,6 @@ class Split(Generic[S]):
         others = [self.trained_on] if self.validation is None else [self.trained_on, self.validation]
         return np.isin(self.test.digests, np.concatenate([other.digests for other in others]))
 
-    @property
-    def n_shared(self) -> int:
-        """Number of test samples with an exact duplicate in training or validation."""
-        return int(self.repeated.sum())
-
     def counts(self) -> pd.DataFrame:
         """Return the number of samples per class (rows) and set (columns), with totals."""
         names = self.test.class_names
@@ -126,22 +121,14 @@ class Split(Generic[S]):
 class Folds(Generic[S]):
     """The splits of a cross-validation of `samples`; each tested sample is in one of their test sets.
 
-    `names` has the name of each fold, such as its held-out subject, and `skipped` the impossible folds with
-    the reason.
+    `skipped` has the impossible folds with the reason.
     """
 
     samples: S
-    splits: tuple[Split[S], ...]
-    names: tuple[str, ...]
+    splits: list[Split[S]]
     description: str
     leakage: str = "none"
     skipped: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.splits)
-
-    def __iter__(self) -> Iterator[Split[S]]:
-        return iter(self.splits)
 
     @property
     def n_samples(self) -> int:
@@ -171,11 +158,6 @@ class Folds(Generic[S]):
         ids = [split.test.sample_id[split.repeated] for split in self.splits]
         return np.isin(self.test.sample_id, np.concatenate(ids))
 
-    @property
-    def n_shared(self) -> int:
-        """Number of tested samples with an exact duplicate in the other sets of their fold."""
-        return int(self.repeated.sum())
-
 
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
@@ -188,9 +170,9 @@ def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
     if len(counts) < 2:
         raise ValueError(f"{faces.name}: one class only ({counts.index[0]}); a classifier needs at least 2")
     for part, column in counts.items():
-        if empty := column.index[column == 0].tolist():
-            missing = f"no image of {', '.join(empty)} in the {part} set"
-            raise ValueError(f"{faces.name}: {missing}; add some, or leave the class out")
+        if empty := ", ".join(column.index[column == 0]):
+            advice = "add some, or leave the class out"
+            raise ValueError(f"{faces.name}: no image of {empty} in the {part} set; {advice}")
     return split
 
 
@@ -223,7 +205,7 @@ def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     freedom, p = 0.15).
     """
     n_test = int(0.2 * len(faces))
-    held_out = np.isin(np.arange(len(faces)), np.random.default_rng(seed).permutation(len(faces))[:n_test])
+    held_out = _random_mask(len(faces), n_test, seed)
     train, validation = stratified_holdout(faces.take(~held_out), share=0.1, seed=seed)
     description = (
         f"random 80/20 split of all {len(faces):,} images, not stratified: "
@@ -256,10 +238,14 @@ def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs:
     sets = (*redrawn(0), faces.take(rows(2, 2)))
     description = f"80/10/10 of all {len(faces):,} images by take and skip"
     if shuffle == "every epoch":
-        reused = f"reshuffled for every pass: validation and test images are trained on (seed {seed})"
-        return Split(*sets, f"{description}, {reused}", RESHUFFLED, redrawn)
-    reused = "shuffled separately for each set, then cached: most validation and test images are trained on"
-    return Split(*sets, f"{description}, {reused} (seed {seed})", OVERLAPPING)
+        description += f", reshuffled for every pass: validation and test images are trained on (seed {seed})"
+        return Split(*sets, description, RESHUFFLED, redrawn)
+    description += ", shuffled separately for each set, then cached: most validation and test images are "
+    return Split(*sets, f"{description}trained on (seed {seed})", OVERLAPPING)
+
+
+def _random_mask(n: int, n_drawn: int, seed: int) -> np.ndarray:
+    return np.isin(np.arange(n), np.random.default_rng(seed).permutation(n)[:n_drawn])
 
 
 FACE_SPLITS = {
@@ -295,18 +281,18 @@ def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
     subjects = np.unique(samples.subject)
     if len(subjects) < 2:
         raise ValueError(f"{samples.name}: {len(subjects)} subject; leave-one-subject-out needs at least 2")
-    found, skipped = {}, []
+    splits, skipped = [], []
     for subject in map(str, subjects):
         held_out = samples.subject == subject
         train = samples.take(~held_out)
         if missing := _missing_classes(train, samples):
             skipped.append(f"{subject}: no other subject shows {', '.join(missing)}")
         else:
-            found[subject] = Split(train, None, samples.take(held_out), f"subject {subject} held out")
-    if skipped and (strict or not found):
+            splits.append(Split(train, None, samples.take(held_out), subject))
+    if skipped and (strict or not splits):
         raise ValueError(f"{samples.name}: subjects that cannot be held out: {'; '.join(skipped)}")
-    description = f"leave one subject out ({len(found)} folds, pooled)"
-    return Folds(samples, (*found.values(),), (*found,), description, skipped=tuple(skipped))
+    description = f"leave one subject out ({len(splits)} folds, pooled)"
+    return Folds(samples, splits, description, skipped=tuple(skipped))
 
 
 def random_folds(
@@ -332,16 +318,14 @@ def random_folds(
         train, held_out = fold != number, None
         if validation:
             others = [fold == (number + step) % n_folds for step in range(1, n_folds)]
-            held_out = _leaving_all_classes(samples, others, within=train)
-            train = train & ~held_out
-        sets = [mask if mask is None else samples.take(mask) for mask in (train, held_out, fold == number)]
-        splits.append(Split(*sets, description))
+            mask = _leaving_all_classes(samples, others, within=train)
+            train, held_out = train & ~mask, samples.take(mask)
+        test = samples.take(fold == number)
+        splits.append(Split(samples.take(train), held_out, test, f"random {number + 1}"))
     seen = seen_in_training(splits)
     clips_shared = by != "sample" and seen["clip"] > 0
     leakage = CLIPS_SHARED if clips_shared else SUBJECTS_SHARED if seen["subject"] else "none"
-    splits = tuple(replace(split, leakage=leakage) for split in splits)
-    names = tuple(f"random {number}" for number in range(1, n_folds + 1))
-    return Folds(samples, splits, names, description, leakage)
+    return Folds(samples, [replace(split, leakage=leakage) for split in splits], description, leakage)
 
 
 def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
@@ -349,9 +333,7 @@ def random_holdout(samples: S, *, share: float, seed: int) -> Split[S]:
 
     A fifth of 158 clips are the 32 of dubey2020's Figs. 5-6.
     """
-    n_test = math.ceil(share * len(samples))
-    drawn = np.random.default_rng(seed).permutation(len(samples))[:n_test]
-    held_out = np.isin(np.arange(len(samples)), drawn)
+    held_out = _random_mask(len(samples), math.ceil(share * len(samples)), seed)
     train = samples.take(~held_out)
     if missing := _missing_classes(train, samples):
         where = f"{samples.name}, share={share:g}, seed={seed}"
@@ -378,7 +360,7 @@ def seen_in_training(splits: Iterable[Split]) -> dict[str, float]:
 
 
 def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
-    present, leakage = set(np.unique(faces.split)), ""
+    present, leakage = set(np.unique(faces.split)), "none"
     if present == {"unassigned"}:
         description = f"random 80/10/10, stratified by class (seed {seed})"
         if (faces.subject == "").any():
@@ -391,24 +373,23 @@ def _official_of_one(faces: FaceSet, seed: int) -> Split[FaceSet]:
             sets = [faces.take(rows) for rows in (fold > 1, fold == 1, fold == 0)]
     elif {"train", "validation", "test"} <= present:
         sets = [faces.only(name) for name in ("train", "validation", "test")]
-        description = "official training, validation and test sets"
-        if faces.name == "fer2013":
-            description = "FER-2013 official: Training / PublicTest / PrivateTest"
+        description = OFFICIAL.get(faces.name, "official training, validation and test sets")
     elif present in ({"train", "test"}, {"train", "pooled_test"}):
         (held_out,) = present - {"train"}
         train, validation = stratified_holdout(faces.only("train"), share=0.1, seed=seed)
         sets = [train, validation, faces.only(held_out)]
-        description = "official training and test sets"
-        if faces.name == "rafdb":
-            description = "RAF-DB official: train / test"
-        if held_out == "pooled_test":
-            description = "pooled test folder (PublicTest and PrivateTest cannot be told apart in this copy)"
+        official = OFFICIAL.get(faces.name, "official training and test sets")
+        description = POOLED if held_out == "pooled_test" else official
         description += f"; validation is a stratified tenth of the training images (seed {seed})"
     else:
         only = ", ".join(sorted(present))
         raise ValueError(f"{faces.name}: only {only}; train and held-out images are needed")
     split = Split(*sets, description, leakage)
-    return replace(split, description=f"{description}; by subject") if split.subject_independent else split
+    if split.subject_independent:
+        return replace(split, description=f"{description}; by subject")
+    if split.subject_independent is False and leakage == "none":
+        return replace(split, leakage=SUBJECTS_SHARED)
+    return split
 
 
 def _groups(samples: Samples, by: str) -> np.ndarray:

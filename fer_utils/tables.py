@@ -117,8 +117,12 @@ def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> "pd.DataFrame":
     index = "95 % CI in brackets"
     rows = []
     for name, records in sets.items():
-        texts = {metric: format_metric(records[metric]) for metric in shown if metric in records}
-        rows.append({index: name} | texts | {"n": next(iter(records.values()))["n"]})
+        row = {index: name.replace("_", " ")}
+        for metric in filter(records.get, shown):
+            text = format_metric(records[metric])
+            # A narrow column breaks before an interval, not inside.
+            row[metric.replace("_", " ")] = text.replace(", ", ",\N{NO-BREAK SPACE}")
+        rows.append(row | {"n": next(iter(records.values()))["n"]})
     return _table(rows, index).rename_axis(None).rename_axis(index, axis="columns")
 
 
@@ -350,21 +354,35 @@ def _comparison_text(cell: PublishedCell, result: Record, record: Record | None,
 
 
 def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
-    """Return the columns of `comparison_rows` that a page has room for, as text."""
+    """Return `comparison_rows` as text in short cells; a number that cannot be compared has its status."""
     rows = [
         {
             "paper": row["cell"].paper,
-            "where": f"{row['cell'].table}: {row['headline'].name}",
+            "number": row["headline"].name,
             "printed": row["printed"],
-            "measured [95 % CI]": row["text"],
+            "measured [95 % CI]": row["short"] or row["status"],
             "Δ points": "" if row["delta"] is None else f"{row['delta']:+.1f}",
             "n": row["n"] or "",
-            "protocol": row["protocol"] or "",
             "run": row["result"].get("run", ""),
         }
         for row in comparison
     ]
     return _table(rows, "paper")
+
+
+def protocols_table(comparison: Iterable[Record]) -> "pd.DataFrame":
+    """Return the runs in `comparison_rows` with protocol, machine and the accuracy without duplicates."""
+    results = {row["result"]["run"]: row["result"] for row in comparison if row["result"]}
+    rows = [
+        {
+            "run": run,
+            "protocol": describe_protocol(result),
+            "without duplicates": format_metric(find_metric(result, "without_duplicates.accuracy")),
+            "computed on": describe_hardware(result),
+        }
+        for run, result in results.items()
+    ]
+    return _table(rows, "run")
 
 
 def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":

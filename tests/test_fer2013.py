@@ -9,10 +9,10 @@ import pytest
 from raw_copies import LABELS, NAMES, PICTURES, USAGES, csv, encoded, files, lines, pixels, unzipped, zipped
 
 from fer_utils.data.duplicates import duplicate_groups
-from fer_utils.data.fer2013 import Fer2013
+from fer_utils.data.registry import FACES
 from fer_utils.labels import FER7
 
-read = Fer2013().read
+read = FACES["fer2013"].read
 ROWS = list(zip(LABELS, USAGES, map(pixels, PICTURES), strict=True))
 ICML = ["emotion, Usage, pixels", *(f"{label}, {usage}, {image}" for label, usage, image in ROWS)]
 
@@ -112,7 +112,7 @@ def test_a_bad_row_is_an_error_with_its_line_or_dropped_and_listed(table, case):
             b"emotion,pixels,usage\n3,0,0\n",
             "columns are emotion, pixels, usage; emotion, pixels, Usage are needed",
         ),
-        ("emotion".encode("utf-16"), "not plain text in UTF-8"),
+        ("emotion".encode("utf-16"), "in plain text"),
         (b"emotion,pixels,Usage\n7,0,Training\n", "nothing is left, all 1 rows are bad"),
         (b"emotion,pixels,Usage\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
     ],

@@ -15,9 +15,8 @@ from PIL import Image
 from raw_copies import LABELS, PICTURES, USAGES, encoded
 
 from fer_utils.data import FaceSet
-from fer_utils.data.fer2013 import Fer2013
-from fer_utils.data.folders import OwnFolder
 from fer_utils.data.images import ImageDecoder
+from fer_utils.data.registry import FACES
 
 DIGITS = PICTURES[:3] % 10  # rows half as long as usual
 ROWS = [
@@ -47,9 +46,9 @@ KAGGLE = {name: encoded(GRAY) for name in ("train/happy/Training_1.png", "test/s
 OWN = {name: encoded(GRAY, "jpeg") for name in ("happy/s1/1.jpg", "bored/s2/2.jpg")}
 
 BASES = {
-    "fer2013.csv": (Fer2013(), table("emotion", "pixels", "Usage")),
-    "fer2013.zip": (Fer2013(), archive(KAGGLE)),
-    "mine.zip": (OwnFolder(), archive(OWN)),
+    "fer2013.csv": (FACES["fer2013"], table("emotion", "pixels", "Usage")),
+    "fer2013.zip": (FACES["fer2013"], archive(KAGGLE)),
+    "mine.zip": (FACES["folder"], archive(OWN)),
 }
 ENCODED = {
     "png": encoded(GRAY),

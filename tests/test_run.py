@@ -38,7 +38,7 @@ def faces(split: str, n: int) -> FaceSet:
 
 def split() -> SimpleNamespace:
     parts = {"train": faces("train", 12), "validation": faces("validation", 6), "test": faces("test", 8)}
-    facts = {"n_samples": 26, "subject_independent": None, "leakage": "none", "n_shared": np.int64(3)}
+    facts = {"n_samples": 26, "subject_independent": None, "leakage": "none", "repeated": np.ones(3, bool)}
     return SimpleNamespace(description="official", **parts, **facts)
 
 

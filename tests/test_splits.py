@@ -159,7 +159,6 @@ def test_duplicates_of_test_images_are_found_in_both_joined_data_sets():
     images[5] = rafdb.images[2]
     split = official_split(joined(rafdb, replace(fer2013, images=images)), seed=0)
     assert split.test.sample_id[split.repeated].tolist() == ["fer2013/i005"]
-    assert split.n_shared == 1
 
 
 @pytest.mark.parametrize(
@@ -272,7 +271,7 @@ def test_validation_images_of_a_reshuffled_split_are_soon_all_trained_on_and_fou
     cached = take_skip_split(whole, seed=0, shuffle="every set")
     assert cached.validation_seen(2) == pytest.approx(0.8, abs=0.07) and len(cached.trained_on) == 1_600
     assert np.isin(cached.test.sample_id, cached.train.sample_id).mean() == pytest.approx(0.8, abs=0.07)
-    assert cached.n_shared / len(cached.test) > 0.75
+    assert cached.repeated.mean() > 0.75
 
 
 # --- cross-validation -----------------------------------------------------------------------------
@@ -282,18 +281,18 @@ UNEVEN = clips([0, 0, 1, 2, 0, 1, 2, 0, 1], ["b", "b", "a", "a", "a", "c", "c", 
 
 def test_leave_one_subject_out_holds_out_every_subject_once():
     folds = leave_one_subject_out(UNEVEN)
-    assert folds.names == ("a", "b", "c", "d") and folds.skipped == ()
-    for name, split in zip(folds.names, folds, strict=True):
+    assert [split.description for split in folds.splits] == [*"abcd"] and folds.skipped == ()
+    for name, split in zip("abcd", folds.splits, strict=True):
         assert set(split.test.subject) == {name} and name not in split.train.subject
         assert len(split.train) + len(split.test) == len(UNEVEN)
-    assert (folds.leakage, folds.subject_independent, folds.n_shared) == ("none", True, 0)
+    assert (folds.leakage, folds.subject_independent, folds.repeated.sum()) == ("none", True, 0)
     assert (ids(folds.test), folds.majority_class) == (ids(UNEVEN), 0)
 
 
 def test_a_fold_whose_training_set_lacks_a_class_is_skipped_or_refused():
     only_a_is_surprised = clips([0, 1, 2, 0, 1, 0, 1], list("aaabbcc"))
     folds = leave_one_subject_out(only_a_is_surprised)
-    assert folds.names == ("b", "c") and len(folds.test) == 4
+    assert [split.description for split in folds.splits] == ["b", "c"] and len(folds.test) == 4
     assert len(folds.skipped) == 1 and "surprise" in folds.skipped[0]
     with pytest.raises(ValueError, match=r"small: .*surprise"):
         leave_one_subject_out(only_a_is_surprised, strict=True)
@@ -305,8 +304,8 @@ def test_a_fold_whose_training_set_lacks_a_class_is_skipped_or_refused():
 
 def test_random_folds_of_clips_share_subjects():
     folds = random_folds(clips(np.arange(30) % 3, np.resize(["a", "b"], 30)), n_folds=5, seed=0)
-    assert sorted(name for split in folds for name in ids(split.test)) == ids(folds.samples)
-    assert all(np.bincount(split.test.labels).tolist() == [2, 2, 2] for split in folds)
+    assert sorted(name for split in folds.splits for name in ids(split.test)) == ids(folds.samples)
+    assert all(np.bincount(split.test.labels).tolist() == [2, 2, 2] for split in folds.splits)
     assert (folds.leakage, folds.subject_independent) == (SUBJECTS_SHARED, False)
     with pytest.raises(ValueError, match="small: 2 clips of surprise cannot be in 3 folds"):
         random_folds(UNEVEN, n_folds=3, seed=0)
@@ -322,14 +321,14 @@ def test_random_folds_of_clips_share_subjects():
 def test_random_folds_of_frames_keep_together_what_they_promise(by, clips_of, n_folds, seed):
     whole = frames(clips_of)
     folds, again = (random_folds(whole, by=by, n_folds=n_folds, seed=seed, validation=True) for _ in range(2))
-    assert sorted(name for split in folds for name in ids(split.test)) == sorted(ids(whole))
-    assert [ids(split.test) for split in folds] == [ids(split.test) for split in again]
+    assert sorted(name for split in folds.splits for name in ids(split.test)) == sorted(ids(whole))
+    assert [ids(split.test) for split in folds.splits] == [ids(split.test) for split in again.splits]
     groups = {
         "frame": ids,
         "clip": lambda part: clip_of(part.sample_id),
         "subject": lambda part: part.subject,
     }[by]
-    for split in folds:
+    for split in folds.splits:
         sets = (split.train, split.validation, split.test)
         assert split.n_samples == len(whole) and min(map(len, sets))
         assert sum(len(set(groups(part))) for part in sets) == len(set(groups(whole)))
@@ -342,7 +341,7 @@ def test_random_folds_of_frames_keep_together_what_they_promise(by, clips_of, n_
 )
 def test_the_leakage_of_random_folds_of_frames_is_measured(by, clip, subject, leakage):
     folds = random_folds(frames([12] * 6, n_frames=9), by=by, n_folds=3, seed=0, validation=True)
-    assert seen_in_training(folds) == pytest.approx({"clip": clip, "subject": subject}, abs=0.05)
+    assert seen_in_training(folds.splits) == pytest.approx({"clip": clip, "subject": subject}, abs=0.05)
     assert (folds.leakage, folds.subject_independent) == (leakage, by == "subject")
     assert "648 images of 6 subjects in 3 random folds" in folds.description
 
@@ -360,7 +359,7 @@ def test_frames_that_cannot_be_split_by_subject_are_refused(clips_of, labels, n_
         random_folds(frames(clips_of, labels=labels), by="subject", n_folds=n_folds, seed=0, validation=True)
     # Two subjects show "sad": while one of them is tested, the other one must be trained on.
     whole = frames([2] * 6, labels=[1, 0, 1, 0, *[0] * 8])
-    for split in random_folds(whole, by="subject", n_folds=6, seed=0, validation=True):
+    for split in random_folds(whole, by="subject", n_folds=6, seed=0, validation=True).splits:
         assert set(split.train.labels) == {0, 1}
 
 

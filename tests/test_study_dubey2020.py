@@ -93,7 +93,7 @@ def test_every_clip_is_predicted_once_by_a_network_without_its_subject(protocols
         predictions = results[name].predictions
         assert sorted(predictions.sample_id) == sorted(clips.sample_id)
         assert [subject[sample] for sample in predictions.sample_id] == predictions.group.tolist()
-        for split in protocols[name].folds:
+        for split in protocols[name].folds.splits:
             assert not set(split.test.subject) & set(split.train.subject)
 
 
@@ -115,7 +115,7 @@ def test_one_frame_repeated_has_no_movement(study, clips):
 
 def test_inner_subjects_select_the_epoch_without_the_held_out_one(study, params, clips):
     inner = params.varied(epoch_choice="inner")
-    for split in study.protocols(inner, clips)["pixels_loso"].folds:
+    for split in study.protocols(inner, clips)["pixels_loso"].folds.splits:
         training, validation = study.training_sets(inner, split, "inner")
         assert not set(training.subject) & set(validation.subject)
         assert not set(split.test.subject) & {*training.subject, *validation.subject}

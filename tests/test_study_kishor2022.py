@@ -94,12 +94,12 @@ def test_sweeps_and_cross_validation_have_every_arm(study, split, params):
 def test_frames_are_pooled_over_folds_with_subjects_as_groups(study, frames, params):
     cell = params.varied(**FRAMES, features="hog")
     folds = study.split(cell, frames)
-    arms = [study.train(cell, fold.train, fold.validation) for fold in folds]
+    arms = [study.train(cell, fold.train, fold.validation) for fold in folds.splits]
     pooled = study.pooled(arms, folds.splits)
     order = [frames.sample_id.tolist().index(name) for name in pooled.sample_id]
     assert sorted(order) == list(range(len(frames)))
     np.testing.assert_array_equal(pooled.group, frames.subject[order])
-    assert np.bincount(pooled.fold).tolist() == [len(fold.test) for fold in folds]
+    assert np.bincount(pooled.fold).tolist() == [len(fold.test) for fold in folds.splits]
     assert folds.subject_independent is True
 
 

@@ -28,7 +28,7 @@ def row_of(results: list[dict], cell: str) -> dict:
 def test_metrics_have_interval_and_n():
     records = {"accuracy": metric(0.54321, 0.52649, 0.55951), "loss": metric(1.79)}
     table = tables.metrics_table({"network": records, "chance": {"accuracy": metric(1 / 6)}})
-    assert table.loc["network"].to_dict() == {"accuracy": "0.543 [0.526, 0.560]", "n": 3534}
+    assert table.loc["network"].to_dict() == {"accuracy": "0.543 [0.526,\N{NO-BREAK SPACE}0.560]", "n": 3534}
     assert table.loc["chance", "accuracy"] == "0.167"
     assert tables.format_metric(metric(0.5, 0.4, 0.6), percent=True, sd=0.01) == "50.0 % [40.0, 60.0], sd 1.0"
 

@@ -72,8 +72,8 @@ def _figure10(paper: Paper, matrix: ConfusionMatrix, accuracies: dict[str, Print
     official = [FER2013[name][1] + FER2013[name][2] for name in matrix.class_names]
     note = (
         f"Drawn from all of FER-2013; classes: {', '.join(matrix.class_names)}. They are not its PublicTest "
-        f"and PrivateTest, which hold {' / '.join(map(str, official))}, so that the accuracy stands beside "
-        "no other on those."
+        f"and PrivateTest, which hold {' / '.join(map(str, official))}, so the accuracy is not comparable "
+        "with others on those."
     )
     yield check_composition(supports, whole, place=place.at("images per class"), note=note)
     yield _where_from(place.at("number of images"), n)

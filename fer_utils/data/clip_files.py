@@ -3,9 +3,10 @@
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,92 +22,80 @@ Sampling = Literal["interpolate", "first"]
 names, as some public networks take them, which is not the order of time where numbers are not padded."""
 
 MAX_CLIP_BYTES = 2**30  # of a clip, decoded: five times the longest ones of SAMM, whose frames are large
+FRAME_NUMBER = r"[0-9]{1,9}(\.0+)?"  # as Excel writes one
 MAX_HEADER = 10_000  # bytes that are read of a CSV file to see whether it is a table of clips
 
 
-class Clip(NamedTuple):
-    """One facial movement as it was read: frames, uint8 (T, size, size), and its place in the recording.
-
-    `length` is the number of frames in the files; `whole` says that no face was found to crop to.
-    """
-
-    clip_id: str
-    subject: str
-    label: str
-    frame_rate: float
-    onset: int
-    apex: int
-    offset: int
-    frames: np.ndarray
-    length: int
-    whole: bool
-
-
-def read_clip(
-    row: tuple,
-    place: Path,
-    *,
-    prefix: str,
-    frame_rate: float,
-    size: int,
-    n_frames: int,
-    sampling: Sampling,
-    crop_face: bool,
-) -> Clip:
-    """Read the clip of a row from a video or from a folder, all of it where the row has no onset.
+@dataclass(frozen=True)
+class ClipDecoder:
+    """Reads clips as arrays of `n_frames` frames of `size` x `size` pixels.
 
     `prefix` is a regular expression for what stands before the frame number in names of images; `frame_rate`
     is that of images, and of a video that does not state its own. Under `crop_face` all frames are cropped
     to the largest face in the first one, where there is one.
     """
-    images = _numbered_images(place, prefix) if place.is_dir() else {}
-    if hasattr(row, "onset"):
-        onset, apex, offset = (_frame_number(getattr(row, name)) for name in ("onset", "apex", "offset"))
-        for name, number in (("onset", onset), ("offset", offset)):
-            if number is None:
-                raise ValueError(f"the {name} is {getattr(row, name)!r}, not a frame number")
-        if onset > offset:
-            raise ValueError(f"the onset {onset} is after the offset {offset}")
-    else:
-        onset, apex, offset = min(images), None, max(images)
-    if images:
+
+    size: int
+    n_frames: int
+    sampling: Sampling
+    prefix: str
+    frame_rate: float
+    crop_face: bool
+
+    def decode(self, row: tuple, place: Path) -> dict[str, Any]:
+        """Read the clip of a row from a video or a folder of images, all of it where the row has no onset.
+
+        Returns `frames`, uint8 (T, size, size), their `frame_rate`, `onset`, `apex` and `offset`, the number
+        `length` of frames in the files, and whether they are `whole` because no face was found.
+        """
+        images = _numbered_images(place, self.prefix) if place.is_dir() else {}
+        onset, apex, offset = _times(row) if hasattr(row, "onset") else (min(images), NO_APEX, max(images))
+        if images:
+            found, frame_rate = self._images(images, onset, offset), self.frame_rate
+        else:
+            found, frame_rate = _video_frames(place, onset, offset)
+        stack = _stacked(found)
+        faces = _face_detector().find(stack[0]) if self.crop_face else []
+        x, y, width, height = map(int, faces[0]) if faces else (0, 0, *stack[0].shape[::-1])
+        interpolation = cv2.INTER_AREA if min(width, height) >= self.size else cv2.INTER_LINEAR
+        crops = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in stack]
+        size = (self.size, self.size)
+        scaled = np.stack([cv2.resize(crop, size, interpolation=interpolation) for crop in crops])
+        return {
+            "frames": resample(scaled, self.n_frames, method=self.sampling),
+            "frame_rate": frame_rate or self.frame_rate,
+            **{"onset": onset, "apex": apex, "offset": offset},
+            **{"length": len(stack), "whole": self.crop_face and not faces},
+        }
+
+    def _images(self, images: Mapping[int, Path], onset: int, offset: int) -> Iterator[np.ndarray]:
         paths = [images[number] for number in sorted(images) if onset <= number <= offset]
         if missing := offset - onset + 1 - len(paths):
             first = next(number for number in range(onset, offset + 1) if number not in images)
             raise ValueError(f"{missing} frames of {onset}-{offset} are missing, the first is {first}")
-        if sampling == "first":
+        if self.sampling == "first":
             paths.sort(key=lambda path: path.name)
-        found = map(_gray_image, paths)
-    else:
-        video = cv2.VideoCapture(str(place))
-        if not place.stat().st_size or not video.isOpened():
-            raise ValueError(f"{place.name}: not a video that OpenCV can read")
-        stated = video.get(cv2.CAP_PROP_FPS)
-        frame_rate = stated if 0 < stated < np.inf else frame_rate
-        found = _video_frames(video, place.name, onset, offset)
-    stack = _stacked(found)
-    faces = _face_detector().find(stack[0]) if crop_face else []
-    x, y, width, height = map(int, faces[0]) if faces else (0, 0, *stack[0].shape[::-1])
-    interpolation = cv2.INTER_AREA if min(width, height) >= size else cv2.INTER_LINEAR
-    crops = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in stack]
-    scaled = np.stack([cv2.resize(crop, (size, size), interpolation=interpolation) for crop in crops])
-    return Clip(
-        clip_id=row.clip_id,
-        subject=row.subject,
-        label=row.label,
-        frame_rate=frame_rate,
-        onset=onset,
-        # Real annotations have "/" here, and numbers outside the clip, which can be used nevertheless.
-        apex=apex if apex is not None and onset <= apex <= offset else NO_APEX,
-        offset=offset,
-        frames=resample(scaled, n_frames, method=sampling),
-        length=len(stack),
-        whole=crop_face and not faces,
-    )
+        for path in paths:
+            try:
+                with open_image(read_file(path)) as image:
+                    yield np.asarray(to_gray(image))
+            except Exception as error:  # damaged bytes raise nearly anything
+                raise ValueError(f"{path.name}: {error}") from error
 
 
-def _frame_number(text: str) -> int | None:
-    return int(text.partition(".")[0]) if re.fullmatch(r"[0-9]{1,9}(\.0+)?", text) else None
+def _times(row: tuple) -> tuple[int, int, int]:
+    """Return onset, apex and offset of a row of an annotation."""
+    texts = {name: getattr(row, name) for name in ("onset", "apex", "offset")}
+    found = {name: int(float(text)) for name, text in texts.items() if re.fullmatch(FRAME_NUMBER, text)}
+    for name in ("onset", "offset"):
+        if name not in found:
+            raise ValueError(f"the {name} is {texts[name]!r}, not a frame number")
+    onset, offset = found["onset"], found["offset"]
+    if onset > offset:
+        raise ValueError(f"the onset {onset} is after the offset {offset}")
+    # Real annotations have "/" as an apex, and numbers outside the clip, which can be used nevertheless.
+    apex = found.get("apex", NO_APEX)
+    return onset, apex if onset <= apex <= offset else NO_APEX, offset
 
 
 def folders(path: Path) -> list[Path]:
@@ -130,24 +119,25 @@ def _numbered_images(folder: Path, prefix: str) -> dict[int, Path]:
     return images
 
 
-def _gray_image(path: Path) -> np.ndarray:
-    try:
-        with open_image(read_file(path)) as image:
-            return np.asarray(to_gray(image))
-    except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path.name}: {error}") from error
-
-
-def _video_frames(video: cv2.VideoCapture, name: str, onset: int, offset: int) -> Iterator[np.ndarray]:
+def _video_frames(file: Path, onset: int, offset: int) -> tuple[Iterator[np.ndarray], float]:
+    """Return gray frames of a video, and its frame rate, 0 where it does not state one."""
+    video = cv2.VideoCapture(str(file))
+    if not file.stat().st_size or not video.isOpened():
+        raise ValueError(f"{file.name}: not a video that OpenCV can read")
     if onset < 1:
         raise ValueError(f"frame {onset}: the first frame of a video is number 1")
     check_size(int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-    for number in range(1, offset + 1):  # from the start: seeking is not exact in every format
-        readable, frame = video.read() if number >= onset else (video.grab(), None)
-        if not readable:
-            raise ValueError(f"{name}: frame {number} of {offset} cannot be read")
-        if frame is not None:
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+
+    def frames() -> Iterator[np.ndarray]:
+        for number in range(1, offset + 1):  # from the start: seeking is not exact in every format
+            readable, frame = video.read()
+            if not readable:
+                raise ValueError(f"{file.name}: frame {number} of {offset} cannot be read")
+            if number >= onset:
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+
+    stated = video.get(cv2.CAP_PROP_FPS)
+    return frames(), stated if 0 < stated < np.inf else 0.0
 
 
 def _stacked(frames: Iterable[np.ndarray]) -> list[np.ndarray]:

@@ -4,27 +4,39 @@ data/README.md has their sources.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.clip_files import Clip, Sampling, csv_header, folders, read_clip, read_table
-from fer_utils.data.datasets import DataSet, MissingData
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, files_below, printable
+from fer_utils.data.clip_files import ClipDecoder, Sampling, csv_header, folders, read_table
+from fer_utils.data.datasets import DataSet
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, files_below, is_hidden, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
-from fer_utils.labels import SMIC3, canonical
+from fer_utils.labels import canonical
 
 SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
 SMIC_NAME = (
     "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
 )
 
-PARTS = ("HS", "VIS", "NIR")  # SMIC's cameras: high speed, visible light, near infrared
-
-VIDEO_NAME = re.compile(r"(?i).*\.(avi|mp4|m4v|mov|mkv|webm|mpe?g|wmv|3gp|m2?ts)")
+VIDEO_SUFFIXES = (
+    ".avi",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".3gp",
+    ".mts",
+    ".m2ts",
+)
 
 
 class ClipReader(DataSet):
@@ -62,11 +74,10 @@ class ClipReader(DataSet):
 
     def _form(self, path: Path) -> str:
         """Return the form in which a copy is distributed, one of `prefix`."""
-        form, *others = self.prefix
-        for folder in self._media(path).values() if others else ():
-            if any(file.name.startswith(self.prefix["cropped"]) for file in folder.iterdir()):
-                return "cropped"
-        return form
+        cropped = self.prefix.get("cropped")
+        if cropped and any(any(folder.glob(f"{cropped}*")) for folder in self._media(path).values()):
+            return "cropped"
+        return next(iter(self.prefix))
 
     def _media(self, path: Path) -> dict[str, Path]:
         """Return the folders of images, and the videos, by the names that the annotation gives them."""
@@ -84,7 +95,8 @@ class ClipReader(DataSet):
 
     def missing_from(self, clips: ClipSet) -> str:
         """Return how many clips a copy lacks, or an empty text."""
-        lacking = [f"{len(clips)} of {self.n_clips} clips"] if len(clips) < self.n_clips else []
+        whole = 0 if clips.origin["form"] == "long" else self.n_clips  # SMIC-E is another set of clips
+        lacking = [f"{len(clips)} of {whole} clips"] if len(clips) < whole else []
         return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))
 
     def read(
@@ -100,32 +112,15 @@ class ClipReader(DataSet):
         rows, table = self._rows(path), self.annotation(path)
         name = path.stem if path.is_file() else self.name + ("-e" if form == "long" else "")
         class_names = self.class_names or tuple(sorted({*rows["label"]} - {""}))
-        kept: dict[str, Clip] = {}
+        rate, crop_face = frame_rate or self.frame_rate, form != "cropped"
+        decoder = ClipDecoder(size, n_frames, sampling, self.prefix[form], rate, crop_face)
+        kept: dict[str, dict[str, Any]] = {}
         skipped = []
         for row in rows.itertuples():
-            problems = {
-                row.problem: bool(row.problem),
-                f"there is no {row.place}, or it is no video or folder of images": row.place not in media,
-                "the name is not UTF-8; give it another": not (row.clip_id + row.subject).isprintable(),
-                "a second clip of this name": row.clip_id in kept,
-                "no subject is given": not row.subject,
-                f"its class is {row.label!r}, not one of {', '.join(class_names)}": (
-                    row.label not in class_names
-                ),
-            }
             try:
-                for problem in (text for text, holds in problems.items() if holds):
+                if problem := row.problem or _problem(row, media, kept, class_names):
                     raise ValueError(problem)
-                kept[row.clip_id] = read_clip(
-                    row,
-                    media[row.place],
-                    prefix=self.prefix[form],
-                    frame_rate=frame_rate or self.frame_rate,
-                    size=size,
-                    n_frames=n_frames,
-                    sampling=sampling,
-                    crop_face=form != "cropped",
-                )
+                kept[row.clip_id] = row._asdict() | decoder.decode(row, media[row.place])
             except (OSError, ValueError) as error:
                 where = f"{table.name}, row {row.Index}: " if table else ""
                 skipped.append(printable(f"{row.clip_id}: {where}{error}"))
@@ -134,22 +129,10 @@ class ClipReader(DataSet):
         if not kept:
             raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
         clips = pd.DataFrame(list(kept.values()))
-        few = f"have fewer than {n_frames} frames; those between were interpolated"
-        lacking = form != "long" and len(kept) < self.n_clips  # SMIC-E is another set of clips
+        lacking = form != "long" and len(kept) < self.n_clips
         notes = [f"incomplete: {len(kept)} of {self.n_clips} clips"] if lacking else []
-        if frame_rate and any(media[row.place].is_dir() for row in rows.itertuples() if row.clip_id in kept):
+        if frame_rate and any(media[place].is_dir() for place in clips["place"]):
             notes.append(f"{frame_rate:g} frames per second were given for the clips in images")
-        if sampling == "first":
-            notes.append(f"the first {n_frames} frames in the order of their names, not onset to offset")
-        for mask, what in (
-            (clips["length"] < n_frames, few),
-            (clips["whole"], "have no face that the detector finds and are whole frames"),
-            (clips["apex"] == NO_APEX, "have no apex between onset and offset in the annotation"),
-        ):
-            if mask.any():
-                ids = clips["clip_id"][mask]
-                first = ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
-                notes.append(f"{len(ids)} of {len(kept)} clips {what}: {first}")
         return ClipSet(
             name=name,
             source="real",
@@ -160,11 +143,40 @@ class ClipReader(DataSet):
             subject=clips["subject"].to_numpy(dtype=str),
             frame_rate=clips["frame_rate"].to_numpy(float),
             **{time: clips[time].to_numpy(np.int64) for time in ("onset", "apex", "offset")},
-            notes=tuple(notes),
+            notes=(*notes, *_notes(clips, decoder)),
             skipped=tuple(skipped),
             origin={"folder": path.name, "form": form, "sampling": sampling}
             | ({"annotation": table.name} if table else {}),
         )
+
+
+def _problem(row: Any, media: Mapping[str, Path], kept: Mapping, class_names: Sequence[str]) -> str:
+    """Return why the clip of a row cannot be used, or an empty text."""
+    problems = {
+        f"there is no {row.place}, or it is no video or folder of images": row.place not in media,
+        "the name is not UTF-8; give it another": not (row.clip_id + row.subject).isprintable(),
+        "a second clip of this name": row.clip_id in kept,
+        "no subject is given": not row.subject,
+        f"its class is {row.label!r}, not one of {', '.join(class_names)}": row.label not in class_names,
+    }
+    return next((text for text, holds in problems.items() if holds), "")
+
+
+def _notes(clips: pd.DataFrame, decoder: ClipDecoder) -> list[str]:
+    n_frames = decoder.n_frames
+    first = f"the first {n_frames} frames in the order of their names, not onset to offset"
+    notes = [first] if decoder.sampling == "first" else []
+    few = f"have fewer than {n_frames} frames; those between were interpolated"
+    for what, mask in {
+        few: clips["length"] < n_frames,
+        "have no face that the detector finds and are whole frames": clips["whole"],
+        "have no apex between onset and offset in the annotation": clips["apex"] == NO_APEX,
+    }.items():
+        if mask.any():
+            ids = clips["clip_id"][mask]
+            some = ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
+            notes.append(f"{len(ids)} of {len(clips)} clips {what}: {some}")
+    return notes
 
 
 class Smic(ClipReader):
@@ -175,27 +187,10 @@ class Smic(ClipReader):
     SMIC-E is a clip of its own whose id ends in `_2`.
     """
 
-    class_names = SMIC3
-    name = "smic"
-
-    def __init__(self, part: str) -> None:
-        super().__init__()
-        self.name = self.title = f"smic-{part.lower()}"
-        self.sheet = part
-        below = [place.format(part) for place in self.places]
-        self.places = tuple(dict.fromkeys(below + [f"SMIC/{place}" for place in below]))
-        self.expected = tuple(place.format(part) for place in self.expected)
-        self.annotation_name = self.annotation_name.format(part)
-        self.n_clips, self.frame_rate = (164, 100.0) if part == "HS" else (71, 25.0)
-
     def holds(self, path: Path) -> bool:
         """Return whether a folder has SMIC's subjects and is of this part, HS where its name names none."""
-        named = [name for name in PARTS if name in re.split("[-_]", path.name)]
+        named = [part for part in ("HS", "VIS", "NIR") if part in re.split("[-_]", path.name)]
         return self.sheet in (named or ["HS"]) and super().holds(path)
-
-    def missing_from(self, clips: ClipSet) -> str:
-        """Return how many clips a copy lacks; SMIC-E is another set of clips, of which that is not known."""
-        return "" if clips.name.endswith("-e") else super().missing_from(clips)
 
     def _form(self, path: Path) -> str:
         return super()._form(path) if any(path.glob("s*/micro")) else "long"
@@ -233,8 +228,6 @@ class Smic(ClipReader):
 class Samm(ClipReader):
     """SAMM: `006/006_1_2/006_05562.jpg` and so on, and `SAMM_Micro_FACS_Codes_v2.xlsx` there or beside it."""
 
-    name = "samm"
-
     def _rows(self, path: Path) -> pd.DataFrame:
         rows = super()._rows(path)
         owner = rows["place"].str.partition("_")[0]
@@ -248,8 +241,6 @@ class Casme2(ClipReader):
 
     Ids are like `sub01/EP02_01f`, because the films' names repeat between subjects.
     """
-
-    name = "casme2"
 
     def _media(self, path: Path) -> dict[str, Path]:
         return {f"{one.name}/{film.name}": film for one in self._subjects(path) for film in folders(one)}
@@ -269,8 +260,6 @@ class ClipTable(ClipReader):
     frame numbers, and a video's first frame is number 1. Ids are `<clip>/<onset>-<offset>`.
     """
 
-    name = "table"
-
     def holds(self, path: Path) -> bool:
         """Return whether a file is a table of clips."""
         is_csv = path.suffix.lower() == ".csv" and path.is_file()
@@ -285,12 +274,11 @@ class ClipTable(ClipReader):
             if len(tables) > 1:
                 names = ", ".join(table.name for table in tables)
                 raise ConfigError(
-                    f"{tables[0].parent}: several tables of clips, {names}; let data_path name one"
+                    f"{tables[0].parent}: several tables of clips, {names}; name one in data_path"
                 )
             if tables:
                 return tables[0]
-        places, columns = ", ".join(str(folder / one) for one in self.places), ",".join(self.columns.values())
-        raise MissingData(f"no table of clips is here; looked for {places} with the columns {columns}")
+        return super().find(folder)
 
     def annotation(self, path: Path) -> Path:
         """Return the table itself."""
@@ -299,17 +287,15 @@ class ClipTable(ClipReader):
     def _media(self, path: Path) -> dict[str, Path]:
         found = {}
         for file in sorted(files_below(path.parent)):
-            image = file.suffix.lower() in IMAGE_SUFFIXES and file.parent != path.parent
+            suffix = file.suffix.lower()
+            image = suffix in IMAGE_SUFFIXES and file.parent != path.parent
             place = file.parent if image else file
             name = place.relative_to(path.parent).as_posix()
-            if (image or VIDEO_NAME.fullmatch(file.name)) and not name.startswith(".") and "/." not in name:
+            if (image or suffix in VIDEO_SUFFIXES) and not is_hidden(name):
                 found[name] = place
         return found
 
     def _rows(self, path: Path) -> pd.DataFrame:
-        rows, root = super()._rows(path), path.parent.absolute()
-        rows["place"] = [
-            str(PurePosixPath(Path(one).relative_to(root) if Path(one).is_relative_to(root) else one))
-            for one in rows["place"]
-        ]
-        return rows.assign(clip_id=rows["place"] + "/" + rows["onset"] + "-" + rows["offset"])
+        rows = super()._rows(path)
+        place = rows["place"].map(lambda one: str(PurePosixPath(one)))  # without a "./" in front
+        return rows.assign(place=place, clip_id=place + "/" + rows["onset"] + "-" + rows["offset"])

@@ -1,13 +1,9 @@
 """What every data set has: a name, places where it is found, a reader, and the terms it comes with."""
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
 import yaml
-
-from fer_utils.data.samples import FaceSet
 
 
 class MissingData(FileNotFoundError):
@@ -17,15 +13,14 @@ class MissingData(FileNotFoundError):
 class DataSet:
     """One raw data set: an entry of `sets.yaml`, whose keys are attributes, and a class that reads it."""
 
-    name: str
-    title: str
     places: tuple[str, ...]
     expected: tuple[str, ...] = ()
     obtained_from: str = ""
     terms: str = ""
 
-    def __init__(self) -> None:
-        for key, value in _specifications().get(self.name, {}).items():
+    def __init__(self, name: str) -> None:
+        self.name = self.title = name
+        for key, value in _specifications()[name].items():
             setattr(self, key, tuple(value) if isinstance(value, list) else value)
 
     def holds(self, path: Path) -> bool:
@@ -50,25 +45,3 @@ class DataSet:
 @cache
 def _specifications() -> dict[str, dict]:
     return yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
-
-
-class FaceData(DataSet):
-    """A data set of still faces."""
-
-    counts: Mapping[str, int] = MappingProxyType({})
-    published: Mapping[str, str] = MappingProxyType({})
-
-    def read(self, path: Path, *, image_size: int = 48, on_bad_rows: str = "error") -> FaceSet:
-        """Read the data set from what `find` returned, or from a path of the user."""
-        raise NotImplementedError
-
-    def missing_from(self, faces: FaceSet) -> str:
-        """Return how many images of the whole data set a copy lacks, or an empty text."""
-        present = {name: int((faces.split == name).sum()) for name in self.counts}
-        other = ("validation", "test") if present.get("pooled_test") else ("pooled_test",)
-        lacking = [
-            f"{present[name]:,} of {count:,}{'' if name == 'unassigned' else f' {name}'}"
-            for name, count in self.counts.items()
-            if name not in other and present[name] != count
-        ]
-        return f"it has {', '.join(lacking)} images" if lacking else ""

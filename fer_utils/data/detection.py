@@ -37,11 +37,30 @@ class Box(NamedTuple):
         return self.x + self.width / 2, self.y + self.height / 2
 
 
-class Haar:
+class Detector:
+    """Finds faces; a subclass gives their boxes in an image reduced to `longest_side` pixels, None: as it is.
+
+    All detectors frame a face as the Haar cascade does, which the crops of the live demo rely on.
+    """
+
+    longest_side: int | None
+
+    def find(self, image: np.ndarray) -> list[Box]:
+        """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
+
+        The boxes are squares in pixels of `image` and may reach beyond its edges.
+        """
+        small = reduced(image, self.longest_side)
+        x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
+        boxes = [Box(x * box.x, y * box.y, x * box.width, y * box.height) for box in self._boxes(small)]
+        # Several threads search, so the order in which OpenCV returns boxes varies.
+        return sorted((box for box in boxes if box.area > 0), key=lambda box: (-box.area, box.x, box.y))
+
+
+class Haar(Detector):
     """OpenCV's frontal Haar cascade (P. Viola, M. Jones, *Robust real-time face detection*, IJCV 57, 2004).
 
-    `smallest` is the side of the smallest face as a share of the image's shorter side, of 24 pixels at least;
-    an image is reduced to `longest_side` pixels, None searches it as it is.
+    `smallest` is the side of the smallest face as a share of the image's shorter side, of 24 pixels at least.
     """
 
     def __init__(self, *, smallest: float = 0.125, longest_side: int | None = LONGEST_SIDE) -> None:
@@ -49,27 +68,20 @@ class Haar:
         file = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
         self._cascade = cv2.CascadeClassifier(str(file))
 
-    def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
-
-        The boxes are squares in pixels of `image` and may reach beyond its edges.
-        """
-        small = gray(reduced(image, self.longest_side))
-        least = round(self.smallest * min(small.shape))
-        found = self._cascade.detectMultiScale(small, scaleFactor=1.1, minNeighbors=5, minSize=(least, least))
-        return _enlarged([Box(*map(float, box)) for box in found], small, image)
+    def _boxes(self, image: np.ndarray) -> list[Box]:
+        least = (round(self.smallest * min(image.shape[:2])),) * 2
+        found = self._cascade.detectMultiScale(gray(image), scaleFactor=1.1, minNeighbors=5, minSize=least)
+        return [Box(*map(float, box)) for box in found]
 
 
-class YuNet:
+class YuNet(Detector):
     """A small network that also finds turned and partly covered faces; its file is not shipped.
 
     W. Wu, H. Peng and S. Yu, *YuNet: a tiny millisecond-level face detector*, Machine Intelligence Research
-    20, 2023. Its own boxes are tight and of any shape; here a box is put around the eyes and the mouth that
-    it finds, as the Haar cascade would put it. A relative `path` starts at the project folder; `longest_side`
-    is that of `Haar`.
+    20, 2023. A box is put around the eyes and the mouth that it finds: its own are tight and of any shape.
     """
 
-    def __init__(self, path: str | Path = YUNET_FILE, *, longest_side: int | None = LONGEST_SIDE) -> None:
+    def __init__(self, path: str | Path, *, longest_side: int | None = LONGEST_SIDE) -> None:
         self.longest_side = longest_side
         file = project_path(path)
         if not file.is_file():
@@ -88,18 +100,11 @@ class YuNet:
                 "it must be face_detection_yunet_2023mar.onnx, whole"
             ) from error
 
-    def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, as `Haar.find` does."""
-        small = reduced(image, self.longest_side)
-        self._network.setInputSize(small.shape[1::-1])
-        code = cv2.COLOR_GRAY2BGR if small.ndim == 2 else cv2.COLOR_RGB2BGR
-        _, rows = self._network.detect(cv2.cvtColor(small, code))
-        boxes = [] if rows is None else [_box_of(row[4:14].reshape(5, 2).astype(float)) for row in rows]
-        return _enlarged(boxes, small, image)
-
-
-Detector = Haar | YuNet
-"""All detectors frame a face as the Haar cascade does, which `live.crops` relies on."""
+    def _boxes(self, image: np.ndarray) -> list[Box]:
+        self._network.setInputSize(image.shape[1::-1])
+        code = cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR
+        _, rows = self._network.detect(cv2.cvtColor(image, code))  # None without a face
+        return [] if rows is None else [_box_of(row[4:14].reshape(5, 2).astype(float)) for row in rows]
 
 
 def detector(name: str, *, path: str | Path = "", fine: bool = False) -> Detector:
@@ -138,11 +143,3 @@ def _box_of(marks: np.ndarray) -> Box:
     down = (mouth - eyes) / height if height else np.array([0.0, 1.0])
     x, y = eyes + (0.5 - _EYES_DOWN) * side * down - side / 2
     return Box(float(x), float(y), side, side)
-
-
-def _enlarged(boxes: list[Box], small: np.ndarray, image: np.ndarray) -> list[Box]:
-    """Return boxes of a reduced image in pixels of the whole one, the largest first."""
-    across, down = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-    whole = [Box(across * box.x, down * box.y, across * box.width, down * box.height) for box in boxes]
-    # Several threads search, so the order in which OpenCV returns boxes varies.
-    return sorted((box for box in whole if box.area > 0), key=lambda box: (-box.area, box.x, box.y))

@@ -23,11 +23,6 @@ def duplicate_groups(faces: FaceSet) -> list[np.ndarray]:
     return _groups(np.unique(faces.digests, return_inverse=True)[1])
 
 
-def shared_with(faces: FaceSet, *others: FaceSet) -> np.ndarray:
-    """Return a mask over `faces`, shape (N,): the same pixels are also in one of `others`."""
-    return np.isin(faces.digests, np.concatenate([other.digests for other in others]))
-
-
 def overlap_table(faces: FaceSet) -> pd.DataFrame:
     """Return how many images of each split (rows) are also in each split, or repeat one of the same."""
     names = [name for name in SPLITS if name in faces.split]
@@ -37,7 +32,7 @@ def overlap_table(faces: FaceSet) -> pd.DataFrame:
     return pd.DataFrame(table, names, names).rename_axis(index="images of", columns="also in")
 
 
-def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int]:
+def duplicate_summary(faces: FaceSet, groups: Sequence[np.ndarray]) -> dict[str, int]:
     """Return counts of the groups of exact duplicates, and of blank images."""
     return {
         "images": len(faces),
@@ -51,13 +46,8 @@ def duplicate_summary(faces: FaceSet, groups: list[np.ndarray]) -> dict[str, int
 def _conflicts(faces: FaceSet, groups: Sequence[np.ndarray]) -> dict[str, int]:
     return {
         "groups that cross splits": sum(len(np.unique(faces.split[group])) > 1 for group in groups),
-        "groups with contradicting labels": len(contradicting(faces, groups)),
+        "groups with contradicting labels": sum(len(np.unique(faces.labels[group])) > 1 for group in groups),
     }
-
-
-def contradicting(faces: FaceSet, groups: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return those of the groups whose images have more than one label."""
-    return [group for group in groups if len(np.unique(faces.labels[group])) > 1]
 
 
 def blank_images(faces: FaceSet) -> np.ndarray:
@@ -71,11 +61,9 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     The similarity is the largest normalised cross-correlation of one image's inner part with the other image
     over shifts of up to a twelfth of the side, as it is and mirrored, without coarse shading. Only pairs
     whose thumbnails correlate by `CANDIDATE` are compared: about half of the copies shifted by two pixels
-    are missed.
-
-    The default threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above and 48
-    of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. It is for
-    photographs: synthetic faces share the shapes of one generator and are alike without being copies.
+    are missed. The threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above
+    and 48 of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. Synthetic
+    faces, which share the shapes of one generator, are alike without being copies.
 
     Returns a table with the columns `first` < `second` (indices into `faces`), `similarity` and `mirrored`,
     the most similar pair first. Equal images and blank ones are in no pair.
@@ -123,7 +111,7 @@ def seen_in_training(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     image, other = _both_ways(pairs)
     training = faces.split == "train"
     near = np.isin(np.arange(len(faces)), image[training[other]])
-    exact = shared_with(faces, faces.take(training))
+    exact = np.isin(faces.digests, faces.digests[training])
     found = pd.DataFrame({"exact": exact, "near": near, "exact or near": exact | near, "of": True})
     counts = found.groupby(pd.Categorical(faces.split, SPLITS), observed=True).sum()
     return counts.drop(index="train", errors="ignore").rename_axis("images of").astype(int)

@@ -1,13 +1,11 @@
 """FER-2013 in the forms people have it: the challenge's table, the Kaggle folder, that folder's zip.
 
-35,887 crops of 48x48 pixels; 28,709 Training, 3,589 PublicTest, 3,589 PrivateTest. A table is known by its
-header: `emotion`, `pixels` and `Usage` in any order (`fer2013.csv`, `icml_face_data.csv`).
+A table is known by its header: `emotion`, `pixels` and `Usage` in any order.
 """
 
 import re
 import zipfile
 from codecs import BOM_UTF8
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +36,9 @@ _PIXELS = SIZE * SIZE
 
 
 class Fer2013(ImageFolder):
-    """FER-2013, at 48 pixels or scaled from there.
+    """FER-2013; in a folder only the official file names tell the two test sets apart."""
 
-    In the folder `train/<class>/*`, `test/<class>/*`, only the official file names tell the two test sets
-    apart.
-    """
-
-    name, form = "fer2013", "kaggle folder"
+    form = "kaggle folder"
     layout = f"train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})"
 
     def holds(self, path: Path) -> bool:
@@ -54,8 +48,8 @@ class Fer2013(ImageFolder):
     def read(self, path: Path, *, image_size: int = SIZE, on_bad_rows: OnBadRows = "error") -> FaceSet:
         """Read a table, or a folder of `train/<class>/` and `test/<class>/`, or its zip.
 
-        The split comes from `Usage` or from the file names; where one file could belong to either test set,
-        they are one `pooled_test`. Images are scaled from 48 pixels.
+        The split comes from `Usage` or from the file names; where these do not tell it, the test sets are one
+        `pooled_test`. Images are scaled from 48 pixels.
         """
         if path.is_file() and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
             return scaled(_read_table(path, on_bad_rows), image_size=image_size)
@@ -64,10 +58,6 @@ class Fer2013(ImageFolder):
             split = np.where(faces.split == "train", "train", "pooled_test")
             faces = replace(faces, split=split, notes=(POOLED, *faces.notes))
         return scaled(faces, image_size=image_size)
-
-    def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> None:
-        if not names and not bad.dropped:
-            raise ValueError(f"{path}: no images named {self.layout}; unpack a table that is packed")
 
     def _describe(self, name: str, known: None) -> Face:
         *_, folder, class_name, file = ("", "", *name.split("/"))
@@ -110,13 +100,10 @@ def _read_table(path: Path, on_bad_rows: OnBadRows) -> FaceSet:
 
 def _header(path: Path, line: bytes) -> list[str]:
     names = [_text(cell) for cell in line.removeprefix(BOM_UTF8).split(b",")]
-    shown = printable(", ".join(name[:20] for name in names[:5])) or "missing"
-    if b"\0" in line or b"\r" in line.strip(b"\r\n"):
-        plain = "not plain text in UTF-8 with \\n at the end of lines"
-        raise ValueError(f"{path}, line 1: {plain} ({shown}); unpack a table that is packed")
     if not {*COLUMNS} <= {*names} or len({*names}) < len(names):
-        needed = f"{', '.join(COLUMNS)} are needed, each once"
-        raise ValueError(f"{path}, line 1: the columns are {shown}; {needed}")
+        found = printable(", ".join(name[:20] for name in names[:5])) or "missing"
+        needed = f"{', '.join(COLUMNS)} are needed, each once, in plain text; unpack a table that is packed"
+        raise ValueError(f"{path}, line 1: the columns are {found}; {needed}")
     return names
 
 
@@ -124,20 +111,19 @@ def _row(line: bytes, columns: list[str]) -> tuple[int, str, np.ndarray]:
     cells = line.split(b",")
     if len(cells) != len(columns):
         raise ValueError(f"{len(cells)} fields instead of {len(columns)}")
-    label, pixels, usage = (cells[columns.index(name)] for name in COLUMNS)
-    label, usage = _text(label), _text(usage)
+    label, pixels, usage = (_text(cells[columns.index(name)]) for name in COLUMNS)
     if label not in map(str, range(len(FER7))):
         raise ValueError(f"emotion is {label[:20]!r}, not 0-{len(FER7) - 1}")
     if usage not in USAGE:
         raise ValueError(f"Usage is {usage[:20]!r}, not one of {', '.join(USAGE)}")
-    return int(label), usage, _image(pixels.strip().removeprefix(b'"').removesuffix(b'"'))
+    return int(label), usage, _image(pixels)
 
 
 def _text(cell: bytes) -> str:
     return cell.strip().removeprefix(b'"').removesuffix(b'"').decode("utf-8", "backslashreplace")
 
 
-def _image(text: bytes) -> np.ndarray:
+def _image(text: str) -> np.ndarray:
     """Parse 2,304 space-separated whole numbers from 0 to 255; the error names the first bad one."""
     try:
         # Into int64, where large numbers saturate; into uint8, 300 would become 44.
@@ -148,6 +134,6 @@ def _image(text: bytes) -> np.ndarray:
         return values.astype(np.uint8).reshape(SIZE, SIZE)
     tokens = text.split()
     for column, token in enumerate(tokens, start=1):
-        if not token.isdigit() or int(token) > 255:
-            raise ValueError(f"pixel {column} is {_text(token[:20])!r}, not a whole number from 0 to 255")
+        if not re.fullmatch("[0-9]+", token) or int(token) > 255:
+            raise ValueError(f"pixel {column} is {token[:20]!r}, not a whole number from 0 to 255")
     raise ValueError(f"{len(tokens)} pixel values instead of {_PIXELS}")

@@ -5,13 +5,14 @@ data/README.md has their sources.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.datasets import FaceData, MissingData
+from fer_utils.data.datasets import DataSet
 from fer_utils.data.images import ImageDecoder
 from fer_utils.data.raw_files import BadRows, OnBadRows, open_images, printable
 from fer_utils.data.samples import FaceSet
@@ -21,12 +22,7 @@ RAFDB_LIST = "EmoLabel/list_patition_label.txt"
 """The authors' list, as they spell it; its lines are like `train_00001.jpg 5`."""
 
 RAFDB_LABELS = {str(label): name for label, name in enumerate(RAFDB7, start=1)}
-RAFDB_IMAGE = re.compile(r"((train|test)_[0-9]+)(?:_aligned)?\.(?:jpg|jpeg|png)")
-
-CKPLUS_FRAME = re.compile("((S[0-9]{3})_[0-9]{3})_[0-9]{8}")  # ((person)_sequence)_frame
-
 JAFFE_CODES = {name[:2].upper(): name for name in sorted(FER7)}
-JAFFE_IMAGE = re.compile(rf"(([A-Z]{{2}})\.({'|'.join(JAFFE_CODES)})[0-9]+\.[0-9]+)\..+")
 
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -43,10 +39,9 @@ class Face(NamedTuple):
     class_name: str
     subject: str = ""
     split: str = "unassigned"
-    folder: str = ""
 
 
-class ImageFolder(FaceData):
+class ImageFolder(DataSet):
     """A folder of image files, or a zip of it, in which names or a list say what each file shows.
 
     A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
@@ -54,19 +49,37 @@ class ImageFolder(FaceData):
 
     class_names: tuple[str, ...] = FER7
     layout: str
+    image: re.Pattern
+    note = ""
     form = "folder"
+    counts: Mapping[str, int] = MappingProxyType({})
+    published: Mapping[str, str] = MappingProxyType({})
+
+    def missing_from(self, faces: FaceSet) -> str:
+        """Return how many images of the whole data set a copy lacks, or an empty text."""
+        present = {name: int((faces.split == name).sum()) for name in self.counts}
+        other = ("validation", "test") if present.get("pooled_test") else ("pooled_test",)
+        lacking = [
+            f"{present[name]:,} of {count:,}{'' if name == 'unassigned' else f' {name}'}"
+            for name, count in self.counts.items()
+            if name not in other and present[name] != count
+        ]
+        return f"it has {', '.join(lacking)} images" if lacking else ""
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a folder has images named as in this data set, or has them in folders of classes."""
+        classes = [folder for folder in path.glob("*") if canonical(folder.name) in self.class_names]
+        return any(
+            self.image.fullmatch(file.name) for folder in (path, *classes) for file in folder.glob("*")
+        )
 
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
-        """Return what `_describe` and `_notes` need to know of the whole data set."""
+        """Return what `_describe` needs to know of the whole data set."""
         return None
 
     def _describe(self, name: str, known: Any) -> Face:
         """Return what the file `name` shows; `ValueError` where that cannot be told."""
         raise NotImplementedError
-
-    def _notes(self, kept: Sequence[Face], known: Any) -> list[str]:
-        """Return notes on what was read."""
-        return []
 
     def read(self, path: Path, *, image_size: int = 48, on_bad_rows: OnBadRows = "error") -> FaceSet:
         """Read the folder, or a `.zip` of it; it may lie below other folders."""
@@ -85,8 +98,8 @@ class ImageFolder(FaceData):
                     kept[face.sample_id], names[face.sample_id] = face, name
         dropped_note = bad.notes(len(kept))
         if not kept:
-            raise ValueError(f"{path}: no images named {self.layout}")
-        table, notes = pd.DataFrame(kept.values()), self._notes([*kept.values()], known)
+            raise ValueError(f"{path}: no images named {self.layout}; unpack what is packed")
+        table, notes = pd.DataFrame(kept.values()), [self.note] if self.note else []
         own = sorted({*table["class_name"]}, key=lambda name: (FER7.index(name) if name in FER7 else 7, name))
         class_names = self.class_names or tuple(own)
         if others and not self.class_names:
@@ -107,8 +120,8 @@ class ImageFolder(FaceData):
 class RafDb(ImageFolder):
     """RAF-DB's single-label part: the authors' folder `basic`, or the folder that Kaggle has."""
 
-    name = "rafdb"
     layout, form = "train/<1 to 7>/train_<number>_aligned.jpg, or EmoLabel/ and Image/", "kaggle folder"
+    image = re.compile(r"((train|test)_[0-9]+)(?:_aligned)?\.(?:jpg|jpeg|png)")
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder is one of the two forms of RAF-DB."""
@@ -127,26 +140,23 @@ class RafDb(ImageFolder):
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> dict[str, tuple[str, str]]:
         """Return sample id -> line and label of the list."""
         rows: dict[str, tuple[str, str]] = {}
-        found = {known[1] for name in names if (known := RAFDB_IMAGE.fullmatch(name.rpartition("/")[2]))}
+        found = {named[1] for name in names if (named := self.image.fullmatch(name.rpartition("/")[2]))}
         for file in self.files(path)[1]:
-            lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            for number, (name, *label) in (
-                (n, line.split()) for n, line in enumerate(lines, 1) if line.strip()
-            ):
-                place = f"{RAFDB_LIST}, line {number}"
+            for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), start=1):
+                if not line.strip():
+                    continue
+                place, (name, *label) = f"{RAFDB_LIST}, line {number}", line.split()
                 with bad.at(place):
-                    if not (known := RAFDB_IMAGE.fullmatch(name)):
+                    if not (named := self.image.fullmatch(name)):
                         raise ValueError(f"{name!r} is no image of train or test")
-                    if known[1] in rows:
-                        raise ValueError(f"{name} a second time; it was in {rows[known[1]][0]}")
-                    rows[known[1]] = place, " ".join(label)
-                    if known[1] not in found:
-                        raise ValueError(f"the image {known[1]} is missing")
+                    rows[named[1]] = place, " ".join(label)
+                    if named[1] not in found:
+                        raise ValueError(f"the image {named[1]} is missing")
         return rows
 
     def _describe(self, name: str, known: Mapping[str, tuple[str, str]]) -> Face:
         *_, folder, label, file = ("", "", *name.split("/"))
-        if not (named := RAFDB_IMAGE.fullmatch(file)):
+        if not (named := self.image.fullmatch(file)):
             raise ValueError("not train_<number>_aligned.jpg or test_<number>_aligned.jpg")
         sample_id, split = named.groups()
         if known and sample_id not in known:
@@ -162,48 +172,32 @@ class RafDb(ImageFolder):
 class CkPlus(ImageFolder):
     """CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48 and sorted into folders."""
 
-    name = "ckplus"
     class_names = CKPLUS7
     layout = "<class>/S<person>_<sequence>_<frame>.png"
-
-    def holds(self, path: Path) -> bool:
-        """Return whether a folder has CK+'s classes in it, with at least one of its images."""
-        classes = [folder for folder in path.glob("*") if canonical(folder.name) in CKPLUS7]
-        return any(CKPLUS_FRAME.fullmatch(file.stem) for folder in classes for file in folder.glob("*"))
+    image = re.compile(r"((S[0-9]{3})_[0-9]{3}_[0-9]{8})\..+")
+    note = "frames of one sequence hardly differ, so split by person only"
 
     def _describe(self, name: str, known: None) -> Face:
-        file = PurePosixPath(name)
-        class_name, frame = canonical(file.parent.name), CKPLUS_FRAME.fullmatch(file.stem)
-        if class_name not in CKPLUS7 or not frame:
+        *_, folder, file = ("", *name.split("/"))
+        class_name, named = canonical(folder), self.image.fullmatch(file)
+        if class_name not in CKPLUS7 or not named:
             raise ValueError(f"not {self.layout} with one of the classes {', '.join(CKPLUS7)}")
-        return Face(file.stem, class_name, subject=frame[2])
-
-    def _notes(self, kept: Sequence[Face], known: None) -> list[str]:
-        sequences, people = {one.sample_id.rpartition("_")[0] for one in kept}, {one.subject for one in kept}
-        counts = f"{len(kept)} frames of {len(sequences)} sequences of {len(people)} people"
-        return [f"{counts}; frames of one sequence hardly differ, so split by person only"]
+        return Face(named[1], class_name, subject=named[2])
 
 
 class Jaffe(ImageFolder):
     """JAFFE: 213 posed expressions of ten women; the whole image is taken, with hair and background."""
 
-    name = "jaffe"
     layout = "<person>.<expression><take>.<number>.tiff, such as KA.AN1.39.tiff"
-
-    def holds(self, path: Path) -> bool:
-        """Return whether a folder has JAFFE's images in it, or in folders named by class."""
-        classes = [folder for folder in path.glob("*") if canonical(folder.name) in FER7]
-        return any(
-            JAFFE_IMAGE.fullmatch(file.name) for folder in (path, *classes) for file in folder.glob("*")
-        )
+    image = re.compile(rf"(([A-Z]{{2}})\.({'|'.join(JAFFE_CODES)})[0-9]+\.[0-9]+)\..+")
 
     def _describe(self, name: str, known: None) -> Face:
-        file = PurePosixPath(name)
-        if not (named := JAFFE_IMAGE.fullmatch(file.name)):
+        *_, folder, file = ("", *name.split("/"))
+        if not (named := self.image.fullmatch(file)):
             raise ValueError(f"not {self.layout}; the expressions are {', '.join(JAFFE_CODES)}")
         sample_id, subject, code = named.groups()
-        if canonical(file.parent.name) in {*FER7} - {JAFFE_CODES[code]}:
-            raise ValueError(f"folder says {file.parent.name}, file name says {code}; move or rename it")
+        if canonical(folder) in {*FER7} - {JAFFE_CODES[code]}:
+            raise ValueError(f"folder says {folder}, file name says {code}; move or rename it")
         return Face(sample_id, JAFFE_CODES[code], subject=subject)
 
 
@@ -214,15 +208,12 @@ class OwnFolder(ImageFolder):
     theirs and follow in alphabetical order. All of it may lie in one more folder, as in many zips.
     """
 
-    name = "folder"
     class_names = ()
     layout = "<class>/<file> or <class>/<subject>/<file>, all or none below train/, validation/ or test/"
 
-    def find(self, folder: Path) -> Path:
-        """Return the folder itself."""
-        if not folder.exists():
-            raise MissingData(f"{folder}: no such folder; data_path names a folder or zip of <class>/<image>")
-        return folder
+    def holds(self, path: Path) -> bool:
+        """Return whether there is a folder; what it has to hold is found out when it is read."""
+        return path.is_dir()
 
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> str:
         tops = {name.split("/")[0] for name in names}
@@ -250,14 +241,7 @@ class OwnFolder(ImageFolder):
         class_name = canonical(below[0]) if canonical(below[0]) in FER7 else below[0]
         if class_name.lower() in ("total", "images", "annotations") or self._split_of(class_name):
             raise ValueError(f"{name}: {class_name!r} cannot be a class; use {self.layout}")
-        return Face(name, class_name, "".join(below[1:]), split or "unassigned", folder=below[0])
-
-    def _notes(self, kept: Sequence[Face], known: str) -> list[str]:
-        names = sorted({(one.folder, one.class_name) for one in kept})
-        renamed = [f"{folder} -> {name}" for folder, name in names if folder.lower() != name.lower()]
-        notes = [f"everything lies in {known}"] if known else []
-        notes += [f"folders taken for a class by another name: {', '.join(renamed)}"] if renamed else []
-        return [printable(note) for note in notes]
+        return Face(name, class_name, "".join(below[1:]), split or "unassigned")
 
     def _split_of(self, folder: str) -> str | None:
         plain = re.sub("[^a-z]|set$", "", folder.lower().replace("fer2013", ""))

@@ -38,8 +38,7 @@ class ImageDecoder:
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
-        self.decoded = self.converted = 0
+        self.size, self.decoded, self.converted = size, 0, 0
         self._reasons: Counter[str] = Counter()
 
     def decode(self, content: bytes) -> np.ndarray:
@@ -64,9 +63,8 @@ class ImageDecoder:
     def notes(self) -> tuple[str, ...]:
         """Return a note on how many images were converted, and how."""
         each = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
-        form = f"{self.size}x{self.size} gray"
-        note = f"{self.converted} of {self.decoded} images were converted to {form}: {each}"
-        return (note,) if self.converted else ()
+        count, form = f"{self.converted} of {self.decoded} images", f"{self.size}x{self.size} gray"
+        return (f"{count} were converted to {form}: {each}",) if self.converted else ()
 
 
 def open_image(content: bytes) -> Image.Image:

@@ -7,7 +7,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -67,14 +67,13 @@ class BadRows:
 
     def notes(self, kept: int) -> tuple[str, ...]:
         """Return a note on what was dropped, given how many rows were kept; none kept is an error."""
-        count = len(self.dropped)
-        if not count:
-            return ()
-        if not kept:
-            nothing = f"nothing is left, all {count} {self.unit} are bad"
-            raise ValueError(f"{self.path}: {nothing}; the first: {self.dropped[0]}")
-        first = "; ".join(self.dropped[:3]) + (" ..." if count > 3 else "")
-        return (f"{count} of {kept + count} {self.unit} were dropped: {first}",)
+        count, first = len(self.dropped), "; ".join(self.dropped[:3])
+        if count and not kept:
+            raise ValueError(
+                f"{self.path}: nothing is left, all {count} {self.unit} are bad; the first: {first}"
+            )
+        more = " ..." if count > 3 else ""
+        return (f"{count} of {kept + count} {self.unit} were dropped: {first}{more}",) if count else ()
 
 
 @contextmanager
@@ -83,9 +82,9 @@ def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[
 
     An image's name leads to a function that reads its bytes while the block lasts.
     """
-    with _folder_entries(path) if path.is_dir() else _zip_entries(path) as found:
+    with nullcontext(_folder_entries(path)) if path.is_dir() else _zip_entries(path) as found:
         images, others = {}, []
-        for name in sorted(name for name in found if not _is_hidden(name)):
+        for name in sorted(name for name in found if not is_hidden(name)):
             if not name.lower().endswith(IMAGE_SUFFIXES):
                 others.append(printable(name))
                 continue
@@ -96,9 +95,8 @@ def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[
         yield images, others
 
 
-@contextmanager
-def _folder_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
-    yield {file.relative_to(path).as_posix(): partial(read_file, file) for file in files_below(path)}
+def _folder_entries(path: Path) -> dict[str, Callable[[], bytes]]:
+    return {file.relative_to(path).as_posix(): partial(read_file, file) for file in files_below(path)}
 
 
 @contextmanager
@@ -114,8 +112,6 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
             if not entry.flag_bits & 0x800:  # not declared as UTF-8, though macOS and others write it
                 name = name.encode("cp437").decode("utf-8", "surrogateescape")
             name = name.replace("\\", "/")
-            if name in entries:
-                raise ValueError(printable(f"{path}: {name} is in the archive twice"))
             if name.lower().endswith(IMAGE_SUFFIXES):
                 total += entry.file_size
                 if entry.file_size > MAX_FILE_BYTES or total > MAX_ARCHIVE_BYTES:
@@ -142,5 +138,6 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a file, or a folder above it, is one of those that systems leave behind."""
     return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(name).parts)

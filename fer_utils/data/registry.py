@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from fer_utils.data import clip_files
-from fer_utils.data.clip_readers import PARTS, Casme2, ClipReader, ClipTable, Samm, Smic
-from fer_utils.data.datasets import DataSet, FaceData, MissingData
+from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smic
+from fer_utils.data.datasets import DataSet, MissingData
 from fer_utils.data.fer2013 import Fer2013
-from fer_utils.data.folders import CkPlus, Jaffe, OwnFolder, RafDb
+from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
 from fer_utils.data.images import IMAGE_SIZES
 from fer_utils.data.samples import ClipSet, FaceSet, combine
 from fer_utils.data.store import prepared, prepared_from
@@ -23,13 +23,13 @@ from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF
 if TYPE_CHECKING:
     from fer_utils.params import ClipParameters, FaceParameters
 
-FACES: Mapping[str, FaceData] = {
-    one.name: one for one in (Fer2013(), RafDb(), CkPlus(), Jaffe(), OwnFolder())
-}
+_FACES = (Fer2013("fer2013"), RafDb("rafdb"), CkPlus("ckplus"), Jaffe("jaffe"), OwnFolder("folder"))
+FACES: Mapping[str, ImageFolder] = {one.name: one for one in _FACES}
 """Value of the `dataset` parameter -> data set of still faces."""
 
+_SMIC = (Smic("smic-hs"), Smic("smic-vis"), Smic("smic-nir"))
 CLIPS: Mapping[str, ClipReader] = {
-    one.name: one for one in (*map(Smic, PARTS), Samm(), Casme2(), ClipTable())
+    one.name: one for one in (*_SMIC, Samm("samm"), Casme2("casme2"), ClipTable("table"))
 }
 """Value of the `dataset` parameter -> data set of clips."""
 
@@ -41,13 +41,6 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
 
     A `picture_size`, where a network scales the images itself, goes before `image_size`. A real data set that
     is not there raises `MissingData`, damaged data a `ValueError` that names file and row.
-
-    Examples
-    --------
-    >>> from fer_utils.params import FaceParameters
-    >>> faces = load_faces(FaceParameters(synthetic_subjects=3, synthetic_per_subject=7))
-    >>> faces.images.shape
-    (21, 48, 48)
     """
     size = getattr(params, "picture_size", params.image_size)
     if size not in IMAGE_SIZES:
@@ -67,8 +60,8 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
             needed = f"{params.dataset} needs the folder that holds both sets"
             raise ConfigError(f"data_path={str(params.data_path)!r}: a single file; {needed}")
         options = {"image_size": size, "on_bad_rows": params.on_bad_rows}
-        found = [(FACES[name], find(name, params.data_path)) for name in names]
-        sets = [_prepared(one, path, options, prepared_dir) for one, path in found]
+        found = {name: find(name, params.data_path) for name in names}  # all, before the first is read
+        sets = [_prepared(FACES[name], path, options, prepared_dir) for name, path in found.items()]
         faces = combine(sets, class_names=FER7) if len(sets) > 1 else sets[0]
     return faces if params.label_set == "own" else faces.with_classes(LABEL_SETS[params.label_set])
 
@@ -91,8 +84,8 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
     """Return the clips that the parameters name, with the classes of `label_set`.
 
     Under `strict` a clip that cannot be used is an error; `leave_out` has ids; `frame_rate` is that of the
-    synthetic camera and of images in a table, which do not state it. A real data set that is not there raises
-    `MissingData`, data that cannot be read and an unknown id in `leave_out` a `ValueError`.
+    synthetic camera and of images in a table. A real data set that is not there raises `MissingData`, data
+    that cannot be read a `ValueError`.
     """
     options = {"size": params.image_size, "n_frames": params.n_frames}
     if params.dataset == "synthetic":
@@ -160,9 +153,7 @@ def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
     relative path starts at the project folder.
     """
     path = project_path(data_path)
-    if path.is_file() and dataset in (*FACES, "table"):
-        return path
-    return {**FACES, **CLIPS}[dataset].find(path)
+    return path if path.is_file() and dataset in FACES else {**FACES, **CLIPS}[dataset].find(path)
 
 
 def title_of(dataset: str) -> str:
@@ -175,10 +166,9 @@ def sources(folder: Path) -> list[tuple[DataSet, Path | None]]:
     listed = []
     for dataset in (one for one in (*FACES.values(), *CLIPS.values()) if one.expected):
         try:
-            found = dataset.find(folder)
+            listed.append((dataset, dataset.find(folder)))
         except MissingData:
-            found = None
+            listed.append((dataset, None))
         except ConfigError:  # several tables of clips, which `load_clips` will say again
-            found = folder
-        listed.append((dataset, found))
+            listed.append((dataset, folder))
     return listed

@@ -21,22 +21,10 @@ SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 class Samples:
     """The base of `FaceSet` and `ClipSet`: pixels, labels, ids and subjects that stay together.
 
-    Attributes
-    ----------
-    name : str
-        Name of the data set, as results cite it.
-    source : {"real", "synthetic"}
-        Whether the images show people.
-    labels : ndarray of int64, shape (N,)
-        Indices into `class_names`.
-    class_names : tuple of str
-        Class names in label order, each once.
-    sample_id, subject : ndarray of str, shape (N,)
-        Unique names, and who is shown; empty where the data set does not say.
-    notes : tuple of str
-        What a reader of the results must know about this copy of the data.
-    origin : dict
-        The file or generator it was read from: form, name, bytes, SHA-256, of a single file also MD5.
+    `source` says whether the images show people, `labels`, int64 (N,), are indices into `class_names`, and
+    `sample_id` is unique; `subject` is empty where the data set does not say who is shown. `notes` are what a
+    reader of the results must know about this copy of the data; `origin` is the file or generator it was read
+    from: form, name, bytes, SHA-256, of a single file also MD5.
     """
 
     PIXELS: ClassVar[str]
@@ -93,17 +81,16 @@ class Samples:
         present = {name: count for name, count in zip(self.class_names, counts, strict=True) if count}
         sums, notes = [], []
         for new in class_names:
-            old = {name: count for name, count in present.items() if mapping.get(name) == new}
-            if not set(old) <= {new}:
-                sums.append(f"{new} = " + " + ".join(f"{name} {count}" for name, count in old.items()))
+            old = [f"{name} {count}" for name, count in present.items() if mapping.get(name) == new]
+            if any(mapping.get(name) == new != name for name in present):
+                sums.append(f"{new} = {' + '.join(old)}")
         if sums:
             notes.append(f"classes were merged: {'; '.join(sums)}")
         if lost := {name: count for name, count in present.items() if name not in mapping}:
             each = ", ".join(f"{name} {count}" for name, count in lost.items())
-            total = f"{sum(lost.values())} of {sum(present.values())} {self.PIXELS}"
+            total = f"{sum(lost.values())} of {len(self)} {self.PIXELS}"
             notes.append(f"{total} left out, of classes that are not in {', '.join(class_names)}: {each}")
-        merged = self._relabelled(mapping, class_names)
-        return replace(merged, notes=(*self.notes, *notes))
+        return replace(self._relabelled(mapping, class_names), notes=(*self.notes, *notes))
 
     def _relabelled(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
         index = {name: number for number, name in enumerate(class_names)}
@@ -195,11 +182,10 @@ class ClipSet(Samples):
 
         It is `NO_APEX` without an apex, and where the T frames do not run evenly from onset to offset.
         """
-        if self.origin.get("sampling") == "first":
-            return np.full(len(self), NO_APEX)
         through = (self.apex - self.onset) / np.maximum(self.offset - self.onset, 1)
         position = np.rint(through * (self.clips.shape[1] - 1)).astype(np.int64)
-        return np.where(self.apex == NO_APEX, NO_APEX, position)
+        unknown = (self.apex == NO_APEX) | (self.origin.get("sampling") == "first")
+        return np.where(unknown, NO_APEX, position)
 
     def frames(self) -> FaceSet:
         """Return every frame as an image with its clip's label and subject; ids are `<clip>/<frame>`."""
@@ -231,8 +217,8 @@ def clip_of(sample_id: np.ndarray) -> np.ndarray:
 def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
     """Return the images of all sets as one set, named like `rafdb+fer2013`, with the classes `class_names`.
 
-    A class of a set is found by its name or its canonical name. Ids, known subjects, notes and keys of
-    `origin` have the set's name in front; notes say which classes a set lacks and what was left out.
+    A class is found by its name or its canonical name. Ids, known subjects, notes and keys of `origin` have
+    the set's name in front; notes say which classes a set lacks and what was left out.
     """
     if len({(faces.images.shape[1:], faces.source) for faces in sets}) > 1:
         each = (f"{one.name} is {one.source}, {'x'.join(map(str, one.images.shape[1:]))}" for one in sets)
@@ -261,10 +247,7 @@ def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
 
 
 def separate(faces: FaceSet) -> tuple[FaceSet, ...]:
-    """Return the images of each set that `combine` joined, in their order; any other set as it is, alone.
-
-    Each has the name of its set again, so that it can be split as that set is.
-    """
+    """Return the sets that `combine` joined, under their names but with the new ids; any other set alone."""
     names = faces.name.split("+")
     owner = np.array([one.partition("/")[0] for one in faces.sample_id], dtype=str)
     if len(names) == 1 or not np.isin(owner, names).all():  # a folder of images may have a "+" in its name

@@ -1,8 +1,7 @@
 """Prepared data sets: read and checked once, then memory-mapped.
 
 A prepared set is a folder `<name>-<hash>/`, named by the content of its source and the settings of its
-reader, with `pixels.npy` and `sidecar.json` (all other fields, hashes). Nothing in it is ever unpickled; a
-set whose files do not fit their hashes is made again.
+reader, with `pixels.npy` and `sidecar.json` (all other fields, hashes). A damaged one is made again.
 """
 
 import fcntl
@@ -23,6 +22,7 @@ from fer_utils.files import digest, read_json, sha256_of, write_json
 
 FORMAT = 6  # raised when a reader or this layout changes meaning, so that older prepared files are made again
 
+_MD5 = partial(hashlib.md5, usedforsecurity=False)
 _KINDS = {kind.__name__: kind for kind in (FaceSet, ClipSet)}
 
 AnySamples = TypeVar("AnySamples", bound=Samples)
@@ -33,8 +33,8 @@ def prepared_from(
 ) -> AnySamples:
     """Return the data set of a raw file or folder, read at the first call and memory-mapped afterwards.
 
-    The content of `source` and the `settings` (JSON values that decide what `read` gives) are the key of the
-    prepared set in `folder`. `origin` gets file, bytes, SHA-256 and, for a single file, MD5.
+    Its key is the content of `source` with the `settings` (JSON values that decide what `read` gives).
+    `origin` gets file, bytes, SHA-256 and, for a single file, MD5.
     """
     if source.is_file():
         files, content = [source], sha256_of(source)
@@ -51,8 +51,7 @@ def prepared_from(
         found = {"file": printable(source.name), "bytes": size, "sha256": content}
         if source.is_file():  # not a safeguard, but the hash by which published copies are known
             with open(source, "rb") as file:
-                md5 = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False))
-            found["md5"] = md5.hexdigest()
+                found["md5"] = hashlib.file_digest(file, _MD5).hexdigest()
         return replace(samples, origin={**samples.origin, **found})
 
     return prepared(make, name=source.stem, content=content, folder=folder, settings=settings)

@@ -86,7 +86,7 @@ def effect_sizes(effects: "Sequence[Effect]") -> Figure:
     for row, effect in enumerate(effects):
         low, high = (100 * end for end in effect.interval)
         style.note_right(ax, row, f"{100 * effect.size:+.1f} points\n[{low:+.1f}, {high:+.1f}]")
-    ax.set_xlim(0, 1)
+    ax.set_xlim(0, 1.02)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     style.legend_above(ax)
     return figure

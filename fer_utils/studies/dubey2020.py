@@ -174,10 +174,10 @@ def train_on_all(params: Cnn3dSmic, clips: ClipSet) -> Trained:
 def cross_validate(protocol: Protocol) -> Result:
     """Train on every fold of a protocol and pool the predictions."""
     predicted, histories = [], []
-    for number, (name, split) in enumerate(zip(protocol.folds.names, protocol.folds, strict=True)):
+    for number, split in enumerate(protocol.folds.splits):
         trained = train(protocol.params, protocol.method, split, protocol.rule)
         predicted.append(replace(trained.held_out, fold=number))
-        histories.append(trained.history.assign(fold=name, held_out=len(split.test)))
+        histories.append(trained.history.assign(fold=split.description, held_out=len(split.test)))
     return Result(predictions.pooled(predicted), pd.concat(histories, ignore_index=True))
 
 
@@ -217,8 +217,8 @@ def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
     trainings: dict[str, Callable[[], Trained]] = {}
     for protocol in protocols(params, clips).values():
         rule = "inner" if protocol.rule == "inner" else "fixed"  # "on_test" is an epoch of the same training
-        for name, split in zip(protocol.folds.names, protocol.folds, strict=True):
-            key = f"{protocol.params.view}, {protocol.method}, {name}, {rule}"
+        for split in protocol.folds.splits:
+            key = f"{protocol.params.view}, {protocol.method}, {split.description}, {rule}"
             trainings.setdefault(key, partial(train, protocol.params, protocol.method, split, rule))
     for cell in grid(params, clips):
         trainings[f"{', '.join(cell.name)}, seed {cell.params.seed}"] = cell.train

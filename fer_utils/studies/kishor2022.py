@@ -165,7 +165,7 @@ def frame_splits_table(
     """
     rows = []
     for by, measured in metrics.items():
-        accuracy, seen = measured["accuracy"], splits.seen_in_training(folds[by])
+        accuracy, seen = measured["accuracy"], splits.seen_in_training(folds[by].splits)
         low, high = accuracy["ci95"] or (None, None)
         row = {"label": FRAME_SPLITS[by], "value": accuracy["value"], "low": low, "high": high}
         row |= {"n": accuracy["n"], "leak": folds[by].leakage}
