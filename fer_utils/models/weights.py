@@ -51,10 +51,8 @@ def check_shapes(arrays: Mapping, variables: Mapping, *, network: str) -> None:
     given, wanted = ({name: tuple(one.shape) for name, one in of.items()} for of in (arrays, variables))
     for name in sorted({*given, *wanted}):
         if given.get(name) != wanted.get(name):
-            raise ConfigError(
-                f"weights do not fit {network}: {name} has shape {given.get(name)}, the network's has "
-                f"{wanted.get(name)}"
-            )
+            shapes = f"{name} has shape {given.get(name)}, the network's has {wanted.get(name)}"
+            raise ConfigError(f"weights do not fit {network}: {shapes}")
 
 
 def missing_weights(problem: str, *, put: Path) -> MissingData:

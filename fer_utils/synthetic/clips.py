@@ -91,14 +91,9 @@ def synthetic_clip(sample_id: str, label: str, *, seed: int = 0) -> Performance:
     seconds, peak = rng.uniform(*MICRO_SECONDS), rng.uniform(*MICRO_PEAK)
     movement = sample_movement(label, rng, start=0.0, seconds=seconds, peak=peak)
     middle = {unit: usual[unit] + mood[unit] - 0.5 * movement.units.get(unit, 0.0) for unit in usual}
-    return Performance(
-        identity=Identity.sample((seed, subject)),
-        rest={unit: min(max(intensity, 0.0), 1.0) for unit, intensity in middle.items()},
-        movements=(movement,),
-        scene=replace(turned, seed=int(rng.integers(2**31))),
-        sway=sway,
-        asymmetry=asymmetry,
-    )
+    rest = {unit: min(max(intensity, 0.0), 1.0) for unit, intensity in middle.items()}
+    identity, scene = Identity.sample((seed, subject)), replace(turned, seed=int(rng.integers(2**31)))
+    return Performance(identity, rest, (movement,), scene, sway, asymmetry)
 
 
 def _plan(n_subjects: int, n_clips: int, seed: int) -> list[tuple[int, int, int]]:

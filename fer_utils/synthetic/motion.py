@@ -153,14 +153,9 @@ def synthetic_video(
         length = rng.uniform(0.15, 0.35)
         blinks.append(Movement("blink", {43: 1.0}, start, start + 0.4 * length, start + length))
         start += rng.uniform(2.0, 6.0)
-    performance = Performance(
-        identity=Identity.sample((seed, 0, 1, _VIDEO)),
-        rest=rest,
-        movements=(*events, *blinks),
-        scene=scene,
-        sway=Sway.sample(rng),
-        asymmetry=sample_asymmetry(rng),
-    )
+    identity, movements = Identity.sample((seed, 0, 1, _VIDEO)), (*events, *blinks)
+    sway, asymmetry = Sway.sample(rng), sample_asymmetry(rng)
+    performance = Performance(identity, rest, movements, scene, sway, asymmetry)
     return SyntheticVideo(performance, round(seconds * frame_rate), frame_rate, size)
 
 
@@ -184,10 +179,6 @@ def sample_movement(
     """Sample a movement of a class in `EXPRESSIONS` whose strongest unit reaches `peak`."""
     units = expression_units(str(rng.choice(EXPRESSIONS[label])), rng)
     strongest = max(units.values())
-    return Movement(
-        label=label,
-        units={unit: float(peak * intensity / strongest) for unit, intensity in units.items()},
-        onset=float(start),
-        apex=float(start + seconds * rng.uniform(0.3, 0.6)),
-        offset=float(start + seconds),
-    )
+    units = {unit: float(peak * intensity / strongest) for unit, intensity in units.items()}
+    apex = start + seconds * rng.uniform(0.3, 0.6)
+    return Movement(label, units, float(start), float(apex), float(start + seconds))
