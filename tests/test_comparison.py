@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from helpers.settings import notebook_params
 
 from fer_utils.comparison import (
     compare_methods,
@@ -16,11 +17,9 @@ from fer_utils.comparison import (
     pairs_table,
     sweep,
 )
-from fer_utils.data import FaceSet
 from fer_utils.evaluation import evaluate
-from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
-from fer_utils.run import notebook_defaults
+from fer_utils.synthetic import synthetic_faces
 
 N = 120
 TRUTH = np.arange(N) % 3
@@ -42,6 +41,7 @@ def two_class(correct: np.ndarray, *, group: list[str] | str = "") -> Prediction
     return Predictions(ids, np.zeros(len(correct), int), probabilities, ("a", "b"), group=group)
 
 
+PARAMS = notebook_params("20_hybrid_hog_cnn")
 SUBJECTS = np.array([f"s{number % 12}" for number in range(N)])
 
 
@@ -193,11 +193,6 @@ def test_unstated_parameters_may_differ_and_stated_ones_and_the_network_may_not(
 # --- sweeps ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def params() -> HybridHogCNN:
-    return HybridHogCNN.from_values(notebook_defaults("20_hybrid_hog_cnn"), where="test")
-
-
 @dataclass
 class Pretended:
     """Correct on as large a share of its images as its learning rate says."""
@@ -216,8 +211,8 @@ class Pretended:
         return Predictions(ids, self.labels, np.eye(2)[predicted], ("happy", "sad"))
 
 
-def test_a_sweep_shows_what_differs_and_the_accuracy_on_validation(params):
-    cells = [params.varied(learning_rate=rate) for rate in (0.3, 0.8)]
+def test_a_sweep_shows_what_differs_and_the_accuracy_on_validation():
+    cells = [PARAMS.varied(learning_rate=rate) for rate in (0.3, 0.8)]
     table = sweep(cells, lambda cell: Pretended(cell.learning_rate, np.zeros(10, int)))
     columns = ["learning_rate", "accuracy", "low", "high", "n", "epochs", "parameters", "seconds"]
     assert table.columns.tolist() == columns
@@ -225,16 +220,9 @@ def test_a_sweep_shows_what_differs_and_the_accuracy_on_validation(params):
     assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
 
 
-def test_cross_validation_holds_every_image_out_once_and_lists_the_best_cell_first(params):
-    train = FaceSet(
-        name="small",
-        source="synthetic",
-        images=np.zeros((40, 4, 4), np.uint8),
-        labels=np.arange(40) % 2,
-        class_names=("happy", "sad"),
-        split=np.full(40, "train"),
-        sample_id=np.array([f"i{number:02d}" for number in range(40)]),
-    )
+def test_cross_validation_holds_every_image_out_once_and_lists_the_best_cell_first():
+    faces = synthetic_faces(n_subjects=40, images_per_subject=1, size=16)
+    train = replace(faces, labels=np.arange(40) % 2, class_names=("happy", "sad"))
     seen = []
 
     def pretend(cell, part, held_out):
@@ -242,7 +230,7 @@ def test_cross_validation_holds_every_image_out_once_and_lists_the_best_cell_fir
         assert not set(part.sample_id) & set(held_out.sample_id)
         return Pretended(cell.learning_rate, held_out.labels)
 
-    asked = params.varied(cv_folds=4, cv_grid={"depth": ["shallow"], "learning_rate": [0.2, 0.6]})
+    asked = PARAMS.varied(cv_folds=4, cv_grid={"depth": ["shallow"], "learning_rate": [0.2, 0.6]})
     table = cross_validate(asked, train, pretend, log=str)
     assert table["learning_rate"].tolist() == [0.6, 0.2]
     assert table["mean"].tolist() == pytest.approx([0.6, 0.2])

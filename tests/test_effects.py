@@ -13,7 +13,7 @@ from fer_utils.predictions import EpochPredictions
 from fer_utils.results import Results
 from fer_utils.statistics import Z, difference_interval, wilson_interval
 
-N, EPOCHS = 200, 4
+N = 200
 OFFICIAL, RANDOM, RESHUFFLED, CACHED = (
     f"10_baseline_cnn--protocol-{name}" for name in ("official", "random", "reshuffled", "cached")
 )

@@ -10,7 +10,6 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.data import FaceSet
 from fer_utils.evaluation import (
     METRICS,
     evaluate,
@@ -22,6 +21,7 @@ from fer_utils.evaluation import (
 from fer_utils.predictions import Predictions
 from fer_utils.splits import official_split, random_folds
 from fer_utils.statistics import wilson_interval
+from fer_utils.synthetic import synthetic_faces
 
 SEVEN = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 BOUNDED = settings(derandomize=True, deadline=None, max_examples=10)
@@ -201,28 +201,23 @@ def test_the_chance_baseline_is_the_mean_of_uniform_guesses():
 
 
 def test_reference_points_leave_out_test_images_with_duplicates_elsewhere():
-    images = np.random.default_rng(0).integers(256, size=(40, 4, 4), dtype=np.uint8)
-    images[30] = images[3]
-    faces = FaceSet(
-        name="fer2013",
-        source="real",
-        images=images,
-        labels=np.arange(40) % 2,
-        class_names=("happy", "sad"),
-        split=np.repeat(["train", "validation", "test"], [20, 10, 10]),
-        sample_id=np.array([f"i{number:02d}" for number in range(40)]),
-    )
-    split = official_split(faces)
+    faces = synthetic_faces(n_subjects=40, images_per_subject=1, size=16)
+    images = faces.images.copy()
+    images[36] = images[3]
+    split = official_split(replace(faces, images=images))
     test = split.test
-    p = Predictions(test.sample_id, test.labels, np.eye(2)[np.zeros(10, int)], faces.class_names)
+    p = Predictions(test.sample_id, test.labels, np.eye(7)[np.zeros(6, int)], faces.class_names)
     found = reference_points(p, split, n_boot=20)
     assert set(found) == {"majority_baseline", "chance_baseline", "without_duplicates"}
-    assert found["without_duplicates"] == evaluate(p.subset(test.sample_id != "i30"), n_boot=20).metrics
-    shuffled = reference_points(p.subset(np.arange(10)[::-1]), split, n_boot=0)
-    assert shuffled["without_duplicates"]["accuracy"]["n"] == 9
-    folds = random_folds(faces.take(np.arange(30)), n_folds=3, seed=0)
+    assert (
+        found["without_duplicates"]
+        == evaluate(p.subset(test.sample_id != faces.sample_id[36]), n_boot=20).metrics
+    )
+    shuffled = reference_points(p.subset(np.arange(6)[::-1]), split, n_boot=0)
+    assert shuffled["without_duplicates"]["accuracy"]["n"] == 5
+    folds = random_folds(faces, n_folds=3, seed=0)
     rest = folds.test
-    q = Predictions(rest.sample_id, rest.labels, np.eye(2)[rest.labels], faces.class_names)
+    q = Predictions(rest.sample_id, rest.labels, np.eye(7)[rest.labels], faces.class_names)
     assert set(reference_points(q, folds, n_boot=0)) == {"majority_baseline", "chance_baseline"}
 
 

@@ -67,8 +67,7 @@ def test_histograms_hold_the_mean_magnitude_in_each_direction():
     image = np.zeros((1, 16, 16), dtype=np.uint8)
     image[:, 8:] = 100  # a horizontal edge: the gradient points down, 90 degrees
     histograms = hog_histograms(image, HOG(orientations=4, cells_per_block=1))
-    np.testing.assert_allclose(histograms[0, :, :, 2], 100 * 8 / 64)
-    assert not histograms[..., [0, 1, 3]].any()
+    np.testing.assert_allclose(histograms[0, 0, 0], [0, 0, 100 * 8 / 64, 0])
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.int64])

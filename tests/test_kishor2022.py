@@ -113,10 +113,3 @@ def test_a_network_can_memorise_a_few_faces(torch, build):
         torch.nn.functional.cross_entropy(model(pixels), labels).backward()
         optimizer.step()
     assert (model(pixels).argmax(dim=1) == labels).float().mean() > 0.9
-
-
-def test_the_classifier_on_hog_learns(kishor2022):
-    from fer_utils.features.hog import HOG, hog_features
-
-    features = hog_features(FACES.images, HOG(cells_per_block=2))
-    assert kishor2022.hog_classifier().fit(features, FACES.labels).score(features, FACES.labels) > 0.5

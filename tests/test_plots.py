@@ -65,16 +65,6 @@ def history(epochs: int = 4) -> pd.DataFrame:
     return pd.DataFrame({"epoch": np.arange(1, epochs + 1)} | columns)
 
 
-def rows() -> pd.DataFrame:
-    columns = ["label", "printed", "measured", "low", "high", "n"]
-    values = [
-        ("a", 0.6, 0.5, 0.4, 0.6, 3589),
-        ("b", 0.7, None, None, None, None),
-        ("c", None, 0.3, 0.2, 0.4, 50),
-    ]
-    return pd.DataFrame(values, columns=columns)
-
-
 def clips(n: int = 4) -> ClipSet:
     return ClipSet(
         name="toy",
@@ -91,24 +81,36 @@ def clips(n: int = 4) -> ClipSet:
     )
 
 
-def subjects(n: int = 16) -> pd.DataFrame:
-    number = np.arange(1, n + 1)
-    index = [f"s{i:02d}" for i in number]
-    return pd.DataFrame({"clips": number, "3D-CNN": number // 2, "flow": number - 1}, index=index)
-
-
-def seeds() -> pd.DataFrame:
-    every = product(("ReLU", "Swish"), ("80/20", "50/50"), range(3))
-    rows = [(activation, split, seed, 0.4 + 0.1 * seed) for activation, split, seed in every]
-    return pd.DataFrame(rows, columns=["activation", "split", "seed", "accuracy"])
-
-
 def words(figure: Figure) -> str:
     return " | ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
 
 
 VERDICTS = pd.DataFrame(
     {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, ["one2020", "two2021"]
+)
+PRINTED = pd.DataFrame(
+    [("a", 0.6, 0.5, 0.4, 0.6, 3589), ("b", 0.7, *(None,) * 4), ("c", None, 0.3, 0.2, 0.4, 50)],
+    columns=["label", "printed", "measured", "low", "high", "n"],
+)
+SUBJECTS = pd.DataFrame(
+    {"clips": [1, 2, 3], "3D-CNN": [0, 1, 1], "flow": [0, 1, 2]}, index=["s1", "s2", "s3"]
+)
+SEEDS = pd.DataFrame(
+    product(("ReLU", "Swish"), ("80/20", "50/50"), range(3)), columns=["activation", "split", "seed"]
+)
+SEEDS["accuracy"] = 0.4 + 0.1 * SEEDS["seed"]
+BANDS = pd.DataFrame(product(NAMES, ("nose", "elsewhere")), columns=["class", "band"])
+BANDS["share"] = BANDS["band"].map({"nose": 0.5, "elsewhere": 0.25})
+BANDS = BANDS.assign(low=BANDS["share"] - 0.05, high=BANDS["share"] + 0.05, area=0.25, n=10)
+BANDS["claimed"] = (BANDS["class"] == "angry") & (BANDS["band"] == "nose")
+PERTURBED = pd.DataFrame(
+    product(("deletion", "insertion"), ("Grad-CAM", "random maps"), (0.0, 0.5, 1.0)),
+    columns=["way", "maps", "share"],
+).assign(probability=0.5, low=0.4, high=0.6)
+ALIKE = pd.DataFrame(
+    [(0.1, 0.0, 0.2, 0.3, 0.2, 0.4, 30), (np.nan,) * 6 + (0,), (0.2, 0.1, 0.3, 0.3, 0.2, 0.4, 30)],
+    index=["logits", "dead", "maps of other images"],
+    columns=["rank correlation", "rank low", "rank high", "ssim", "ssim low", "ssim high", "n"],
 )
 EFFECTS = [
     SimpleNamespace(
@@ -218,10 +220,10 @@ EVERY_FIGURE = {
     ),
     "mean_maps": (lambda: plots.mean_maps(cam_study()), ["brow", "happy, n = 10", "6 × 6 maps of relu"]),
     "cam_examples": (lambda: plots.cam_examples(cam_study()), ["Grad-CAM", *NAMES]),
-    "band_shares": (lambda: plots.band_shares(bands()), ["nose", "happy, n = 10"]),
-    "perturbation_curves": (lambda: plots.perturbation_curves(curves()), ["Deletion", "random maps"]),
+    "band_shares": (lambda: plots.band_shares(BANDS), ["nose", "happy, n = 10"]),
+    "perturbation_curves": (lambda: plots.perturbation_curves(PERTURBED), ["Deletion", "random maps"]),
     "randomised_similarity": (
-        lambda: plots.randomised_similarity(alike()),
+        lambda: plots.randomised_similarity(ALIKE),
         ["SSIM", "dead (n = 0)", "maps of other images (n = 30)"],
     ),
     "learning_curves": (
@@ -239,14 +241,14 @@ EVERY_FIGURE = {
     ),
     "clip_strip": (lambda: plots.clip_strip(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
     "flow_fields": (lambda: plots.flow_fields(clips(), FLOWS, [0, 1, 3]), ["strain", "happy, subject s1"]),
-    "by_subject": (lambda: plots.by_subject(subjects(3)), ["1, 2 of 3", "flow (50% of all)"]),
-    "lucky_splits": (lambda: plots.lucky_splits(seeds(), majority=0.43), ["80/20", "majority class 0.43"]),
+    "by_subject": (lambda: plots.by_subject(SUBJECTS), ["1, 2 of 3", "flow (50% of all)"]),
+    "lucky_splits": (lambda: plots.lucky_splits(SEEDS, majority=0.43), ["80/20", "majority class 0.43"]),
     "arms": (
         lambda: plots.arms(ARMS, majority=0.43, chance=1 / 3),
         ["50.0 %, n = 164", "70.0 %, n = 33\nleak: subjects on both sides", "chance 0.33"],
     ),
     "epoch_choice": (lambda: plots.epoch_choice(history(), fixed=4, best=2), ["epoch 4", "epoch 2"]),
-    "paper_vs_measured": (lambda: plots.paper_vs_measured(rows()), ["n = 3,589", "not run", "n = 50"]),
+    "paper_vs_measured": (lambda: plots.paper_vs_measured(PRINTED), ["n = 3,589", "not run", "n = 50"]),
 }
 
 
@@ -255,27 +257,6 @@ def cam_study() -> SimpleNamespace:
     maps = SimpleNamespace(**(vars(CAM) | {"maps": RNG.random(toy.images.shape)}))
     bands = {"brow": (0.25, 0.5)}
     return SimpleNamespace(faces=toy, maps=maps, cams={"Grad-CAM": maps}, bands=bands, masks=None)
-
-
-def bands() -> pd.DataFrame:
-    columns = ["class", "band", "claimed", "share", "low", "high", "area", "n"]
-    rows = [
-        (name, band, (name, band) == ("angry", "nose"), share, share - 0.05, share + 0.05, 0.25, 10)
-        for name, (band, share) in product(NAMES, (("nose", 0.5), ("elsewhere", 0.25)))
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def curves() -> pd.DataFrame:
-    columns = ["way", "maps", "share", "probability", "low", "high"]
-    every = product(("deletion", "insertion"), ("Grad-CAM", "random maps"), (0.0, 0.5, 1.0))
-    return pd.DataFrame([(*one, 0.5, 0.4, 0.6) for one in every], columns=columns)
-
-
-def alike() -> pd.DataFrame:
-    columns = ["rank correlation", "rank low", "rank high", "ssim", "ssim low", "ssim high", "n"]
-    rows = [(0.1, 0.0, 0.2, 0.3, 0.2, 0.4, 30), (np.nan,) * 6 + (0,), (0.2, 0.1, 0.3, 0.3, 0.2, 0.4, 30)]
-    return pd.DataFrame(rows, columns=columns, index=["logits", "dead", "maps of other images"])
 
 
 @pytest.mark.parametrize(("draw", "texts"), EVERY_FIGURE.values(), ids=EVERY_FIGURE)
@@ -360,7 +341,7 @@ def test_mean_maps_lie_over_the_faces_of_their_class_without_all_zero_maps():
 
 
 def test_bands_have_their_density_and_claimed_ones_a_marker_of_their_own():
-    axes = plots.band_shares(bands()).axes
+    axes = plots.band_shares(BANDS).axes
     for ax, claimed in zip(axes, (1, 0, 0), strict=True):
         assert sum(line.get_marker() == "D" for line in ax.lines) == claimed
     np.testing.assert_allclose(axes[1].lines[1].get_xdata(), [2, 1])  # share / area
@@ -412,10 +393,10 @@ def test_a_leak_has_its_own_marker_and_name_beside_majority_and_chance():
 
 def test_every_split_is_a_dot_and_a_printed_value_is_at_its_place():
     printed = pd.DataFrame({"activation": ["Swish"], "split": ["50/50"], "accuracy": [0.6]})
-    (ax,) = plots.lucky_splits(seeds(), printed=printed, majority=0.43).axes
+    (ax,) = plots.lucky_splits(SEEDS, printed=printed, majority=0.43).axes
     places = [dots.get_offsets() for dots in ax.collections if len(dots.get_offsets())]
     *dots, diamond = places
-    assert sum(map(len, dots)) == len(seeds())
+    assert sum(map(len, dots)) == len(SEEDS)
     (at,) = diamond
     assert at[1] == 0.6 and at[0] == pytest.approx(dots[-1][0][0])  # the last are of Swish, 50/50
 

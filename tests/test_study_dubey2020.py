@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.settings import notebook_params
 
 from fer_utils.files import ConfigError
-from fer_utils.params import Cnn3dSmic
-from fer_utils.run import notebook_defaults
 from fer_utils.synthetic.clips import synthetic_clips
 
 ALL = ["best_epoch", "random", "random_best_epoch", "other_view", "still", "flow"]
@@ -40,9 +39,7 @@ def study():
 @pytest.fixture(scope="module")
 def params(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("checkpoints"))
-    return Cnn3dSmic.from_values(
-        notebook_defaults("30_cnn3d_smic") | SMALL | {"checkpoint_dir": folder, "fold_jobs": 3}
-    )
+    return notebook_params("30_cnn3d_smic", **SMALL, checkpoint_dir=folder, fold_jobs=3)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_utils.comparison import cross_validate, sweep
+from fer_utils.comparison import cross_validate
 from fer_utils.data import MissingData
 from fer_utils.evaluation import evaluate
 from fer_utils.files import ConfigError
@@ -53,7 +53,8 @@ def test_an_arm_is_trained_once_and_then_loaded(study, split, params, features):
     np.testing.assert_array_equal(again.predict(split.test).probabilities, predictions.probabilities)
     assert again.seconds == arm.seconds or features == "hog"
     if features == "hog":
-        assert arm.epochs == 0 and study.selection([arm]) == "penalty selected on validation"
+        assert arm.validation.correct.mean() > 0.2 and arm.epochs == 0
+        assert study.selection([arm]) == "penalty selected on validation"
     else:
         assert arm.history["epoch"].tolist() == [1, 2]
         assert arm.best["val_accuracy"] == pytest.approx(arm.validation.correct.mean(), abs=1e-6)
@@ -81,11 +82,7 @@ def test_a_training_that_was_interrupted_resumes_to_the_same_weights(study, spli
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
 
 
-def test_sweeps_and_cross_validation_have_every_arm(study, split, params):
-    cells = [params.varied(features="hog", hog_cell=size) for size in (8, 12)]
-    table = sweep(cells, lambda cell: study.train(cell, split.train, split.validation))
-    assert table["hog_cell"].tolist() == [8, 12]
-    assert (table["n"] == len(split.validation)).all()
+def test_cross_validation_trains_every_arm(study, split, params):
     crossed = params.varied(features="hog", cv_folds=2, cv_grid={"hog_cell": [8, 12]})
     table = cross_validate(crossed, split.train, study.train, log=str)
     assert sorted(table["hog_cell"]) == [8, 12] and (table["n"] == len(split.train)).all()
