@@ -111,7 +111,7 @@ class FullScale(nn.Module):
 
 def bare(faces: FaceSet, build: Callable[[int], nn.Module]) -> float:
     model = build(len(faces.class_names)).to(memory_format=torch.channels_last).train()
-    images, labels = next(iter(Batches(faces, batch_size=BATCH, device="cpu")))
+    images, labels = next(iter(Batches(faces, batch_size=BATCH)))
     optimizer = SGD(list(model.parameters()), lr=0.001, mom=0.9)
     steps = len(faces) // BATCH
     for step in range(2 * steps):

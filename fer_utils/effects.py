@@ -40,10 +40,6 @@ class Arm(BaseModel):
     n: int
     leak: str = "none"
 
-    def record(self) -> dict[str, Any]:
-        """Return the accuracy as a metric record."""
-        return {"value": self.value, "ci95": list(self.interval), "n": self.n}
-
 
 class Effect(BaseModel):
     """One experiment of `data/effects.yaml`: an accuracy measured honestly, and in a way that inflates it.
@@ -225,16 +221,6 @@ def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("what is done")
 
 
-def sizes_table(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return the effects as numbers, the largest first: honest, leaky, low, high, data."""
-    rows = {
-        effect.trick: (effect.honest.value, effect.leaky.value, *effect.interval, effect.data)
-        for effect in sorted(effects, key=lambda effect: -effect.size)
-    }
-    columns = ["honest", "leaky", "low", "high", "data"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("what is done")
-
-
 def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
     """Return every arm of the effects once: label, value, low, high, n, leak, seeds."""
     columns = ["label", "value", "low", "high", "n", "leak", "seeds"]
@@ -245,14 +231,15 @@ def arms_table(effects: Sequence[Effect]) -> pd.DataFrame:
 
 def records(effects: Sequence[Effect]) -> dict[str, dict[str, dict]]:
     """Return the effects as metric records, for `other_metrics` of results.json."""
-    return {
-        effect.key: {
-            "honest": effect.honest.record(),
-            "leaky": effect.leaky.record(),
-            "difference": {"value": effect.size, "ci95": list(effect.interval), "n": effect.leaky.n},
+    found = {}
+    for effect in effects:
+        arms = {"honest": effect.honest, "leaky": effect.leaky}
+        block = {
+            name: {"value": arm.value, "ci95": [*arm.interval], "n": arm.n} for name, arm in arms.items()
         }
-        for effect in effects
-    }
+        block["difference"] = {"value": effect.size, "ci95": [*effect.interval], "n": effect.leaky.n}
+        found[effect.key] = block
+    return found
 
 
 def write_effects(path: Path, effects: Sequence[Effect]) -> Path:

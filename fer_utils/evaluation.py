@@ -62,13 +62,12 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     if not predictions.grouped:
         metrics["accuracy"]["ci95"] = list(wilson_interval(int(predictions.correct.sum()), n))
 
-    columns = precision_recall_fscore_support(
+    precision, recall, f1, support = precision_recall_fscore_support(
         predictions.truth, predictions.predicted, labels=range(len(names)), zero_division=0
     )
-    table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)))
-    table["auc"] = class_auc(predictions, once)[:, 0]
-    table.loc[table["support"] == 0, ["recall", "f1"]] = np.nan
-    table = table.assign(**{"class": names})[["class", "support", "precision", "recall", "f1", "auc"]]
+    table = pd.DataFrame({"class": names, "support": support, "precision": precision, "recall": recall})
+    table = table.assign(f1=f1, auc=class_auc(predictions, once)[:, 0])
+    table.loc[support == 0, ["recall", "f1"]] = np.nan
     per_class = table.astype(object).where(table.notna(), None).to_dict("records")
     matrix = confusion(predictions, once)[..., 0].astype(int)
     return Evaluation(metrics, per_class, matrix.tolist())
@@ -121,12 +120,11 @@ def reliability(predictions: Predictions) -> pd.DataFrame:
 
 def reliability_records(table: pd.DataFrame) -> dict[str, dict[str, dict]]:
     """Return `reliability` as metric records, one set per bin, for `other_metrics` of results.json."""
-    return {
-        f"confidence_{name.removesuffix(' %').replace(' ', '_')}": {
-            "accuracy": {"value": row["accuracy"], "ci95": [row["low"], row["high"]], "n": int(row["n"])}
-        }
-        for name, row in table.iterrows()
-    }
+    found = {}
+    for name, row in table.iterrows():
+        record = {"value": row["accuracy"], "ci95": [row["low"], row["high"]], "n": int(row["n"])}
+        found[f"confidence_{name.removesuffix(' %').replace(' ', '_')}"] = {"accuracy": record}
+    return found
 
 
 def measure(

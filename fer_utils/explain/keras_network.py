@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from fer_utils.explain.network import Network
-from fer_utils.files import ConfigError
 
 
 class KerasNetwork(Network):
@@ -21,7 +20,7 @@ class KerasNetwork(Network):
         self.model, self.cascade = model, tuple(cascade)
 
     def randomised(self, from_layer: str, *, seed: int) -> Self:  # noqa: D102
-        names = self._layer_names()
+        names = [layer.name for layer in self.model.layers]
         start = names.index(from_layer)
 
         def clone(layer: keras.Layer) -> keras.Layer:
@@ -47,24 +46,17 @@ class KerasNetwork(Network):
                 found[layer.name] = min(layer.output.shape[1:3])
         return found
 
-    def _layer_names(self) -> list[str]:
-        return [layer.name for layer in self.model.layers]
-
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        return keras.ops.convert_to_numpy(keras.ops.softmax(self._logits(images), axis=-1))
+        return keras.ops.convert_to_numpy(self.model(images[..., None], training=False))
 
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        if keras.config.image_data_format() != "channels_last":
-            raise ConfigError("Grad-CAM of Keras networks needs image_data_format channels_last")
-        if (backend := keras.backend.backend()) == "torch":
+        if keras.backend.backend() == "torch":
             from fer_utils.explain.torch_network import maps_and_gradients
 
             found = maps_and_gradients(self, images, classes, layer)
             return tuple(np.moveaxis(values, -1, 1) for values in found)
-        if backend != "tensorflow":
-            raise ConfigError(f"KERAS_BACKEND={backend} has no Grad-CAM; use tensorflow or torch")
         import tensorflow as tf
 
         captured = []
@@ -94,14 +86,8 @@ class KerasNetwork(Network):
     def _logits(self, images: np.ndarray) -> Any:
         """Return the logits: the softmax of the last layer is left out, as its gradient mixes the classes."""
         last = self.model.layers[-1]
-        activation = getattr(last, "activation", None)
-        name = getattr(activation, "__name__", None)
-        if name not in ("softmax", "linear"):
-            raise ConfigError(
-                f"the last layer {last.name!r} has the activation {name}; Grad-CAM needs softmax or logits"
-            )
-        last.activation = keras.activations.linear
+        activation, last.activation = last.activation, keras.activations.linear
         try:
-            return self.model(np.asarray(images)[..., None], training=False)
+            return self.model(images[..., None], training=False)
         finally:
             last.activation = activation

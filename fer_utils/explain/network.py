@@ -1,8 +1,7 @@
 """What Grad-CAM needs of a network, and the computation from a layer's maps and gradients to heat maps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,18 +20,9 @@ BATCH = 256
 class GradCAM:
     """Class-activation maps of some images.
 
-    Attributes
-    ----------
-    maps : ndarray of float32, shape (N, H, W)
-        At the images' size, 0 to 1: each is divided by its own maximum. All zero where nothing in the layer
-        speaks for the class.
-    native_size : tuple of int
-        Rows and columns of the layer's map before it was enlarged.
-    layer : str
-    classes : tuple of int, length N
-        The class that each map explains.
-    method : str
-        A key of `METHODS`.
+    `maps`, float32 of shape (N, H, W), have the images' size and are divided by their own maximum each, so
+    0 to 1; all zero where nothing in the layer speaks for the class. `native_size` has the rows and columns
+    of the layer's map before it was enlarged, `classes` what is explained, `method` is a key of `METHODS`.
     """
 
     maps: np.ndarray
@@ -64,15 +54,9 @@ METHODS = {"Grad-CAM": grad_cam_weights, "Grad-CAM++": grad_cam_plus_plus_weight
 
 
 class Network(ABC):
-    """A trained classifier of gray images; `TorchNetwork` and `KerasNetwork` implement it.
+    """A trained classifier of gray images; no method changes the model.
 
-    No method changes the model.
-
-    Attributes
-    ----------
-    model : nn.Module or keras.Model
-    cascade : tuple of str
-        Layers for the randomisation check, the last one first: `randomised` is called with each.
+    `cascade` has the layers of the randomisation check, the last one first.
     """
 
     model: Any
@@ -88,21 +72,11 @@ class Network(ABC):
         """
 
     @abstractmethod
-    def _layer_names(self) -> list[str]: ...
-
-    @abstractmethod
     def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
         """Return the smaller side of the map of each ReLU, by name, for images of this size."""
 
     @abstractmethod
-    def _logits(self, images: np.ndarray) -> Any: ...
-
-    @abstractmethod
     def _probabilities(self, images: np.ndarray) -> np.ndarray: ...
-
-    @abstractmethod
-    def _watch(self, layer: str, see: Callable[[Any], Any]) -> AbstractContextManager:
-        """Return a context in which `see(output)` replaces a layer's output."""
 
     @abstractmethod
     def _maps_and_gradients(
@@ -118,51 +92,29 @@ class Network(ABC):
         """Return the last ReLU whose map has at least `SMALLEST_MAP` rows and columns for this image size."""
         large = [name for name, side in self._relu_sizes(size).items() if side >= SMALLEST_MAP]
         if not large:
-            raise ConfigError(
-                f"no ReLU has a map of {SMALLEST_MAP}x{SMALLEST_MAP} or more for images of "
-                f"{size[0]}x{size[1]} pixels; use a larger image_size"
-            )
+            needed = f"no ReLU has a map of {SMALLEST_MAP}x{SMALLEST_MAP} or more"
+            raise ConfigError(f"{needed} for images of {size[0]}x{size[1]} pixels; use a larger image_size")
         return large[-1]
 
     def maps(
-        self,
-        images: np.ndarray,
-        classes: Sequence[int] | np.ndarray,
-        *,
-        layer: str | None = None,
-        method: str = "Grad-CAM",
+        self, images: np.ndarray, classes: np.ndarray, *, layer: str | None = None, method: str = "Grad-CAM"
     ) -> GradCAM:
-        """Return heat maps of the evidence for a class in each image.
+        """Return heat maps of the evidence for one class in each image, uint8 of shape (N, H, W).
 
-        Parameters
-        ----------
-        images : ndarray, shape (N, H, W)
-            Values as the network takes them.
-        classes : sequence of int, length N
-            The class to explain for each image: the true one, the predicted one, or any other.
-        layer : str, optional
-            By default `cam_layer`.
-        method : {"Grad-CAM", "Grad-CAM++"}
+        `classes` has the true class of each image, the predicted one, or any other. `layer` is `cam_layer` by
+        default, `method` a key of `METHODS`.
         """
-        classes = np.asarray(classes, np.int64)
-        if not len(images) or classes.shape != (len(images),):
-            raise ValueError(f"{len(images)} images need as many classes, at least one, got {classes.shape}")
-        n_classes = self.predict(images[:1]).shape[1]
-        if classes.min() < 0 or classes.max() >= n_classes:
-            raise ValueError(f"classes must be 0 to {n_classes - 1}, got {classes.min()} to {classes.max()}")
+        classes = np.array(classes, np.int64)
         layer = layer or self.cam_layer(images.shape[1:])
-        self._check_layer(layer)
         found = np.empty(images.shape, np.float32)
         for part in _batches(images):
             maps, gradients = self._maps_and_gradients(images[part], classes[part], layer)
-            _check_map(layer, maps.shape[1:])
+            if maps.ndim != 4 or min(maps.shape[2:]) < SMALLEST_MAP:
+                needed = f"Grad-CAM needs a map of at least {SMALLEST_MAP}x{SMALLEST_MAP}"
+                raise ConfigError(f"layer {layer!r} returns {maps.shape[1:]} per image; {needed}")
             evidence = np.einsum("nc,nchw->nhw", METHODS[method](maps, gradients), maps)
             found[part] = enlarge(np.maximum(evidence, 0), images.shape[1:])
         return GradCAM(found, maps.shape[2:], layer, tuple(classes.tolist()), method)
-
-    def _check_layer(self, name: str) -> None:
-        if name not in (known := self._layer_names()):
-            raise ConfigError(f"unknown layer {name!r}; choose one of {', '.join(known)}")
 
 
 def enlarge(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -175,13 +127,3 @@ def enlarge(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 def _batches(images: np.ndarray) -> Iterator[slice]:
     return (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
-
-
-def _check_map(layer: str, shape: Sequence[int]) -> None:
-    if len(shape) != 3:
-        raise ConfigError(f"layer {layer!r} returns {tuple(shape)} per image, which is no map")
-    if min(shape[1:]) < SMALLEST_MAP:
-        raise ConfigError(
-            f"layer {layer!r} has a map of {shape[1]}x{shape[2]}; choose an earlier layer or a larger image: "
-            f"at least {SMALLEST_MAP}x{SMALLEST_MAP}"
-        )

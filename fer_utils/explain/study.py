@@ -1,6 +1,7 @@
 """The class-activation map study that 40_fastai_transfer and 41_keras_transfer share."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from fer_utils.data import FaceSet
 from fer_utils.explain import checks
 from fer_utils.explain.checks import FACE_BANDS, FER2013_BANDS, mean_intervals
 from fer_utils.explain.network import METHODS, Network
-from fer_utils.files import write_text
 from fer_utils.papers import load_paper
 from fer_utils.synthetic import PROTOTYPES, synthetic_changes
 
@@ -34,15 +34,8 @@ class CamStudy:
     The explained class is the true one. Intervals are of 95 % and resample subjects where they are known,
     else images. The tables are computed when they are first used.
 
-    Parameters
-    ----------
-    network : Network
-    faces : FaceSet
-        The test set.
-    per_class : int
-        Images of each class, drawn by the seed; all of a class with fewer.
-    seed : int
-        The data set's and the run's; also of the controls.
+    The images are `per_class` of each class of the test set `faces`, drawn by the seed, which is also that of
+    the data set, the run and the controls.
 
     Attributes
     ----------
@@ -64,6 +57,8 @@ class CamStudy:
         self.faces = faces.take(np.concatenate(rows))
         self.regions = load_paper("srivastav2024").cam_regions  # what the paper claims
         self.bands = FACE_BANDS if faces.source == "synthetic" else FER2013_BANDS
+        self._unit = "subject" if (self.faces.subject != "").all() else "image"  # what intervals resample
+        self._units = self.faces.subject if self._unit == "subject" else self.faces.sample_id
         layer = network.cam_layer(faces.images.shape[1:])
         self.cams = {
             method: network.maps(self.faces.images, self.faces.labels, layer=layer, method=method)
@@ -79,8 +74,7 @@ class CamStudy:
     @property
     def description(self) -> str:
         """Number of images and subjects, size of the maps, and how the bands were measured."""
-        known = (self.faces.subject != "").all()
-        n_subjects = str(len(np.unique(self.faces.subject))) if known else "unknown"
+        n_subjects = len(np.unique(self._units)) if self._unit == "subject" else "unknown"
         if self.faces.source == "synthetic":
             bands = "bands measured on synthetic faces"
         elif self.faces.name == "fer2013":
@@ -147,7 +141,7 @@ class CamStudy:
         if self.masks is None:
             return None
         used = self.masks.any(axis=(1, 2))
-        masks = self.masks[used]
+        masks, size = self.masks[used], self.maps.native_size
 
         def scores(maps: np.ndarray) -> np.ndarray:
             return np.stack([checks.pointing_game(maps, masks), checks.energy_inside(maps, masks)], axis=1)
@@ -155,14 +149,12 @@ class CamStudy:
         found = {name: scores(cam.maps[used]) for name, cam in self.cams.items()}
         others = _rows_of_other_classes(self.faces.labels[used], seed=self.seed)
         found[OTHER_CLASSES] = scores(self.maps.maps[used][others])
-        size = self.maps.native_size
         seeds = range(self.seed, self.seed + _DRAWS)
         noise = [scores(checks.random_maps(masks.shape, seed=seed, native_size=size)) for seed in seeds]
         found[RANDOM_COARSE] = np.mean(noise, axis=0)
         found[ANYWHERE] = np.repeat(masks.mean(axis=(1, 2))[:, None], 2, axis=1)
-        rows = {name: mean_intervals(values, self._units[used]).ravel() for name, values in found.items()}
-        columns = ["pointing", "pointing low", "pointing high", "energy", "energy low", "energy high"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).assign(n=len(masks))
+        units = self._units[used]
+        return _interval_table(["pointing", "energy"], {name: (one, units) for name, one in found.items()})
 
     @cached_property
     def perturbation(self) -> pd.DataFrame:
@@ -181,19 +173,22 @@ class CamStudy:
         Index deletion and insertion: area, low, high, random maps, difference, difference low, difference
         high, verdict, n. Deletion is better the lower, insertion the higher.
         """
-        rows = {}
+
+        def verdict(way: str, low: float, high: float) -> str:
+            if low <= 0 <= high:
+                return "not told apart from random maps"
+            return f"{'better' if (high < 0) == (way == 'deletion') else 'worse'} than random maps"
+
+        areas = {}
         for way in ("deletion", "insertion"):
             ours, noise = self._curves[way, self.maps.method].auc, self._curves[way, RANDOM].auc
-            values = np.stack([ours, noise, ours - noise], axis=1)
-            area, other, difference = mean_intervals(values, self._units).tolist()
-            _, low, high = difference
-            verdict = "not told apart from random maps"
-            if not low <= 0 <= high:
-                better = (high < 0) == (way == "deletion")
-                verdict = "better than random maps" if better else "worse than random maps"
-            rows[way] = [*area, other[0], *difference, self._too_few(self._units) or verdict, len(ours)]
+            areas[way] = np.stack([ours, noise, ours - noise], axis=1), self._units
+        table = _interval_table(["area", RANDOM, "difference"], areas)
+        table = table.rename(columns={"area low": "low", "area high": "high"})
+        differences = table[["difference low", "difference high"]].itertuples()
+        table["verdict"] = [self._too_few(self._units) or verdict(*row) for row in differences]
         columns = ["area", "low", "high", RANDOM, "difference", "difference low", "difference high"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "verdict", "n"])
+        return table[[*columns, "verdict", "n"]]
 
     @cached_property
     def randomisation(self) -> pd.DataFrame:
@@ -210,37 +205,36 @@ class CamStudy:
             random = self.network.randomised(name, seed=self.seed)
             after[name] = random.maps(images, labels, layer=self.maps.layer).maps
         after[OTHER_IMAGES] = trained[_rows_of_other_classes(labels, seed=self.seed)]
-        rows = {}
+        similar = {}
         for name, others in after.items():
             used = trained.any(axis=(1, 2)) & others.any(axis=(1, 2))
-            similar = checks.map_similarity(trained, others)[used].dropna()
-            intervals = mean_intervals(similar.to_numpy(), self._units[similar.index])
-            rows[name] = [*intervals.ravel(), len(similar)]
-        columns = ["rank correlation", "rank low", "rank high", "ssim", "ssim low", "ssim high", "n"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype({"n": int})
+            values = checks.map_similarity(trained, others)[used].dropna()
+            similar[name] = values.to_numpy(), self._units[values.index]
+        return _interval_table(["rank", "ssim"], similar).rename(columns={"rank": "rank correlation"})
 
     def metrics(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the tables as records of value, ci95 and n for `other_metrics` of results.json."""
+        areas, similar, truth = self.perturbation_areas, self.randomisation, self.truth
         found = {
             f"cam_share_{name}": _records(table.set_index("band"), "share", "low", "high")
             for name, table in self.band_shares.groupby("class", sort=False)
         }
-        for way, row in self.perturbation_areas.iterrows():
-            found[f"cam_{way}"] = {
-                "area": _record(row[["area", "low", "high"]], row["n"]),
-                "random_maps": _record(row[[RANDOM]], row["n"]),
-                "difference": _record(row[["difference", "difference low", "difference high"]], row["n"]),
-            }
-        similar = self.randomisation
+        parts = {
+            "area": _records(areas, "area", "low", "high"),
+            "random_maps": _records(areas, RANDOM),
+            "difference": _records(areas, "difference", "difference low", "difference high"),
+        }
+        for way in areas.index:
+            found[f"cam_{way}"] = {part: records[way] for part, records in parts.items()}
         found["cam_rank_correlation"] = _records(similar, "rank correlation", "rank low", "rank high")
         found["cam_ssim"] = _records(similar, "ssim", "ssim low", "ssim high")
-        if self.truth is not None:
-            found["cam_pointing_game"] = _records(self.truth, "pointing", "pointing low", "pointing high")
-            found["cam_energy_inside"] = _records(self.truth, "energy", "energy low", "energy high")
+        if truth is not None:
+            found["cam_pointing_game"] = _records(truth, "pointing", "pointing low", "pointing high")
+            found["cam_energy_inside"] = _records(truth, "energy", "energy low", "energy high")
         return found
 
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write the tables as ``cam_<name>.csv`` into a folder and return the paths."""
+    def save(self, folder: Path) -> None:
+        """Write the tables as ``cam_<name>.csv`` into a folder."""
         tables = {
             "bands": self.band_shares,
             "claims": self.claims,
@@ -249,12 +243,9 @@ class CamStudy:
             "areas": self.perturbation_areas,
             "randomised": self.randomisation,
         }
-        paths = []
         for name, table in tables.items():
             if table is not None:
-                text = table.to_csv(index=not isinstance(table.index, pd.RangeIndex), lineterminator="\n")
-                paths.append(write_text(Path(folder) / f"cam_{name}.csv", text))
-        return paths
+                table.to_csv(folder / f"cam_{name}.csv", index=not isinstance(table.index, pd.RangeIndex))
 
     @cached_property
     def _shares(self) -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
@@ -269,29 +260,25 @@ class CamStudy:
 
     @cached_property
     def _curves(self) -> dict[tuple[str, str], checks.Curves]:
-        maps, faces = self.maps, self.faces
-        noise = checks.random_maps(faces.images.shape, seed=self.seed, native_size=maps.native_size)
-        orders = {maps.method: maps.maps, RANDOM: noise}
-        inputs = (self.network.predict, faces.images)
+        maps, images = self.maps, self.faces.images
+        noise = checks.random_maps(images.shape, seed=self.seed, native_size=maps.native_size)
+        how = {"classes": self.faces.labels, "seed": self.seed}
         return {
-            (way, name): checks.perturbation_curves(*inputs, order, faces.labels, way=way, seed=self.seed)
+            (way, name): checks.perturbation_curves(self.network.predict, images, order, way=way, **how)
             for way in ("deletion", "insertion")
-            for name, order in orders.items()
+            for name, order in {maps.method: maps.maps, RANDOM: noise}.items()
         }
 
-    @cached_property
-    def _units(self) -> np.ndarray:
-        """The subject of each image; an image without one is a unit of its own."""
-        known = np.char.add("subject ", self.faces.subject.astype(str))
-        alone = np.char.add("image ", self.faces.sample_id.astype(str))
-        return np.where(self.faces.subject != "", known, alone)
-
     def _too_few(self, units: np.ndarray) -> str:
-        names = np.unique(units)
-        if len(names) >= FEWEST_UNITS:
-            return ""
-        kinds = " or ".join(sorted({name.split()[0] for name in names}, reverse=True))
-        return f"{len(names)} {kinds}{'s' * (len(names) > 1)}: no verdict"
+        n = len(np.unique(units))
+        return f"{n} {self._unit}{'s' * (n > 1)}: no verdict" if n < FEWEST_UNITS else ""
+
+
+def _interval_table(names: Sequence[str], found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """Return means with their intervals: a row for each (values, units), whose columns have these names."""
+    columns = [column for name in names for column in (name, f"{name} low", f"{name} high")]
+    rows = {row: [*mean_intervals(*both).ravel(), len(both[0])] for row, both in found.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "n"]).astype({"n": int})
 
 
 def _claim_verdict(
@@ -320,17 +307,11 @@ def _rows_of_other_classes(labels: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def _records(table: pd.DataFrame, *columns: str) -> dict[str, dict[str, Any]]:
-    known = table[table[columns[0]].notna()]
-    return {_key(name): _record(row[list(columns)], row["n"]) for name, row in known.iterrows()}
-
-
-def _record(values: pd.Series, n: int) -> dict[str, Any]:
-    value, *interval = (float(number) for number in values)
-    known = interval if interval and not np.isnan(interval).any() else None
-    return {"value": value, "ci95": known, "n": int(n)}
-
-
-def _key(name: str) -> str:
-    """Return a name such as "Grad-CAM++" in the form of metric names, without dots."""
-    spelt = name.lower().replace("++", " plus plus").replace(",", "")
-    return "_".join(spelt.replace("-", " ").replace(".", " ").split())
+    """Return a column, with low and high where given, as metrics; what could not be measured is left out."""
+    found = {}
+    for name, row in table[table[columns[0]].notna()].iterrows():
+        value, *ci95 = (float(row[column]) for column in columns)
+        key = re.sub(r"\W+", "_", name.lower().replace("++", " plus plus"))
+        known = ci95 and not np.isnan(ci95).any()
+        found[key] = {"value": value, "ci95": ci95 if known else None, "n": int(row["n"])}
+    return found

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from fer_utils.explain.network import Network
-from fer_utils.files import ConfigError
 
 
 class TorchNetwork(Network):
@@ -26,37 +26,28 @@ class TorchNetwork(Network):
 
     def filters(self) -> np.ndarray:
         """Return the kernels of the first 2D convolution, summed over its input channels: shape (F, h, w)."""
-        for module in self.model.modules():
-            if isinstance(module, nn.Conv2d):
-                return module.weight.detach().sum(dim=1).cpu().numpy()
-        raise ValueError(f"{type(self.model).__name__} has no Conv2d layer, so there are no filters to show")
+        first = next(module for module in self.model.modules() if isinstance(module, nn.Conv2d))
+        return first.weight.detach().sum(dim=1).cpu().numpy()
 
-    def layers(self, size: Sequence[int], *, depth: int | None = None) -> pd.DataFrame:
+    def layers(self, size: Sequence[int], *, depth: int = 99) -> pd.DataFrame:
         """Return the layers in the order in which they run, with output shape and parameters, and the total.
 
-        Parameters
-        ----------
-        size : sequence of int
-            Height and width of the images in pixels; of clips: frames, height and width.
-        depth : int, optional
-            How deep to look into containers, 1 being the model's own children; by default single layers.
+        `size` has the images' height and width in pixels; of clips: frames, height and width. With depth 1,
+        containers that are children of the model are one row each, with 2 their children, and so on.
         """
-        listed = []
-        for name, module in self.model.named_modules():
-            level, single = name.count(".") + 1, not list(module.children())
-            if name and (single if depth is None else level == depth or (single and level < depth)):
-                listed.append(name)
-        shapes = {name: output.shape[1:] for name, output in self._outputs(np.zeros(size), listed).items()}
-        rows = [(name, self.model.get_submodule(name), shape) for name, shape in shapes.items()]
-        table = pd.DataFrame(
-            {
-                "kind": type(module).__name__ if name != "total" else "",
-                "output": "×".join(map(str, shape)),
-                "parameters": sum(values.numel() for values in module.parameters()),
-            }
-            for name, module, shape in [*rows, ("total", self.model, ())]
-        )
-        return table.set_axis([*shapes, "total"]).rename_axis("layer")
+        levels = {name: name.count(".") + 1 for name, _ in self.model.named_modules() if name}
+        listed = [
+            name
+            for name, level in levels.items()
+            if level == depth or (level < depth and not list(self.model.get_submodule(name).children()))
+        ]
+        rows = {}
+        for name, output in self._outputs(np.zeros(size), listed).items():
+            module = self.model.get_submodule(name)
+            rows[name] = type(module).__name__, "×".join(map(str, output.shape[1:])), _n_parameters(module)
+        rows["total"] = "", "", _n_parameters(self.model)
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "output", "parameters"])
+        return table.rename_axis("layer")
 
     def activations(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return each layer's maps of one image, shape (H, W): layer to ndarray of shape (C, h, w)."""
@@ -65,29 +56,25 @@ class TorchNetwork(Network):
 
     def randomised(self, from_layer: str, *, seed: int) -> Self:  # noqa: D102
         fresh = copy.deepcopy(self.model).cpu()  # a GPU would draw other numbers from the same seed
-        modules = [(name, module) for name, module in fresh.named_modules() if name]
-        start = [name for name, _ in modules].index(from_layer)
+        modules = dict(fresh.named_modules())
+        start = list(modules).index(from_layer)
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(seed)
-            for name, module in reversed(modules[start:]):
-                if hasattr(module, "reset_parameters"):
+            for module in reversed(list(modules.values())[start:]):
+                if list(module.parameters(recurse=False)):
                     module.reset_parameters()
-                elif list(module.parameters(recurse=False)):
-                    raise ConfigError(f"layer {name!r} has weights but no reset_parameters method")
         return type(self)(fresh.to(self._device()))
 
     def _outputs(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, Tensor]:
         """Return what each layer returns for one image, in the order in which they run."""
         found: dict[str, Tensor] = {}
 
-        def keep(name: str, output: Tensor) -> None:
+        def keep(output: Tensor, name: str) -> None:
             found[name] = output.detach().cpu().clone()  # the next layer may work in place
 
         with ExitStack() as hooks:
             for name in layers:
-                module = self.model.get_submodule(name)
-                hook = module.register_forward_hook(lambda _m, _i, output, name=name: keep(name, output))
-                hooks.enter_context(hook)
+                hooks.enter_context(self._watch(name, partial(keep, name=name)))
             self.predict(np.asarray(image, np.uint8)[None])
         return found
 
@@ -95,9 +82,6 @@ class TorchNetwork(Network):
         relus = [name for name, module in self.model.named_modules() if isinstance(module, nn.ReLU)]
         outputs = self._outputs(np.zeros(size), relus)
         return {name: min(output.shape[2:], default=0) for name, output in outputs.items()}
-
-    def _layer_names(self) -> list[str]:
-        return [name for name, _ in self.model.named_modules() if name]
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         with self._evaluating(), torch.no_grad():
@@ -109,7 +93,8 @@ class TorchNetwork(Network):
         with self._evaluating():
             return maps_and_gradients(self, images, classes, layer)
 
-    def _watch(self, layer: str, see: Callable[[Any], Any]) -> Any:
+    def _watch(self, layer: str, see: Callable[[Tensor], Tensor | None]) -> Any:
+        """Return a context in which what `see(output)` returns replaces a layer's output, unless None."""
         return self.model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: see(output))
 
     def _logits(self, images: np.ndarray) -> Tensor:
@@ -120,19 +105,18 @@ class TorchNetwork(Network):
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        before = [(module, module.training) for module in self.model.modules()]
+        training = self.model.training
         self.model.eval()
         try:
             yield
         finally:
-            for module, training in before:  # one by one: part of a network may be frozen
-                module.training = training
+            self.model.train(training)
 
 
 def maps_and_gradients(
-    network: Network, images: np.ndarray, classes: np.ndarray, layer: str
+    network: Any, images: np.ndarray, classes: np.ndarray, layer: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's maps and gradients of the classes' logits; also for Keras on torch.
+    """Return a layer's maps and gradients of the classes' logits, for a `TorchNetwork` or Keras on torch.
 
     The map is detached, so that the gradient exists in a frozen network, too. The layers after it get a copy,
     because an in-place ReLU would change the map.
@@ -149,6 +133,10 @@ def maps_and_gradients(
         # Images do not influence each other in evaluation mode: the sum's gradient holds each image's own.
         (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
     return captured[-1].detach().cpu().numpy(), gradients.cpu().numpy()
+
+
+def _n_parameters(module: nn.Module) -> int:
+    return sum(values.numel() for values in module.parameters())
 
 
 def _cascade(model: nn.Module) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ class SyntheticSource:
         rng = np.random.default_rng(self.videos[0].performance.scene.seed)
         noise = np.rint(rng.normal(0, _NOISE, (2 * _HEIGHT, 2 * _WIDTH))).astype(np.int8)
         tints = [_tint(rng.uniform(*_WARMTH)) for _ in self.videos]
-        n_frames = len(self.videos[0])
+        n_frames = self.videos[0].n_frames
         side, column = self._side, _WIDTH // len(self.videos)
         around = (_HEIGHT - side, 0, (column - side) // 2, column - side - (column - side) // 2)
         for number in range(self.passes * n_frames):

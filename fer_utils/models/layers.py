@@ -1,10 +1,6 @@
 """What several of the torch networks are built of."""
 
-from typing import TypeVar
-
 from torch import Tensor, nn
-
-Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Scale(nn.Module):
@@ -15,7 +11,7 @@ class Scale(nn.Module):
         return images / 127.5 - 1
 
 
-def he(layer: Layer) -> Layer:
+def he(layer: nn.Module) -> nn.Module:
     """Initialise a convolution or a dense layer as He et al. (2015): normal weights for ReLU, no bias."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:

@@ -1,6 +1,7 @@
 """Figures of data sets: faces, their duplicates, clips, and the generator of synthetic faces."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -39,10 +40,10 @@ def class_split_counts(faces: FaceSet) -> Figure:
 @style.styled
 def sample_grid(faces: FaceSet, *, per_class: int = 8, seed: int = 0) -> Figure:
     """Draw up to `per_class` images of each class, one class a row, chosen by the seed."""
-    rows = [
-        np.random.default_rng((seed, label)).permutation(np.flatnonzero(faces.labels == label))[:per_class]
-        for label in range(len(faces.class_names))
-    ]
+    rows = []
+    for label in range(len(faces.class_names)):
+        of_class = np.flatnonzero(faces.labels == label)
+        rows.append(np.random.default_rng((seed, label)).permutation(of_class)[:per_class])
     height, width = faces.images.shape[1:]
     shape = len(rows) * height / (per_class * width)
     figure, (ax,) = style.panels(1, height=0.95 * style.WIDTH * shape + 0.3)
@@ -70,12 +71,12 @@ def duplicate_groups(faces: FaceSet, groups: Sequence[Sequence[int] | np.ndarray
     """Draw nine groups of equal images (row numbers), with split and class under each of up to three."""
     if not len(groups):
         return _sentence(f"{style.source_name(faces)}: no two images are equal.")
-    titles = []
-    for number, group in enumerate(groups[:9], start=1):
+    shown, titles = groups[:9], []
+    for number, group in enumerate(shown, start=1):
         more = f", {len(group) - 3} not shown" if len(group) > 3 else ""
         titles.append(f"group {number}: {len(group)} copies{more}")
-    title = f"Exact duplicates in {style.source_name(faces)}: {len(titles)} of {len(groups):,} groups"
-    return _image_groups(faces, [np.asarray(group[:3]) for group in groups[:9]], titles, title, columns=3)
+    title = f"Exact duplicates in {style.source_name(faces)}: {len(shown)} of {len(groups):,} groups"
+    return _image_groups(faces, [np.asarray(group[:3]) for group in shown], titles, title, columns=3)
 
 
 @style.styled
@@ -140,8 +141,8 @@ def expression_strengths(person: Identity) -> Figure:
     title = "Action units of each expression (synthetic), all at the intensity on the left"
     strengths, columns = (0.25, 0.5, 0.75, 1.0), len(PROTOTYPES)
     figure, axes = style.panels(len(strengths) * columns, columns=columns, row_height=1.2, title=title)
-    shown = [(strength, *prototype) for strength in strengths for prototype in PROTOTYPES.items()]
-    for number, (ax, (strength, name, units)) in enumerate(zip(axes, shown, strict=True)):
+    shown = product(strengths, PROTOTYPES.items())
+    for number, (ax, (strength, (name, units))) in enumerate(zip(axes, shown, strict=True)):
         style.face(ax, render_face(person, dict.fromkeys(units, strength), size=_SIZE))
         if number < columns:
             ax.set_title(name, loc="center", pad=3)
@@ -158,13 +159,10 @@ def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
     """
     chosen, (_, n_frames, height, width) = clips.take(np.asarray(rows)), clips.clips.shape
     n_shown = min(7, n_frames)
-    row_height = 0.93 * style.WIDTH / (n_shown + 1) * height / width + 0.48
-    figure, axes = style.panels(
-        (n_shown + 1) * len(chosen),
-        columns=n_shown + 1,
-        height=row_height * len(chosen) + 0.3,
-        title=f"{style.source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed",
-    )
+    title = f"{style.source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed"
+    columns = n_shown + 1
+    height = (0.93 * style.WIDTH / columns * height / width + 0.48) * len(chosen) + 0.3
+    figure, axes = style.panels(columns * len(chosen), columns=columns, height=height, title=title)
     if clips.origin.get("sampling", "interpolate") == "interpolate":
         times = np.linspace(0, chosen.offset - chosen.onset, n_frames, axis=1)
     else:
@@ -172,7 +170,7 @@ def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
     times = 1000 * times / chosen.frame_rate[:, None]
     text = {"fontsize": 7.5, "labelpad": 3}
     for row, apex in enumerate(apex_frames(chosen)):
-        *strip, last = axes[row * (n_shown + 1) : (row + 1) * (n_shown + 1)]
+        *strip, last = axes[row * columns : (row + 1) * columns]
         frames = chosen.clips[row]
         places = np.rint(np.linspace(0, n_frames - 1, n_shown)).astype(int)
         if apex not in places:
@@ -196,16 +194,10 @@ def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figur
     line. Each clip has its own arrow length; the strain has one scale.
     """
     chosen, fields = clips.take(np.asarray(rows)), flows[np.asarray(rows)]
-    columns, lines = min(len(chosen), 2), -(-len(chosen) // 2)
-    width = style.WIDTH if columns == 2 else 5.6
-    row_height = 0.42 * width / columns * clips.clips.shape[2] / clips.clips.shape[3] + 0.45
-    figure, axes = style.panels(
-        2 * len(chosen),
-        columns=2 * columns,
-        height=row_height * lines + 0.3,
-        width=width,
-        title=f"{style.source_name(clips)}: displacement and strain from onset to apex",
-    )
+    title = f"{style.source_name(clips)}: displacement and strain from onset to apex"
+    lines, (height, width) = -(-len(chosen) // 2), clips.clips.shape[2:]
+    height = (0.42 * style.WIDTH / 2 * height / width + 0.45) * lines + 0.3
+    figure, axes = style.panels(2 * len(chosen), columns=4, height=height, title=title)
     # A few pixels where the flow is lost must not decide the scale.
     scale = ScalarMappable(Normalize(0, float(np.percentile(fields[:, 2], 99.5)) or 1.0), "magma")
     for row, (left, right) in enumerate(zip(axes[::2], axes[1::2], strict=True)):

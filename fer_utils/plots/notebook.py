@@ -27,7 +27,8 @@ def show(figure: Figure, *, alt: str, name: str, folder: Path) -> None:
     if not any(ax.images for ax in figure.axes):  # charts, which other documents can scale
         with atomic_write(folder / f"{name}.svg") as temporary:
             figure.savefig(temporary, format="svg")
-    _display(content, alt)
+    data = {"image/png": base64.b64encode(content).decode(), "text/plain": alt}
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def interact(draw: Callable[..., Figure], **controls: object) -> None:
@@ -45,19 +46,11 @@ def interact(draw: Callable[..., Figure], **controls: object) -> None:
         picture.value = png(draw(**{name: widget.value for name, widget in widgets.items()}))
 
     for name, widget in widgets.items():
-        widget.description, widget.style, widget.continuous_update = (
-            name,
-            {"description_width": "190px"},
-            False,
-        )
+        widget.description, widget.continuous_update = name, False
+        widget.style = {"description_width": "190px"}
         widget.observe(update, names="value")
     update()
     display(ipywidgets.VBox([*widgets.values(), picture]))
-
-
-def _display(content: bytes, alt: str) -> None:
-    data = {"image/png": base64.b64encode(content).decode(), "text/plain": alt}
-    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def show_source(*objects: Callable | type) -> None:

@@ -1,7 +1,8 @@
 """Figures that compare runs, protocols and published values."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fer_utils.plots import style
+
+if TYPE_CHECKING:
+    from fer_utils.effects import Effect
 
 _VERDICTS = {
     "consistent": (style.BLUE, ""),
@@ -69,20 +73,19 @@ def arms(table: pd.DataFrame, *, majority: float | None = None, chance: float | 
 
 
 @style.styled
-def effect_sizes(table: pd.DataFrame) -> Figure:
-    """Draw honest and leaky accuracies as the ends of a line, one row each, with the difference as text.
-
-    Index: the leak. Columns honest, leaky, low, high (95 % interval of the difference) and data.
-    """
-    rows, labels = range(len(table)), table.index + "\n(" + table["data"] + ")"
+def effect_sizes(effects: "Sequence[Effect]") -> Figure:
+    """Draw honest and leaky accuracies as the ends of a line, the largest difference first and as text."""
+    effects = sorted(effects, key=lambda effect: -effect.size)
+    rows, labels = range(len(effects)), [f"{effect.trick}\n({effect.data})" for effect in effects]
+    honest, leaky = [effect.honest.value for effect in effects], [effect.leaky.value for effect in effects]
     figure, ax = style.labelled_rows(labels, row_height=0.45, xlabel="accuracy")
-    ax.hlines(rows, table["honest"], table["leaky"], color="#c4c4c4", lw=3, zorder=1)
+    ax.hlines(rows, honest, leaky, color="#c4c4c4", lw=3, zorder=1)
     look = {"ms": 8, "ls": "none", "clip_on": False, "zorder": 3}
-    ax.plot(table["honest"], rows, "o", color=style.BLUE, label="honest", **look)
-    ax.plot(table["leaky"], rows, "X", color=style.RED, label="with the leak", **look)
-    for row, values in enumerate(table.itertuples()):
-        interval = f"[{100 * values.low:+.1f}, {100 * values.high:+.1f}]"
-        style.note_right(ax, row, f"{100 * (values.leaky - values.honest):+.1f} points\n{interval}")
+    ax.plot(honest, rows, "o", color=style.BLUE, label="honest", **look)
+    ax.plot(leaky, rows, "X", color=style.RED, label="with the leak", **look)
+    for row, effect in enumerate(effects):
+        low, high = (100 * end for end in effect.interval)
+        style.note_right(ax, row, f"{100 * effect.size:+.1f} points\n[{low:+.1f}, {high:+.1f}]")
     ax.set_xlim(0, 1.02)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     style.legend_above(ax)
@@ -205,7 +208,7 @@ def epoch_choice(table: pd.DataFrame, *, fixed: int, best: int) -> Figure:
 
 
 @style.styled
-def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None) -> Figure:
+def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame) -> Figure:
     """Draw validation accuracy for several ways to choose the images, and the share that has trained.
 
     Columns arm, seed, epoch, accuracy, seen; of `printed` epoch, accuracy. One thin line per seed, one colour
@@ -217,8 +220,7 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame | None = None
     look = {"x": "epoch", "hue": named, "style": named, "palette": style.COLORS, "errorbar": None}
     sns.lineplot(curves, y="accuracy", units="seed", estimator=None, lw=1.3, alpha=0.85, ax=left, **look)
     sns.lineplot(curves, y="seen", ax=right, clip_on=False, legend=False, **look)
-    if printed is not None:
-        left.plot(printed["epoch"], printed["accuracy"], **style.PRINTED, label="printed in bamb2023")
+    left.plot(printed["epoch"], printed["accuracy"], **style.PRINTED, label="printed in bamb2023")
     handles, labels = left.get_legend_handles_labels()
     left.get_legend().remove()
     left.set(title="Validation accuracy", ylabel="")

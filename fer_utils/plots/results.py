@@ -26,7 +26,7 @@ def batch(images: np.ndarray, labels: Sequence[int], class_names: Sequence[str])
 
 @style.styled
 def rate_finder(
-    rates: np.ndarray, losses: np.ndarray, *, suggestions: Mapping[str, float], chosen: float | None = None
+    rates: np.ndarray, losses: np.ndarray, *, suggestions: Mapping[str, float], chosen: float
 ) -> Figure:
     """Draw the loss over a rising learning rate, what each rule suggests, and the rate that is used."""
     figure, (ax,) = style.panels(1, height=2.9)
@@ -35,23 +35,21 @@ def rate_finder(
         loss = losses[int(np.abs(np.log(rates) - np.log(rate)).argmin())]
         look = {"color": color, "ms": 8, "mec": style.INK, "ls": "none"}
         ax.plot(rate, loss, marker, label=f"{rule}: {rate:.1e}", **look)
-    if chosen is not None:
-        ax.axvline(chosen, color=style.GREY, ls=":", label=f"used: {chosen:.1e}")
+    ax.axvline(chosen, color=style.GREY, ls=":", label=f"used: {chosen:.1e}")
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss, running mean")
     style.legend_right(ax)
     return figure
 
 
 @style.styled
-def learning_curves(history: pd.DataFrame, *, best_epoch: int | None = None) -> Figure:
+def learning_curves(history: pd.DataFrame, *, best_epoch: int) -> Figure:
     """Draw loss and accuracy of training and validation (val_loss, ...) over the epochs."""
     figure, axes = style.panels(2, columns=2, row_height=3.0)
     dots = {"marker": "o", "ms": 3.5} if len(history) <= 25 else {}
     for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
         lines = history.set_index("epoch")[[name, f"val_{name}"]].set_axis(["training", "validation"], axis=1)
         lines.plot(ax=ax, style=["-", "--"], color=[style.BLUE, style.ORANGE], legend=False, **dots)
-        if best_epoch is not None:
-            ax.axvline(best_epoch, color=style.GREY, ls=":", zorder=1, label=f"selected epoch ({best_epoch})")
+        ax.axvline(best_epoch, color=style.GREY, ls=":", zorder=1, label=f"selected epoch ({best_epoch})")
         ax.set_title(name.capitalize())
         style.epoch_axis(ax)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)

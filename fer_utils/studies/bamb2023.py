@@ -6,7 +6,7 @@ import pandas as pd
 
 from fer_utils.data import FaceSet
 from fer_utils.data.registry import title_of
-from fer_utils.papers import Paper, load_paper
+from fer_utils.papers import load_paper, published_counterparts
 from fer_utils.params import BaselineCNN
 from fer_utils.splits import Split
 
@@ -21,6 +21,13 @@ SLIDES = {
 The FER slide prints no size. FER-2013 has 48 pixels, and a step took 70 to 75 ms: as on RAF-DB at 48 pixels
 (51 to 85), not as at 100 (242 to 304).
 """
+SLIDE_COLUMNS = {
+    "training": "epoch 50 / accuracy",
+    "validation": "epoch 50 / val_accuracy",
+    "test": "accuracy",
+    "n": "images",
+}
+"""Columns of `data_and_sizes` -> cells of the slides."""
 AS_PRINTED = {"kumar2021": (("kumar2021", "little_vgg"), "fer6"), "bamb2023": (("bamb2023",), "fer7")}
 """Paper -> its networks and its classes. The text of kumar2021 names two networks and does not say which one
 its numbers are of."""
@@ -48,11 +55,18 @@ def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None
     The run's metric record `accuracy`, if there is one, is added to its row if the run is of the printed
     network and classes.
     """
-    paper, own = load_paper("bamb2023"), (params.dataset, params.image_size)
-    comparable = accuracy if params.paper == "bamb2023" and _as_printed(params) else None
-    rows = {}
-    for key in SLIDES | ({own: ()} if comparable else {}):
-        rows[f"{title_of(key[0])}, {key[1]} px"] = _slide_row(paper, key, comparable if key == own else None)
+    paper, rows, measured = load_paper("bamb2023"), {}, {}
+    if accuracy and params.paper == "bamb2023" and _as_printed(params):
+        # The interval is missing when all images are of one person.
+        interval = " [{:.3f}, {:.3f}]".format(*accuracy["ci95"]) if accuracy["ci95"] else ""
+        shown = {"measured": f"{accuracy['value']:.3f}{interval}", "n measured": str(accuracy["n"])}
+        measured[params.dataset, params.image_size] = shown
+    for key in SLIDES | measured:
+        cells = paper.matching(dict.fromkeys(SLIDES.get(key, ()), "*"))
+        printed = {cell.cell: cell.printed for cell in cells}
+        row = {name: printed.get(cell, "") for name, cell in SLIDE_COLUMNS.items()}
+        row |= measured.get(key, {"measured": "", "n measured": ""})
+        rows[f"{title_of(key[0])}, {key[1]} px"] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("bamb2023", axis="columns")
 
 
@@ -75,15 +89,11 @@ def beside_slide(history: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
     `history` has the epochs of both stages, numbered through, with a column `stage`. The validation accuracy
     is the run's; the slide has none.
     """
-    paper = load_paper("bamb2023")
-    printed = pd.DataFrame(
-        {
-            f"{name} printed": {
-                int(cell.cell.split()[1]): cell.value for cell in paper.find(table=TRANSFER, metric=metric)
-            }
-            for name, metric in {"loss": "train_loss", "accuracy": "train_accuracy"}.items()
-        }
-    ).rename_axis("epoch")
+    columns = {}
+    for name in ("loss", "accuracy"):
+        cells = load_paper("bamb2023").find(table=TRANSFER, metric=f"train_{name}")
+        columns[f"{name} printed"] = {int(cell.cell.split()[1]): cell.value for cell in cells}
+    printed = pd.DataFrame(columns).rename_axis("epoch")
     if faces.source != "real":
         return printed
     measured = ["loss", "accuracy", "val_accuracy"]
@@ -95,36 +105,11 @@ def published_transfer(history: pd.DataFrame, faces: FaceSet) -> list[dict[str, 
     """Return the `published` block of 41_keras_transfer: the last printed epoch, for runs as long."""
     if faces.source != "real" or len(history) != TRANSFER_EPOCHS:
         return []
-    cells = {
-        name: load_paper("bamb2023").cell(TRANSFER, f"epoch 25 / {name}") for name in ("accuracy", "loss")
-    }
-    return [
-        {"paper": "bamb2023", "table": cell.table, "cell": cell.cell, "metric": cell.metric}
-        | {"value": cell.value, "printed": cell.printed, "compared_with": f"train_last_epoch.{name}"}
-        for name, cell in cells.items()
-    ]
+    names = ("accuracy", "loss")
+    measured = {(TRANSFER, f"epoch 25 / {name}"): f"train_last_epoch.{name}" for name in names}
+    return published_counterparts("bamb2023", measured)
 
 
 def _as_printed(params: BaselineCNN) -> bool:
     networks, label_set = AS_PRINTED[params.paper]
     return params.architecture in networks and params.label_set == label_set
-
-
-def _slide_row(paper: Paper, key: tuple[str, int], accuracy: Mapping[str, object] | None) -> dict[str, str]:
-    log, test = (*SLIDES.get(key, ()), "", "")[:2]
-
-    def printed(table: str, cell: str) -> str:
-        return paper.cell(table, cell).printed if table else ""
-
-    row = {
-        "training": printed(log, "epoch 50 / accuracy"),
-        "validation": printed(log, "epoch 50 / val_accuracy"),
-        "test": printed(test, "accuracy"),
-        "n": printed(test, "images"),
-        "measured": "",
-        "n measured": "",
-    }
-    if accuracy:  # the interval is missing when all images are of one person
-        interval = " [{:.3f}, {:.3f}]".format(*accuracy["ci95"]) if accuracy["ci95"] else ""
-        row |= {"measured": f"{accuracy['value']:.3f}{interval}", "n measured": str(accuracy["n"])}
-    return row

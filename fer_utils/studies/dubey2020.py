@@ -86,27 +86,28 @@ class Result(NamedTuple):
 
 def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
     """Return the protocols of a run by name: the reported one, then those in `params.comparisons`."""
-    loso, leaks = leave_one_subject_out(clips, strict=params.strict), params.comparisons
-    ways = {"loso": ("subject left out", loso, params.epoch_choice, "none")}
-    if "best_epoch" in leaks:
-        ways["loso_best_epoch"] = ("subject left out, best epoch", loso, "on_test", EPOCH_LEAK)
-    if "random" in leaks or "random_best_epoch" in leaks:
+    wanted = params.comparisons
+    loso = leave_one_subject_out(clips, strict=params.strict)
+    mixed = None
+    if "random" in wanted or "random_best_epoch" in wanted:
         mixed = random_folds(clips, n_folds=params.random_folds, seed=params.seed)
-    if "random" in leaks:
-        ways["random"] = ("random clips", mixed, params.epoch_choice, SUBJECTS_SHARED)
-    if "random_best_epoch" in leaks:
-        both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
-        ways["random_best_epoch"] = ("random clips, best epoch", mixed, "on_test", both)
-    views = dict.fromkeys([params.view, *(["pixels", "change"] if "other_view" in leaks else [])])
+    both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
+    ways = {
+        "loso": ("subject left out", loso, params.epoch_choice, "none"),
+        "loso_best_epoch": ("subject left out, best epoch", loso, "on_test", EPOCH_LEAK),
+        "random": ("random clips", mixed, params.epoch_choice, SUBJECTS_SHARED),
+        "random_best_epoch": ("random clips, best epoch", mixed, "on_test", both),
+    }
+    views = dict.fromkeys([params.view, *(["pixels", "change"] if "other_view" in wanted else [])])
     found = {}
     for view, (way, (label, folds, rule, leak)) in product(views, ways.items()):
-        of_view = params.varied(view=view)
-        found[f"{view}_{way}"] = Protocol(f"{view}: {label}", of_view, "cnn3d", folds, rule, leak)
-    names = {"still": f"{params.view}, one frame", "flow": "optical flow"}
-    for method in [method for method in names if method in leaks]:
-        folds = leave_one_subject_out(input_of(method, clips))
-        label = f"{names[method]}: subject left out"
-        found[method] = Protocol(label, params.varied(), method, folds, "fixed")
+        if way == "loso" or way.removeprefix("loso_") in wanted:
+            of_view = params.varied(view=view)
+            found[f"{view}_{way}"] = Protocol(f"{view}: {label}", of_view, "cnn3d", folds, rule, leak)
+    for method, label in {"still": f"{params.view}, one frame", "flow": "optical flow"}.items():
+        if method in wanted:
+            folds = leave_one_subject_out(input_of(method, clips))
+            found[method] = Protocol(f"{label}: subject left out", params.varied(), method, folds, "fixed")
     return found
 
 
@@ -200,14 +201,11 @@ class GridCell:
 
 def grid(params: Cnn3dSmic, clips: ClipSet) -> list[GridCell]:
     """Return {ReLU, Swish} x `grid_shares` x `grid_seeds`; both activations have the same random splits."""
-    return [
-        GridCell(
-            params.varied(activation=activation, seed=seed),
-            share,
-            random_holdout(clips, share=share, seed=seed),
-        )
-        for activation, share, seed in product(ACTIVATIONS, params.grid_shares, params.grid_seeds)
-    ]
+    cells = []
+    for activation, share, seed in product(ACTIVATIONS, params.grid_shares, params.grid_seeds):
+        holdout = random_holdout(clips, share=share, seed=seed)
+        cells.append(GridCell(params.varied(activation=activation, seed=seed), share, holdout))
+    return cells
 
 
 def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
@@ -256,12 +254,12 @@ def protocols_table(protocols: Mapping[str, Protocol], results: Mapping[str, Res
     rows = []
     for name, protocol in protocols.items():
         metrics = evaluation.evaluate(results[name].predictions).metrics
-        low, high = metrics["accuracy"]["ci95"] or (None, None)
-        row = {"label": protocol.label, "value": metrics["accuracy"]["value"], "low": low, "high": high}
-        row |= {"UF1": metrics["macro_f1"]["value"], "UAR": metrics["balanced_accuracy"]["value"]}
+        accuracy, uf1, uar = (metrics[key] for key in ("accuracy", "macro_f1", "balanced_accuracy"))
+        row = (protocol.label, accuracy["value"], *(accuracy["ci95"] or (None, None)))
         leak = "" if protocol.leak == "none" else protocol.leak
-        rows.append(row | {"n": metrics["accuracy"]["n"], "leak": leak})
-    return pd.DataFrame(rows, index=list(protocols))
+        rows.append((*row, uf1["value"], uar["value"], accuracy["n"], leak))
+    columns = ["label", "value", "low", "high", "UF1", "UAR", "n", "leak"]
+    return pd.DataFrame(rows, index=list(protocols), columns=columns)
 
 
 def by_epoch(history: pd.DataFrame) -> pd.DataFrame:
@@ -276,12 +274,11 @@ def by_epoch(history: pd.DataFrame) -> pd.DataFrame:
 
 def by_subject(results: Mapping[str, Result]) -> pd.DataFrame:
     """Return the clips of every subject, and how many of them each protocol classified correctly."""
-    first = next(iter(results.values())).predictions
-    table = pd.DataFrame({"clips": pd.Series(first.group).value_counts()})
-    for name, result in results.items():
-        correct = pd.Series(result.predictions.correct)
-        table[name] = correct.groupby(result.predictions.group).sum()
-    return table.rename_axis("subject").sort_index()
+    found = {name: result.predictions for name, result in results.items()}
+    correct = {name: pd.Series(one.correct).groupby(one.group) for name, one in found.items()}
+    clips = next(iter(correct.values())).size()
+    columns = {"clips": clips} | {name: groups.sum() for name, groups in correct.items()}
+    return pd.DataFrame(columns).rename_axis("subject")
 
 
 def selection(params: Cnn3dSmic) -> str:

@@ -158,11 +158,10 @@ def selection(arms: Sequence[Arm]) -> str:
 def frame_splits_table(
     metrics: Mapping[str, Mapping[str, Mapping]], folds: Mapping[str, Folds[FaceSet]]
 ) -> pd.DataFrame:
-    """Return one row per way of splitting frames: accuracy, and what is in training as well as in test.
+    """Return one row per key of `FRAME_SPLITS`, given the `Evaluation.metrics` of all frames and the folds.
 
-    Both mappings have keys of `FRAME_SPLITS`; `metrics` has `Evaluation.metrics` of all frames. Columns:
-    label, value (accuracy), low, high, n (frames), leak, and the shares of tested frames whose clip and whose
-    subject are also in training.
+    Columns: label, value (accuracy), low, high, n (frames), leak, and the shares of tested frames whose clip
+    and whose subject are also in training.
     """
     rows = []
     for by, measured in metrics.items():

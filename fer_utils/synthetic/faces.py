@@ -12,7 +12,7 @@ import numpy as np
 from fer_utils.data import FaceSet
 from fer_utils.labels import FER7
 from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
-from fer_utils.synthetic.render import action_unit_mask, render_face
+from fer_utils.synthetic.render import render_face
 
 PROTOTYPES = {
     "angry": (4, 5, 7, 23),
@@ -53,16 +53,8 @@ class FaceSpec:
 
     def image(self, *, size: int = 48) -> np.ndarray:
         """Render the image: uint8, (size, size)."""
-        scene, asymmetry = self.scene, self.asymmetry
-        return render_face(self.identity, self.action_units, size=size, scene=scene, asymmetry=asymmetry)
-
-    def mask(self, *, size: int = 48, above: float = 0.25) -> np.ndarray:
-        """Return where the units stronger than `above` act: bool, (size, size)."""
-        mask = np.zeros((size, size), bool)
-        for unit, intensity in self.action_units.items():
-            if intensity > above:
-                mask |= action_unit_mask(self.identity, unit, size=size, scene=self.scene)
-        return mask
+        view = {"scene": self.scene, "asymmetry": self.asymmetry}
+        return render_face(self.identity, self.action_units, size=size, **view)
 
 
 def expression_units(expression: str, rng: np.random.Generator, *, weakest: float = 0.4) -> dict[int, float]:
@@ -106,8 +98,6 @@ def synthetic_faces(
     split differ by one at most. An image of `size` x `size` pixels depends on (seed, subject, number, class)
     alone. Sample ids are like ``synthetic-s003-0007``.
     """
-    if n_subjects < len(_SPLITS):
-        raise ValueError(f"n_subjects must be at least {len(_SPLITS)}, one for each split, got {n_subjects}")
     subjects_of = distribute(n_subjects, _SHARES, at_least=np.ones(len(_SPLITS), int))
     subject = np.repeat(np.arange(n_subjects), images_per_subject)
     number = np.tile(np.arange(images_per_subject), n_subjects)

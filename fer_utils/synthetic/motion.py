@@ -5,7 +5,7 @@ spotting and the live demo; `synthetic_clips` films a data set of micro-expressi
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,18 +111,10 @@ class SyntheticVideo:
     frame_rate: float
     size: int
 
-    def __len__(self) -> int:
-        return self.n_frames
-
     @property
     def events(self) -> tuple[Movement, ...]:
         """The expressions in the order of their onsets; micro-expressions last half a second at most."""
         return tuple(movement for movement in self.performance.movements if movement.label != "blink")
-
-    def frames(self) -> Iterator[np.ndarray]:
-        """Render the frames one by one, uint8 (size, size) each."""
-        for number in range(self.n_frames):
-            yield self.performance.frame(number / self.frame_rate, size=self.size)
 
 
 def synthetic_video(

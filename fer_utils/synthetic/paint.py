@@ -60,11 +60,9 @@ class Canvas:
         # A line thinner than a pixel is drawn a pixel wide, its tone mixed with the one `under` it.
         pixels = width * self.unit
         mixed, thickness = under + (tones - under) * min(1.0, pixels), max(1, round(pixels))
-        fixed = self._fixed(curves)
-        lines = fixed if fixed.ndim == 3 else fixed[None]
-        groups = [(lines, mixed)] if np.ndim(mixed) == 0 else zip(lines[:, None], mixed, strict=True)
-        for group, tone in groups:
-            cv2.polylines(self.pixels, list(group), closed, tone, thickness, cv2.LINE_AA, _SHIFT)
+        lines = self._fixed(curves).reshape(-1, *curves.shape[-2:])
+        for line, tone in zip(lines, np.broadcast_to(mixed, len(lines)), strict=True):
+            cv2.polylines(self.pixels, [line], closed, float(tone), thickness, cv2.LINE_AA, _SHIFT)
 
     def _fixed(self, curves: np.ndarray) -> np.ndarray:
         scale = self.unit * (1 << _SHIFT)

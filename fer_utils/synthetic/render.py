@@ -25,24 +25,20 @@ def render_face(
 ) -> np.ndarray:
     """Render one face: uint8, (size, size).
 
-    The image is deterministic; on another kind of processor a pixel may differ by a gray level.
-
-    Parameters
-    ----------
-    identity : Identity
-    action_units : mapping of int to float
-        Intensities in [0, 1] by FACS number, see ``ACTION_UNITS``; those left out are 0.
-    size : int
-        Side in pixels.
-    scene : Scene
-        Pose, light and camera.
-    asymmetry : float
-        In [-1, 1]: positive weakens the expression on the left half of the image by this share, negative on
-        the right half.
+    `action_units` has intensities in [0, 1] by FACS number, see ``ACTION_UNITS``; those left out are 0. A
+    positive `asymmetry`, up to 1, weakens the expression on the left half of the image by this share, a
+    negative one on the right half. On another kind of processor a pixel may differ by a gray level.
     """
     if size < SMALLEST_SIZE:
         raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
-    shapes = _shapes(identity, action_units, asymmetry)
+    for unit, intensity in action_units.items():
+        if unit not in ACTION_UNITS or not 0.0 <= intensity <= 1.0:  # also refuses NaN
+            known = ", ".join(map(str, ACTION_UNITS))
+            raise ValueError(f"action unit {unit} at intensity {intensity}: choose from {known}, at 0 to 1")
+    units = dict.fromkeys(ACTION_UNITS, 0.0) | action_units
+    shares = min(1.0, 1.0 - asymmetry), min(1.0, 1.0 + asymmetry)
+    halves = tuple({unit: share * intensity for unit, intensity in units.items()} for share in shares)
+    shapes = Shapes(identity, halves)
     side = _canvas_side(size)
     face = _light(*paint(shapes, scene, side), shapes, scene)
     posed = cv2.remap(
@@ -63,18 +59,6 @@ def action_unit_mask(
     small = cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA)
     reach = 2 * math.ceil(4 * scene.blur * size) + 1  # OpenCV cuts its Gaussian at four sigma
     return cv2.dilate(small, np.ones((reach, reach), np.uint8)) > 0
-
-
-def _shapes(identity: Identity, action_units: Mapping[int, float], asymmetry: float) -> Shapes:
-    units = dict.fromkeys(ACTION_UNITS, 0.0)
-    for unit, intensity in action_units.items():
-        if unit not in ACTION_UNITS:
-            raise ValueError(f"unknown action unit {unit!r}; choose from {', '.join(map(str, ACTION_UNITS))}")
-        if not 0.0 <= intensity <= 1.0:  # also refuses NaN
-            raise ValueError(f"action unit {unit}: intensity {intensity!r} is outside [0, 1]")
-        units[unit] = float(intensity)
-    left, right = min(1.0, 1.0 - asymmetry), min(1.0, 1.0 + asymmetry)
-    return Shapes(identity, {k: v * left for k, v in units.items()}, {k: v * right for k, v in units.items()})
 
 
 def _canvas_side(size: int) -> int:

@@ -36,23 +36,19 @@ class Shapes:
     """One face with one expression: action-unit intensities on the left and right half of the image."""
 
     person: Identity
-    left: dict[int, float]
-    right: dict[int, float]
-
-    def on(self, side: int) -> dict[int, float]:
-        """Return the intensities of the left (0) or right (1) half."""
-        return self.right if side else self.left
+    halves: tuple[dict[int, float], dict[int, float]]
 
     @cached_property
     def mid(self) -> dict[int, float]:
         """Mean intensity of both halves, for features on the midline."""
-        return {unit: 0.5 * (self.left[unit] + self.right[unit]) for unit in self.left}
+        left, right = self.halves
+        return {unit: 0.5 * (left[unit] + right[unit]) for unit in left}
 
     @cached_property
     def both(self) -> dict[int, np.ndarray]:
         """Intensities of the left and right half, (2, 1), for paired features."""
-        table = np.array([tuple(self.left.values()), tuple(self.right.values())])
-        return dict(zip(self.left, table.T[:, :, None], strict=True))
+        left, right = self.halves
+        return {unit: np.array([[left[unit]], [right[unit]]]) for unit in left}
 
     @cached_property
     def brows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +108,7 @@ class Shapes:
         return {name: points(x, y) for name, y in curves.items()}
 
     def _lip_corner(self, side: int, sign: float) -> tuple[float, float]:
-        p, au = self.person, self.on(side)
+        p, au = self.person, self.halves[side]
         widen = 0.24 * au[12] + 0.22 * au[20]
         narrow = 0.04 * au[17] + 0.08 * au[23] + 0.13 * au[24] + 0.19 * au[26]
         rise = 0.115 * au[12] - 0.085 * au[15] - 0.025 * au[20] - 0.035 * au[26]
@@ -161,7 +157,7 @@ class Shapes:
             (0.0, -0.27, 0.13, 0.13, 0.03 * m[4], -0.06 * m[4]),
         ]
         for side, sign in SIDES:
-            au, eye = self.on(side), sign * p.eye_spacing
+            au, eye = self.halves[side], sign * p.eye_spacing
             cheek = max(au[6], 0.8 * au[12])
             rows += [
                 (sign * 0.100 * wide, nose + 0.015 - lift, 0.10, 0.09, 0.030 + 0.015 * au[9], 0.0),
@@ -191,7 +187,7 @@ class Shapes:
             (-0.09, 0.785, 0.0, 0.765, 0.09, 0.785, 0.6 * m[17] * (1 - m[26])),
         ]
         for side, sign in SIDES:
-            for x0, y0, x1, y1, x2, y2, depth in self._folds_of(self.on(side), side):
+            for x0, y0, x1, y1, x2, y2, depth in self._folds_of(self.halves[side], side):
                 rows.append((sign * x0, y0, sign * x1, y1, sign * x2, y2, depth))
         table = np.array([row for row in rows if row[-1] > 0.04]).reshape(-1, 7)
         return _QUADRATIC @ table[:, :6].reshape(-1, 3, 2), np.minimum(table[:, 6], 1.0)

@@ -10,16 +10,6 @@ from fer_utils.files import ConfigError
 from fer_utils.params import Training
 
 
-class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite, in an epoch and a batch that are counted from 1."""
-
-    def __init__(self, *, loss: float, epoch: int, batch: int, learning_rate: float) -> None:
-        super().__init__(
-            f"the loss became {loss} in epoch {epoch}, batch {batch}; "
-            f"try a smaller learning_rate (now {learning_rate:g}) or batch_norm=true"
-        )
-
-
 def prepare_torch(params: Training) -> str | None:
     """Set torch's threads and deterministic algorithms; return the name of the GPU to use, or None."""
     import torch

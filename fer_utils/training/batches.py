@@ -21,26 +21,12 @@ GRAY = 127.5
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of every training image, drawn again in every epoch.
+    """Random changes of every training image, drawn again in every epoch."""
 
-    Attributes
-    ----------
-    rotation : float
-        Largest angle to either side, in degrees. The image is reflected at its edges.
-    crop : float
-        Largest share of height and width that is cut away: a part of the image, at a random place, is scaled
-        to the full size.
-    flip : bool
-        Mirror half of the images left to right.
-    cutout : float
-        Side of a square that is made gray, as a share of the image's height; its centre is anywhere in the
-        image: DeVries, Taylor, *Improved regularization of convolutional neural networks with cutout* (2017).
-    """
-
-    rotation: float = 0.0
-    crop: float = 0.0
-    flip: bool = False
-    cutout: float = 0.0
+    rotation: float = 0.0  # largest angle to either side, in degrees; the image is reflected at its edges
+    crop: float = 0.0  # largest share of height and width that is cut away, the rest enlarged
+    flip: bool = False  # mirror half of the images left to right
+    cutout: float = 0.0  # side of a square that is made gray, anywhere, as a share of the image's height
 
     @classmethod
     def of(cls, params: Parameters) -> "Augmentation | None":
@@ -49,12 +35,9 @@ class Augmentation:
         return chosen if chosen != cls() else None
 
     def draw(self, n: int, *, size: tuple[int, int], random: np.random.Generator) -> Tensor:
-        """Draw an affine map for each of n images of `size` (height, width).
+        """Draw an affine map for each of n images of `size` (height, width): float32, shape (n, 2, 3).
 
-        Returns
-        -------
-        Tensor of float32, shape (n, 2, 3)
-            From output to input coordinates, both -1 to 1 over the image, as `torch.affine_grid` takes them.
+        It leads from output to input coordinates, both -1 to 1 over the image, as `affine_grid` takes them.
         """
         height, width = size
         angle = np.deg2rad(random.uniform(-self.rotation, self.rotation, n))
@@ -77,7 +60,8 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
 def cut_out(images: Tensor, centres: Tensor, *, share: float) -> Tensor:
     """Make a square of each float image, shape (N, ..., H, W), `GRAY`.
 
-    `centres`, shape (N, 2), are row and column as shares of height and width.
+    `centres`, shape (N, 2), are row and column as shares of height and width: DeVries, Taylor, *Improved
+    regularization of convolutional neural networks with cutout* (2017).
     """
     height, width = images.shape[-2:]
     rows, columns = (
@@ -106,7 +90,7 @@ def flip_views() -> Tensor:
 
 
 class Batches:
-    """A loader for fastai's `DataLoaders`: `(images, labels)` of a set that is one tensor on the device.
+    """A loader for fastai's `DataLoaders`: `(images, labels)` of a set that is one tensor.
 
     Images are float32 of 0-255, shape (B, 1, H, W), of clips (B, 1, T, H, W); labels int64, shape (B,). If a
     single image would be left for the last batch, it joins the batch before: batch normalisation has no
@@ -123,23 +107,21 @@ class Batches:
         samples: Samples,
         *,
         batch_size: int,
-        device: str,
         seed: int | None = None,
         augmentation: Augmentation | None = None,
     ) -> None:
         self.dataset, self.batch_size = samples, batch_size
         self.seed, self.augmentation, self.epoch = seed, augmentation, 0
-        self.images = torch.tensor(np.ascontiguousarray(samples.pixels), device=device).unsqueeze(1)
-        self.labels = torch.tensor(np.ascontiguousarray(samples.labels), device=device)
+        self.images = torch.tensor(np.ascontiguousarray(samples.pixels)).unsqueeze(1)
+        self.labels = torch.tensor(np.ascontiguousarray(samples.labels))
         starts = list(range(0, len(samples), batch_size))
         if len(samples) % batch_size == 1 and len(starts) > 1:
             del starts[-1]
         self.bounds = list(zip(starts, [*starts[1:], len(samples)], strict=True))
 
-    def to(self, device: str | torch.device) -> "Batches":
-        """Move the set to a device."""
+    def to(self, device: torch.device) -> None:
+        """Move the set to a device; `DataLoaders` calls it."""
         self.images, self.labels = self.images.to(device), self.labels.to(device)
-        return self
 
     def __len__(self) -> int:
         return len(self.bounds)

@@ -24,16 +24,9 @@ def checkpoint_folder(params: Parameters, *data: Samples, stage: str = "", netwo
     interrupted training finds its checkpoint again, and a training with any other setting, data, package
     version or code never does. The folder can be deleted whenever nothing is running.
 
-    Parameters
-    ----------
-    params : Parameters
-        All of them count except where files are written.
-    *data : FaceSet or ClipSet
-        Training set, validation set: their content and the order of their samples count.
-    stage : str
-        Tells the trainings of one run apart: "frozen", "fold03".
-    network : str
-        A description of network and optimizer, for settings that are not in `params`.
+    All parameters count except where files are written, and the content and order of the training and the
+    validation set. `stage`, such as "frozen" or "fold03", tells the trainings of one run apart; `network`
+    describes what is not in `params`.
     """
     code = sorted(path for name in CODE for path in (PROJECT / "fer_utils" / name).rglob("*.py"))
     found = digest(

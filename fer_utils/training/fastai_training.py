@@ -14,6 +14,7 @@ from fastai.callback.tracker import TrackerCallback
 from fastai.data.core import DataLoaders
 from fastai.learner import Recorder
 from fastai.optimizer import SGD, Adam, RMSProp
+from fastai.torch_core import to_device
 from fastcore.foundation import L
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -23,7 +24,7 @@ from fer_utils.data import Samples
 from fer_utils.files import ConfigError, atomic_write
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions
-from fer_utils.training import TrainingDiverged, memory_errors, prepare_torch
+from fer_utils.training import memory_errors, prepare_torch
 from fer_utils.training.batches import Augmentation, Batches, warp
 from fer_utils.training.checkpoints import epoch_seed
 
@@ -40,14 +41,12 @@ def prepare(params: Training) -> None:
 def dataloaders(train: Samples, validation: Samples, params: Training) -> DataLoaders:
     """Return fastai's `DataLoaders` of a training and a validation set that lie on the device.
 
-    The augmentation is made of the parameters `rotation`, `crop`, `flip` and `cutout`, where the notebook has
-    them.
+    The parameters `rotation`, `crop`, `flip` and `cutout`, where the notebook has them, are the augmentation.
     """
     device = "cuda" if params.device != "cpu" and torch.cuda.is_available() else "cpu"
-    shuffled = {"batch_size": params.batch_size, "seed": params.seed, "augmentation": Augmentation.of(params)}
     return DataLoaders(
-        Batches(train, device=device, **shuffled),
-        Batches(validation, device=device, batch_size=hardware.VALIDATION_BATCH),
+        Batches(train, batch_size=params.batch_size, seed=params.seed, augmentation=Augmentation.of(params)),
+        Batches(validation, batch_size=hardware.VALIDATION_BATCH),
         device=torch.device(device),
     )
 
@@ -92,15 +91,16 @@ class BFloat16(Callback):
 
 
 class StopOnNaN(Callback):
-    """Raise `TrainingDiverged` at the first batch whose loss is NaN or infinite."""
+    """Raise an error at the first batch whose loss is NaN or infinite; fastai's own callback only stops."""
 
     order = Recorder.order + 1
     run_valid = False
 
     def after_batch(self) -> None:
         if not hasattr(self.learn, "lr_finder") and not np.isfinite(float(self.smooth_loss)):
-            loss, rate = float(self.loss.detach()), self.opt.hypers[-1]["lr"]
-            raise TrainingDiverged(loss=loss, epoch=self.epoch + 1, batch=self.iter + 1, learning_rate=rate)
+            where, rate = f"epoch {self.epoch + 1}, batch {self.iter + 1}", self.opt.hypers[-1]["lr"]
+            advice = f"try a smaller learning_rate (now {rate:g}) or batch_norm=true"
+            raise ArithmeticError(f"the loss became {float(self.loss.detach())} in {where}; {advice}")
 
 
 class ResumeTraining(Callback):
@@ -143,10 +143,8 @@ class ResumeTraining(Callback):
         self.model.load_state_dict(self.state["model"])
         if "average" in self.state:
             self.learn.weight_average.average.load_state_dict(self.state["average"])
-        for (parameter, *_), values in zip(self.opt.all_params(), self.state["optimizer"], strict=True):
-            for name, value in values.items():
-                on_device = value.to(parameter.device) if isinstance(value, Tensor) else value
-                self.opt.state[parameter][name] = on_device
+        on_device = to_device(self.state["optimizer"], self.dls.device)
+        self.opt.load_state_dict({"hypers": self.opt.hypers, "state": on_device})
         loss = self.recorder.smooth_loss
         loss.val, loss.count = torch.tensor(self.state["smooth_loss"]), self.start_epoch * len(self.dls.train)
         for callback in self.learn.cbs:

@@ -1,16 +1,7 @@
 """Keras: threads and device, batches of a split, and callbacks that make a training repeat and resume.
 
-A notebook calls `model.fit` itself. With these callbacks, in this order, an interrupted training resumes
-after its last complete epoch and ends at the numbers of an uninterrupted one::
-
-    callbacks = [
-        ReseedEachEpoch(seed, train, validation),
-        TimeEachEpoch(train),
-        StopOnNaN(),
-        keras.callbacks.ModelCheckpoint(..., initial_value_threshold=best_so_far(folder / "history.csv")),
-        keras.callbacks.CSVLogger(folder / "history.csv", append=True),
-        keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False),
-    ]
+A notebook calls `model.fit` itself. With the callbacks of 10_baseline_cnn, in their order, an interrupted
+training resumes after its last complete epoch and ends at the numbers of an uninterrupted one.
 """
 
 import shutil
@@ -29,7 +20,7 @@ from fer_utils.files import ConfigError
 from fer_utils.params import Training
 from fer_utils.predictions import Predictions
 from fer_utils.splits import Split
-from fer_utils.training import TrainingDiverged, memory_errors, prepare_torch
+from fer_utils.training import memory_errors, prepare_torch
 from fer_utils.training.checkpoints import epoch_order, epoch_seed
 
 COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "images_per_second"]
@@ -173,18 +164,6 @@ class TimeEachEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         logs["seconds"] = time.perf_counter() - self.start
         logs["images_per_second"] = len(self.train.faces) / (self.trained - self.start)
-
-
-class StopOnNaN(keras.callbacks.Callback):
-    """Raise `TrainingDiverged` at the first batch whose loss is NaN or infinite."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict) -> None:
-        if not np.isfinite(loss := float(logs["loss"])):
-            rate = float(np.asarray(self.model.optimizer.learning_rate))
-            raise TrainingDiverged(loss=loss, epoch=self.epoch + 1, batch=batch + 1, learning_rate=rate)
 
 
 class RecordPredictions(keras.callbacks.Callback):

@@ -80,7 +80,7 @@ def callbacks(folder: Path, train, validation, *, seed: int = 0) -> list:
     return [
         keras_training.ReseedEachEpoch(seed, train, validation),
         keras_training.TimeEachEpoch(train),
-        keras_training.StopOnNaN(),
+        keras.callbacks.TerminateOnNaN(raise_error=True),
         keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **best_only),
         keras.callbacks.CSVLogger(log, append=True),
         keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False),
