@@ -25,7 +25,6 @@ Source: J. See, M. H. Yap, J. Li, X. Hong, S.-J. Wang, *MEGC 2019 - the second f
 challenge*, FG 2019.
 """
 
-
 SYNONYMS = {
     "anger": "angry",
     "fearful": "fear",

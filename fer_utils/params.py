@@ -12,6 +12,7 @@ from fer_utils.labels import LABEL_SETS
 from fer_utils.papers import PAPERS
 
 Count = Annotated[int, Field(ge=1)]
+ImageSize = Annotated[int, Field(ge=8, le=1024)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0)]
@@ -145,7 +146,7 @@ class FaceParameters(Settings):
     data_path: str = "data/raw"
     on_bad_rows: Literal["error", "drop"] = "error"
     label_set: Literal["own", *LABEL_SETS] = "own"
-    image_size: Count = 48
+    image_size: ImageSize = 48
     synthetic_subjects: int = Field(ge=3, default=40)
     synthetic_per_subject: Count = 60
     seed: Seed = 0
@@ -161,7 +162,7 @@ class ClipParameters(Settings):
     leave_out: list[str] = []
     sampling: Literal["interpolate", "first"] = "interpolate"
     n_frames: int = Field(ge=2, default=18)
-    image_size: Count = 64
+    image_size: ImageSize = 64
     frame_rate: Positive = 100.0
     synthetic_subjects: int = Field(ge=2, default=16)
     synthetic_clips_per_subject: Positive = 10.25
@@ -271,7 +272,7 @@ class Transfer(Training):
     """The parameters of 40 and 41; `learning_rate` and `epochs` are those of the second stage."""
 
     split_by: FixedSplit
-    picture_size: Count
+    picture_size: ImageSize
     weights: str = Field(min_length=1)
     weights_sha256: str = Field(pattern="^([0-9a-fA-F]{64})?$")
     frozen_learning_rate: Positive

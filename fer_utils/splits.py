@@ -199,18 +199,14 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
 def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     """Test on a random fifth of all images, whatever official set they are in.
 
-    The draw is not stratified and its size is rounded down, as in fastai's `RandomSplitter`. srivastav2024
-    does not state its split: a fifth of FER-2013's 35,887 images is 7,177; batches of 25 leave 7,175,
-    the number in Fig. 10, whose images per class fit an unstratified draw (chi-squared 9.5, 6 degrees of
-    freedom, p = 0.15).
+    The draw is not stratified and its size is rounded down, as in fastai's `RandomSplitter`. It fits Fig. 10
+    of srivastav2024, which does not state its split (data/README.md, Random splits).
     """
     n_test = int(0.2 * len(faces))
     held_out = _random_mask(len(faces), n_test, seed)
     train, validation = stratified_holdout(faces.take(~held_out), share=0.1, seed=seed)
-    description = (
-        f"random 80/20 split of all {len(faces):,} images, not stratified: "
-        f"{n_test:,} test images; validation is a stratified tenth of the others (seed {seed})"
-    )
+    description = f"random 80/20 split of all {len(faces):,} images, not stratified: {n_test:,} test images; "
+    description += f"validation is a stratified tenth of the others (seed {seed})"
     return Split(train, validation, faces.take(held_out), description, RANDOM_SHARED)
 
 
@@ -259,10 +255,7 @@ FACE_SPLITS = {
 
 
 def stratified_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
-    """Split off a random share of every class; returns (rest, held out), both in the original order.
-
-    Every class of two or more samples is in both.
-    """
+    """Split off a random share of every class; returns (rest, held out), both in the original order."""
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(samples), dtype=bool)
     for label in np.unique(samples.labels):
@@ -307,12 +300,9 @@ def random_folds(
     if validation and len(np.unique(samples.labels)) < 2:
         raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")
     fold = _fold_numbers(samples, n_folds, seed, by)
-    description = (
-        f"{len(samples):,} {samples.PIXELS} of {len(np.unique(samples.subject))} subjects in {n_folds} "
-        f"random folds by {by}, stratified by class (seed {seed})"
-    )
-    if validation:
-        description += "; the next fold is the validation set"
+    description = f"{len(samples):,} {samples.PIXELS} of {len(np.unique(samples.subject))} subjects in "
+    description += f"{n_folds} random folds by {by}, stratified by class (seed {seed})"
+    description += "; the next fold is the validation set" if validation else ""
     splits = []
     for number in range(n_folds):
         train, held_out = fold != number, None

@@ -1,6 +1,5 @@
 """Bad input ends in one clear message and a non-zero exit, and leaves what was made earlier as it was."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkout import copy_project, environment
-from raw_copies import load
 
 from fer_utils.files import read_json, write_json
 
@@ -61,34 +59,3 @@ def test_a_bad_row_fails_the_run_and_keeps_the_earlier_result_and_drop_lists_it(
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "line 23: 2305 pixel values instead of 2304" in page
     assert "line 24: emotion is" in page
-
-
-@pytest.fixture
-def ordinary_user(tmp_path):
-    """Be somebody to whom permissions apply, for whom the folder is otherwise open."""
-    if os.geteuid() != 0:
-        yield tmp_path
-        return
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    os.chown(tmp_path, 65534, 65534)
-    os.seteuid(65534)
-    try:
-        yield tmp_path
-    finally:
-        os.seteuid(0)
-
-
-def test_what_may_not_be_read_or_written_is_named(ordinary_user):
-    data, images, closed = (ordinary_user / name for name in ("fer2013.csv", "mine", "prepared"))
-    table(data)
-    (images / "happy").mkdir(parents=True)
-    closed.mkdir(mode=0o500)
-    images.chmod(0)
-    for dataset, path, named in (("fer2013", data, closed), ("folder", images, images)):
-        with pytest.raises(PermissionError) as caught:
-            load(ordinary_user, dataset, path)
-        assert str(named) in str(caught.value)
-        closed.chmod(0o700)
-    images.chmod(0o700)

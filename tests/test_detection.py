@@ -40,12 +40,9 @@ def test_the_largest_face_comes_first_and_the_same_picture_gives_the_same_boxes(
     assert all(Haar().find(picture) == first for _ in range(3))
 
 
-def test_what_is_no_image_is_refused_and_a_small_one_has_no_face():
+def test_an_image_smaller_than_a_face_has_none():
     for size in ((1, 1), (1, 900), (23, 30)):
         assert Haar().find(np.zeros(size, np.uint8)) == []
-    for array in (np.zeros((9, 9)), np.zeros((9, 9, 4), np.uint8), np.zeros((0, 9), np.uint8)):
-        with pytest.raises(ValueError, match="an image is uint8 of shape"):
-            Haar().find(array)
 
 
 def write_yunet(path, *, marks=(-1, -1, 1, -1, 0, 0, -0.8, 1, 0.8, 1)) -> None:

@@ -106,14 +106,11 @@ def test_a_bad_row_is_an_error_with_its_line_or_dropped_and_listed(table, case):
     ("content", "message"),
     [
         (b"", "line 1: the columns are missing"),
-        (b"emotion,pixels,Usage\n", "no rows"),
+        (b"emotion,pixels,Usage\n", "no usable rows"),
         (b"emotion,pixels\n3,0\n", "columns are emotion, pixels; emotion, pixels, Usage are needed"),
-        (
-            b"emotion,pixels,usage\n3,0,0\n",
-            "columns are emotion, pixels, usage; emotion, pixels, Usage are needed",
-        ),
+        (b"emotion,pixels,usage\n3,0,0\n", "columns are emotion, pixels, usage; emotion, pixels, Usage"),
         ("emotion".encode("utf-16"), "in plain text"),
-        (b"emotion,pixels,Usage\n7,0,Training\n", "nothing is left, all 1 rows are bad"),
+        (b"emotion,pixels,Usage\n7,0,Training\n", "no usable rows, 1 are bad"),
         (b"emotion,pixels,Usage\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
     ],
 )

@@ -142,8 +142,6 @@ def test_images_have_the_size_that_is_asked_for(raw, tmp_path):
     expected = [Image.fromarray(one).resize((100, 100), Image.Resampling.LANCZOS) for one in small.images]
     np.testing.assert_array_equal(large.images, np.stack([np.asarray(one) for one in expected]))
     assert small.notes == () and "scaled from 48x48 to 100x100" in large.notes[0]
-    with pytest.raises(ConfigError, match="image_size=1025: use 8 to 1024 pixels"):
-        load(tmp_path, "folder", tmp_path / "absent", image_size=1025)
 
 
 def test_synthetic_clips_are_drawn_once_for_the_same_arguments_and_code(tmp_path, monkeypatch):

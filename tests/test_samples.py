@@ -173,8 +173,8 @@ def test_combining_notes_missing_classes_and_images_left_out():
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        ([one_set("a", [0]), one_set("b", [0], size=5)], "a is real, 4x4; b is real, 5x5"),
-        ([one_set("a", [0]), one_set("b", [0], source="synthetic")], "b is synthetic"),
+        ([one_set("a", [0]), one_set("b", [0], size=5)], r"a: real, \(4, 4\); b: real, \(5, 5\)"),
+        ([one_set("a", [0]), one_set("b", [0], source="synthetic")], "b: synthetic"),
     ],
 )
 def test_sets_that_cannot_be_combined_are_an_error(sets, message):

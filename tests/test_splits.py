@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils.data import ClipSet, FaceSet, clip_of, combine
-from fer_utils.papers import load_paper
 from fer_utils.splits import (
     CLIPS_SHARED,
     OVERLAPPING,
@@ -205,24 +204,6 @@ def test_a_random_split_ignores_the_official_sets_and_repeats_with_its_seed(n, s
     assert np.bincount(split.validation.labels).tolist() == [max(1, round(0.1 * n)) for n in others]
     again, other = (random_split(replace(whole, split=np.full(n, "test")), seed=s) for s in (seed, 100))
     assert ids(again.test) == ids(split.test) != ids(other.test)
-
-
-def test_a_random_fifth_of_fer2013_has_the_counts_of_srivastav2024():
-    names = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-    counts = np.array([4_953, 547, 5_121, 8_989, 6_077, 4_002, 6_198])
-    n = counts.sum()
-    images = np.zeros((n, 1, 1), np.uint8)
-    whole = faces(["train"] * n, labels=np.repeat(np.arange(7), counts), images=images, class_names=names)
-    drawn = np.array([np.bincount(random_split(whole, seed=seed).test.labels) for seed in range(10)])
-    assert drawn.sum(axis=1).tolist() == [7_177] * 10
-    fig_10 = next(one for one in load_paper("srivastav2024").confusion_matrices if one.table == "Fig. 10")
-    printed = dict(zip(fig_10.class_names, map(sum, fig_10.counts), strict=True))
-    expected = counts * 7_175 / n
-    away = np.array([printed[name] for name in names]) - expected
-    # Sampling without replacement: the variance is smaller by the share of images that is not drawn.
-    assert (away**2 / expected).sum() / (1 - 7_175 / n) == pytest.approx(9.5, abs=0.05)
-    spread = drawn.std(axis=0)
-    assert (abs(drawn.mean(axis=0) - expected) < spread).all() and (abs(away) < 3 * spread).all()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""The data sets of clips: SMIC, SAMM, CASME II, and a table of clips of any origin, such as MEVIEW.
-
-data/README.md has their sources.
-"""
+"""The data sets of clips: SMIC, SAMM, CASME II, and a table of clips of any origin, such as MEVIEW."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -102,11 +99,9 @@ class ClipReader(DataSet):
     def read(
         self, path: Path, *, size: int, n_frames: int, sampling: Sampling, frame_rate: float | None = None
     ) -> ClipSet:
-        """Read the clips, one at a time, into arrays of `n_frames` frames of `size` x `size` pixels.
+        """Read the clips, one at a time, as `ClipDecoder` describes.
 
-        Whole frames are cropped to the face in a clip's first one; where none is found they are taken as they
-        are and a note says so. Clips that cannot be used are listed in `skipped`. `frame_rate` is that of
-        images that do not state it.
+        Clips that cannot be used are listed in `skipped`. `frame_rate` is that of images in a table.
         """
         form, media = self._form(path), self._media(path)
         rows, table = self._rows(path), self.annotation(path)

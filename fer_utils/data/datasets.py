@@ -1,9 +1,10 @@
 """What every data set has: a name, places where it is found, a reader, and the terms it comes with."""
 
-from functools import cache
 from pathlib import Path
 
 import yaml
+
+_SETS = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
 
 
 class MissingData(FileNotFoundError):
@@ -20,7 +21,7 @@ class DataSet:
 
     def __init__(self, name: str) -> None:
         self.name = self.title = name
-        for key, value in _specifications()[name].items():
+        for key, value in _SETS[name].items():
             setattr(self, key, tuple(value) if isinstance(value, list) else value)
 
     def holds(self, path: Path) -> bool:
@@ -40,8 +41,3 @@ class DataSet:
         raise MissingData(
             f"{self.title} is not here; looked for {places}. data/README.md says where it comes from"
         )
-
-
-@cache
-def _specifications() -> dict[str, dict]:
-    return yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))

@@ -86,19 +86,16 @@ class YuNet(Detector):
         file = project_path(path)
         if not file.is_file():
             raise ConfigError(
-                f"detector 'yunet': {path} is missing. Get face_detection_yunet_2023mar.onnx from OpenCV's "
-                f"model zoo (opencv_zoo on GitHub, models/face_detection_yunet; MIT licence), put it at "
-                f"{YUNET_FILE}, or use the detector 'haar', which needs no file"
+                f"detector 'yunet': {path} is missing. Get {Path(YUNET_FILE).name} from OpenCV's model zoo "
+                f"(opencv_zoo on GitHub; MIT licence), put it at {YUNET_FILE}, or use the detector 'haar'"
             )
         try:
             self._network = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=0.7)
             self.find(np.zeros((64, 64, 3), np.uint8))  # what it cannot compute shows only here
         except cv2.error as error:
             reason = " ".join(str(error).split("error: ")[-1].split())[:200]
-            raise ConfigError(
-                f"detector 'yunet': {path} does not work as YuNet in OpenCV {cv2.__version__} ({reason}); "
-                "it must be face_detection_yunet_2023mar.onnx, whole"
-            ) from error
+            where = f"detector 'yunet': {path} does not work as YuNet in OpenCV {cv2.__version__}"
+            raise ConfigError(f"{where} ({reason}); it must be {Path(YUNET_FILE).name}, whole") from error
 
     def _boxes(self, image: np.ndarray) -> list[Box]:
         self._network.setInputSize(image.shape[1::-1])
@@ -118,9 +115,6 @@ def detector(name: str, *, path: str | Path = "", fine: bool = False) -> Detecto
 
 def reduced(image: np.ndarray, longest_side: int | None) -> np.ndarray:
     """Return an image with its longer side at most `longest_side` pixels; None leaves it as it is."""
-    colour = image.ndim == 3 and image.shape[2] == 3
-    if image.dtype != np.uint8 or not (image.ndim == 2 or colour) or not image.size:
-        raise ValueError(f"an image is uint8 of shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
     longest = max(image.shape[:2])
     if longest_side is None or longest <= longest_side:
         return image

@@ -11,9 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from fer_utils.data.samples import SPLITS, FaceSet
 
 NEAR = 0.90  # similarity from which two images are near duplicates; `near_duplicates` says how it was chosen
-
 CANDIDATE = 0.75  # least correlation of two thumbnails for their images to be compared at full size
-
 _THUMBNAIL = 12
 _BLOCK = 1024  # rows of thumbnails multiplied at a time: 150 MB for FER-2013
 
@@ -127,10 +125,7 @@ def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[float]) -> pd.DataFrame:
-    """Return counts of the near duplicates at each threshold (rows).
-
-    Groups are those of `near_groups`; a very large one shows that links have chained different images.
-    """
+    """Return counts of the near duplicates at each threshold (rows); a very large group has chained links."""
     rows = {}
     for threshold in thresholds:
         kept = pairs[pairs["similarity"] >= threshold]

@@ -18,12 +18,8 @@ from fer_utils.data.samples import FaceSet
 from fer_utils.labels import FER7
 
 SIZE = 48  # height and width of FER-2013's images, in pixels
-
 USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-
-FOLDERS = {"train": ("Training",), "test": ("PublicTest", "PrivateTest")}
-"""The folders of the Kaggle layout and the official names that belong in each."""
-
+FOLDERS = {"train": ("Training",), "test": ("PublicTest", "PrivateTest")}  # of the Kaggle layout
 COLUMNS = ("emotion", "pixels", "Usage")
 POOLED = (
     "not all files of test/ carry their official names (PublicTest_*, PrivateTest_*): which of them are "
@@ -31,14 +27,12 @@ POOLED = (
 )
 MAX_HEADER = 4096  # bytes. A file without line ends would otherwise be read whole for its header
 
-_OFFICIAL_NAME = re.compile(f"({'|'.join(USAGE)})_[0-9]+")
-_PIXELS = SIZE * SIZE
-
 
 class Fer2013(ImageFolder):
     """FER-2013; in a folder only the official file names tell the two test sets apart."""
 
     form = "kaggle folder"
+    image = re.compile(f"({'|'.join(USAGE)})_[0-9]+")  # an official name, without its suffix
     layout = f"train/<class>/<file> or test/<class>/<file> ({', '.join(FER7)})"
 
     def holds(self, path: Path) -> bool:
@@ -52,19 +46,34 @@ class Fer2013(ImageFolder):
         `pooled_test`. Images are scaled from 48 pixels.
         """
         if path.is_file() and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
-            return scaled(_read_table(path, on_bad_rows), image_size=image_size)
+            return scaled(self._read_table(path, on_bad_rows), image_size=image_size)
         faces = super().read(path, image_size=SIZE, on_bad_rows=on_bad_rows)
         if "pooled_test" in faces.split:
             split = np.where(faces.split == "train", "train", "pooled_test")
             faces = replace(faces, split=split, notes=(POOLED, *faces.notes))
         return scaled(faces, image_size=image_size)
 
+    def _read_table(self, path: Path, on_bad_rows: OnBadRows) -> FaceSet:
+        bad, kept, images = BadRows(path, on_bad_rows, unit="rows"), [], []
+        with open(path, "rb", buffering=2**18) as file:
+            names = [_text(cell) for cell in file.readline(MAX_HEADER).removeprefix(BOM_UTF8).split(b",")]
+            if not {*COLUMNS} <= {*names} or len({*names}) < len(names):
+                found = printable(", ".join(name[:20] for name in names[:5])) or "missing"
+                needed = f"{', '.join(COLUMNS)} are needed, each once, in plain text; unpack a packed table"
+                raise ValueError(f"{path}, line 1: the columns are {found}; {needed}")
+            for number, line in enumerate(file, start=2):
+                with bad.at(f"line {number}"):
+                    label, usage, image = _row(line, names)
+                    kept.append(Face(f"{usage}_row{number:05d}", FER7[label], split=USAGE[usage]))
+                    images.append(image)
+        return self._face_set(kept, images, bad, form="csv")
+
     def _describe(self, name: str, known: None) -> Face:
         *_, folder, class_name, file = ("", "", *name.split("/"))
         if folder not in FOLDERS or class_name not in FER7:
             raise ValueError(f"not {self.layout}")
         stem = Path(file).stem
-        official = _OFFICIAL_NAME.fullmatch(stem)
+        official = self.image.fullmatch(stem)
         usage = official[1] if official else "Training" if folder == "train" else ""
         if usage and usage not in FOLDERS[folder]:
             raise ValueError(f"folder says {folder}, file name says {usage}; move or rename it")
@@ -72,46 +81,11 @@ class Fer2013(ImageFolder):
         return Face(f"{folder}/{class_name}/{stem}", class_name, split=USAGE.get(usage, "pooled_test"))
 
 
-def _read_table(path: Path, on_bad_rows: OnBadRows) -> FaceSet:
-    bad, rows = BadRows(path, on_bad_rows, unit="rows"), []
-    with open(path, "rb", buffering=2**18) as file:
-        columns = _header(path, file.readline(MAX_HEADER))
-        for number, line in enumerate(file, start=2):
-            with bad.at(f"line {number}"):
-                label, usage, image = _row(line, columns)
-                rows.append((label, USAGE[usage], f"{usage}_row{number:05d}", image))
-    notes = bad.notes(len(rows))
-    if not rows:
-        raise ValueError(f"{path}: a header and no rows")
-    labels, split, sample_id, images = zip(*rows, strict=True)
-    return FaceSet(
-        name="fer2013",
-        source="real",
-        images=np.stack(images),
-        labels=np.array(labels, dtype=np.int64),
-        class_names=FER7,
-        split=np.array(split),
-        sample_id=np.array(sample_id),
-        notes=notes,
-        origin={"form": "csv"},
-        dropped=tuple(bad.dropped),
-    )
-
-
-def _header(path: Path, line: bytes) -> list[str]:
-    names = [_text(cell) for cell in line.removeprefix(BOM_UTF8).split(b",")]
-    if not {*COLUMNS} <= {*names} or len({*names}) < len(names):
-        found = printable(", ".join(name[:20] for name in names[:5])) or "missing"
-        needed = f"{', '.join(COLUMNS)} are needed, each once, in plain text; unpack a table that is packed"
-        raise ValueError(f"{path}, line 1: the columns are {found}; {needed}")
-    return names
-
-
-def _row(line: bytes, columns: list[str]) -> tuple[int, str, np.ndarray]:
+def _row(line: bytes, names: list[str]) -> tuple[int, str, np.ndarray]:
     cells = line.split(b",")
-    if len(cells) != len(columns):
-        raise ValueError(f"{len(cells)} fields instead of {len(columns)}")
-    label, pixels, usage = (_text(cells[columns.index(name)]) for name in COLUMNS)
+    if len(cells) != len(names):
+        raise ValueError(f"{len(cells)} fields instead of {len(names)}")
+    label, pixels, usage = (_text(cells[names.index(name)]) for name in COLUMNS)
     if label not in map(str, range(len(FER7))):
         raise ValueError(f"emotion is {label[:20]!r}, not 0-{len(FER7) - 1}")
     if usage not in USAGE:
@@ -130,10 +104,10 @@ def _image(text: str) -> np.ndarray:
         values = np.fromstring(text, dtype=np.int64, sep=" ")
     except ValueError:
         values = np.empty(0)
-    if len(values) == _PIXELS and values.min() >= 0 and values.max() <= 255:
+    if len(values) == SIZE**2 and values.min() >= 0 and values.max() <= 255:
         return values.astype(np.uint8).reshape(SIZE, SIZE)
     tokens = text.split()
     for column, token in enumerate(tokens, start=1):
         if not re.fullmatch("[0-9]+", token) or int(token) > 255:
             raise ValueError(f"pixel {column} is {token[:20]!r}, not a whole number from 0 to 255")
-    raise ValueError(f"{len(tokens)} pixel values instead of {_PIXELS}")
+    raise ValueError(f"{len(tokens)} pixel values instead of {SIZE**2}")

@@ -1,7 +1,4 @@
-"""Data sets of image files: one reader, and for each data set what the names of its files say.
-
-data/README.md has their sources.
-"""
+"""Data sets of image files: one reader, and for each data set what the names of its files say."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -86,33 +83,39 @@ class ImageFolder(DataSet):
         source, _ = self.files(path)
         bad, decoder = BadRows(path, on_bad_rows), ImageDecoder(image_size)
         kept: dict[str, Face] = {}
-        images, names = [], {}
+        images, notes = [], [self.note] if self.note else []
         with open_images(source, bad) as (found, others):
+            if not found and not bad.dropped:
+                raise ValueError(f"{path}: no images named {self.layout}; unpack what is packed")
             known = self._prepare(path, [*found], bad)
             for name, content in found.items():
                 with bad.at(name):
                     face = self._describe(name, known)
                     if face.sample_id in kept:
-                        raise ValueError(f"a second image of this name, beside {names[face.sample_id]}")
+                        raise ValueError("a second image of this name")
                     images.append(decoder.decode(content()))
-                    kept[face.sample_id], names[face.sample_id] = face, name
-        dropped_note = bad.notes(len(kept))
-        if not kept:
-            raise ValueError(f"{path}: no images named {self.layout}; unpack what is packed")
-        table, notes = pd.DataFrame(kept.values()), [self.note] if self.note else []
-        own = sorted({*table["class_name"]}, key=lambda name: (FER7.index(name) if name in FER7 else 7, name))
-        class_names = self.class_names or tuple(own)
+                    kept[face.sample_id] = face
         if others and not self.class_names:
             notes.append(f"{len(others)} files of other kinds were not read, such as {others[0]}")
+        form = self.form if source == path else "original folder"
+        return self._face_set([*kept.values()], images, bad, form=form, notes=(*notes, *decoder.notes()))
+
+    def _face_set(
+        self, kept: list[Face], images: list[np.ndarray], bad: BadRows, *, form: str, notes: tuple = ()
+    ) -> FaceSet:
+        dropped_note = bad.notes(len(kept))
+        table = pd.DataFrame(kept)
+        own = sorted({*table["class_name"]}, key=lambda name: (FER7.index(name) if name in FER7 else 7, name))
+        class_names = self.class_names or tuple(own)
         return FaceSet(
-            name=self.name if self.class_names else printable(path.resolve().stem),
+            name=self.name if self.class_names else printable(bad.path.resolve().stem),
             source="real",
             images=np.stack(images),
             labels=table["class_name"].map(class_names.index).to_numpy(np.int64),
             class_names=class_names,
             **{key: table[key].to_numpy(dtype=str) for key in ("split", "sample_id", "subject")},
-            notes=(*notes, *decoder.notes(), *dropped_note),
-            origin={"form": self.form if source == path else "original folder"},
+            notes=(*notes, *dropped_note),
+            origin={"form": form},
             dropped=tuple(bad.dropped),
         )
 
@@ -222,13 +225,11 @@ class OwnFolder(ImageFolder):
         around = len(tops) == 1 and deep and not self._split_of(top) and canonical(top) not in FER7
         known = f"{top}/" if around else ""
         # A wrong layout puts the whole data set in doubt, so it is an error under "drop" too.
-        try:
+        with BadRows(path, "error").at("layout"):
             outside = [name for name in names if self._describe(name, known).split == "unassigned"]
             if 0 < len(outside) < len(names):
                 first = outside[0].removeprefix(known)
                 raise ValueError(f"{first} lies beside train/, validation/ or test/; use {self.layout}")
-        except ValueError as error:
-            raise ValueError(printable(f"{path}: {error}")) from error
         return known
 
     def _describe(self, name: str, known: str) -> Face:

@@ -11,7 +11,6 @@ from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 from fer_utils.data.samples import FaceSet
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # tried on an image file, whatever its suffix
-IMAGE_SIZES = range(8, 1025)  # accepted values of `image_size`, in pixels
 MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26  # 8192 x 8192 pixels in colour take 256 MiB
 
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_PIXELS  # texts and profiles in real files exceed Pillow's one megabyte
@@ -83,10 +82,9 @@ def open_image(content: bytes) -> Image.Image:
 
 def check_size(width: int, height: int) -> None:
     """Raise `ValueError` for an image too small to show anything, or too large to decode."""
-    if not MIN_SIDE <= min(width, height) <= max(width, height) <= MAX_SIDE:
-        raise ValueError(f"{width}x{height} pixels; sides have {MIN_SIDE} to {MAX_SIDE:,}")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width}x{height} pixels; {MAX_PIXELS:,} are accepted at most")
+    if not MIN_SIDE <= min(width, height) <= max(width, height) <= MAX_SIDE or width * height > MAX_PIXELS:
+        sides = f"sides have {MIN_SIDE} to {MAX_SIDE:,}, {MAX_PIXELS:,} are accepted at most"
+        raise ValueError(f"{width}x{height} pixels; {sides}")
 
 
 def to_gray(image: Image.Image) -> Image.Image:

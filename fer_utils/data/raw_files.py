@@ -62,16 +62,14 @@ class BadRows:
                 raise ValueError(printable(f"{self.path}, {place}: {error}")) from error
             self.dropped.append(printable(f"{place}: {error}"))
             if len(self.dropped) > MAX_DROPPED:
-                many = f"more than {MAX_DROPPED:,} bad {self.unit}"
-                raise ValueError(f"{self.path}: {many}; the first: {self.dropped[0]}") from error
+                many = f"{self.path}: more than {MAX_DROPPED:,} bad {self.unit}"
+                raise ValueError(f"{many}; the first: {self.dropped[0]}") from error
 
     def notes(self, kept: int) -> tuple[str, ...]:
         """Return a note on what was dropped, given how many rows were kept; none kept is an error."""
         count, first = len(self.dropped), "; ".join(self.dropped[:3])
-        if count and not kept:
-            raise ValueError(
-                f"{self.path}: nothing is left, all {count} {self.unit} are bad; the first: {first}"
-            )
+        if not kept:
+            raise ValueError(f"{self.path}: no usable {self.unit}, {count} are bad; {first}")
         more = " ..." if count > 3 else ""
         return (f"{count} of {kept + count} {self.unit} were dropped: {first}{more}",) if count else ()
 

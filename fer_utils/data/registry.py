@@ -14,7 +14,6 @@ from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smi
 from fer_utils.data.datasets import DataSet, MissingData
 from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
-from fer_utils.data.images import IMAGE_SIZES
 from fer_utils.data.samples import ClipSet, FaceSet, combine
 from fer_utils.data.store import prepared, prepared_from
 from fer_utils.files import ConfigError, digest, nearest, project_path, sha256_of
@@ -43,8 +42,6 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
     is not there raises `MissingData`, damaged data a `ValueError` that names file and row.
     """
     size = getattr(params, "picture_size", params.image_size)
-    if size not in IMAGE_SIZES:
-        raise ConfigError(f"image_size={size}: use {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} pixels")
     if params.dataset == "synthetic":
         from fer_utils.synthetic import synthetic_faces
 
@@ -149,8 +146,7 @@ def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
     """Return the file or folder of a real data set; `MissingData` names every place searched.
 
-    `data_path` is that file or folder, or a folder that holds it under a name that it is distributed with; a
-    relative path starts at the project folder.
+    `data_path` is that file or folder, or a folder that holds it under a name that it is distributed with.
     """
     path = project_path(data_path)
     return path if path.is_file() and dataset in FACES else {**FACES, **CLIPS}[dataset].find(path)

@@ -221,8 +221,8 @@ def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
     the set's name in front; notes say which classes a set lacks and what was left out.
     """
     if len({(faces.images.shape[1:], faces.source) for faces in sets}) > 1:
-        each = (f"{one.name} is {one.source}, {'x'.join(map(str, one.images.shape[1:]))}" for one in sets)
-        raise ValueError(f"cannot combine sets of different sizes or sources ({'; '.join(each)})")
+        each = "; ".join(f"{one.name}: {one.source}, {one.images.shape[1:]}" for one in sets)
+        raise ValueError(f"cannot combine sets of different sizes or sources ({each})")
     parts, notes = [], []
     for faces in sets:
         new = {name: name if name in class_names else canonical(name) for name in faces.class_names}

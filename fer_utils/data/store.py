@@ -73,7 +73,15 @@ def prepared(
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_whole(target):  # another process may have made it meanwhile
                 _write(make(), target, settings=dict(settings))
-    return _open(target)
+    sidecar = read_json(target / "sidecar.json")
+    kind = _KINDS[sidecar["kind"]]
+    pixels = np.load(target / "pixels.npy", mmap_mode="r", allow_pickle=False)
+    stored = sidecar["fields"].items()  # JSON has no tuples, and no field is a list
+    rest = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
+    columns = {key: np.array(values) for key, values in sidecar["columns"].items()}
+    samples = kind(**{kind.PIXELS: pixels}, **columns, **rest)
+    samples.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files have just been checked
+    return samples
 
 
 def _is_whole(target: Path) -> bool:
@@ -109,15 +117,3 @@ def _write(samples: Samples, target: Path, *, settings: dict[str, object]) -> No
         raise OSError(f"{target}: cannot be written ({error}); is the disk full?") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _open(target: Path) -> Samples:
-    sidecar = read_json(target / "sidecar.json")
-    kind = _KINDS[sidecar["kind"]]
-    pixels = np.load(target / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    stored = sidecar["fields"].items()  # JSON has no tuples, and no field is a list
-    rest = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
-    columns = {name: np.array(values) for name, values in sidecar["columns"].items()}
-    samples = kind(**{kind.PIXELS: pixels}, **columns, **rest)
-    samples.__dict__["fingerprint"] = sidecar["fingerprint"]  # its files have just been checked
-    return samples
