@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.face_sets import face_set
 
 from fer_utils.data import FaceSet
 from fer_utils.params import BaselineCNN
@@ -11,15 +12,8 @@ from fer_utils.training.checkpoints import checkpoint_folder, epoch_order, epoch
 
 
 def faces(seed: int) -> FaceSet:
-    return FaceSet(
-        name="tiny",
-        source="synthetic",
-        images=np.random.default_rng(seed).integers(0, 255, (6, 8, 8), dtype=np.uint8),
-        labels=np.arange(6) % 2,
-        class_names=("a", "b"),
-        split=np.full(6, "train"),
-        sample_id=np.array([f"{seed}-{i}" for i in range(6)]),
-    )
+    images = np.random.default_rng(seed).integers(0, 255, (6, 8, 8))
+    return face_set(images, np.arange(6) % 2, ("a", "b"), name=f"set {seed}")
 
 
 @pytest.fixture

@@ -117,9 +117,6 @@ def test_maps_and_errors_leave_the_model_as_it_is(look, keras_network, model, me
     assert not any("call" in vars(layer) for layer in model.layers)
 
 
-# --- randomised networks ----------------------------------------------------------------------
-
-
 def weights_by_layer(model) -> dict[str, list[np.ndarray]]:
     return {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.face_sets import face_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,15 +38,7 @@ def stripes(n: int, *, seed: int = 0, size: tuple[int, int] = (SIZE, SIZE)) -> F
     half = size[0] // 2
     images[labels == 0, :half] += 40
     images[labels == 1, half:] += 40
-    return FaceSet(
-        name="stripes",
-        source="synthetic",
-        images=images.astype(np.uint8),
-        labels=labels,
-        class_names=("a", "b"),
-        split=np.full(n, "train"),
-        sample_id=np.array([f"{seed}-{i}" for i in range(n)]),
-    )
+    return face_set(images, labels, ("a", "b"))
 
 
 def params(**changes: object) -> SimpleNamespace:
@@ -92,17 +85,15 @@ def weights(model) -> np.ndarray:
     return np.concatenate([value.numpy().ravel() for value in model.state_dict().values()])
 
 
-class Interrupt:
-    """Raise KeyboardInterrupt in the middle of an epoch."""
+def interrupt(epoch: int):
+    """Return a callback that raises KeyboardInterrupt in the middle of an epoch."""
+    from fastai.callback.core import Callback
 
-    def __new__(cls, epoch: int):
-        from fastai.callback.core import Callback
+    def after_batch(self):
+        if self.training and (self.epoch, self.iter) == (epoch, 2):
+            raise KeyboardInterrupt
 
-        def after_batch(self):
-            if self.training and (self.epoch, self.iter) == (epoch, 2):
-                raise KeyboardInterrupt
-
-        return Callback(after_batch=after_batch)
+    return Callback(after_batch=after_batch)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +118,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 
     whole, history, table = train(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "stopped", Interrupt(2))
+        train(tmp_path / "stopped", interrupt(2))
     for _ in range(2):  # the second time the training is finished and only loaded
         resumed, resumed_history, resumed_table = train(tmp_path / "stopped")
         np.testing.assert_array_equal(weights(resumed.model), weights(whole.model))
@@ -193,9 +184,6 @@ def test_bfloat16_is_used_in_training_alone(fastai_training, make_learner):
     types.clear()
     fastai_training.predict(learn.model, stripes(4))
     assert set(types) == {torch.float32}
-
-
-# --- batches --------------------------------------------------------------------------------------------
 
 
 def test_an_epoch_has_every_image_once_in_an_order_of_its_own(batches):

@@ -65,17 +65,10 @@ def test_a_killed_training_resumes_to_the_same_bits_and_the_same_best_epoch(
     np.testing.assert_allclose(accuracy, resumed[1]["val_accuracy"], atol=1e-6)
 
 
-def test_a_finished_training_is_found_again_without_training(uninterrupted):
-    _, history = fit(uninterrupted[2])
-    assert history.equals(uninterrupted[1]) and len(history) == 4
-
-
 def test_the_torch_backend_resumes_to_the_same_bits(tmp_path):
-    script = Path(__file__).parent / "helpers" / "keras_run.py"
-    environment = os.environ | {"KERAS_BACKEND": "torch"}
-    ran = subprocess.run(
-        [sys.executable, script, tmp_path], env=environment, capture_output=True, text=True, check=False
-    )
+    how = {"env": os.environ | {"KERAS_BACKEND": "torch"}, "cwd": Path(__file__).parent}
+    command = [sys.executable, "-m", "helpers.keras_run", tmp_path]
+    ran = subprocess.run(command, **how, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert found["backend"] == "torch"
@@ -101,11 +94,14 @@ def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(keras_train
     assert not np.array_equal(seen[2][0], seen[3][0])
 
 
-def test_history_has_what_reports_need_and_validation_is_of_the_epochs_weights(uninterrupted, keras_training):
+def test_a_finished_training_is_found_again_and_its_history_is_of_the_epochs_weights(
+    uninterrupted, keras_training
+):
     _, history, folder = uninterrupted
-    model = network()
+    assert fit(folder)[1].equals(history)
     assert {*MEASURED, "seconds", "images_per_second"} <= {*history}
     assert history["epoch"].tolist() == [1, 2, 3, 4]
+    model = network()
     model.load_weights(folder / "best.weights.h5")
     predictions = keras_training.predict(model, VALIDATION)
     assert predictions.correct.mean() == pytest.approx(history["val_accuracy"].max(), abs=1e-6)

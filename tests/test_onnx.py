@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import onnx as onnx_format
 import pytest
+from helpers.face_sets import face_set
 from onnx import TensorProto, helper
 
 from fer_utils import onnx
-from fer_utils.data import FaceSet
 from fer_utils.evaluation import Predictions, evaluate
 from fer_utils.features.hog import HOG
 from fer_utils.files import ConfigError
@@ -81,9 +81,6 @@ def written(tmp_path_factory):
 
 def random_images(model: Card, n: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (n, *model.shape), dtype=np.uint8)
-
-
-# Writing
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -192,37 +189,18 @@ def test_a_keras_network_is_written_with_either_backend(tmp_path, torch_first, b
     np.testing.assert_allclose(found, expected["probabilities"], atol=1e-3)
 
 
-# Cards
-
-
 def test_the_card_of_a_run_states_data_metrics_and_preprocessing():
     truth = np.arange(12) % 3
-    ids = np.arange(12).astype(str)
+    faces = face_set(np.zeros((12, 48, 48)), truth, NAMES, name="some faces")
     probabilities = np.full((12, 3), 0.25) + 0.25 * np.eye(3)[truth // 2]
-    result = evaluate(Predictions(ids, truth, probabilities, NAMES), n_boot=20)
-    faces = FaceSet(
-        name="some faces",
-        source="real",
-        images=np.zeros((12, 48, 48), dtype=np.uint8),
-        labels=truth,
-        class_names=NAMES,
-        split=np.full(12, "test"),
-        sample_id=ids,
-    )
+    result = evaluate(Predictions(faces.sample_id, truth, probabilities, NAMES), n_boot=20)
     about = onnx.about(result, faces, run="10_baseline_cnn--x", split="official")
     assert Card.model_validate_json(about.model_dump_json()) == about
+    found = about.description
     assert (about.image_size, about.n_frames) == (48, None)
-    description = about.description
-    assert (description.notebook, description.dataset, description.source) == (
-        "10_baseline_cnn",
-        "some faces",
-        "real",
-    )
-    assert description.metrics["accuracy"].value == pytest.approx(result.metrics["accuracy"]["value"])
-    assert "48x48 pixels" in description.preprocessing
-
-
-# Reading
+    assert (found.notebook, found.dataset, found.source) == ("10_baseline_cnn", "some faces", "real")
+    assert found.metrics["accuracy"].value == pytest.approx(result.metrics["accuracy"]["value"])
+    assert "48x48 pixels" in found.preprocessing
 
 
 def foreign(path: Path, *, weights: TensorProto | None = None, op: str = "Flatten", **metadata: str) -> Path:
@@ -296,13 +274,9 @@ def test_weights_in_another_file_are_never_read(tmp_path, monkeypatch):
 
 def test_images_of_another_shape_or_type_are_refused(tmp_path):
     model = OnnxModel.read(foreign(tmp_path / "x.onnx", **{METADATA: card_of_sixteen()}))
-    for images in (
-        np.zeros((2, 3, 4), np.uint8),
-        np.zeros((4, 4), np.uint8),
-        np.zeros((2, 4, 4), np.float32),
-    ):
+    for shape, dtype in (((2, 3, 4), np.uint8), ((4, 4), np.uint8), ((2, 4, 4), np.float32)):
         with pytest.raises(ConfigError, match="4, 4"):
-            model.predict(images)
+            model.predict(np.zeros(shape, dtype))
 
 
 READ_ALONE = """

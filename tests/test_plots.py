@@ -16,6 +16,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.face_sets import face_set
 from matplotlib.figure import Figure
 
 from fer_utils import evaluation, plots
@@ -38,15 +39,9 @@ CAM = SimpleNamespace(
 
 
 def faces(n: int = 30, *, source: str = "synthetic", name: str = "toy") -> FaceSet:
-    return FaceSet(
-        name=name,
-        source=source,
-        images=RNG.integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8),
-        labels=np.arange(n) % K,
-        class_names=NAMES,
-        split=np.array(["train", "train", "validation", "validation", "test"])[np.arange(n) % 5],
-        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
-    )
+    images, numbers = RNG.integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8), np.arange(n)
+    split = np.array(["train", "train", "validation", "validation", "test"])[numbers % 5]
+    return face_set(images, numbers % K, NAMES, source=source, name=name, split=split)
 
 
 def predictions(n: int = 40, class_names: tuple[str, ...] = NAMES) -> evaluation.Predictions:
@@ -252,9 +247,9 @@ EVERY_FIGURE = {
 
 def cam_study() -> SimpleNamespace:
     toy = faces()
-    maps = SimpleNamespace(**(vars(CAM) | {"maps": RNG.random(toy.images.shape)}))
-    bands = {"brow": (0.25, 0.5)}
-    return SimpleNamespace(faces=toy, maps=maps, cams={"Grad-CAM": maps}, bands=bands, masks=None)
+    maps = SimpleNamespace(**vars(CAM) | {"maps": RNG.random(toy.images.shape)})
+    bands, cams = {"brow": (0.25, 0.5)}, {"Grad-CAM": maps}
+    return SimpleNamespace(faces=toy, maps=maps, cams=cams, bands=bands, masks=None)
 
 
 def bands() -> pd.DataFrame:

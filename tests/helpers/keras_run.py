@@ -1,6 +1,6 @@
 """A short Keras training with the callbacks of the notebooks; also a script, for other backends.
 
-``python keras_run.py FOLDER KILL_IN_EPOCH`` prints history and weights as JSON; 0 kills nothing.
+``python -m helpers.keras_run FOLDER`` prints whether an interrupted training resumes to the same numbers.
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from helpers.face_sets import face_set
 
 from fer_utils.data import FaceSet
 
@@ -25,15 +26,7 @@ def faces(name: str, n: int, seed: int) -> FaceSet:
     """Return noise whose brightness depends on the class."""
     labels = np.arange(n) % len(CLASSES)
     images = np.random.default_rng(seed).integers(0, 160, (n, SIZE, SIZE)) + 40 * labels[:, None, None]
-    return FaceSet(
-        name=name,
-        source="synthetic",
-        images=images.astype(np.uint8),
-        labels=labels.astype(np.int64),
-        class_names=CLASSES,
-        split=np.full(n, name),
-        sample_id=np.array([f"{name}-{i}" for i in range(n)]),
-    )
+    return face_set(images, labels, CLASSES, name=name)
 
 
 TRAIN, VALIDATION = faces("train", 60, 1), faces("validation", 30, 2)
