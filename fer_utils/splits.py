@@ -119,10 +119,7 @@ class Split(Generic[S]):
 
 @dataclass(frozen=True, eq=False)
 class Folds(Generic[S]):
-    """The splits of a cross-validation of `samples`; each tested sample is in one of their test sets.
-
-    `skipped` has the impossible folds with the reason.
-    """
+    """The splits of a cross-validation of `samples`; `skipped` has the impossible folds with the reason."""
 
     samples: S
     splits: list[Split[S]]
@@ -160,10 +157,7 @@ class Folds(Generic[S]):
 
 
 def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
-    """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too.
-
-    A data set that cannot be split in this way raises `ValueError`.
-    """
+    """Split still faces as `params.split_by` says, a key of `FACE_SPLITS`; uses `seed` and `epochs`, too."""
     extra = {"epochs": params.epochs} if params.split_by == "reshuffled_80_10_10" else {}
     split = FACE_SPLITS[params.split_by](faces, seed=params.seed, **extra)
     counts = split.counts().drop(index="total", columns="total")

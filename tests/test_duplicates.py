@@ -69,8 +69,6 @@ def test_pairs_are_counted_by_split_and_threshold():
     images[:, 0, 0] = [1, 2, 3, 1, 4, 4]  # the fourth is the first; the last two are of one split
     six = faces(images, split=split, labels=[0, 1, 1, 0, 0, 0])
     pairs = pd.DataFrame({"first": [1, 2, 3, 0], "second": [3, 4, 5, 1], "similarity": [0.9, 0.95, 0.8, 0.9]})
-    groups = duplicates.near_groups(six, pairs)
-    assert [group.tolist() for group in groups] == [[0, 1, 3, 5], [2, 4]]
     assert duplicates.near_overlap_table(six, pairs).to_numpy().tolist() == [[2, 0, 1], [0, 0, 1], [1, 1, 2]]
     seen = duplicates.seen_in_training(six, pairs)
     assert seen.loc["test"].to_dict() == {"exact": 1, "near": 1, "exact or near": 1, "of": 3}

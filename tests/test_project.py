@@ -211,27 +211,26 @@ def test_the_notebook_is_stored_as_one_complete_run_from_top_to_bottom(notebook)
 
 # --- size --------------------------------------------------------------------------------------------
 
-LIMITS = {"lines": 14_550, "modules": 90, "modules at the root": 20, "parameter files": 60}
-"""Largest sizes, only ever lowered; `lines` and `modules` leave out audit/. The aim is 14,000 lines."""
+LIMITS = {"lines": 14_000, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 12_000}
+"""Largest sizes, only ever lowered; `lines` and `modules` leave out audit/, `tests` are lines."""
 
 
 def lines_of(paths: list[Path]) -> int:
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
-def test_the_package_is_small_and_its_tests_are_smaller():
+def test_the_package_and_its_tests_are_small():
     package = sorted((ROOT / "fer_utils").rglob("*.py"))
     beside_audit = [path for path in package if "audit" not in relative(path)]
     root = {path.relative_to(ROOT / "fer_utils").parts[0] for path in package}
-    tests = lines_of([path for path in (ROOT / "tests").glob("*.py") if "audit" not in path.name])
     found = {
         "lines": lines_of(beside_audit),
         "modules": len(beside_audit),
         "modules at the root": len([name for name in root if name.endswith(".py")]),
         "parameter files": len(list((ROOT / "params").glob("*/*.yaml"))),
+        "tests": lines_of(list((ROOT / "tests").rglob("*.py"))),
     }
     assert not {name: number for name, number in found.items() if number > LIMITS[name]}
-    assert tests < found["lines"]
 
 
 # --- the commands ------------------------------------------------------------------------------------

@@ -87,13 +87,6 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     return pairs.drop_duplicates(["first", "second"], ignore_index=True)
 
 
-def near_groups(faces: FaceSet, pairs: pd.DataFrame) -> list[np.ndarray]:
-    """Return the groups of images that pairs link, directly or through others, as `duplicate_groups` does."""
-    size = (len(faces), len(faces))
-    links = coo_array((np.ones(len(pairs)), (pairs["first"], pairs["second"])), shape=size)
-    return _groups(connected_components(links, directed=False)[1])
-
-
 def near_overlap_table(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return how many images of each split (rows) have a near duplicate in each split (columns)."""
     image, other = _both_ways(pairs)
@@ -125,11 +118,15 @@ def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[float]) -> pd.DataFrame:
-    """Return counts of the near duplicates at each threshold (rows); a very large group has chained links."""
-    rows = {}
+    """Return counts of the near duplicates at each threshold (rows).
+
+    Groups are images that pairs link, directly or through others; a very large one has chained links.
+    """
+    rows, size = {}, (len(faces), len(faces))
     for threshold in thresholds:
         kept = pairs[pairs["similarity"] >= threshold]
-        groups = near_groups(faces, kept)
+        links = coo_array((np.ones(len(kept)), (kept["first"], kept["second"])), shape=size)
+        groups = _groups(connected_components(links, directed=False)[1])
         rows[threshold] = {
             "pairs": len(kept),
             "groups": len(groups),
