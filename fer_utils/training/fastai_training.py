@@ -1,6 +1,7 @@
 """What a notebook needs beside fastai's own `Learner`: batches, callbacks that resume, and predictions."""
 
 import time
+import warnings
 from pathlib import Path
 
 import fastai.callback.progress
@@ -79,6 +80,13 @@ class BFloat16(Callback):
         device = self.dls.device.type
         if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError("mixed_precision: this GPU has no bfloat16; use mixed_precision: false")
+        onednn = torch.backends.mkldnn.is_available()
+        if device == "cpu" and onednn and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            warnings.warn(
+                "mixed_precision: without AVX-512, bfloat16 is several times slower than float32; "
+                "use mixed_precision: false or another processor",
+                stacklevel=2,
+            )
         vars(self.model).pop("forward", None)  # left from an interrupted training
         # Around forward alone, so that an interrupt never leaves the process in this mode.
         self.model.forward = torch.autocast(device, dtype=torch.bfloat16)(self.model.forward)
