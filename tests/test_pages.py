@@ -6,6 +6,7 @@ import pytest
 
 from fer_utils import pages, report, tables
 from fer_utils.files import PROJECT, project_path
+from fer_utils.papers import load_paper
 
 REFERENCE = PROJECT / "reports" / "reference"
 DOCS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -27,6 +28,20 @@ def test_the_figure_shows_the_numbers_of_the_committed_runs(tmp_path):
     comparison = tables.comparison_rows(tables.load_methods(REFERENCE))
     report.comparison_figure(comparison, tmp_path)
     assert not list(tmp_path.iterdir()), "docs/ has another figure: run `make readme`"
+
+
+@pytest.mark.parametrize(
+    ("paper", "run", "form"),
+    [
+        ("kishor2022", "20_hybrid_hog_cnn--hybrid", "the network reaches {:.0%}"),
+        ("bamb2023", "10_baseline_cnn--protocol-official", "official split it reaches {:.2f}"),
+    ],
+)
+def test_conclusions_state_the_measured_accuracy(paper, run, form):
+    (accuracy,) = [
+        one["metrics"]["accuracy"]["value"] for one in tables.load_methods(REFERENCE) if one["run"] == run
+    ]
+    assert form.format(accuracy).replace("%", " %") in load_paper(paper).believe
 
 
 def test_only_the_text_between_its_markers_is_replaced():
