@@ -1,4 +1,4 @@
-"""Metrics of predictions with confidence intervals, per-class tables, reference points and curves.
+"""Metrics of predictions with confidence intervals, per-class tables and reference points.
 
 Metrics are measured on weighted samples, for many weightings at once: with a weight of 1 on every sample they
 are the values, and each bootstrap resample is another weighting. Weights have shape (N, B): N samples, B

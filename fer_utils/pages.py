@@ -157,8 +157,8 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
         f"kumar2021's accuracy of {100 * accuracy.value:.0f} % is reproduced (one seed, six classes): "
         f"{plain}, without duplicates {distinct}. For happy the paper reports an F1 of {happy.value:.2f}; "
         f"here it is {find_metric(kumar, 'per_class.happy.f1')['value']:.2f}.",
-        f"kishor2022 reports {100 * kishor.value:.1f} % without naming data set or split; its network "
-        f"reaches {on_fer} on FER-2013.",
+        f"kishor2022 reports {100 * kishor.value:.1f} % without saying on which of its data sets; its "
+        f"network reaches {on_fer} on FER-2013.",
         "Adding HOG features to the pixels makes no detectable difference: "
         f"{points:+z.1f} points [{low:+.1f}, {high:+.1f}], n = {hog['n']:,}.",
         "Reshuffling training, validation and test images every epoch lifts the validation accuracy of one "

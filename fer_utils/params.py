@@ -57,7 +57,7 @@ def _problem(error: Mapping[str, Any], *, known: Iterable[str]) -> str:
         case "extra_forbidden":
             return f"unknown parameter {name!r}{nearest(name, known)}"
         case "missing":
-            return f"{name} is missing"
+            return f"{name} is missing in the notebook's parameters cell"
         case "value_error":  # of `_conflicts`, which names the parameters
             return text.removeprefix("Value error, ")
     return f"{name}={error['input']!r}: {text[0].lower()}{text[1:]}"

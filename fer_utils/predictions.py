@@ -27,10 +27,10 @@ class Predictions:
         True classes as indices into `class_names`, the K class names in label order.
     probabilities : ndarray of float32, shape (N, K)
     fold : ndarray of int64, shape (N,)
-        Cross-validation fold in which the sample was held out; one number for all samples.
+        Cross-validation fold in which the sample was held out; or one number for all samples.
     group : ndarray of str, shape (N,)
-        Group of dependent samples, such as the subject of a clip; empty for an independent sample. One string
-        for all samples.
+        Group of dependent samples, such as the subject of a clip; empty for an independent sample. Or one
+        string for all samples.
     """
 
     sample_id: np.ndarray

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils.data import FaceSet
+from fer_utils.files import ConfigError
 
 SIZE, EPOCHS = 12, 4
 
@@ -128,6 +129,23 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     assert history.history["epoch"].tolist() == [1, 2, 3, 4]
     best_accuracy = fastai_training.predict(whole.model, stripes(20, seed=1)).correct.mean()
     np.testing.assert_allclose(best_accuracy, history.history["val_accuracy"].max(), atol=0.051)
+
+
+def test_a_learner_with_another_loss_or_weight_decay_does_not_resume(fastai_training, make_learner, tmp_path):
+    import torch
+    from fastai.losses import CrossEntropyLossFlat
+
+    def train(**changes: object) -> None:
+        learn, resume = make_learner(), fastai_training.ResumeTraining(tmp_path)
+        for name, value in changes.items():
+            setattr(learn, name, value)
+        learn.fit(1, 0.01, start_epoch=resume.start_epoch, cbs=resume)
+
+    train()
+    train()  # is loaded
+    for change in ({"wd": 0.5}, {"loss_func": CrossEntropyLossFlat(weight=torch.tensor([1.0, 2.0]))}):
+        with pytest.raises(ConfigError, match="delete it to train again"):
+            train(**change)
 
 
 def test_a_frozen_stage_changes_the_head_alone_and_has_batches_of_its_own(fastai_training, make_learner):

@@ -1,1 +1,1 @@
-"""Layer definitions only, one module per group of papers; a module imports its own framework and no other."""
+"""Networks and their pretrained weights, one module for each; a module imports its own framework and no other."""

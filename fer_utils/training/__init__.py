@@ -11,7 +11,7 @@ from fer_utils.params import Training
 
 
 def prepare_torch(params: Training) -> str | None:
-    """Set torch's threads and deterministic algorithms; return the name of the GPU to use, or None."""
+    """Set torch's threads and repeatable convolutions; return the name of the GPU to use, or None."""
     import torch
 
     torch.set_num_threads(params.threads)

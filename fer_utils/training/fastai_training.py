@@ -34,7 +34,7 @@ OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 
 
 def prepare(params: Training) -> None:
-    """Set threads and deterministic algorithms, and record the device; a missing GPU is an error."""
+    """Set threads and repeatable convolutions, and record the device; a missing GPU is an error."""
     gpu = prepare_torch(params)
     hardware.use_device(gpu, backend="torch", device=params.device, threads=params.threads)
 
@@ -107,7 +107,7 @@ class StopOnNaN(Callback):
     def after_batch(self) -> None:
         if not hasattr(self.learn, "lr_finder") and not np.isfinite(float(self.smooth_loss)):
             where, rate = f"epoch {self.epoch + 1}, batch {self.iter + 1}", self.opt.hypers[-1]["lr"]
-            advice = f"try a smaller learning_rate (now {rate:g}) or batch_norm=true"
+            advice = f"try a smaller learning_rate (now {rate:g})"
             raise ArithmeticError(f"the loss became {float(self.loss.detach())} in {where}; {advice}")
 
 
@@ -119,7 +119,8 @@ class ResumeTraining(Callback):
     `SaveModelCallback` has seen is restored, too. A finished training is loaded. With `start_epoch=0` the
     training starts again.
 
-    The state is in `state.pth` of the folder; see `checkpoints.checkpoint_folder`.
+    The state is in `state.pth` of the folder; see `checkpoints.checkpoint_folder`. A `Learner` with another
+    loss, optimizer, weight decay or number of epochs is an error.
     """
 
     order = TrackerCallback.order + 5  # after SaveModelCallback and WeightAverage
@@ -148,6 +149,9 @@ class ResumeTraining(Callback):
         if not hasattr(self.learn, "skip_to_epoch"):
             self.state = {"rows": []}
             return
+        if (before := self.state["settings"]) != (now := self._settings()):
+            folder = self.file.parent
+            raise ConfigError(f"{folder} has a training with {before}, not {now}; delete it to train again")
         self.model.load_state_dict(self.state["model"])
         if "average" in self.state:
             self.learn.weight_average.average.load_state_dict(self.state["average"])
@@ -160,6 +164,14 @@ class ResumeTraining(Callback):
                 callback.best = self.state["best"][callback.name]
         if hasattr(self.learn, "param_scheduler"):
             self.learn.param_scheduler.hps = {name: [*values] for name, values in self.state["hps"].items()}
+
+    def _settings(self) -> str:
+        """Return what a notebook sets in its Learner, and what may therefore differ from the parameters."""
+        loss = getattr(self.loss_func, "func", self.loss_func)
+        weights = loss.state_dict() if isinstance(loss, nn.Module) else {}
+        steps = [getattr(step, "__name__", repr(step)) for step in self.opt.cbs]
+        decay = self.opt.hypers[-1].get("wd")
+        return f"{loss} {weights}, {steps}, weight decay {decay}, {self.n_epoch} epochs"
 
     def after_cancel_epoch(self) -> None:
         if self.epoch < self.start_epoch:
@@ -198,6 +210,7 @@ class ResumeTraining(Callback):
         }
         hps = self.learn.param_scheduler.hps if hasattr(self.learn, "param_scheduler") else {}
         self.state = {
+            "settings": self._settings(),
             "rows": [*self.state["rows"], row],
             "model": self.model.state_dict(),
             "optimizer": self.opt.state_dict()["state"],
