@@ -289,7 +289,9 @@ class Transfer(Training):
 class FastaiTransfer(Transfer):
     """40_fastai_transfer."""
 
-    architecture: Literal["small_resnet", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"]
+    architecture: Literal[
+        "small_resnet", "efficientnet_lite0", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"
+    ]
     width: Positive
     rate_rule: Literal["fixed", "steep", "valley", "minimum"]
     rate_steps: int = Field(ge=20)

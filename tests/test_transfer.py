@@ -39,7 +39,7 @@ def params(architecture: str, **changes: object) -> SimpleNamespace:
     return SimpleNamespace(architecture=architecture, **defaults | {"weights_sha256": ""} | changes)
 
 
-@pytest.mark.parametrize("architecture", ["small_resnet", "resnet18", "vgg19_bn"])
+@pytest.mark.parametrize("architecture", ["small_resnet", "efficientnet_lite0", "resnet18", "vgg19_bn"])
 def test_a_network_maps_gray_images_to_logits_and_has_three_layer_groups(transfer, architecture):
     import torch
 
@@ -99,6 +99,27 @@ def test_published_weights_reach_the_body_and_leave_the_head(transfer, published
     body = arrays(model.body)
     assert all(np.array_equal(body[name], published[name]) for name in body if name not in counters)
     assert all(np.array_equal(array, head[name]) for name, array in arrays(model.head).items())
+
+
+def test_lite0_with_the_weights_of_its_package_recognises_an_espresso(transfer):
+    import torch
+    from skimage.data import coffee
+
+    model = transfer.build(params("efficientnet_lite0", weights="imagenet", image_size=224), 7).eval()
+    image = torch.tensor(coffee()[:, 100:500].mean(axis=2))  # gray, as faces are
+    weight, bias = list(torch.load(transfer.lite0_file(), weights_only=True).values())[-2:]
+    with torch.no_grad():
+        features = model.body(model.inputs(image[None, None])).mean(dim=(2, 3))
+    probabilities = torch.softmax(features @ weight.T + bias, dim=1)[0]
+    espresso = 967  # of ImageNet's classes
+    assert probabilities.argmax() == espresso and probabilities[espresso] > 0.5
+
+
+def test_another_file_of_lite0_is_refused(transfer, tmp_path, monkeypatch):
+    (tmp_path / "other.pth").write_bytes(b"no weights")
+    monkeypatch.setattr(transfer, "lite0_file", lambda: tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match=r"other\.pth"):
+        transfer.imagenet_weights("efficientnet_lite0")
 
 
 def test_published_weights_of_vgg_are_found_by_their_names(transfer):

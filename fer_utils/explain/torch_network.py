@@ -79,7 +79,9 @@ class TorchNetwork(Network):
         return found
 
     def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
-        relus = [name for name, module in self.model.named_modules() if isinstance(module, nn.ReLU)]
+        relus = [
+            name for name, module in self.model.named_modules() if isinstance(module, nn.ReLU | nn.ReLU6)
+        ]
         outputs = self._outputs(np.zeros(size), relus)
         return {name: min(output.shape[2:], default=0) for name, output in outputs.items()}
 

