@@ -1,1 +1,1 @@
-"""Networks and their pretrained weights, one module for each; a module imports its own framework and no other."""
+"""Networks and their pretrained weights; a module imports its own framework and no other."""
