@@ -169,7 +169,7 @@ class ResumeTraining(Callback):
         """Return what a notebook sets in its Learner, and what may therefore differ from the parameters."""
         loss = getattr(self.loss_func, "func", self.loss_func)
         weights = loss.state_dict() if isinstance(loss, nn.Module) else {}
-        steps = [getattr(step, "__name__", repr(step)) for step in self.opt.cbs]
+        steps = [getattr(step, "func", step).__name__ for step in self.opt.cbs]
         decay = self.opt.hypers[-1].get("wd")
         return f"{loss} {weights}, {steps}, weight decay {decay}, {self.n_epoch} epochs"
 
