@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 import torchvision.models
 from torch import Tensor, nn
@@ -78,6 +77,8 @@ def build(params: FastaiTransfer, n_classes: int) -> nn.Sequential:
 
 def _body(architecture: str) -> tuple[nn.Sequential, int]:
     if architecture == LITE0:
+        import timm  # takes seconds
+
         whole = timm.create_model("tf_efficientnet_lite0")
         return nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks, whole.conv_head, whole.bn2), 1280
     whole = torchvision.models.get_model(architecture, weights=None)
