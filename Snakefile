@@ -89,7 +89,7 @@ rule run:
 # The longest smoke runs start first, so that none runs alone at the end.
 use rule run as first_run with:
     output:
-        touch(f"reports/{PROFILE}/{{run,(10|41)_.*}}/.made"),
+        touch(f"reports/{PROFILE}/{{run,(10|30|40|41)_.*}}/.made"),
     priority: 1
 
 
