@@ -86,12 +86,16 @@ def declaring(path: Path, size: int) -> Path:
     return edited(path, {(LOCAL, 22): struct.pack("<I", size), (CENTRAL, 24): struct.pack("<I", size)})
 
 
-def test_entries_above_the_archive_are_ignored_and_encrypted_ones_are_errors(tmp_path):
+def test_entries_above_the_archive_are_ignored_and_repeated_or_encrypted_ones_are_errors(tmp_path):
     path = zipped(tmp_path / "bad.zip", {"a/1.png": b"one", "../a.png": b"", "..\\b.png": b""})
     assert listed(path)[0] == {"a/1.png": b"one"}
     with_flags(zipped(path, {"a/1.png": PNG}), 1)
     with pytest.raises(ValueError, match=r"cannot be unpacked .*encrypted"):
         listed(path)
+    zipped(path, {"a/1.png": b"", "a/2.png": b""})
+    path.write_bytes(path.read_bytes().replace(b"a/2.png", b"a/1.png"))
+    with pytest.raises(ValueError, match=r"a/1\.png is in the archive twice"):
+        listed(path, "drop")
 
 
 def test_an_archive_gives_no_more_than_it_declares_and_may_not_declare_too_much(tmp_path, monkeypatch):

@@ -110,6 +110,8 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
             if not entry.flag_bits & 0x800:  # not declared as UTF-8, though macOS and others write it
                 name = name.encode("cp437").decode("utf-8", "surrogateescape")
             name = name.replace("\\", "/")
+            if name in entries:
+                raise ValueError(printable(f"{path}: {name} is in the archive twice"))
             if name.lower().endswith(IMAGE_SUFFIXES):
                 total += entry.file_size
                 if entry.file_size > MAX_FILE_BYTES or total > MAX_ARCHIVE_BYTES:
