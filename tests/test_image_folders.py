@@ -90,6 +90,12 @@ def test_a_bad_line_of_rafdbs_list_is_an_error_with_its_line_or_dropped(tmp_path
     assert len(faces.dropped) == 1 and rafdb_classes(faces).items() <= CLASSES.items()
 
 
+def test_an_image_with_two_lines_in_rafdbs_list_is_an_error(tmp_path):
+    path = original(tmp_path, listing() + b"train_00002.jpg 1\n")
+    with pytest.raises(ValueError, match=rf"{RAFDB_LIST}, line 6: train_00002\.jpg a second time; .*line 2"):
+        RAFDB.read(path)
+
+
 def test_folder_and_file_name_of_rafdb_must_agree_and_a_list_needs_its_images(tmp_path):
     path = kaggle(tmp_path)
     (path / "train" / "5" / "train_00001_aligned.jpg").rename(path / "test" / "1" / "train_00001_aligned.jpg")
@@ -164,6 +170,7 @@ def test_known_classes_come_first_and_keep_their_order(tmp_path, put):
     assert (faces.name, faces.class_names) == ("mine", ("angry", "happy", "neutral", "Contempt", "bored"))
     labels = dict(zip(faces.sample_id, faces.labels, strict=True))
     assert [labels[name] for name in names] == [4, 2, 0, 3, 1, 1]
+    assert "Anger -> angry, happiness -> happy" in faces.notes[0]
 
 
 @each_form
@@ -174,6 +181,7 @@ def test_folders_above_a_class_are_splits_and_below_it_subjects(tmp_path, put, t
     assert faces.split.tolist() == ["test", "train", "train", "validation"]
     assert faces.subject.tolist() == ["", "s1", "", ""]
     assert faces.class_names == ("happy", "sad") and faces.sample_id.tolist() == list(names)
+    assert ("everything lies in mine/" in faces.notes) == bool(top)
 
 
 @pytest.mark.parametrize("folders", ["Training PublicTest PrivateTest", "train_set dev", "FER2013Train val"])

@@ -97,6 +97,14 @@ class ImageFolder(DataSet):
                     kept[face.sample_id] = face
         if others and not self.class_names:
             notes.append(f"{len(others)} files of other kinds were not read, such as {others[0]}")
+        if not self.class_names:
+            places = {
+                (part, one.class_name) for one in kept.values() for part in one.sample_id.split("/")[:-1]
+            }
+            renamed = sorted(f"{a} -> {b}" for a, b in places if canonical(a) == b != a.lower())
+            taken = f"folders taken for a class by another name: {', '.join(renamed)}"
+            notes += [f"everything lies in {known}"] if known else []
+            notes += [printable(taken)] if renamed else []
         form = self.form if source == path else "original folder"
         return self._face_set([*kept.values()], images, bad, form=form, notes=(*notes, *decoder.notes()))
 
@@ -152,6 +160,8 @@ class RafDb(ImageFolder):
                 with bad.at(place):
                     if not (named := self.image.fullmatch(name)):
                         raise ValueError(f"{name!r} is no image of train or test")
+                    if named[1] in rows:
+                        raise ValueError(f"{name} a second time; it was in {rows[named[1]][0]}")
                     rows[named[1]] = place, " ".join(label)
                     if named[1] not in found:
                         raise ValueError(f"the image {named[1]} is missing")
