@@ -157,6 +157,8 @@ def test_layers_that_do_not_fit_are_errors():
     for layer, shape in {"logits": r"\(4,\)", "small": r"\(4, 3, 3\)"}.items():
         with pytest.raises(ConfigError, match=f"'{layer}' returns {shape}.*6x6"):
             corner_network().maps(noise(), [0, 1, 2], layer=layer)
+    with pytest.raises(ValueError, match="3 images"):
+        corner_network().maps(noise(), [0, 1], layer="relu")
     with pytest.raises(ConfigError, match="after the ReLU"):
         network(random_model()).maps(noise(), [0, 1, 2], layer="conv1", method="Grad-CAM++")
 

@@ -105,6 +105,8 @@ class Network(ABC):
         default, `method` a key of `METHODS`.
         """
         classes = np.array(classes, np.int64)
+        if len(classes) != len(images):
+            raise ValueError(f"{len(images)} images need as many classes, got {len(classes)}")
         layer = layer or self.cam_layer(images.shape[1:])
         found = np.empty(images.shape, np.float32)
         for part in _batches(images):
