@@ -9,16 +9,19 @@ A file holds each number as it stands on the page. Two forms keep the transcript
     called ``class`` gives the cell's class. ``matrix: true``: a confusion matrix whose rows are the truth.
 ``statements``
     Numbers in prose or in a figure: the words around them (``context``) and what each one is.
+``claims``
+    What the paper says of its numbers, for the rules of `fer_utils.audit`.
 
-Values are derived from the printed strings by their unit, so the two cannot disagree.
+Values are derived from the printed strings by their unit, so the two cannot disagree. YAML's scalars are read as
+text: 0.50 keeps its last digit.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from fnmatch import fnmatch
-from functools import cached_property
+from fnmatch import fnmatch, fnmatchcase
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -165,14 +168,15 @@ class Paper(BaseModel, extra="forbid", frozen=True):
 
     key: str
     title: str
-    citation: str
-    doi: str | None
-    document: str
-    believe: str
-    protocol: Protocol
-    headline: tuple[Headline, ...] = Field(min_length=1)
+    citation: str = ""
+    doi: str | None = None
+    document: str = ""
+    believe: str = ""
+    protocol: Protocol | None = None
+    headline: tuple[Headline, ...] = ()
     tables: list[_Table] = []
     statements: list[_Statement] = []
+    claims: list[dict[str, Any]] = []
     cam_regions: dict[str, tuple[str, ...]] = {}
 
     @cached_property
@@ -214,10 +218,15 @@ class Paper(BaseModel, extra="forbid", frozen=True):
 
     def cell(self, table: str, cell: str) -> PublishedCell:
         """Return one printed number; a KeyError names the nearest cell where there is no such one."""
-        cells = {f"{each.table}: {each.cell}": each for each in self.cells}
-        if (name := f"{table}: {cell}") not in cells:
-            raise KeyError(f"{self.key} prints no cell {name}{nearest(name, cells)}")
-        return cells[name]
+        return self.select(re.sub(r"([*?[])", r"[\1]", f"{table}: {cell}"))[0]
+
+    def select(self, pattern: str) -> list[PublishedCell]:
+        """Return the cells whose name, ``<table>: <cell>``, fits a pattern with ``*`` for any text."""
+        names = [f"{each.table}: {each.cell}" for each in self.cells]
+        found = [cell for name, cell in zip(names, self.cells, strict=True) if fnmatchcase(name, pattern)]
+        if not found:
+            raise KeyError(f"{self.key} prints no cell {pattern}{nearest(pattern, names)}")
+        return found
 
     def matching(self, patterns: Mapping[str, str]) -> list[PublishedCell]:
         """Return the cells whose names fit the pattern of their table, whatever the case of letters."""
@@ -234,10 +243,19 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
         raise KeyError(f"no paper {key!r}{nearest(key, PAPERS)}")
     path = (folder or PUBLISHED_FOLDER) / f"{key}.yaml"
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CBaseLoader)
         return Paper(**content, key=key)
     except (yaml.YAMLError, ValueError) as error:  # pydantic's errors are ValueErrors and name the entry
         raise ValueError(f"{path}: {error}") from error
+
+
+@cache
+def published_facts(subject: str) -> dict[str, Any]:
+    """Return what is published of a data set or a method: an entry of ``data/facts.yaml``."""
+    facts = yaml.load((PROJECT / "data/facts.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    if subject not in facts:
+        raise KeyError(f"data/facts.yaml has no {subject!r}{nearest(subject, facts)}")
+    return facts[subject]
 
 
 def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> list[dict[str, Any]]:

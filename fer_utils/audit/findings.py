@@ -21,11 +21,11 @@ VERDICTS = {
 """What each verdict means."""
 
 CERTAINTY = {
-    "certain": "Arithmetic on the printed numbers alone, however they were rounded. If inconsistent, no single "
-    "changed digit makes the numbers agree: a result is wrong, or more than one digit.",
-    "likely": "If inconsistent, one changed digit would make the numbers agree, so a typing error and a wrong "
-    "result look alike. Or the verdict rests on a published fact that the explanation names.",
-    "possible": "The verdict holds for one reading of what the paper leaves open; the explanation names another.",
+    "certain": "Arithmetic on the printed numbers alone, however they were rounded. If inconsistent, no "
+    "single changed digit makes the numbers agree: a result is wrong, or more than one digit.",
+    "likely": "If inconsistent, one changed digit would make the numbers agree, so a typing error and a "
+    "wrong result look alike. Or the verdict rests on a published fact that the explanation names.",
+    "possible": "The verdict holds for one reading of what the paper leaves open; another one is named.",
 }
 """What each certainty of a verdict means."""
 

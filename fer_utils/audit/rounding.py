@@ -1,6 +1,6 @@
 """What a printed number says about the value behind it, in exact arithmetic."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -28,10 +28,6 @@ class Window:
     def overlaps(self, other: "Window") -> bool:
         """Return whether some value lies in both windows."""
         return self.low <= other.high and other.low <= self.high
-
-    def joined(self, other: "Window") -> "Window":
-        """Return the smallest window that holds both."""
-        return Window(min(self.low, other.low), max(self.high, other.high))
 
     def __str__(self) -> str:
         return f"{float(self.low):.4f} to {float(self.high):.4f}"
@@ -72,12 +68,15 @@ class Printed:
         """Return the values that print like this; counts stand for themselves.
 
         Halves may go up or down. ``either`` holds what rounds *or* truncates to the printed number, so that
-        a table is blamed only where neither would do.
+        a table is inconsistent only where neither fits.
         """
         value, last = self.value, self.unit_of_last_digit
         if self.unit == "count":
             return Window(value, value)
-        slack = abs(value) * _FLOAT32
+        if self.digits.startswith("-"):
+            mirrored = Printed(self.digits[1:], self.unit).window(rounding)
+            return Window(-mirrored.high, -mirrored.low)
+        slack = value * _FLOAT32
         low = value if rounding == "truncated" else value - last / 2
         high = value + (last / 2 if rounding == "rounded" else last)
         return Window(max(low - slack, Fraction(0)), high + slack)
@@ -86,9 +85,8 @@ class Printed:
         """Yield every number that differs from this one in a single digit."""
         for place, old in enumerate(self.text):
             if old.isdigit():
-                for new in "0123456789":
-                    if new != old:
-                        yield Printed(self.text[:place] + new + self.text[place + 1 :], self.unit)
+                for new in "0123456789".replace(old, ""):
+                    yield Printed(self.text[:place] + new + self.text[place + 1 :], self.unit)
 
     def __str__(self) -> str:
         return self.text
@@ -101,9 +99,24 @@ def counts_within(window: Window, n: int) -> range:
     return range(max(0, first), min(n, high.numerator * n // high.denominator) + 1)
 
 
-def fits(printed: Printed, n: int, rounding: Rounding = "either") -> bool:
-    """Return whether some whole number out of `n` prints as this rate."""
-    return len(counts_within(printed.window(rounding), n)) > 0
+def fits(printed: Printed, n: int, rounding: Rounding = "either", *, folds: int = 1) -> bool:
+    """Return whether some whole number out of `n` prints as this rate.
+
+    With `folds`, the rate is a mean over folds of equal sizes, or of sizes that differ by one. Folds of
+    other sizes make more rates possible.
+    """
+    window, (size, larger) = printed.window(rounding), divmod(n, folds)
+    if not larger:
+        return len(counts_within(window, n)) > 0
+    if not size:
+        return True  # some folds are empty, and their rate is undefined
+    smaller = folds - larger
+    for right in range(larger * (size + 1) + 1):  # in the larger folds; the rest of the mean is by the smaller
+        rest = Fraction(right, size + 1)
+        share = Window(*((end * folds - rest) / smaller for end in (window.low, window.high)))
+        if share.high >= 0 and len(counts_within(share, smaller * size)) > 0:
+            return True
+    return False
 
 
 def best_sizes(
@@ -114,14 +127,6 @@ def best_sizes(
     counted = {n: sum(len(counts_within(window, n)) > 0 for window in windows) for n in sizes}
     most = max(counted.values())
     return most, [n for n, fitting in counted.items() if fitting == most]
-
-
-def sizes_that_fit(
-    rates: Sequence[Printed], *, sizes: Iterable[int], rounding: Rounding = "rounded"
-) -> list[int]:
-    """Return those `sizes` out of which every rate can be a whole number of successes."""
-    most, best = best_sizes(rates, sizes=sizes, rounding=rounding)
-    return best if most == len(rates) else []
 
 
 def nearest_rates(printed: Printed, n: int) -> str:
