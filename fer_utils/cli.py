@@ -168,6 +168,19 @@ def _page(options: argparse.Namespace) -> None:
     serve(notebook_path("50_live_demo"), port=options.port, open_browser=not options.no_browser)
 
 
+def _audit(options: argparse.Namespace) -> int:
+    from fer_utils import audit
+
+    if options.template or options.file is None:
+        print(project_path("data/audit_template.yaml").read_text(encoding="utf-8"), end="")
+        return 0
+    paper, findings = audit.audit_file(options.file)
+    print(audit.as_text(findings))
+    if options.html:
+        print(f"report: {audit.write_page(options.html, paper.title, findings)}")
+    return 3 if any(each.verdict == "inconsistent" for each in findings) else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-utils", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -197,6 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     page = command("page", _page, "serve the live demo as a page, on this machine alone")
     page.add_argument("--port", type=int, default=8866)
     page.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    audited = command("audit", _audit, "check whether printed tables can be; exits 3 if they cannot")
+    audited.add_argument("file", nargs="?", type=Path, help="YAML, or one table as CSV, Markdown or report")
+    audited.add_argument("--html", type=Path, help="write a page, too")
+    audited.add_argument("--template", action="store_true", help="print an example file")
     command("readme", _readme, "write README's tables from reports/reference, and the schema of results.json")
     return parser
 

@@ -12,8 +12,8 @@ A file holds each number as it stands on the page. Two forms keep the transcript
 ``claims``
     What the paper says of its numbers, for the rules of `fer_utils.audit`.
 
-Values are derived from the printed strings by their unit, so the two cannot disagree. YAML's scalars are read as
-text: 0.50 keeps its last digit.
+Values are derived from the printed strings by their unit, so the two cannot disagree. YAML's scalars are read
+as text: 0.50 keeps its last digit.
 """
 
 import re

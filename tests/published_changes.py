@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fer_utils.audit import Finding, audit_paper
-from fer_utils.papers import PUBLISHED_FOLDER
+from fer_utils.audit import Finding, audit
+from fer_utils.papers import PUBLISHED_FOLDER, load_paper
 
 
 def with_changes(folder: Path, key: str, *changes: tuple[str, str]) -> list[Finding]:
@@ -13,11 +13,11 @@ def with_changes(folder: Path, key: str, *changes: tuple[str, str]) -> list[Find
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     (folder / f"{key}.yaml").write_text(text, encoding="utf-8")
-    return audit_paper(key, folder=folder)
+    return audit(load_paper(key, folder=folder))
 
 
-def one(findings: list[Finding], location: str, rule: str = "", *, paper: str = "") -> Finding:
-    """Return the only finding at a location, by a rule and of a paper where these are given."""
-    found = [f for f in findings if f.location == location and rule in f.rule and paper in f.paper]
+def one(findings: list[Finding], location: str, *, paper: str = "") -> Finding:
+    """Return the only finding at a location, of a paper where it is given."""
+    found = [f for f in findings if f.location == location and paper in f.paper]
     assert len(found) == 1, found
     return found[0]

@@ -1,65 +1,48 @@
-"""Are the printed tables possible? Each claim of the five papers, checked by arithmetic alone.
+"""Can the printed numbers be? Tables and claims of a paper, checked by arithmetic alone.
 
-Nothing is trained and no data set is read: the numbers are those of ``data/published``, beside the published
-counts of the data sets.
+Nothing is trained and no data set is read: the numbers are those of the paper's file (``data/published`` has
+the five papers'), beside what others published (``data/facts.yaml``).
 """
 
-from pathlib import Path
-from types import ModuleType
-
-from fer_utils.audit import bamb2023, dubey2020, kishor2022, kumar2021, srivastav2024
+from fer_utils.audit.files import audit_file
 from fer_utils.audit.findings import (
     CERTAINTY,
+    VERDICTS,
     Finding,
     Place,
     as_table,
+    as_text,
     counts_table,
     for_reading,
     write_findings,
+    write_page,
 )
+from fer_utils.audit.rules import audit
 from fer_utils.papers import PAPERS, load_paper
 
 __all__ = [
     "CERTAINTY",
+    "VERDICTS",
     "Finding",
     "Place",
     "as_table",
+    "as_text",
+    "audit",
+    "audit_file",
     "audit_paper",
     "audit_papers",
     "counts_table",
     "for_reading",
     "write_findings",
+    "write_page",
 ]
 
-_READINGS: dict[str, ModuleType] = {
-    "kishor2022": kishor2022,
-    "dubey2020": dubey2020,
-    "kumar2021": kumar2021,
-    "srivastav2024": srivastav2024,
-    "bamb2023": bamb2023,
-}
+
+def audit_paper(key: str) -> list[Finding]:
+    """Return the findings on one of `fer_utils.papers.PAPERS`."""
+    return audit(load_paper(key))
 
 
-def audit_paper(key: str, *, folder: Path | None = None) -> list[Finding]:
-    """Return the findings on one paper.
-
-    Parameters
-    ----------
-    key
-        One of `fer_utils.papers.PAPERS`.
-    folder
-        Where the published tables lie; ``data/published`` by default.
-
-    Raises
-    ------
-    KeyError
-        If there is no such paper, or the paper's file lacks a cell that the audit reads; the message names
-        the nearest one.
-    """
-    paper = load_paper(key, folder=folder)
-    return list(_READINGS[key].findings(paper))
-
-
-def audit_papers(*, folder: Path | None = None) -> list[Finding]:
+def audit_papers() -> list[Finding]:
     """Return the findings on all five papers, in the order of `fer_utils.papers.PAPERS`."""
-    return [finding for key in PAPERS for finding in audit_paper(key, folder=folder)]
+    return [finding for key in PAPERS for finding in audit_paper(key)]

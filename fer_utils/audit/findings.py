@@ -1,5 +1,7 @@
 """What the audit says: one claim, one rule, one verdict, with the numbers to check it by hand."""
 
+import html
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,16 +9,17 @@ from typing import Literal
 
 import pandas as pd
 
-from fer_utils.files import write_json
+from fer_utils.files import PROJECT, write_json, write_text
 
 Verdict = Literal["consistent", "inconsistent", "noteworthy", "not_checkable"]
 Certainty = Literal["certain", "likely", "possible"]
 
+STYLE = PROJECT / "fer_utils/templates/style.css"
 VERDICTS = {
-    "consistent": "The number can be: it agrees with the other numbers that the rule names.",
-    "inconsistent": "It cannot be, together with the other numbers that the rule names.",
-    "noteworthy": "It can be, and a reader should know what it means.",
+    "consistent": "The numbers agree with each other, or with what is published.",
     "not_checkable": "Too little is printed, or another reading of the text would make it true.",
+    "noteworthy": "The numbers are possible, and readers should know what they mean.",
+    "inconsistent": "The numbers cannot all be correct.",
 }
 """What each verdict means."""
 
@@ -126,6 +129,35 @@ def counts_table(findings: Sequence[Finding]) -> pd.DataFrame:
     counted = table[table["follows_from"] == ""]
     counts = pd.crosstab(counted["paper"], counted["verdict"]).reindex(columns=list(VERDICTS), fill_value=0)
     return counts.reindex(table["paper"].unique(), fill_value=0)
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """Return the findings for a terminal, those that matter most first."""
+    blocks = []
+    for verdict in reversed(VERDICTS):
+        chosen = [each for each in findings if each.verdict == verdict]
+        blocks.append(f"{verdict.replace('_', ' ')}: {len(chosen)}")
+        for each in chosen if verdict != "consistent" else []:
+            text = f"{each.location} ({each.certainty}). Printed: {each.printed}. {each.explanation}"
+            blocks.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    "))
+    return "\n".join(blocks)
+
+
+def write_page(path: Path, title: str, findings: Sequence[Finding]) -> Path:
+    """Write the findings as an HTML page that works offline."""
+    paper = findings[0].paper if findings else ""
+    tables = [
+        f"<h2>{verdict.replace('_', ' ').capitalize()}</h2><p>{VERDICTS[verdict]}</p>"
+        + for_reading(findings, paper=paper, verdict=verdict).to_html()
+        for verdict in reversed(VERDICTS)
+        if any(each.verdict == verdict for each in findings)
+    ]
+    style, title = STYLE.read_text(encoding="utf-8"), html.escape(title)
+    page = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    page += f"<style>{style}</style></head><body class='index'><main><h1>{title}</h1>"
+    with pd.option_context("display.max_colwidth", None):
+        page += "".join(tables) + "</main></body></html>"
+    return write_text(path, page)
 
 
 def write_findings(path: str | Path, findings: Sequence[Finding]) -> Path:

@@ -1,5 +1,6 @@
 """What a printed number says about the value behind it, in exact arithmetic."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,7 +44,8 @@ class Printed:
     @classmethod
     def of(cls, cell: PublishedCell) -> "Printed":
         """Return a published cell as printed."""
-        return cls(cell.printed, cell.unit)
+        words = cell.unit == "count" and not re.fullmatch(r"[\d,. ]+", cell.printed)  # seven, or 138M
+        return cls(f"{cell.value:.0f}" if words else cell.printed, cell.unit)
 
     @property
     def digits(self) -> str:

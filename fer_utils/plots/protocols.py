@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _VERDICTS = {
     "consistent": (style.BLUE, ""),
+    "noteworthy": (style.ORANGE, "\\\\"),
     "inconsistent": (style.RED, "//"),
     "not_checkable": (style.GREY, ".."),
 }
