@@ -1,234 +1,274 @@
-"""Confusion matrices: the figures that follow from a printed one, and whether any fits printed margins."""
+"""Confusion matrices: the figures that follow from one, and the search for one that has printed figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
-from typing import Literal
+from itertools import combinations, product
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
-from fer_utils.audit.findings import Finding, Place, judged, not_checkable
-from fer_utils.audit.reports import METRICS, Table, classes_of, predictions_of, row_holds, windows_of
-from fer_utils.audit.rounding import Printed, Window
+Ends = tuple[float, float]
+"""The smallest and the largest possible value."""
 
-NODES = 2_000
-"""The search for a matrix ends after so many branches, undecided; seconds would differ by machine."""
+METRICS = ("precision", "recall", "f1")
+OF_CLASSES = ("support", "predicted_count", *METRICS, "specificity", "one_vs_rest_accuracy")
+"""Figures of a class; all others are of the whole table."""
 
-_FIGURES = "figures of the confusion matrix"
+NODES = 40
+"""The search ends after so many integer programs, undecided; seconds would differ by machine."""
+_MIP_NODES = 1_000
+_MOVES = 60
+"""Moves of the descent from the solution of an integer program to a matrix that fits."""
 _SLACK = 1e-9
-"""Windows are widened by this in the solver's floats, so that rounding never makes a table impossible."""
 
 
 def figures_of(
     counts: Sequence[Sequence[int]], names: Sequence[str], *, undefined: int = 0
 ) -> dict[tuple[str, str], Fraction]:
-    """Return every figure that follows from a confusion matrix (rows: truth), exactly.
+    """Return every figure that follows from a confusion matrix, as ``(class or "", metric) -> value``.
 
-    Keys are ``(class, metric)`` as in a table of `fer_utils.audit.reports`. `undefined` is the precision of a
-    class without predictions and the recall of one without samples; scikit-learn prints 0 unless told else.
+    Values are exact but for Matthews' correlation coefficient, whose root is a float's.
+
+    Parameters
+    ----------
+    counts
+        ``(K, K)``: samples of class i that were predicted as class j.
+    names
+        Names of the K classes.
+    undefined
+        Value of a figure that is 0/0, such as the precision of a class without predictions; scikit-learn
+        prints 0 unless told otherwise.
     """
-    n, size = sum(map(sum, counts)), len(names)
-    found = {("", "support"): Fraction(n)}
-    for i, name in enumerate(names):
-        right, support, predicted = counts[i][i], sum(counts[i]), sum(row[i] for row in counts)
-        found[name, "support"], found[name, "predicted_count"] = Fraction(support), Fraction(predicted)
-        found[name, "precision"] = _ratio_of(right, predicted, undefined)
-        found[name, "recall"] = _ratio_of(right, support, undefined)
-        found[name, "f1"] = _ratio_of(2 * right, support + predicted, undefined)
-        found[name, "one_vs_rest_accuracy"] = Fraction(n - support - predicted + 2 * right, max(n, 1))
-    found["", "accuracy"] = Fraction(sum(counts[i][i] for i in range(size)), max(n, 1))
-    for metric in METRICS:
-        of = [found[name, metric] for name in names]
-        weighted = sum(v * found[name, "support"] for v, name in zip(of, names, strict=True))
-        found["", f"macro_{metric}"], found["", f"weighted_{metric}"] = sum(of) / size, weighted / max(n, 1)
-        found["", f"micro_{metric}"] = found["", "accuracy"]  # every sample has one class and one prediction
+    cells = np.array([[Fraction(cell) for cell in row] for row in counts], dtype=object)
+    found = {("", "support"): Fraction(cells.sum())}
+    for metric, values in figures(cells.sum(1), np.diagonal(cells), cells.sum(0), undefined).items():
+        if metric in OF_CLASSES:
+            found |= {(name, metric): Fraction(v) for name, v in zip(names, values, strict=True)}
+        else:
+            found["", metric] = Fraction(values)
     return found
 
 
-def check_matrix(
-    counts: Sequence[Sequence[int]], names: Sequence[str], table: Table, *, place: Place
-) -> Iterator[Finding]:
-    """Yield a finding for every printed figure that a printed matrix contradicts, or one that none is.
+def figures(support: Any, hits: Any, predicted: Any, undefined: int = 0) -> dict[str, Any]:
+    """Return the figures of matrices with these supports, hits and predictions ``(..., K)`` of the classes."""
 
-    Figures that are 0/0 count as 0, or as 1 where more of the table fits so.
-    """
-    tried = [figures_of(counts, names, undefined=value) for value in (0, 1)]
-    shared = [key for key in table if key in tried[0]]
-    wrong, figures = min(
-        (([key for key in shared if each[key] not in table[key].window()], each) for each in tried),
-        key=lambda pair: len(pair[0]),
-    )
-    for key in wrong:
-        yield _wrong_figure(key, table[key], figures[key], place=place)
-    if shared and not wrong:
-        listed = (f"{_named(key)} {table[key]} ({float(figures[key]):.4g})" for key in shared)
-        yield judged(
-            place,
-            _FIGURES,
-            True,
-            printed=f"{len(shared)} printed figures, all as the matrix gives them",
-            expected=f"{len(shared)} figures from the cells",
-            explanation=f"Printed (recomputed from the cells): {', '.join(listed)}.",
-        )
+    def ratio(part: Any, whole: Any, otherwise: int = undefined) -> Any:
+        return np.where(whole == 0, otherwise, part / np.where(whole == 0, 1, whole))[()]
+
+    n, right = support.sum(), hits.sum(-1)
+    found = {
+        "support": support,
+        "predicted_count": predicted,
+        "precision": ratio(hits, predicted),
+        "recall": ratio(hits, support),
+        "f1": ratio(2 * hits, support + predicted),
+        "specificity": ratio(n - support - predicted + hits, n - support),
+        "one_vs_rest_accuracy": ratio(n - support - predicted + 2 * hits, n),
+        "accuracy": ratio(right, n),
+    }
+    for metric in (*METRICS, "specificity"):
+        found[f"macro_{metric}"] = found[metric].sum(-1) / len(support)
+        found[f"weighted_{metric}"] = ratio((found[metric] * support).sum(-1), n)
+    # Every sample has one class and one prediction, so that these three are the accuracy.
+    found |= {f"micro_{metric}": found["accuracy"] for metric in METRICS}
+    chance = (support * predicted).sum(-1)
+    found["cohen_kappa"] = ratio(n * right - chance, n * n - chance, 0)
+    spread = (n * n - (predicted * predicted).sum(-1)) * (n * n - (support * support).sum())
+    found["mcc"] = ratio(n * right - chance, np.sqrt(np.asarray(spread, dtype=float)), 0)
+    return found
 
 
 @dataclass(frozen=True)
 class Feasibility:
-    """Whether some confusion matrix fits; `matrix` is one that does, ``(K, K)`` with the truth in rows."""
+    """Whether some confusion matrix fits; if so, hits and predictions ``(K,)`` of the classes of one.
+
+    Hits h, supports s and predictions p are those of a matrix if h <= s, h <= p, the p sum to the samples n,
+    and of each class misses and false alarms, s - h + p - h, are no more than all misses n - sum(h).
+    """
 
     status: Literal["feasible", "impossible", "undecided"]
-    matrix: np.ndarray | None = None
+    hits: np.ndarray | None = None
+    predicted: np.ndarray | None = None
 
 
-def feasible_matrix(table: Table, *, nodes: int = NODES) -> Feasibility:
-    """Look for a confusion matrix of whole numbers that prints as this table.
+def search_matrix(
+    supports: np.ndarray,
+    wanted: Mapping[tuple[int | None, str], Ends],
+    *,
+    hits: np.ndarray,
+    predicted: np.ndarray,
+    nodes: int = NODES,
+) -> Feasibility:
+    """Look for a confusion matrix with figures in given ranges, by branch and bound over integer programs.
 
-    Given the supports, accuracy, macro recall and every class's precision, recall and F1 are linear in the
-    cells, so that the search is an integer linear program (`scipy.optimize.milp`). Macro and weighted
-    precision and F1 are not, and are left out: the search may miss a wrong table, but blames no true one.
+    All figures are linear in hits, predictions, F1 and precision of the classes, and two equations are not:
+    F1 x (support + predictions) = 2 x hits, and precision x predictions = hits. McCormick's envelopes bound
+    them on a box of predictions, and boxes are cut where a solution is off.
 
-    Raises
-    ------
-    ValueError
-        If the table lacks the support of a class.
+    Parameters
+    ----------
+    supports
+        ``(K,)``
+    wanted
+        Ranges of figures, ``(number of the class or None, metric) -> ends``.
+    hits, predicted
+        ``(2, K)``: fewest and most hits and predictions of each class.
+    nodes
+        Number of integer programs after which the search ends undecided.
     """
-    names = classes_of(table)
-    if missing := [name for name in names if (name, "support") not in table]:
-        raise ValueError(f"a matrix needs the support of every class; {', '.join(missing)}: none")
-    rows, size = list(_rows(table, names)), len(names)
-    if any(row.low > row.high for row in rows):  # no whole number lies in some window
-        return Feasibility("impossible")
-    places = [(r, cell, v) for r, row in enumerate(rows) for cell, v in row.cells.items()]
-    r, cell, v = zip(*places, strict=True)
-    solved = milp(
-        np.zeros(size**2),
-        integrality=np.ones(size**2),
-        bounds=Bounds(0, np.inf),
-        constraints=LinearConstraint(
-            csr_array((v, (r, cell)), shape=(len(rows), size**2)),
-            [row.low for row in rows],
-            [row.high for row in rows],
-        ),
-        options={"node_limit": nodes},
-    )
-    if solved.status == 2:
-        return Feasibility("impossible")
-    if solved.x is None:
-        return Feasibility("undecided")
-    return Feasibility("feasible", np.rint(solved.x).astype(int).reshape(size, size))
+    program, boxes, status = _Program(supports, wanted, hits), [predicted], "impossible"
+    for node in range(1, nodes + 1):
+        if not boxes:
+            return Feasibility(status)
+        box = boxes.pop()
+        solved = program.solve(box)
+        if solved.status == 2:
+            continue
+        if solved.x is None:
+            return Feasibility("undecided")
+        h, p, f1, precision = solved.x.reshape(4, -1)
+        state = np.rint([h, p])
+        often = node & (node - 1) == 0  # the descent is slow: at nodes 1, 2, 4, 8 and so on
+        if (found := program.descend(state, _MOVES if often else 0)) is not None:
+            return Feasibility("feasible", *found.astype(int))
+        exact, (low, high) = figures(supports, *state), box
+        off = program.uses["f1"] * abs(exact["f1"] - f1)
+        off = off + program.uses["precision"] * abs(exact["precision"] - precision)
+        worst = np.where(high > low, off + 1e-6 * (high - low), -1).argmax()
+        if high[worst] == low[worst]:  # what remains is the hits, on which no box is cut
+            status = "undecided"
+            continue
+        one, at = np.eye(len(low))[worst], np.clip(state[1, worst], low[worst], high[worst] - 1)
+        boxes += [np.array([np.where(one, at + 1, low), high]), np.array([low, np.where(one, at, high)])]
+    return Feasibility("undecided")
 
 
-def check_feasible(table: Table, *, place: Place) -> Finding:
-    """Return whether any confusion matrix prints as this table.
+class _Program:
+    """The integer program: its variables are hits, predictions, F1 and precision of the K classes."""
 
-    An impossible table is ``certain`` to be wrong beyond one digit only where several rows do not hold.
-    """
-    rule, claim = "some confusion matrix", "supports and per-class figures"
-    found, names = feasible_matrix(table), classes_of(table)
-    if found.status == "undecided":
-        why = "The search ended without a matrix and without a proof that there is none."
-        return not_checkable(place, rule, printed=claim, why=why)
-    broken = [name for name in names if not row_holds(table, name)]
-    why = "An integer program over the cells, with every printed figure's rounding window, has no solution. "
-    why += f"Rows that already fail alone: {', '.join(broken) or 'none'}."
-    why += "" if broken else f" {_predictions_by_hand(table, names)}"
-    if found.matrix is not None:
-        why = f"One of those that fit (rows: truth, {' / '.join(names)}): {found.matrix.tolist()}."
-    return judged(
-        place,
-        rule,
-        found.status == "feasible",
-        printed=claim,
-        expected="a confusion matrix that prints so",
-        explanation=why,
-        certainty="certain" if found.matrix is not None or len(broken) > 1 else "likely",
-    )
+    def __init__(
+        self, supports: np.ndarray, wanted: Mapping[tuple[int | None, str], Ends], hits: np.ndarray
+    ) -> None:
+        self.supports, self.wanted, self.hits = supports, wanted, hits
+        self.n, self.k = supports.sum(), len(supports)
+        averages = [metric.partition("_")[2] for _, metric in wanted]
+        self.uses = {metric: metric in averages for metric in ("f1", "precision")}
+        self.linear = list(self._linear())
 
+    def solve(self, box: np.ndarray) -> Any:
+        """Solve the program for predictions in a box ``(2, K)``."""
+        rows = self.linear + list(self._envelopes(box)) + list(self._correlation(box))
+        coefficients, low, high = (np.array(part) for part in zip(*rows, strict=True))
+        ends = [np.concatenate([*pair, np.full(2 * self.k, i)]) for i, pair in enumerate(zip(self.hits, box))]
+        return milp(
+            np.zeros(4 * self.k),
+            integrality=np.repeat([1, 0], 2 * self.k),
+            bounds=Bounds(*ends),
+            constraints=LinearConstraint(coefficients, low - _SLACK, high + _SLACK),
+            options={"node_limit": _MIP_NODES},
+        )
 
-@dataclass(frozen=True)
-class _Row:
-    """``low <= sum of coefficient x cell <= high``; cells are numbered row by row."""
+    def descend(self, state: np.ndarray, moves: int) -> np.ndarray | None:
+        """Move hits and predictions ``(2, K)`` between classes until they fit; None if they do not come to."""
+        best, rng = self.excess(state[None])[0], np.random.default_rng(0)
+        steps = np.rint(np.geomspace(1, max(self.n / 4, 2), 16))
+        one, two = np.array(np.meshgrid(*[np.unique([*-steps, 0, *steps])] * 2)).reshape(2, -1)
+        pairs, triples = (list(combinations(range(self.k), size)) for size in (2, 3))
+        kinds = [([(row, c) for c in three], [one, two, -one - two]) for row in (0, 1) for three in triples]
+        kinds += [([*product((0, 1), pair)], [one, -one, two, -two]) for pair in pairs]
+        for kind in rng.integers(len(kinds), size=moves):
+            if best == 0:
+                break
+            tried = np.tile(state, (len(one), 1, 1))
+            for place, step in zip(*kinds[kind], strict=True):
+                tried[:, *place] += step
+            excess = self.excess(tried)
+            if excess.min() < best:
+                state, best = tried[excess.argmin()], excess.min()
+        return state if best == 0 else None
 
-    cells: dict[int, float]
-    low: float
-    high: float
+    def excess(self, states: np.ndarray) -> np.ndarray:
+        """Return how far the figures of hits and predictions ``(m, 2, K)`` are from the ranges; 0: they fit.
 
+        Infinite where no matrix has these hits and predictions.
+        """
+        s, (h, p) = self.supports, np.moveaxis(states, 1, 0)
+        misses = (s - h).sum(1, keepdims=True)
+        possible = ((h >= 0) & (h <= s) & (p >= h) & (s + p - 2 * h <= misses)).all(1)
+        found, h, p = np.full(len(states), np.inf), h[possible], p[possible]
+        for undefined in (0, 1):
+            exact, excess = figures(s, h, p, undefined), np.zeros(len(h))
+            for (one, metric), (low, high) in self.wanted.items():
+                value = exact[metric] if one is None else exact[metric][:, one]
+                far = np.maximum(low - value, value - high)
+                excess += np.where(far > _SLACK, far / (high - low + _SLACK), 0)
+            found[possible] = np.minimum(found[possible], excess)
+        return found
 
-def _rows(table: Table, names: Sequence[str]) -> Iterator[_Row]:
-    size = len(names)
-    support = [int(table[name, "support"].value) for name in names]
-    for i, name in enumerate(names):
-        yield _Row(dict.fromkeys(range(i * size, (i + 1) * size), 1.0), support[i], support[i])
-        column = range(i, size * size, size)
-        if (name, "recall") in table:
-            yield _whole({i * (size + 1): 1.0}, table[name, "recall"].window(), support[i])
-        if (name, "precision") in table:  # low x predicted <= right <= high x predicted
-            yield from _ratio(column, i * (size + 1), table[name, "precision"].window(), times=1, constant=0)
-        if (name, "f1") in table:  # low x (support + predicted) <= 2 x right <= high x (support + predicted)
-            window = windows_of(table, name)["f1"]
-            yield from _ratio(column, i * (size + 1), window, times=2, constant=support[i])
-        if (name, "predicted_count") in table:
-            wanted = float(table[name, "predicted_count"].value)
-            yield _Row(dict.fromkeys(column, 1.0), wanted, wanted)
-    diagonal = [i * (size + 1) for i in range(size)]
-    if ("", "accuracy") in table:
-        yield _whole(dict.fromkeys(diagonal, 1.0), table["", "accuracy"].window(), sum(support))
-    recalls = [table[name, "recall"] for name in names if (name, "recall") in table]
-    unit = float(max((recall.unit_of_last_digit for recall in recalls), default=0))
-    shares = dict.fromkeys(("weighted_recall", "micro_recall"), [1 / max(sum(support), 1)] * size)
-    if min(support):  # else a recall is 0/0
-        shares["macro_recall"] = [1 / s / size for s in support]
-    for metric in (metric for metric in shares if ("", metric) in table):
-        window, cells = table["", metric].window(), dict(zip(diagonal, shares[metric], strict=True))
-        yield _Row(cells, float(window.low) - unit - _SLACK, float(window.high) + unit + _SLACK)
+    def _row(
+        self, low: float, high: float, hits: Any = 0, predicted: Any = 0, f1: Any = 0, precision: Any = 0
+    ):
+        """Return a linear constraint: coefficients of the variables, lower and upper end."""
+        parts = [
+            np.broadcast_to(np.asarray(part, float), self.k) for part in (hits, predicted, f1, precision)
+        ]
+        return np.concatenate(parts), low, high
 
+    def _linear(self) -> Iterator[tuple]:
+        """Yield the constraints that hold in every box."""
+        s, n, row, no = self.supports, self.n, self._row, np.inf
+        yield row(n, n, predicted=1)
+        for one, support in zip(np.eye(self.k), s, strict=True):
+            yield row(-no, 0, one, -one)
+            yield row(-no, n - support, 1 - 2 * one, one)
+        for (number, metric), (low, high) in self.wanted.items():
+            kind, _, figure = metric.partition("_")
+            one = np.ones(self.k) if number is None else np.eye(self.k)[number]
+            weight = s / n if kind == "weighted" else one / self.k
+            others = n - s @ one
+            if metric in ("precision", "f1"):
+                t, c = (2, s @ one) if metric == "f1" else (1, 0)
+                yield row(low * c, no, t * one, -low * one)
+                yield row(-no, high * c, t * one, -high * one)
+            elif metric == "specificity":
+                yield row((low - 1) * others, (high - 1) * others, one, -one)
+            elif metric == "one_vs_rest_accuracy":
+                yield row(low * n - others, high * n - others, 2 * one, -one)
+            elif metric in ("accuracy", "weighted_recall") or kind == "micro":
+                yield row(np.ceil(low * n - _SLACK), np.floor(high * n + _SLACK), 1)
+            elif metric == "macro_recall":  # 0 or 1 for a class without samples
+                yield row(low - weight @ (s == 0), high, weight / np.maximum(s, 1))
+            elif metric == "cohen_kappa":  # (n hits - chance) / (n² - chance), chance: sum of s x predictions
+                yield row(low, no, 1 / n, (low - 1) * s / n**2)
+                yield row(-no, high, 1 / n, (high - 1) * s / n**2)
+            elif figure == "specificity" and (s < n).all():
+                yield row(low - weight.sum(), high - weight.sum(), weight / (n - s), -weight / (n - s))
+            elif figure in ("f1", "precision"):
+                yield row(low, high, **{figure: weight})
 
-def _whole(cells: dict[int, float], window: Window, n: int) -> _Row:
-    return _Row(cells, ceil(window.low * n), floor(window.high * n))
+    def _envelopes(self, box: np.ndarray) -> Iterator[tuple]:
+        """Yield McCormick's bounds of y x (c + predictions) = t x hits on a box, y being F1 or precision."""
+        low, high = box
+        fewest, most = self.hits[0], np.minimum(self.hits[1], high)
+        for name, t, c in (("f1", 2, self.supports), ("precision", 1, 0 * self.supports)):
+            defined = c + low > 0
+            y_low = np.where(defined, t * fewest / np.maximum(c + np.maximum(high, fewest), 1), 0)
+            y_high = np.where(defined, t * most / np.maximum(c + np.maximum(low, most), 1), 1)
+            corners = [(y_low, low, 0), (y_high, high, 0), (y_high, low, 1), (y_low, high, 1)]
+            for i, one in enumerate(np.eye(self.k)) if self.uses[name] else ():
+                yield self._row(y_low[i], y_high[i], **{name: one})
+                for y, p, above in corners:
+                    end = -y[i] * p[i]
+                    ends = (-np.inf, end) if above else (end, np.inf)
+                    yield self._row(*ends, t * one, -y[i] * one, **{name: -(c[i] + p[i]) * one})
 
-
-def _ratio(column: range, right: int, window: Window, *, times: int, constant: int) -> Iterator[_Row]:
-    for end, sign in ((float(window.low) - _SLACK, 1), (float(window.high) + _SLACK, -1)):
-        cells = dict.fromkeys(column, -sign * end)
-        cells[right] += sign * times
-        yield _Row(cells, sign * end * constant - _SLACK, np.inf)
-
-
-def _predictions_by_hand(table: Table, names: Sequence[str]) -> str:
-    """Return how many predictions the rows allow, which have to add up to the samples."""
-    allowed = {name: predictions_of(table, name).values() for name in names}
-    ends = {name: (min(low for low, _ in e), max(high for _, high in e)) for name, e in allowed.items()}
-    together = [sum(end[i] for end in ends.values()) for i in (0, 1)]
-    listed = ", ".join(f"{name} {_range(*end)}" for name, end in ends.items())
-    n = sum(int(table[name, "support"].value) for name in names)
-    return f"Predictions that the rows allow: {listed}; together {_range(*together)}, samples {n}."
-
-
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _ratio_of(part: int, whole: int, undefined: int) -> Fraction:
-    return Fraction(part, whole) if whole else Fraction(undefined)
-
-
-def _named(key: tuple[str, str]) -> str:
-    return " ".join(part for part in key if part).replace("_", " ")
-
-
-def _wrong_figure(key: tuple[str, str], printed: Printed, exact: Fraction, *, place: Place) -> Finding:
-    slip = any(exact in changed.window() for changed in printed.one_digit_changes())
-    shown = f"{float(100 * exact):.3f} %" if printed.unit == "percent" else f"{float(exact):.5g}"
-    return judged(
-        place.at(_named(key)),
-        _FIGURES,
-        False,
-        printed=printed,
-        expected=shown,
-        explanation=f"The matrix gives {exact} = {shown}, printed {printed}."
-        + (" One changed digit would mend it." if slip else ""),
-        certainty="likely" if slip else "certain",
-    )
+    def _correlation(self, box: np.ndarray) -> Iterator[tuple]:
+        """Yield the bound of MCC, (n hits - chance) / root of (n² - sum of p²)(n² - sum of s²), on a box."""
+        if ends := self.wanted.get((None, "mcc")):
+            s, n = self.supports, self.n
+            p_spread = np.clip(1 - (box[::-1] ** 2).sum(1) / n**2, 0, 1 - 1 / self.k)
+            roots = np.sqrt(p_spread * (1 - (s**2).sum() / n**2))
+            limits = np.outer(ends, roots)
+            yield self._row(limits.min(), limits.max(), 1 / n, -s / n**2)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from math import floor
 from typing import Literal
 
@@ -52,10 +53,15 @@ class Printed:
         """The number without its percent sign, blanks and thousands commas."""
         return self.text.replace(",", "").replace("%", "").strip()
 
-    @property
+    @cached_property
     def value(self) -> Fraction:
         """The number as it stands; percent as a fraction."""
         return Fraction(Decimal(self.digits)) * self._scale
+
+    @cached_property
+    def number(self) -> float:
+        """The value as a float."""
+        return float(self.value)
 
     @property
     def unit_of_last_digit(self) -> Fraction:
@@ -113,7 +119,9 @@ def fits(printed: Printed, n: int, rounding: Rounding = "either", *, folds: int 
     if not size:
         return True  # some folds are empty, and their rate is undefined
     smaller = folds - larger
-    for right in range(larger * (size + 1) + 1):  # in the larger folds; the rest of the mean is by the smaller
+    for right in range(
+        larger * (size + 1) + 1
+    ):  # in the larger folds; the rest of the mean is by the smaller
         rest = Fraction(right, size + 1)
         share = Window(*((end * folds - rest) / smaller for end in (window.low, window.high)))
         if share.high >= 0 and len(counts_within(share, smaller * size)) > 0:

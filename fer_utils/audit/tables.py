@@ -1,36 +1,34 @@
 """Whether the numbers of one printed table can be true together.
 
-A table is a dict ``(class, metric) -> Printed``; the class is ``""`` for figures of the whole table. Metrics:
-precision, recall, f1, specificity, one_vs_rest_accuracy, predicted_count and support of a class; accuracy,
-macro_precision, weighted_f1 and so on, cohen_kappa, mcc and support (the total) of the table; or another name
-in `ALIASES`.
+A table is a dict ``(class, metric) -> Printed``; the class is ``""`` for figures of the whole table. Metrics are
+those of `fer_utils.audit.matrices.figures_of`, or other names in `ALIASES`.
 
 A true table may have been worked out in more than one way, and each is allowed: F1 from the printed precision
 and recall, averages from the printed rows, an averaged F1 from the averaged precision and recall, and 0 or 1
-for a figure that is 0/0. Unless the table is of a single or pooled test set, its figures may also be means
-over folds, for which weaker rules hold: F1 is concave in precision and recall, so that its mean over folds
-(or classes) lies between max(0, P + R - 1) and 2PR / (P + R) of the mean precision P and recall R.
+for a figure that is 0/0. Figures may also be means over folds, unless the split is known. Then weaker rules
+hold: F1 is concave in precision and recall, so that its mean over folds (or classes) lies between
+max(0, P + R - 1) and 2PR / (P + R) of the mean precision P and recall R.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
-from itertools import combinations
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from fer_utils.audit.findings import Finding, Place
+from fer_utils.audit.matrices import METRICS, NODES, OF_CLASSES, Ends, Feasibility, figures_of, search_matrix
 from fer_utils.audit.rounding import Printed, Rounding, nearest_rates
+
+__all__ = ["ALIASES", "Split", "Table", "check_table", "figures_of"]
 
 Key = tuple[str, str]
 Table = Mapping[Key, Printed]
-Ends = tuple[float, float]
-"""The smallest and the largest possible value."""
+Matrix = tuple[Sequence[Sequence[int]], Sequence[str]]
+"""Counts (rows: truth) and class names."""
 
-METRICS = ("precision", "recall", "f1")
 ALIASES = {
     "uf1": "macro_f1",
     "uar": "macro_recall",
@@ -38,24 +36,18 @@ ALIASES = {
     "war": "accuracy",
     "kappa": "cohen_kappa",
     "sensitivity": "recall",
-    "macro_sensitivity": "macro_recall",
-    "weighted_sensitivity": "weighted_recall",
 }
 """Other names of a metric."""
-NODES = 60
-"""The search for a matrix ends after so many integer programs, undecided; seconds would differ by machine."""
-MOST_CHANGES = 3
-"""Slips of the pen are looked for in up to so many cells."""
 
-_MIP_NODES = 2_000
+MOST_SLIPS = 3
+"""Slips of the pen are looked for in up to so many cells."""
 _TRIES = 20_000
 """Changed tables that are tried in the search for slips of the pen."""
-_STEPS = 25
-"""Around a solution of an integer program, predictions are moved by up to so many between classes."""
+_MATRICES = 10
+"""Sets of slips for which a matrix is looked for."""
 _MANY = 10**7
 """More predictions than any table has."""
 _SLACK = 1e-9
-_MATRIX, _F1 = "some confusion matrix", "F1 from precision and recall"
 
 
 @dataclass(frozen=True)
@@ -76,65 +68,8 @@ class Split:
 
     @property
     def readings(self) -> tuple[bool, ...]:
-        """Whether the figures are means over folds: False, True, or both, False first."""
+        """Whether the figures are means over folds: False, True, or both, the stricter one first."""
         return {"folds": (True,), "unknown": (False, True)}.get(self.kind, (False,))
-
-
-def figures_of(counts: Sequence[Sequence[int]], names: Sequence[str], *, undefined: int = 0) -> dict[Key, Fraction]:
-    """Return every figure that follows from a confusion matrix (rows: truth).
-
-    Values are exact, except for the root in Matthews' correlation coefficient, which is a float's.
-
-    Parameters
-    ----------
-    counts
-        ``(K, K)``: samples of class i that were predicted as class j.
-    names
-        Names of the K classes.
-    undefined
-        Precision of a class without predictions and recall of one without samples; scikit-learn prints 0
-        unless told otherwise.
-    """
-    cells = np.array([[Fraction(cell) for cell in row] for row in counts], dtype=object)
-    found: dict[Key, Fraction] = {}
-    for metric, values in _figures(cells.sum(1), np.diagonal(cells), cells.sum(0), undefined).items():
-        if metric in _OF_CLASSES:
-            found |= {(name, metric): Fraction(v) for name, v in zip(names, values, strict=True)}
-        else:
-            found["", metric] = Fraction(values)
-    return found | {("", "support"): Fraction(cells.sum())}
-
-
-_OF_CLASSES = ("support", "predicted_count", *METRICS, "specificity", "one_vs_rest_accuracy")
-
-
-def _figures(support: Any, hits: Any, predicted: Any, undefined: int) -> dict[str, Any]:
-    """Return the figures of the classes and of the table; classes are the last axis of the arrays."""
-
-    def ratio(part: Any, whole: Any, otherwise: int = undefined) -> Any:
-        return np.where(whole == 0, otherwise, part / np.where(whole == 0, 1, whole))
-
-    n = support.sum()
-    found = {
-        "support": support,
-        "predicted_count": predicted,
-        "precision": ratio(hits, predicted),
-        "recall": ratio(hits, support),
-        "f1": ratio(2 * hits, support + predicted),
-        "specificity": ratio(n - support - predicted + hits, n - support),
-        "one_vs_rest_accuracy": ratio(n - support - predicted + 2 * hits, n),
-    }
-    accuracy = ratio(hits.sum(-1), n)[()]
-    for metric in (*METRICS, "specificity"):
-        found[f"macro_{metric}"] = found[metric].sum(-1) / len(support)
-        found[f"weighted_{metric}"] = ratio((found[metric] * support).sum(-1), n)[()]
-        found[f"micro_{metric}"] = accuracy  # every sample has one class and one prediction
-    del found["micro_specificity"]
-    above_chance = n * hits.sum(-1) - (support * predicted).sum(-1)
-    found["cohen_kappa"] = ratio(above_chance, n * n - (support * predicted).sum(-1), 0)[()]
-    spread = (n * n - (predicted * predicted).sum(-1)) * (n * n - (support * support).sum())
-    found["mcc"] = ratio(above_chance, np.sqrt(np.asarray(spread, dtype=float)), 0)[()]
-    return found | {"accuracy": accuracy}
 
 
 @dataclass(frozen=True)
@@ -144,68 +79,88 @@ class _Sheet:
     cells: Mapping[Key, Printed]
     rounding: Rounding
 
+    @classmethod
+    def of(cls, table: Table, rounding: Rounding) -> "_Sheet":
+        """Rename the metrics; where a table prints one metric under two names, the second keeps its own."""
+        cells: dict[Key, Printed] = {}
+        for (name, metric), printed in table.items():
+            key = (name, ALIASES.get(metric.lower(), metric))
+            cells[(name, metric) if key in cells else key] = printed
+        return cls(cells, rounding)
+
     @cached_property
     def names(self) -> list[str]:
         return list(dict.fromkeys(name for name, _ in self.cells if name))
 
     @cached_property
     def supports(self) -> np.ndarray | None:
-        """Samples of each class, or None if one is missing or there is no sample."""
-        if not self.names or any((name, "support") not in self.cells for name in self.names):
-            return None
-        found = np.array([float(self.cells[name, "support"].value) for name in self.names])
-        return found if found.sum() else None
+        """Samples of each class; None where one is missing, or all are 0."""
+        found = [self.cells.get((name, "support")) for name in self.names]
+        numbers = np.array([each.number for each in found if each])
+        return numbers if None not in found and numbers.any() else None
+
+    def has(self, name: str, *metrics: str) -> bool:
+        return all((name, metric) in self.cells for metric in metrics)
 
     def changed(self, changes: Mapping[Key, Printed]) -> "_Sheet":
         return _Sheet({**self.cells, **changes}, self.rounding)
+
+    def without(self, key: Key) -> "_Sheet":
+        return _Sheet({k: v for k, v in self.cells.items() if k != key}, self.rounding)
 
     def ends(self, name: str, metric: str) -> Ends:
         """Return what a printed figure may be, or 0 to 1 where it is not printed."""
         return _ends(self.cells.get((name, metric)), self.rounding, metric in ("mcc", "cohen_kappa"))
 
-    def row(self, name: str) -> "_Row | None":
-        """Return the whole numbers behind a class's row; None where there are none."""
-        printed = (self.cells.get((name, m)) for m in (*METRICS, "support", "predicted_count"))
-        return _row(*printed, self.rounding)
-
     def f1_ends(self, name: str) -> Ends:
         """Return what a class's F1 may be, also if it was worked out from the printed precision and recall."""
         ends = self.ends(name, "f1")
-        if all((name, metric) in self.cells for metric in METRICS):
-            if ends[0] <= _f1(*(float(self.cells[name, m].value) for m in METRICS[:2])) <= ends[1]:
-                p, r = self.ends(name, "precision"), self.ends(name, "recall")
-                return min(ends[0], _f1(p[0], r[0])), max(ends[1], _f1(p[1], r[1]))
+        if self.has(name, *METRICS) and _overlap((self.exact_f1(name),) * 2, ends):
+            other = self.f1_range(name, mean=False)
+            return min(ends[0], other[0]), max(ends[1], other[1])
         return ends
+
+    def exact_f1(self, name: str) -> float:
+        return _f1(*(self.cells[name, metric].number for metric in METRICS[:2]))
+
+    def f1_range(self, name: str, kind: str = "", *, mean: bool) -> Ends:
+        """Return the F1 of precision and recall, or the mean F1 of several with these means."""
+        (p_low, p_high), (r_low, r_high) = (self.ends(name, kind + metric) for metric in METRICS[:2])
+        low = max(0.0, p_low + r_low - 1) if mean else _f1(p_low, r_low)
+        return low, min(1.0, _f1(p_high, r_high))
+
+    def row(self, name: str, *metrics: str) -> "_Row | None":
+        """Return the whole numbers behind a class's row, or some of its figures; None where there are none."""
+        metrics = metrics or (*METRICS, "predicted_count")
+        printed = tuple(self.cells.get((name, metric)) for metric in metrics)
+        return _row(metrics, printed, self.cells[name, "support"], self.rounding)
 
     def average(self, metric: str, folds: bool = False, *, as_printed: bool = False) -> Ends | None:
         """Return what an average may be, given the rows; None where the table lacks what it is made of.
 
         `as_printed`: worked out from the printed rows, not from what may be behind them. Over folds of any
-        mix of classes, a weighted average only lies between the bounds of a union.
+        mix of classes, a weighted average is only bounded by the sum of the rows, or of what they lack to 1.
         """
-        metric = "weighted_recall" if metric in ("accuracy", "micro_recall") else metric
-        kind, _, figure = metric.partition("_")
-        if kind not in ("macro", "weighted") or any((name, figure) not in self.cells for name in self.names):
+        kind, figure = _parts(metric)
+        lacking = kind not in ("macro", "weighted") or (kind == "weighted" and self.supports is None)
+        if lacking or not self.names or not all(self.has(name, figure) for name in self.names):
             return None
-        if not self.names or (kind == "weighted" and self.supports is None):
-            return None
-        if as_printed:
-            ends = np.array([[float(self.cells[name, figure].value)] * 2 for name in self.names])
-        else:
-            ends = np.array([self._in_average(name, figure, folds) for name in self.names])
+        low, high = np.array([self._in_average(name, figure, folds, as_printed) for name in self.names]).T
         if kind == "weighted" and folds:
-            return max(0, 1 - (1 - ends[:, 0]).sum()), min(1, ends[:, 1].sum())
-        weights = self.supports if kind == "weighted" else np.ones(len(ends))
-        return tuple((weights @ ends / weights.sum()).tolist())
+            return max(0.0, 1 - (1 - low).sum()), min(1.0, high.sum())
+        weights = self.supports if kind == "weighted" else np.ones(len(low))
+        return float(weights @ low / weights.sum()), float(weights @ high / weights.sum())
 
-    def _in_average(self, name: str, figure: str, folds: bool) -> Ends:
+    def _in_average(self, name: str, figure: str, folds: bool, as_printed: bool) -> Ends:
         """A row enters an average as it may be or as printed; one that does not hold, as printed."""
+        value = self.cells[name, figure].number
+        if as_printed:
+            return value, value
         ends = self.f1_ends(name) if figure == "f1" else self.ends(name, figure)
-        if folds or figure not in METRICS or (name, "support") not in self.cells:
+        if folds or figure not in METRICS or not self.has(name, "support"):
             return ends
         if (row := self.row(name)) is None:
             return self.ends(name, figure)
-        value = float(self.cells[name, figure].value)
         return min(row.figures[figure][0], value), max(row.figures[figure][1], value)
 
 
@@ -219,7 +174,7 @@ def _ends(printed: Printed | None, rounding: Rounding, signed: bool) -> Ends:
 
 @dataclass(frozen=True)
 class _Row:
-    """Numbers of hits that a printed row allows, each with the fewest and most predictions."""
+    """Numbers of hits that a printed row allows, each with the fewest and most predictions, and its figures."""
 
     hits: np.ndarray
     fewest: np.ndarray
@@ -229,14 +184,12 @@ class _Row:
 
 @lru_cache(maxsize=50_000)
 def _row(
-    precision: Printed | None, recall: Printed | None, f1: Printed | None, support: Printed,
-    predicted: Printed | None, rounding: Rounding,
-) -> _Row | None:  # fmt: skip
-    sheet = _Sheet(
-        {("", m): v for m, v in zip(METRICS, (precision, recall, f1), strict=True) if v}, rounding
-    )
-    (p_low, p_high), (r_low, r_high), (f_low, f_high) = *(sheet.ends("", m) for m in METRICS[:2]), sheet.f1_ends("")
-    s, count = float(support.value), float(predicted.value) if predicted else None
+    metrics: tuple[str, ...], printed: tuple[Printed | None, ...], support: Printed, rounding: Rounding
+) -> _Row | None:
+    cells = {m: cell for m, cell in zip(metrics, printed, strict=True) if cell}
+    sheet, s = _Sheet({("", m): cell for m, cell in cells.items()}, rounding), support.number
+    (p_low, p_high), (r_low, r_high) = (sheet.ends("", m) for m in METRICS[:2])
+    f_low, f_high = sheet.f1_ends("")
     if not s and (r_low <= 0 or r_high >= 1):  # 0/0 prints as 0 or 1
         r_low, r_high = 0, 1
     hits = np.arange(max(0, np.ceil(r_low * s - _SLACK)), min(s, np.floor(r_high * s + _SLACK)) + 1)
@@ -247,30 +200,531 @@ def _row(
         possible = f_low <= 0 or (f_high >= 1 and s == 0)
         fewest[0] = 0 if possible and (p_low <= 0 or p_high >= 1) else _MANY
         most[0] = _MANY if p_low <= 0 and f_low <= 0 else 0
-    if count is not None:
+    if "predicted_count" in cells:
+        count = cells["predicted_count"].number
         fewest, most = np.maximum(fewest, count), np.minimum(most, count)
-    possible = fewest <= most
-    if not possible.any():
+    hits, fewest, most = (each[fewest <= most] for each in (hits, fewest, most))
+    if not len(hits):
         return None
-    hits, fewest, most = hits[possible], fewest[possible], most[possible]
-    some = np.maximum(fewest, 1)
-    figures = {
-        "precision": ((hits / np.maximum(most, 1)).min(), (hits / some).max()),
-        "recall": (hits[0] / max(s, 1), hits[-1] / max(s, 1)),
-        "f1": ((2 * hits / np.maximum(s + most, 1)).min(), (2 * hits / np.maximum(s + fewest, 1)).max()),
-    }
-    return _Row(hits, fewest, most, figures)
+    ends = [hits / np.maximum(most, 1), hits / np.maximum(fewest, 1), hits / max(s, 1)]
+    ends += [2 * hits / np.maximum(s + each, 1) for each in (most, fewest)]
+    pairs = zip(METRICS, (ends[:2], ends[2:3], ends[3:]), strict=True)
+    return _Row(hits, fewest, most, {m: (pair[0].min(), pair[-1].max()) for m, pair in pairs})
 
 
 def _f1(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _f1_range(precision: Ends, recall: Ends, *, mean: bool) -> Ends:
-    """Return the F1 of a precision and a recall, or of the mean F1 of several with these means."""
-    low = max(0.0, precision[0] + recall[0] - 1) if mean else _f1(precision[0], recall[0])
-    return low, min(1.0, _f1(precision[1], recall[1]))
-
-
 def _overlap(one: Ends, other: Ends) -> bool:
     return one[0] <= other[1] + _SLACK and other[0] <= one[1] + _SLACK
+
+
+def _shown(ends: Ends) -> str:
+    return f"{ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def _named(key: Key) -> str:
+    return " ".join(filter(None, key)).replace("_", " ")
+
+
+def _parts(metric: str) -> tuple[str, str]:
+    """Return the kind of an average and what is averaged; the accuracy is a weighted recall."""
+    if metric in ("accuracy", "micro_recall"):
+        return "weighted", "recall"
+    kind, _, figure = metric.partition("_")
+    return kind, figure
+
+
+def _changes(printed: Printed) -> Iterator[Printed]:
+    """Yield the possible numbers that differ in one digit."""
+    rate = printed.unit in ("fraction", "percent")
+    return (new for new in printed.one_digit_changes() if not rate or new.number <= 1)
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+Words = tuple[object, object, str]
+"""Printed, expected and the arithmetic."""
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One rule on some cells. `judge` returns whether it holds (for means over folds, if True) and its words."""
+
+    where: str
+    rule: str
+    keys: Sequence[Key]
+    judge: Callable[[_Sheet, bool], tuple[bool, Callable[[], Words]]]
+
+    def holds(self, sheet: _Sheet, folds: bool) -> bool:
+        return self.judge(sheet, folds)[0]
+
+
+def _checks(sheet: _Sheet) -> Iterator[_Check]:
+    """Yield every rule that the table allows to check, those on single rows and cells first."""
+    f1, names = "F1 from precision and recall", sheet.names
+    for name in names:
+        keys = [(name, m) for m in (*METRICS, "support", "predicted_count") if sheet.has(name, m)]
+        complete = sheet.has(name, *METRICS)
+        if complete or (sheet.has(name, "support") and len(keys) > 2):
+            rule = f1 if complete else "whole numbers behind a row"
+            yield _Check(name, rule, keys, partial(_judge_row, name=name, complete=complete))
+    with_support = [(name, "support") for name in names if sheet.supports is not None]
+    if with_support and sheet.has("", "support"):
+        yield _Check("support", "sum of the supports", [("", "support"), *with_support], _judge_total)
+    averages = [metric for name, metric in sheet.cells if not name and sheet.average(metric)]
+    for metric in averages:
+        kind, figure = _parts(metric)
+        keys = [("", metric), *((name, figure) for name in names), *(with_support if kind[0] == "w" else [])]
+        yield _Check(
+            _named(("", metric)), "average of the rows", keys, partial(_judge_average, metric=metric)
+        )
+    for kind in ("", "macro_", "weighted_"):
+        keys = [("", kind + m) for m in METRICS if sheet.has("", kind + m)]
+        if len(keys) > 1 and sheet.has("", f"{kind}f1") and f"{kind}f1" not in averages:
+            yield _Check(_named(("", f"{kind}f1")), f1, keys, partial(_judge_averaged_f1, kind=kind))
+    if with_support and all(sheet.has(name, *METRICS[:2]) for name in names):
+        keys = [(name, metric) for name in names for metric in (*METRICS[:2], "support")]
+        yield _Check("predictions", "predictions add up", keys, _judge_predictions)
+
+
+def _judge_row(sheet: _Sheet, folds: bool, *, name: str, complete: bool) -> tuple[bool, Callable[[], Words]]:
+    allowed = sheet.f1_range(name, mean=folds)
+    by_f1, counted = _overlap(allowed, sheet.ends(name, "f1")), sheet.has(name, "support") and not folds
+    holds = sheet.row(name) is not None if counted else by_f1
+
+    def words() -> Words:
+        labels = {"precision": "P", "recall": "R", "f1": "F1"} | ({} if complete else {"support": "support"})
+        printed = ", ".join(f"{of} {sheet.cells[name, m]}" for m, of in labels.items() if sheet.has(name, m))
+        if not complete:
+            return printed, "whole hits and predictions", _counts_by_hand(sheet, name)
+        p, r, exact = *(sheet.cells[name, m] for m in METRICS[:2]), f"{sheet.exact_f1(name):.4f}"
+        why = f"2 x {p} x {r} / ({p} + {r}) = {exact}; with rounding {_shown(allowed)}."
+        if folds:
+            why = f"A mean F1 over folds lies within {_shown(allowed)}: P + R - 1 to 2PR / (P + R), with rounding."
+        elif by_f1 and not holds:
+            why += f" {_counts_by_hand(sheet, name)}"
+        return printed, f"F1 {exact}", why
+
+    return holds, words
+
+
+def _counts_by_hand(sheet: _Sheet, name: str) -> str:
+    n = int(sheet.cells[name, "support"].value)
+    if row := sheet.row(name):
+        most = f"to {row.most[0]:.0f}" if row.most[0] < _MANY else "or more"
+        return f"For example {row.hits[0]:.0f} of {n} samples are hits, of {row.fewest[0]:.0f} {most} predictions."
+    if sheet.has(name, "recall") and not sheet.row(name, "recall"):
+        recall = sheet.cells[name, "recall"]
+        return f"{nearest_rates(recall, n)}: none prints as {recall}."
+    return f"No numbers of hits among {n} samples and of predictions give these figures."
+
+
+def _judge_total(sheet: _Sheet, folds: bool) -> tuple[bool, Callable[[], Words]]:
+    cells, added = (
+        [sheet.cells[name, "support"] for name in sheet.names],
+        0 if sheet.supports is None else int(sheet.supports.sum()),
+    )
+    total = sheet.cells["", "support"]
+    return total.value == added, lambda: (
+        total, f"{added:,}", f"{' + '.join(map(str, cells))} = {added:,}; printed {total}.",
+    )  # fmt: skip
+
+
+def _judge_average(sheet: _Sheet, folds: bool, *, metric: str) -> tuple[bool, Callable[[], Words]]:
+    kind, figure = _parts(metric)
+    window, ends = sheet.average(metric, folds) or (0, 1), sheet.ends("", metric)
+    usual = _overlap(window, ends)
+    of_averages = not usual and figure == "f1" and _overlap(_f1_of_averages(sheet, kind), ends)
+
+    def words() -> Words:
+        how = "the supports as weights" if kind == "weighted" else "equal weights"
+        why = f"Mean of the rows with {how}: {_shown(window)}; {sheet.cells['', metric]} stands for {_shown(ends)}."
+        if folds and kind == "weighted":
+            why = f"Over folds of any mix of classes, the rows only limit it to {_shown(window)}."
+        why += " It is the F1 of the averaged precision and recall instead." if of_averages else ""
+        counted = [] if folds else [name for name in sheet.names if sheet.has(name, "support")]
+        if broken := [name for name in counted if not sheet.row(name)]:
+            why += f" The rows {', '.join(broken)} are inconsistent and enter as printed."
+        others = [m for m in METRICS if m != figure] if not usual and not broken else []
+        for other in (f"{kind}_{m}" for m in others):
+            if (fitting := sheet.average(other, folds)) and _overlap(fitting, ends):
+                why += f" The {_named(('', other))} of the rows fits, so it may stand under the wrong name."
+        return sheet.cells["", metric], _shown(window), why
+
+    return usual or of_averages, words
+
+
+def _f1_of_averages(sheet: _Sheet, kind: str) -> Ends:
+    """Return the F1 of the averaged precision and recall, as printed or else of the rows; (2, 2) without them."""
+    metrics = [f"{kind}_{metric}" for metric in METRICS[:2]]
+    parts = [sheet.ends("", m) if sheet.has("", m) else sheet.average(m) for m in metrics]
+    if None in parts:
+        return 2, 2
+    return tuple(_f1(*pair) for pair in zip(*parts, strict=True))
+
+
+def _judge_averaged_f1(sheet: _Sheet, folds: bool, *, kind: str) -> tuple[bool, Callable[[], Words]]:
+    allowed = sheet.f1_range("", kind, mean=True)
+
+    def words() -> Words:
+        shown = [f"{m} {sheet.cells['', kind + m]}" for m in METRICS if sheet.has("", kind + m)]
+        missing = "" if len(shown) > 2 else " What is not printed of these is at most 1."
+        why = f"A mean F1 of classes or folds lies within {_shown(allowed)}: P + R - 1 to 2PR / (P + R), with rounding."
+        return ", ".join(shown), _shown(allowed), why + missing
+
+    return _overlap(allowed, sheet.ends("", f"{kind}f1")), words
+
+
+def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Callable[[], Words]]:
+    """Every sample is predicted once, so that the predictions of the classes add up to the samples."""
+    n = sum(sheet.cells[name, "support"].number for name in sheet.names)
+    rows = [sheet.row(name, *METRICS[:2]) for name in sheet.names]
+    low, high = (
+        (sum(r.fewest.min() for r in rows), sum(r.most.max() for r in rows)) if all(rows) else (0, _MANY)
+    )
+
+    def words() -> Words:
+        parts = [[sheet.cells[name, m] for m in ("support", "recall", "precision")] for name in sheet.names]
+        counts = [s.number * r.number / p.number if p.number else 0 for s, r, p in parts]
+        listed = " + ".join(f"{name} {count:.0f}" for name, count in zip(sheet.names, counts, strict=True))
+        s, r, p = parts[0]
+        why = f"A class is predicted support x recall / precision times, {sheet.names[0]} {s} x {r} / {p} = "
+        why += f"{counts[0]:.0f}: {listed} = {sum(counts):,.0f}"
+        why += f", with rounding {low:,.0f} to {high:,.0f}. " if 0 < high < _MANY else ". "
+        return (
+            f"{sum(counts):,.0f} predictions",
+            f"{n:,.0f}",
+            f"{why}Each of the {n:,.0f} samples is predicted once.",
+        )
+
+    return folds or low <= n <= high, words
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+def check_table(
+    table: Table,
+    *,
+    place: Place,
+    split: Split = Split(),
+    rounding: Rounding = "either",
+    matrix: Matrix | None = None,
+) -> Iterator[Finding]:
+    """Yield a finding for everything that the numbers of one table allow to check.
+
+    A finding that another one explains names its location in `follows_from`.
+
+    Parameters
+    ----------
+    table
+        Printed numbers, ``(class or "", metric) -> number``; may be empty if there is a matrix.
+    split
+        How the numbers were obtained. If unknown, what only a mean over folds can print is not checkable.
+    rounding
+        How the numbers were shortened.
+    matrix
+        Counts (rows: truth) and class names of the confusion matrix that the table describes.
+    """
+    sheet = _Sheet.of(table, rounding)
+    figures = list(_figure_findings(sheet, matrix, split, place)) if matrix else []
+    yield from figures
+    wrong = [each.location for each in figures if each.verdict == "inconsistent"]
+    yield from _rule_findings(sheet, split, place, cause=wrong[0] if wrong else "")
+    yield from _majority_findings(sheet, matrix, place)
+
+
+def _rule_findings(sheet: _Sheet, split: Split, place: Place, *, cause: str) -> Iterator[Finding]:
+    """Yield a finding for each rule, on whether a matrix fits, and on slips of the pen that explain all."""
+    checks, folds = list(_checks(sheet)), split.readings[-1]
+    failing = [check for check in checks if not check.holds(sheet, folds)]
+    slips = _slips(sheet, checks, folds) if failing else []
+    causes = _causes(failing, slips[0] if slips else {})
+    for check in checks:
+        source = cause or (place.at(causes[check.where]).location if check.where in causes else "")
+        yield _rule_finding(sheet, check, split, place.at(check.where), cause=source)
+    if sheet.supports is not None and any(_follows(key) for key in sheet.cells):
+        source = cause or (
+            place.at(causes.get(failing[0].where, failing[0].where)).location if failing else ""
+        )
+        yield _feasibility(sheet, checks, split, place, cause=source)
+        if slips and not folds:
+            yield from _mended(sheet, slips, place, cause=source)
+
+
+def _rule_finding(sheet: _Sheet, check: _Check, split: Split, place: Place, *, cause: str) -> Finding:
+    strict, loose = split.readings[0], split.readings[-1]
+    holds, words = check.judge(sheet, strict)
+    printed, expected, why = words()
+    source = "" if cause == place.location else cause
+    verdict, certainty = "consistent", "possible" if strict or "instead" in why else "certain"
+    if not holds and check.holds(sheet, loose):
+        verdict, certainty = "not_checkable", "certain"
+        why += f" Impossible for one test set, possible for a mean over folds. {check.judge(sheet, True)[1]()[2]}"
+    elif not holds:
+        tried = [(key, new) for key in check.keys for new in _changes(sheet.cells[key])]
+        fitting = [(key, new) for key, new in tried if check.holds(sheet.changed({key: new}), loose)]
+        average = loose and check.rule == "average of the rows"  # a class may lack in a fold
+        verdict, certainty = "inconsistent", "likely" if fitting or average else "certain"
+        why += " Nor can it be a mean over folds." if loose and not strict else ""
+        if fitting:
+            shown = ", ".join(f"{_named(key)} {new}" for key, new in fitting[:9]) + ", …" * (len(fitting) > 9)
+            why += f" One changed digit would make it hold: {shown}."
+    return place.finding(
+        check.rule,
+        verdict,
+        printed=printed,
+        expected=expected,
+        why=why,
+        certainty=certainty,
+        follows_from="" if verdict == "consistent" else source,
+    )
+
+
+def _slips(sheet: _Sheet, checks: Sequence[_Check], folds: bool) -> list[dict[Key, Printed]]:
+    """Return the smallest sets of changed digits, one in a cell, after which every rule holds; best first.
+
+    A wrong total is a slip of its own unless the same change mends all.
+    """
+    budget = _TRIES
+
+    def mend(sheet: _Sheet, checks: Sequence[_Check], made: dict[Key, Printed], left: int) -> Iterator[dict]:
+        nonlocal budget
+        failing = next((check for check in checks if not check.holds(sheet, folds)), None)
+        if failing is None:
+            yield made
+        for key in failing.keys if failing and left else ():
+            for new in _changes(sheet.cells[key]) if key not in made else ():
+                budget -= 1
+                changed = sheet.changed({key: new})
+                if budget > 0 and failing.holds(changed, folds):
+                    yield from mend(changed, checks, {**made, key: new}, left - 1)
+
+    others = [check for check in checks if check.rule != "sum of the supports"]
+    tries = [(checks, 1), *((others, most) for most in range(1, MOST_SLIPS + 1))]
+    found = next(filter(None, (list(mend(sheet, these, {}, most)) for these, most in tries)), [])
+    return sorted(found, key=lambda slips: _distance(sheet.changed(slips)))
+
+
+def _distance(sheet: _Sheet) -> float:
+    """Return how far the printed F1 and averages together are from those that the other cells give."""
+    rows = [name for name in sheet.names if sheet.has(name, *METRICS)]
+    far = sum(abs(sheet.exact_f1(name) - sheet.cells[name, "f1"].number) for name in rows)
+    averages = ((m, sheet.average(m, as_printed=True)) for name, m in sheet.cells if not name)
+    return far + sum(abs(ends[0] - sheet.cells["", m].number) for m, ends in averages if ends)
+
+
+def _causes(failing: Sequence[_Check], slips: Mapping[Key, Printed]) -> dict[str, str]:
+    """Return for each rule that fails the one that holds the slip behind both, by their places."""
+    first = {key: next((check.where for check in failing if key in check.keys), "") for key in slips}
+    primary = [*first.values(), *(check.where for check in failing if check.rule == "sum of the supports")]
+    found = {}
+    for check in failing if slips else ():
+        own = next((where for key, where in first.items() if key in check.keys), primary[0])
+        found[check.where] = check.where if check.where in primary else own
+    return found
+
+
+def _follows(key: Key) -> bool:
+    """Return whether the search for a matrix can test a figure; supports are given."""
+    averages = [f"{kind}_{m}" for kind in ("macro", "weighted", "micro") for m in (*METRICS, "specificity")]
+    return key[1] in (OF_CLASSES[1:] if key[0] else ("accuracy", "cohen_kappa", "mcc", *averages[:-1]))
+
+
+def _search(sheet: _Sheet, *, nodes: int = NODES) -> Feasibility:
+    """Look for a confusion matrix that prints as a sheet; averages of the printed rows limit it no further."""
+    rows, wanted = [sheet.row(name) for name in sheet.names], {}
+    if None in rows:
+        return Feasibility("impossible")
+    for key in filter(_follows, sheet.cells):
+        name, metric = key
+        ends = sheet.f1_ends(name) if name and metric == "f1" else sheet.ends(*key)
+        exact = None if name else sheet.average(metric, as_printed=True)
+        if exact is None or not _overlap(exact, ends):
+            wanted[sheet.names.index(name) if name else None, metric] = ends
+    n = sheet.supports.sum()
+    predicted = np.array([(row.fewest.min(), min(row.most.max(), n)) for row in rows]).T
+    if (predicted[0] > predicted[1]).any():
+        return Feasibility("impossible")
+    hits = np.array([(row.hits[0], row.hits[-1]) for row in rows]).T
+    return search_matrix(sheet.supports, wanted, hits=hits, predicted=predicted, nodes=nodes)
+
+
+def _feasibility(
+    sheet: _Sheet, checks: Sequence[_Check], split: Split, place: Place, *, cause: str
+) -> Finding:
+    """Return whether some confusion matrix prints as the table."""
+    tested = [_named(key) for key in sheet.cells if _follows(key)]
+    others = dict.fromkeys(
+        _named(("", m)) for name, m in sheet.cells if not _follows((name, m)) and m != "support"
+    )
+    note = f" Not tested: {', '.join(others)}." if others else ""
+    listed = ", ".join(tested) if len(tested) < 6 else f"{len(tested)} figures"
+
+    def finding(verdict: Any, why: str, certainty: Any = "certain") -> Finding:
+        return place.finding(
+            "some confusion matrix",
+            verdict,
+            printed=f"supports, {listed}",
+            expected="a confusion matrix that prints so",
+            why=why + note,
+            certainty=certainty,
+            follows_from="" if verdict is True else cause,
+        )
+
+    over_folds = "Means over folds need not fit one matrix, and no matrix of a fold is printed."
+    if split.readings[0]:
+        return finding("not_checkable", over_folds)
+    result, certainty = _search(sheet), "certain"
+    of_averages = sheet.has("", *(f"macro_{m}" for m in METRICS)) and _f1_of_averages(sheet, "macro")
+    if result.status == "impossible" and of_averages and _overlap(of_averages, sheet.ends("", "macro_f1")):
+        result, certainty = _search(sheet.without(("", "macro_f1"))), "possible"
+        note = f" Its macro F1 is that of the averaged precision and recall.{note}"
+    if result.status == "undecided":
+        return finding(
+            "not_checkable", f"Not decided: {NODES} steps of the search found neither a matrix nor a proof."
+        )
+    if result.status == "feasible":
+        rows = zip(sheet.names, result.hits, sheet.supports, result.predicted, strict=True)
+        shown = "; ".join(f"{name} {h} of {s:.0f} samples, {p} predictions" for name, h, s, p in rows)
+        return finding(True, f"One that fits has these hits: {shown}.", certainty)
+    broken = [name for name in sheet.names if not sheet.row(name)]
+    why = "An integer program with the rounding of every figure has no solution."
+    why += f" Rows that fail alone: {', '.join(broken)}." if broken else _swapped(sheet)
+    if split.readings[-1] and all(check.holds(sheet, True) for check in checks):
+        return finding("not_checkable", f"No matrix of one test set fits. {why} {over_folds}")
+    slip = "" if cause else _one_slip(sheet, checks)
+    why += f" One changed digit would let one fit: {slip}." if slip else ""
+    return finding(False, why, "likely" if slip or (cause and len(broken) < 2) else "certain")
+
+
+def _swapped(sheet: _Sheet) -> str:
+    """Return whether the macro recall fits as macro precision."""
+    recall, key = sheet.cells.get(("", "macro_recall")), ("", "macro_precision")
+    if recall and key not in sheet.cells and sheet.has("", "macro_f1"):
+        if _search(sheet.without(("", "macro_recall")).changed({key: recall})).status == "feasible":
+            return f" {recall} fits as macro precision, not as macro recall."
+    return ""
+
+
+def _one_slip(sheet: _Sheet, checks: Sequence[_Check]) -> str:
+    """Return a changed digit with which every rule holds and a matrix fits, or an empty string."""
+    for key, printed in sheet.cells.items():
+        touched = [check for check in checks if key in check.keys]
+        for new in _changes(printed):
+            changed = sheet.changed({key: new})
+            if changed.supports is not None and all(check.holds(changed, False) for check in touched):
+                if _search(changed, nodes=4).status == "feasible":
+                    return f"{_named(key)} {new}"
+    return ""
+
+
+def _mended(sheet: _Sheet, slips: list[dict[Key, Printed]], place: Place, *, cause: str) -> Iterator[Finding]:
+    """Yield the slips of the pen that explain the whole table, if a matrix fits with them."""
+    results = ((changes, _search(sheet.changed(changes))) for changes in slips[:_MATRICES])
+    changes, result = next((pair for pair in results if pair[1].status == "feasible"), ({}, None))
+    if not result:
+        return
+    options = dict.fromkeys(f"{_named(key)} {new}" for each in slips for key, new in each.items())
+    rows = zip(sheet.names, result.hits, result.predicted, strict=True)
+    yield place.at(f"with one digit changed in {len(changes)} cell{'s' * (len(changes) > 1)}").finding(
+        "some confusion matrix",
+        True,
+        printed=", ".join(f"{_named(key)} {sheet.cells[key]} -> {new}" for key, new in changes.items()),
+        expected="a confusion matrix that prints so",
+        certainty="likely",
+        why=f"All rules on rows and averages hold with changes among: {', '.join(options)}. The named ones fit "
+        f"best, and a matrix fits them, with hits of predictions "
+        f"{', '.join(f'{name} {h} of {p}' for name, h, p in rows)}. Slips of a digit explain these figures; no "
+        "result has to be wrong.",
+        follows_from=cause,
+    )
+
+
+def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) -> Iterator[Finding]:
+    """Yield a finding for every printed figure that a printed matrix contradicts, or one that none is."""
+    rule, (counts, names) = "figures of the confusion matrix", matrix
+    tried = [figures_of(counts, names, undefined=value) for value in (0, 1)]
+    shared = [key for key in sheet.cells if key in tried[0]]
+
+    def fits(key: Key, figures: Mapping[Key, Fraction], printed_as: Key | None = None) -> bool:
+        return _overlap((float(figures[key]),) * 2, sheet.ends(*(printed_as or key)))
+
+    wrong, figures = min(
+        (([k for k in shared if not fits(k, f)], f) for f in tried), key=lambda pair: len(pair[0])
+    )
+    if shared and not wrong:
+        listed = (f"{_named(key)} {sheet.cells[key]} ({float(figures[key]):.4g})" for key in shared)
+        yield place.finding(
+            rule,
+            True,
+            printed=f"{len(shared)} printed figures, all as the matrix gives them",
+            expected=f"{len(shared)} figures from the cells",
+            why=f"Printed (recomputed from the cells): {', '.join(listed)}.",
+        )
+    turned = figures_of(list(zip(*counts, strict=True)), names)
+    transposed = wrong and all(fits(key, turned) for key in shared)
+    of_folds = split.readings[0] or (split.readings[-1] and len(shared) - len(wrong) < max(3, len(wrong)))
+    for key in wrong:
+        printed, exact = sheet.cells[key], figures[key]
+        shown = f"{float(100 * exact):.3f} %" if printed.unit == "percent" else f"{float(exact):.5g}"
+        as_ratio = f"{exact} = " if 1 < exact.denominator < 10**9 else ""
+        slip = any(exact in new.window(sheet.rounding) for new in _changes(printed))
+        why = f"The matrix gives {as_ratio}{shown}, printed {printed}."
+        why += " One changed digit would make it agree." if slip else ""
+        others = [(key[0], key[1].replace(m, o)) for m in METRICS if m in key[1] for o in METRICS if o != m]
+        for other in (other for other in others if fits(other, figures, key)):
+            why += f" It is the {_named(other)}, which may stand under the wrong name."
+        why += " All figures fit the transposed matrix: its rows may be predictions." if transposed else ""
+        why += " A mean over folds need not equal the figure of the pooled matrix." if of_folds else ""
+        yield place.at(_named(key)).finding(
+            rule,
+            "not_checkable" if of_folds else False,
+            printed=printed,
+            expected=shown,
+            why=why,
+            certainty="certain" if of_folds or not (slip or split.readings[-1]) else "likely",
+        )
+
+
+def _majority_findings(sheet: _Sheet, matrix: Matrix | None, place: Place) -> Iterator[Finding]:
+    """Yield whether accuracies are above those of always predicting one class."""
+    names, supports, figures = sheet.names, sheet.supports, {}
+    if matrix:
+        figures, names = figures_of(*matrix), list(matrix[1])
+        supports = np.array([float(figures[name, "support"]) for name in names])
+    if supports is None:
+        return
+    n = int(supports.sum())
+
+    def reached(name: str, metric: str) -> tuple[str, float]:
+        if right := figures.get((name, metric)):
+            return f"{right * n}/{n} = {float(100 * right):.2f} %", float(right)
+        return str(sheet.cells[name, metric]), sheet.ends(name, metric)[1]
+
+    def finding(where: str, above: bool, printed: object, most: Sequence[int], why: str) -> Finding:
+        return place.at(where).finding(
+            "accuracy against the majority class",
+            "consistent" if above else "noteworthy",
+            printed=printed,
+            expected="more than " + ", ".join(f"{k}/{n} = {100 * k / n:.2f} %" for k in most),
+            why=why,
+        )
+
+    if figures or sheet.has("", "accuracy"):
+        (shown, value), most = reached("", "accuracy"), int(supports.max())
+        why = f"Always predicting {names[supports.argmax()]} is correct for {most} of {n} samples; the model has {shown}."
+        printed = sheet.cells.get(("", "accuracy"), shown)
+        yield finding("accuracy and majority class", value > most / n + _SLACK, printed, [most], why)
+    of = "one_vs_rest_accuracy"
+    if names and all(sheet.has(name, of) for name in names):
+        best = [int(max(s, n - s)) for s in supports]
+        pairs = [(name, *reached(name, of), most) for name, most in zip(names, best, strict=True)]
+        why = "Each is one yes-or-no question. The model against the better constant prediction (always or never "
+        why += f"this class): {'; '.join(f'{name} {shown} against {most}/{n}' for name, shown, _, most in pairs)}."
+        printed = ", ".join(f"{name} {sheet.cells[name, of]}" for name in names)
+        above = all(value > most / n + _SLACK for *_, value, most in pairs)
+        yield finding("accuracy of each class", above, printed, best, why)
