@@ -169,16 +169,9 @@ def _page(options: argparse.Namespace) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from fer_utils import audit
+    from fer_utils.audit.files import audit_command
 
-    if options.template or options.file is None:
-        print(project_path("data/audit_template.yaml").read_text(encoding="utf-8"), end="")
-        return 0
-    paper, findings = audit.audit_file(options.file)
-    print(audit.as_text(findings))
-    if options.html:
-        print(f"report: {audit.write_page(options.html, paper.title, findings)}")
-    return 3 if any(each.verdict == "inconsistent" for each in findings) else 0
+    return audit_command(None if options.template else options.file, page=options.html)
 
 
 def _parser() -> argparse.ArgumentParser:

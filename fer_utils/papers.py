@@ -12,16 +12,15 @@ A file holds each number as it stands on the page. Two forms keep the transcript
 ``claims``
     What the paper says of its numbers, for the rules of `fer_utils.audit`.
 
-Values are derived from the printed strings by their unit, so the two cannot disagree. YAML's scalars are read
-as text: 0.50 keeps its last digit.
+Values are derived from the printed strings by their unit, so the two cannot disagree.
 """
 
+import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from fnmatch import fnmatch, fnmatchcase
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -218,19 +217,18 @@ class Paper(BaseModel, extra="forbid", frozen=True):
 
     def cell(self, table: str, cell: str) -> PublishedCell:
         """Return one printed number; a KeyError names the nearest cell where there is no such one."""
-        return self.select(re.sub(r"([*?[])", r"[\1]", f"{table}: {cell}"))[0]
+        return self.select(f"{table}: {cell}")[0]
 
     def select(self, pattern: str) -> list[PublishedCell]:
         """Return the cells whose name, ``<table>: <cell>``, fits a pattern with ``*`` for any text."""
-        names = [f"{each.table}: {each.cell}" for each in self.cells]
-        found = [cell for name, cell in zip(names, self.cells, strict=True) if fnmatchcase(name, pattern)]
-        if not found:
-            raise KeyError(f"{self.key} prints no cell {pattern}{nearest(pattern, names)}")
-        return found
+        cells = {f"{each.table}: {each.cell}": each for each in self.cells}
+        if found := fnmatch.filter(cells, pattern):
+            return [cells[name] for name in found]
+        raise KeyError(f"{self.key} prints no cell {pattern}{nearest(pattern, cells)}")
 
     def matching(self, patterns: Mapping[str, str]) -> list[PublishedCell]:
         """Return the cells whose names fit the pattern of their table, whatever the case of letters."""
-        return [c for c in self.cells if fnmatch(c.cell.lower(), patterns.get(c.table, "").lower())]
+        return [c for c in self.cells if fnmatch.fnmatch(c.cell.lower(), patterns.get(c.table, "").lower())]
 
     def find(self, **wanted: str) -> tuple[PublishedCell, ...]:
         """Return the cells that agree with every argument, such as `table`, `metric` or `class_name`."""
@@ -243,19 +241,10 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
         raise KeyError(f"no paper {key!r}{nearest(key, PAPERS)}")
     path = (folder or PUBLISHED_FOLDER) / f"{key}.yaml"
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CBaseLoader)
+        content = yaml.load(path.read_text("utf-8"), Loader=yaml.CBaseLoader)  # as text: 0.50 keeps its 0
         return Paper(**content, key=key)
     except (yaml.YAMLError, ValueError) as error:  # pydantic's errors are ValueErrors and name the entry
         raise ValueError(f"{path}: {error}") from error
-
-
-@cache
-def published_facts(subject: str) -> dict[str, Any]:
-    """Return what is published of a data set or a method: an entry of ``data/facts.yaml``."""
-    facts = yaml.load((PROJECT / "data/facts.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    if subject not in facts:
-        raise KeyError(f"data/facts.yaml has no {subject!r}{nearest(subject, facts)}")
-    return facts[subject]
 
 
 def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> list[dict[str, Any]]:

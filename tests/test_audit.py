@@ -21,9 +21,10 @@ from fer_utils.audit import (
     for_reading,
     write_findings,
 )
+from fer_utils.audit.rules import published_facts
 from fer_utils.cli import main
 from fer_utils.files import project_path, read_json
-from fer_utils.papers import PAPERS, Paper, load_paper, published_facts
+from fer_utils.papers import PAPERS, Paper, load_paper
 
 
 @pytest.fixture(scope="module")
@@ -161,12 +162,12 @@ def paper_of(*claims: str, lines: str = "Happy\t84.0\t100\nSad\t50.0\t40") -> Pa
 @pytest.mark.parametrize(
     ("claim", "verdict", "certainty"),
     [
-        ("true: ['{Table 1: Happy / recall} > {Table 1: Sad / recall}']", "consistent", "certain"),
-        ("true: ['{Table 1: Sad / support} == 90']", "inconsistent", "likely"),
-        ("true: ['{Table 1: Sad / support} + 1 == 950 // 10']", "inconsistent", "certain"),
-        ("true: ['{Table 1: Sad / support} == 90'], unless: 90 may be meant", "not_checkable", "possible"),
-        ("true: ['{Table 1: Happy / recall} > 100 / 140'], otherwise: noteworthy", "consistent", "certain"),
-        ("true: ['{Table 1: Sad / recall} > 100 / 140'], otherwise: noteworthy", "noteworthy", "likely"),
+        ("holds: ['{Table 1: Happy / recall} > {Table 1: Sad / recall}']", "consistent", "certain"),
+        ("holds: ['{Table 1: Sad / support} == 90']", "inconsistent", "likely"),
+        ("holds: ['{Table 1: Sad / support} + 1 == 950 // 10']", "inconsistent", "certain"),
+        ("holds: ['{Table 1: Sad / support} == 90'], unless: 90 may be meant", "not_checkable", "possible"),
+        ("holds: ['{Table 1: Happy / recall} > 100 / 140'], otherwise: noteworthy", "consistent", "certain"),
+        ("holds: ['{Table 1: Sad / recall} > 100 / 140'], otherwise: noteworthy", "noteworthy", "likely"),
     ],
 )
 def test_arithmetic(claim, verdict, certainty):
@@ -177,9 +178,9 @@ def test_arithmetic(claim, verdict, certainty):
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
-        ("rule: decreasing, where: Text, cells: 'Table 1: *l'", "claims.0: toy prints no cell Table 1"),
-        ("rule: arithmetic, where: Text, true: ['__import__(1) > 2']", "not a comparison of cells"),
-        ("rule: arithmetic, where: Text, true: ['1 / 0 > 2']", "not a comparison of cells"),
+        ("rule: decreasing, where: Text, cells: 'Table 1: *ls'", "claims.0: toy prints no cell Table 1"),
+        ("rule: arithmetic, where: Text, holds: ['__import__(1) > 2']", "not a comparison of cells"),
+        ("rule: arithmetic, where: Text, holds: ['1 / 0 > 2']", "not a comparison of cells"),
         ("rule: fact, where: Text, about: FER-2014, fact: images", "no 'FER-2014'; did you mean 'FER-2013'"),
         ("rule: diagonal, where: Text, matrix: Fig. 1", "no confusion matrix 'Fig. 1'"),
         ("rule: same, where: Text, cells: 'Table 1: *'", "to\n  Field required"),
@@ -213,7 +214,7 @@ def test_the_template_of_the_command_is_a_valid_file(tmp_path, capsys):
 FORMS = {
     "matrix.csv": ",angry,happy\nangry,18,3\nhappy,2,41\n",
     "matrix.md": "| | angry | happy |\n|---|--:|--:|\n| angry | 18 | 3 |\n| happy | 2 | 41 |\n",
-    "report.csv": ",precision,recall,f1-score,support\nangry,0.90,0.86,0.88,21\naccuracy,,,0.92,64\n",
+    "report.csv": ",precision,recall,f1-score,support\na,0.90,0.86,0.88,21\nb,0.94,0.95,0.94,43\naccuracy,,,0.92,64\n",
 }
 LABELS = [["angry"] * 21 + ["happy"] * 43, ["angry"] * 18 + ["happy"] * 44 + ["angry"] * 2]
 FORMS["report.txt"] = classification_report(*LABELS)

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from fer_utils.audit.findings import Finding
+from fer_utils.audit.findings import Finding, as_text, write_page
 from fer_utils.audit.rules import Table, audit
-from fer_utils.files import ConfigError, nearest
+from fer_utils.files import PROJECT, ConfigError, nearest
 from fer_utils.papers import Paper, parse_printed
 
 _METRICS = {
@@ -28,6 +28,18 @@ _METRICS = {
 _COLUMNS = ("precision", "recall", "f1", "support", "specificity")
 _FORMS = ("report", "confusion", "figures")
 _HOW = ("matrix", "split", "folds", "rounding")
+
+
+def audit_command(path: Path | None, *, page: Path | None) -> int:
+    """Print the findings on a file, or the template without one; return 3 if something is inconsistent."""
+    if path is None:
+        print((PROJECT / "data/audit_template.yaml").read_text(encoding="utf-8"), end="")
+        return 0
+    paper, findings = audit_file(path)
+    print(as_text(findings))
+    if page:
+        print(f"report: {write_page(page, paper.title, findings)}")
+    return 3 if any(each.verdict == "inconsistent" for each in findings) else 0
 
 
 def audit_file(path: Path) -> tuple[Paper, list[Finding]]:

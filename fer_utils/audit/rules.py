@@ -12,19 +12,21 @@ import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise, product
 from math import prod
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+import yaml
 from pydantic import BaseModel, Field
 from scipy.stats import binom, multivariate_hypergeom
 
 from fer_utils.audit.findings import Certainty, Finding, Place, Verdict
 from fer_utils.audit.rounding import Printed, best_sizes, fits, mends, nearest_rates
 from fer_utils.audit.tables import Split, check_table
-from fer_utils.files import nearest
-from fer_utils.papers import ConfusionMatrix, Paper, published_facts
+from fer_utils.files import PROJECT, nearest
+from fer_utils.papers import ConfusionMatrix, Paper
 
 ALPHA = 0.005
 """An event less likely than this is noteworthy: a low limit, because many claims are checked."""
@@ -128,16 +130,16 @@ class Arithmetic(Claim):
     """
 
     rule: Literal["arithmetic"]
-    true: list[str]
+    holds: list[str]
     otherwise: Verdict = "inconsistent"
     certainty: Certainty | None = None
 
     def _check(self, paper: Paper) -> Iterator[Result]:
-        names = dict.fromkeys(name for text in self.true for name in _CELL.findall(text))
+        names = dict.fromkeys(name for text in self.holds for name in _CELL.findall(text))
         cells = {name: Printed.of(paper.select(name)[0]) for name in names}
-        false = [text for text in self.true if not is_true(text, cells)]
+        false = [text for text in self.holds if not is_true(text, cells)]
         slip = false and any(
-            all(is_true(text, cells | {name: changed}) for text in self.true)
+            all(is_true(text, cells | {name: changed}) for text in self.holds)
             for name, printed in cells.items()
             for changed in printed.one_digit_changes()
         )
@@ -146,7 +148,7 @@ class Arithmetic(Claim):
         }
         shown = {
             text: _CELL.sub(lambda m: f"{cells[m[1]]}{units[m[1]]}", text).replace("==", "=")
-            for text in self.true
+            for text in self.holds
         }
         why = "; ".join(line + " is false" * (text in false) for text, line in shown.items()) + "."
         why += " One changed digit would make it true." if slip and not self.certainty else ""
@@ -301,6 +303,15 @@ class Diagonal(Claim):
         wrong = [*(f"row {name}" for name in names[rows]), *(f"column {name}" for name in names[columns])]
         why = f"Rows and columns whose largest cell lies elsewhere: {', '.join(wrong) or 'none'}."
         yield Result(not wrong, "", "the largest of each row and column", why)
+
+
+@cache
+def published_facts(subject: str) -> dict[str, Any]:
+    """Return what is published of a data set or a method: an entry of ``data/facts.yaml``."""
+    facts = yaml.safe_load((PROJECT / "data/facts.yaml").read_text(encoding="utf-8"))
+    if subject not in facts:
+        raise KeyError(f"data/facts.yaml has no {subject!r}{nearest(subject, facts)}")
+    return facts[subject]
 
 
 class Fact(Claim):
