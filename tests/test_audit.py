@@ -214,7 +214,7 @@ def test_the_template_of_the_command_is_a_valid_file(tmp_path, capsys):
 FORMS = {
     "matrix.csv": ",angry,happy\nangry,18,3\nhappy,2,41\n",
     "matrix.md": "| | angry | happy |\n|---|--:|--:|\n| angry | 18 | 3 |\n| happy | 2 | 41 |\n",
-    "report.csv": ",precision,recall,f1-score,support\na,0.90,0.86,0.88,21\nb,0.94,0.95,0.94,43\naccuracy,,,0.92,64\n",
+    "report.csv": ",precision,recall,f1-score,support\na,0.90,0.86,0.88,21\nb,0.94,0.95,0.94,43\n",
 }
 LABELS = [["angry"] * 21 + ["happy"] * 43, ["angry"] * 18 + ["happy"] * 44 + ["angry"] * 2]
 FORMS["report.txt"] = classification_report(*LABELS)

@@ -132,15 +132,15 @@ def counts_table(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Return the findings for a terminal, those that matter most first."""
-    blocks = []
+    """Return the findings on one paper for a terminal, those that matter most first."""
+    lines = [] if findings else ["nothing to check: no numbers that constrain each other"]
     for verdict in reversed(VERDICTS):
-        chosen = [each for each in findings if each.verdict == verdict]
-        blocks.append(f"{verdict.replace('_', ' ')}: {len(chosen)}")
-        for each in chosen if verdict != "consistent" else []:
-            text = f"{each.location} ({each.certainty}). Printed: {each.printed}. {each.explanation}"
-            blocks.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    "))
-    return "\n".join(blocks)
+        table = for_reading(findings, paper=findings[0].paper if findings else "", verdict=verdict)
+        lines.append(f"{verdict.replace('_', ' ')}: {len(table)}")
+        for certainty, row in table.iterrows() if verdict != "consistent" else ():
+            text = f"{row['claim']} {row['why']} ({certainty})"
+            lines.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    "))
+    return "\n".join(lines)
 
 
 def write_page(path: Path, title: str, findings: Sequence[Finding]) -> Path:
@@ -148,7 +148,7 @@ def write_page(path: Path, title: str, findings: Sequence[Finding]) -> Path:
     paper = findings[0].paper if findings else ""
     tables = [
         f"<h2>{verdict.replace('_', ' ').capitalize()}</h2><p>{VERDICTS[verdict]}</p>"
-        + for_reading(findings, paper=paper, verdict=verdict).to_html()
+        + for_reading(findings, paper=paper, verdict=verdict).reset_index().to_html(index=False)
         for verdict in reversed(VERDICTS)
         if any(each.verdict == verdict for each in findings)
     ]

@@ -52,7 +52,7 @@ def figures_of(
 
 
 def figures(support: Any, hits: Any, predicted: Any, undefined: int = 0) -> dict[str, Any]:
-    """Return the figures of matrices with these supports, hits and predictions ``(..., K)`` of the classes."""
+    """Return the figures of matrices with these supports ``(K,)``, hits and predictions ``(..., K)``."""
 
     def ratio(part: Any, whole: Any, otherwise: int = undefined) -> Any:
         return np.where(whole == 0, otherwise, part / np.where(whole == 0, 1, whole))[()]
@@ -161,7 +161,10 @@ class _Program:
         """Solve the program for predictions in a box ``(2, K)``."""
         rows = self.linear + list(self._envelopes(box)) + list(self._correlation(box))
         coefficients, low, high = (np.array(part) for part in zip(*rows, strict=True))
-        ends = [np.concatenate([*pair, np.full(2 * self.k, i)]) for i, pair in enumerate(zip(self.hits, box))]
+        ends = [
+            np.concatenate([*pair, np.full(2 * self.k, i)])
+            for i, pair in enumerate(zip(self.hits, box, strict=True))
+        ]
         return milp(
             np.zeros(4 * self.k),
             integrality=np.repeat([1, 0], 2 * self.k),
@@ -171,7 +174,7 @@ class _Program:
         )
 
     def descend(self, state: np.ndarray, moves: int) -> np.ndarray | None:
-        """Move hits and predictions ``(2, K)`` between classes until they fit; None if they do not come to."""
+        """Move hits and predictions ``(2, K)`` between classes until they fit; None if that fails."""
         best, rng = self.excess(state[None])[0], np.random.default_rng(0)
         steps = np.rint(np.geomspace(1, max(self.n / 4, 2), 16))
         one, two = np.array(np.meshgrid(*[np.unique([*-steps, 0, *steps])] * 2)).reshape(2, -1)
@@ -198,7 +201,7 @@ class _Program:
         misses = (s - h).sum(1, keepdims=True)
         possible = ((h >= 0) & (h <= s) & (p >= h) & (s + p - 2 * h <= misses)).all(1)
         found, h, p = np.full(len(states), np.inf), h[possible], p[possible]
-        for undefined in (0, 1):
+        for undefined in (0,) if p.all() and s.all() else (0, 1):
             exact, excess = figures(s, h, p, undefined), np.zeros(len(h))
             for (one, metric), (low, high) in self.wanted.items():
                 value = exact[metric] if one is None else exact[metric][:, one]
