@@ -353,38 +353,6 @@ def _comparison_text(cell: PublishedCell, result: Record, record: Record | None,
     return f"{text}; without duplicates {format_metric(distinct, percent=percent)}, n {distinct['n']:,}"
 
 
-def comparison_for_display(comparison: Iterable[Record]) -> "pd.DataFrame":
-    """Return `comparison_rows` as text in short cells; a number that cannot be compared has its status."""
-    rows = [
-        {
-            "paper": row["cell"].paper,
-            "number": row["headline"].name,
-            "printed": row["printed"],
-            "measured [95 % CI]": row["short"] or row["status"],
-            "Δ points": "" if row["delta"] is None else f"{row['delta']:+.1f}",
-            "n": row["n"] or "",
-            "run": row["result"].get("run", ""),
-        }
-        for row in comparison
-    ]
-    return _table(rows, "paper")
-
-
-def protocols_table(comparison: Iterable[Record]) -> "pd.DataFrame":
-    """Return the runs in `comparison_rows` with protocol, machine and the accuracy without duplicates."""
-    results = {row["result"]["run"]: row["result"] for row in comparison if row["result"]}
-    rows = [
-        {
-            "run": run,
-            "protocol": describe_protocol(result),
-            "without duplicates": format_metric(find_metric(result, "without_duplicates.accuracy")),
-            "computed on": describe_hardware(result),
-        }
-        for run, result in results.items()
-    ]
-    return _table(rows, "run")
-
-
 def comparison_for_figure(comparison: Iterable[Record]) -> "pd.DataFrame":
     """Return the rates of `comparison_rows` as `plots.paper_vs_measured` takes them."""
     rows = [
