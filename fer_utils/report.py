@@ -9,9 +9,11 @@ from datetime import datetime
 from itertools import groupby, zip_longest
 from pathlib import Path
 
+import jinja2
+
 from fer_utils import tables
 from fer_utils.files import PROJECT, digest, write_text
-from fer_utils.papers import PAPERS, load_paper
+from fer_utils.papers import PAPERS, Paper, load_paper
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "printed_against_measured.svg"
@@ -108,7 +110,7 @@ def _offline(page: str) -> str:
         for column in zip_longest(*(row(["th", "td"]) for row in table("tr"))):
             cells = [cell for cell in column if cell is not None]
             data = [cell.get_text().strip() for cell in cells if cell.name == "td"]
-            if data and all(map(_NUMBER.fullmatch, data)):
+            if re.search(r"\d", "".join(data)) and all(map(_NUMBER.fullmatch, data)):
                 for cell in cells:
                     cell["class"] = [*cell.get("class", []), "number"]
     return str(soup)
@@ -121,8 +123,6 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
     `profile_dir` has the runs on real data, to which this profile's are added. Runs that are `expected`, but
     have no folder, are listed as not run yet.
     """
-    import jinja2
-
     folders = dict.fromkeys([profile_dir.with_name("reference"), profile_dir])
     measured = [result for folder in folders for result in tables.load_methods(folder)]
     rows = tables.comparison_rows([one for one in measured if one.get("dataset", {}).get("source") == "real"])
@@ -140,22 +140,35 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
     statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("index.html.j2").render(
+    page = _template("index.html.j2").render(
         profile=profile_dir.name,
         style=STYLE.read_text(encoding="utf-8"),
         state=_state(runs, finished.values()),
         figure=base64.b64encode(comparison_figure(rows, profile_dir).encode()).decode(),
         filters={"paper": PAPERS, "status": sorted(statuses)},
         runs=runs,
-        papers=[
-            (load_paper(key), [list(arms) for _, arms in groupby(of_paper, key=lambda row: row["cell"])])
-            for key, of_paper in groupby(rows, key=lambda row: row["cell"].paper)
-        ],
+        papers=_by_paper(rows),
     )
     return write_text(profile_dir / "index.html", page)
+
+
+def comparison_html(rows: Sequence[dict]) -> str:
+    """Return `tables.comparison_rows` as HTML with a filter: one row a number, of which all runs unfold."""
+    part = _template("comparison.html.j2").module
+    choices = {"paper": PAPERS, "status": sorted({row["status"] for row in rows})}
+    return part.filters(choices) + part.comparison(_by_paper(rows))
+
+
+def _template(name: str) -> jinja2.Template:
+    options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
+    return jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), **options).get_template(name)
+
+
+def _by_paper(rows: Sequence[dict]) -> list[tuple[Paper, list[list[dict]]]]:
+    return [
+        (load_paper(key), [list(arms) for _, arms in groupby(of_paper, key=lambda row: row["cell"])])
+        for key, of_paper in groupby(rows, key=lambda row: row["cell"].paper)
+    ]
 
 
 def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:

@@ -31,7 +31,9 @@ def paper_vs_measured(rows: pd.DataFrame) -> Figure:
     Columns label, printed, measured, low, high, n. A missing measured value is drawn as "not run".
     """
     numbers = rows[["printed", "measured", "low", "high"]].apply(pd.to_numeric)
-    figure, ax = style.labelled_rows(rows["label"], row_height=0.24)
+    figure, ax = style.labelled_rows(
+        rows["label"], row_height=0.24, xlabel="accuracy, F1 or error (fraction)"
+    )
     look = {"label": "measured, 95 % confidence interval", "ms": 4}
     style.intervals(ax, range(len(rows)), numbers, "measured", **look)
     around = {**style.PRINTED, "ms": 8, "zorder": 1.9}  # where both are equal, the dot is inside the diamond
