@@ -67,7 +67,7 @@ def names_of(counts: list[list[int]]) -> list[str]:
 
 
 def fold_means(rng: np.random.Generator, counts: list[list[int]], *, undefined: int) -> dict:
-    """Return the mean figures over 2 to 10 folds: stratified, random, or of unequal sizes as with subjects."""
+    """Return the means over 2 to 10 folds: stratified, random, or of unequal sizes as with subjects."""
     cells, k, way = np.array(counts), int(rng.integers(2, 11)), rng.integers(3)
     truth, guess = (np.repeat(index.ravel(), cells.ravel()) for index in np.indices(cells.shape))
     order = rng.permutation(len(truth))
@@ -80,7 +80,9 @@ def fold_means(rng: np.random.Generator, counts: list[list[int]], *, undefined: 
     each = [figures_of(f.tolist(), names_of(counts), undefined=undefined) for f in folds if f.any()]
     totals = figures_of(counts, names_of(counts))
     means = {key: sum(float(f[key]) for f in each) / len(each) for key in totals}
-    return {k: totals[k] if k[1] in COUNTS else Fraction(v).limit_denominator(10**12) for k, v in means.items()}
+    return {
+        k: totals[k] if k[1] in COUNTS else Fraction(v).limit_denominator(10**12) for k, v in means.items()
+    }
 
 
 def print_table(rng: np.random.Generator, figures: dict, metrics: tuple[str, ...] = REPORT) -> dict:
@@ -114,14 +116,12 @@ def by_hand(table: dict) -> dict:
 
 
 def true_table(rng: np.random.Generator, *, kind: str, part: str) -> dict:
-    """Return a true table of a kind of `Split`; every fourth with 0/0 as 1, every fourth worked out by hand."""
+    """Return a true table of a kind of `Split`; a quarter with 0/0 as 1, a quarter worked out by hand."""
     counts, undefined = random_matrix(rng), int(rng.random() < 0.25)
-    means = kind == "folds"
-    figures = (fold_means(rng, counts, undefined=undefined) if means else figures_of(counts, names_of(counts), undefined=undefined))  # fmt: skip
-    hand = part == "report" and rng.random() < 0.25
-    # A class that is in no fold has no mean; averaged rows by hand are weighted by the totals.
-    table = print_table(rng, figures, PARTS[part])
-    return by_hand(table) if hand and not means else table
+    if kind == "folds":
+        return print_table(rng, fold_means(rng, counts, undefined=undefined), PARTS[part])
+    table = print_table(rng, figures_of(counts, names_of(counts), undefined=undefined), PARTS[part])
+    return by_hand(table) if part == "report" and rng.random() < 0.25 else table
 
 
 def one_digit_wrong(rng: np.random.Generator, table: dict) -> dict:
@@ -172,8 +172,11 @@ def main(tables: int) -> None:
     print(f"{tables} true tables {dict(kinds)}: {sum(alarms.values())} false alarms {dict(alarms)}")
     print(f"search undecided in {undecided}; {(time.time() - start) / tables:.3f} s a table")
     for with_matrix in (True, False):
-        found = [detected(np.random.default_rng(seed), with_matrix=with_matrix) for seed in range(tables // 5)]
-        print(f"one wrong digit, {'with' if with_matrix else 'without'} a matrix: {sum(found)} of {len(found)} found")
+        found = [
+            detected(np.random.default_rng(seed), with_matrix=with_matrix) for seed in range(tables // 5)
+        ]
+        how = "with" if with_matrix else "without"
+        print(f"one wrong digit, {how} a matrix: {sum(found)} of {len(found)} found")
 
 
 if __name__ == "__main__":

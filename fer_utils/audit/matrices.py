@@ -140,7 +140,8 @@ def search_matrix(
         if high[worst] == low[worst]:  # what remains is the hits, on which no box is cut
             status = "undecided"
             continue
-        one, at = np.eye(len(low))[worst], np.clip(state[1, worst], low[worst], high[worst] - 1)
+        edge = (high[worst] - low[worst]) // 5  # no thin slices
+        one, at = np.eye(len(low))[worst], np.clip(state[1, worst], low[worst] + edge, high[worst] - 1 - edge)
         boxes += [np.array([np.where(one, at + 1, low), high]), np.array([low, np.where(one, at, high)])]
     return Feasibility("undecided")
 
@@ -268,10 +269,21 @@ class _Program:
                     yield self._row(*ends, t * one, -y[i] * one, **{name: -(c[i] + p[i]) * one})
 
     def _correlation(self, box: np.ndarray) -> Iterator[tuple]:
-        """Yield the bound of MCC, (n hits - chance) / root of (n² - sum of p²)(n² - sum of s²), on a box."""
+        """Yield bounds of MCC on a box: (n hits - chance) / n², over the root of the two spreads.
+
+        The spread of the predictions, 1 - sum of p²/n², lies between its secant and its tangent; the root of
+        a spread A is at least A / root of the largest, and at most (A + B) / 2 root(B) for any B.
+        """
         if ends := self.wanted.get((None, "mcc")):
-            s, n = self.supports, self.n
-            p_spread = np.clip(1 - (box[::-1] ** 2).sum(1) / n**2, 0, 1 - 1 / self.k)
-            roots = np.sqrt(p_spread * (1 - (s**2).sum() / n**2))
-            limits = np.outer(ends, roots)
+            s, n, (low, high) = self.supports, self.n, box
+            scale, middle = np.sqrt(1 - (s**2).sum() / n**2), (low + high) / 2
+            spreads = np.clip(1 - (box[::-1] ** 2).sum(1) / n**2, 0, 1 - 1 / self.k)
+            limits = np.outer(ends, np.sqrt(spreads)) * scale
             yield self._row(limits.min(), limits.max(), 1 / n, -s / n**2)
+            if ends[0] > 0 and spreads[1] > 0:
+                f = ends[0] * scale / np.sqrt(spreads[1])
+                end = f * (1 + low @ high / n**2)
+                yield self._row(end, np.inf, 1 / n, -s / n**2 + f * (low + high) / n**2)
+                f = ends[1] * scale / np.sqrt(spreads[1]) / 2
+                end = f * (1 + spreads[1] + middle @ middle / n**2)
+                yield self._row(-np.inf, end, 1 / n, -s / n**2 + f * 2 * middle / n**2)

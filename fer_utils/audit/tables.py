@@ -1,7 +1,8 @@
 """Whether the numbers of one printed table can be true together.
 
-A table is a dict ``(class, metric) -> Printed``; the class is ``""`` for figures of the whole table. Metrics are
-those of `fer_utils.audit.matrices.figures_of`, or other names in `ALIASES`.
+A table is a dict ``(class, metric) -> Printed``; the class is ``""`` for figures of the whole table. Metrics
+are those of `fer_utils.audit.matrices.figures_of`, or other names in `ALIASES`. The table is taken to list
+all classes, and each sample to have one label and one prediction.
 
 A true table may have been worked out in more than one way, and each is allowed: F1 from the printed precision
 and recall, averages from the printed rows, an averaged F1 from the averaged precision and recall, and 0 or 1
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
+from itertools import islice, product
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ __all__ = ["ALIASES", "Split", "Table", "check_table", "figures_of"]
 
 Key = tuple[str, str]
 Table = Mapping[Key, Printed]
+Changes = Mapping[Key, Printed]
 Matrix = tuple[Sequence[Sequence[int]], Sequence[str]]
 """Counts (rows: truth) and class names."""
 
@@ -48,6 +51,7 @@ _MATRICES = 10
 _MANY = 10**7
 """More predictions than any table has."""
 _SLACK = 1e-9
+_MATRIX = "some confusion matrix"
 
 
 @dataclass(frozen=True)
@@ -105,15 +109,17 @@ class _Sheet:
     def changed(self, changes: Mapping[Key, Printed]) -> "_Sheet":
         return _Sheet({**self.cells, **changes}, self.rounding)
 
-    def without(self, key: Key) -> "_Sheet":
-        return _Sheet({k: v for k, v in self.cells.items() if k != key}, self.rounding)
+    def without(self, *metrics: str) -> "_Sheet":
+        """Leave out figures of the whole table."""
+        kept = {key: cell for key, cell in self.cells.items() if key[0] or key[1] not in metrics}
+        return _Sheet(kept, self.rounding)
 
     def ends(self, name: str, metric: str) -> Ends:
         """Return what a printed figure may be, or 0 to 1 where it is not printed."""
         return _ends(self.cells.get((name, metric)), self.rounding, metric in ("mcc", "cohen_kappa"))
 
     def f1_ends(self, name: str) -> Ends:
-        """Return what a class's F1 may be, also if it was worked out from the printed precision and recall."""
+        """Return what a class's F1 may be, also if worked out from the printed precision and recall."""
         ends = self.ends(name, "f1")
         if self.has(name, *METRICS) and _overlap((self.exact_f1(name),) * 2, ends):
             other = self.f1_range(name, mean=False)
@@ -130,7 +136,7 @@ class _Sheet:
         return low, min(1.0, _f1(p_high, r_high))
 
     def row(self, name: str, *metrics: str) -> "_Row | None":
-        """Return the whole numbers behind a class's row, or some of its figures; None where there are none."""
+        """Return the whole numbers behind a class's row, or some figures of it; None if there are none."""
         metrics = metrics or (*METRICS, "predicted_count")
         printed = tuple(self.cells.get((name, metric)) for metric in metrics)
         return _row(metrics, printed, self.cells[name, "support"], self.rounding)
@@ -174,7 +180,7 @@ def _ends(printed: Printed | None, rounding: Rounding, signed: bool) -> Ends:
 
 @dataclass(frozen=True)
 class _Row:
-    """Numbers of hits that a printed row allows, each with the fewest and most predictions, and its figures."""
+    """Hits that a printed row allows, each with the fewest and most predictions, and the row's figures."""
 
     hits: np.ndarray
     fewest: np.ndarray
@@ -245,18 +251,18 @@ def _changes(printed: Printed) -> Iterator[Printed]:
 # --- rules ----------------------------------------------------------------------------------------
 
 
-Words = tuple[object, object, str]
-"""Printed, expected and the arithmetic."""
+Words = Callable[[], tuple[object, object, str]]
+"""Returns what is printed, what is expected and the arithmetic."""
 
 
 @dataclass(frozen=True)
 class _Check:
-    """One rule on some cells. `judge` returns whether it holds (for means over folds, if True) and its words."""
+    """One rule on some cells. `judge` takes a table and whether its figures are means over folds."""
 
     where: str
     rule: str
     keys: Sequence[Key]
-    judge: Callable[[_Sheet, bool], tuple[bool, Callable[[], Words]]]
+    judge: Callable[[_Sheet, bool], tuple[bool, Words]]
 
     def holds(self, sheet: _Sheet, folds: bool) -> bool:
         return self.judge(sheet, folds)[0]
@@ -267,10 +273,9 @@ def _checks(sheet: _Sheet) -> Iterator[_Check]:
     f1, names = "F1 from precision and recall", sheet.names
     for name in names:
         keys = [(name, m) for m in (*METRICS, "support", "predicted_count") if sheet.has(name, m)]
-        complete = sheet.has(name, *METRICS)
-        if complete or (sheet.has(name, "support") and len(keys) > 2):
-            rule = f1 if complete else "whole numbers behind a row"
-            yield _Check(name, rule, keys, partial(_judge_row, name=name, complete=complete))
+        rule = f1 if sheet.has(name, *METRICS) else "whole numbers behind a row"
+        if rule == f1 or (sheet.has(name, "support") and len(keys) > 2):
+            yield _Check(name, rule, keys, partial(_judge_row, name=name))
     with_support = [(name, "support") for name in names if sheet.supports is not None]
     if with_support and sheet.has("", "support"):
         yield _Check("support", "sum of the supports", [("", "support"), *with_support], _judge_total)
@@ -278,70 +283,68 @@ def _checks(sheet: _Sheet) -> Iterator[_Check]:
     for metric in averages:
         kind, figure = _parts(metric)
         keys = [("", metric), *((name, figure) for name in names), *(with_support if kind[0] == "w" else [])]
-        yield _Check(
-            _named(("", metric)), "average of the rows", keys, partial(_judge_average, metric=metric)
-        )
+        where, judge = metric.replace("_", " "), partial(_judge_average, metric=metric)
+        yield _Check(where, "average of the rows", keys, judge)
     for kind in ("", "macro_", "weighted_"):
         keys = [("", kind + m) for m in METRICS if sheet.has("", kind + m)]
         if len(keys) > 1 and sheet.has("", f"{kind}f1") and f"{kind}f1" not in averages:
-            yield _Check(_named(("", f"{kind}f1")), f1, keys, partial(_judge_averaged_f1, kind=kind))
+            yield _Check(f"{kind}f1".replace("_", " "), f1, keys, partial(_judge_row, kind=kind))
     if with_support and all(sheet.has(name, *METRICS[:2]) for name in names):
         keys = [(name, metric) for name in names for metric in (*METRICS[:2], "support")]
         yield _Check("predictions", "predictions add up", keys, _judge_predictions)
 
 
-def _judge_row(sheet: _Sheet, folds: bool, *, name: str, complete: bool) -> tuple[bool, Callable[[], Words]]:
-    allowed = sheet.f1_range(name, mean=folds)
-    by_f1, counted = _overlap(allowed, sheet.ends(name, "f1")), sheet.has(name, "support") and not folds
+def _judge_row(sheet: _Sheet, folds: bool, *, name: str = "", kind: str = "") -> tuple[bool, Words]:
+    """Judge a class's row, or the averaged F1 of a kind."""
+    mean, metrics = folds or not name, [m for m in (*METRICS, "support") if sheet.has(name, kind + m)]
+    counted = name and not folds and "support" in metrics
+    allowed = sheet.f1_range(name, kind, mean=mean)
+    by_f1 = _overlap(allowed, sheet.ends(name, f"{kind}f1"))
     holds = sheet.row(name) is not None if counted else by_f1
 
-    def words() -> Words:
-        labels = {"precision": "P", "recall": "R", "f1": "F1"} | ({} if complete else {"support": "support"})
-        printed = ", ".join(f"{of} {sheet.cells[name, m]}" for m, of in labels.items() if sheet.has(name, m))
-        if not complete:
+    def words() -> tuple[object, object, str]:
+        labels = {"precision": "P", "recall": "R", "f1": "F1"}
+        printed = ", ".join(f"{labels.get(m, m)} {sheet.cells[name, kind + m]}" for m in metrics)
+        if mean:
+            why = f"A mean F1 of folds or classes lies within {_shown(allowed)}: P + R - 1 to 2PR / (P + R), "
+            return printed, _shown(allowed), f"{why}with rounding; what is not printed of these is 0 to 1."
+        if metrics[:3] != [*METRICS]:
             return printed, "whole hits and predictions", _counts_by_hand(sheet, name)
         p, r, exact = *(sheet.cells[name, m] for m in METRICS[:2]), f"{sheet.exact_f1(name):.4f}"
         why = f"2 x {p} x {r} / ({p} + {r}) = {exact}; with rounding {_shown(allowed)}."
-        if folds:
-            why = f"A mean F1 over folds lies within {_shown(allowed)}: P + R - 1 to 2PR / (P + R), with rounding."
-        elif by_f1 and not holds:
-            why += f" {_counts_by_hand(sheet, name)}"
-        return printed, f"F1 {exact}", why
+        return printed, f"F1 {exact}", why if holds or not by_f1 else f"{why} {_counts_by_hand(sheet, name)}"
 
     return holds, words
 
 
 def _counts_by_hand(sheet: _Sheet, name: str) -> str:
-    n = int(sheet.cells[name, "support"].value)
+    n, recall = int(sheet.cells[name, "support"].value), sheet.cells.get((name, "recall"))
     if row := sheet.row(name):
         most = f"to {row.most[0]:.0f}" if row.most[0] < _MANY else "or more"
-        return f"For example {row.hits[0]:.0f} of {n} samples are hits, of {row.fewest[0]:.0f} {most} predictions."
-    if sheet.has(name, "recall") and not sheet.row(name, "recall"):
-        recall = sheet.cells[name, "recall"]
+        shown = f"{row.hits[0]:.0f} of {n} samples are hits, of {row.fewest[0]:.0f} {most} predictions"
+        return f"For example {shown}."
+    if recall and not sheet.row(name, "recall"):
         return f"{nearest_rates(recall, n)}: none prints as {recall}."
     return f"No numbers of hits among {n} samples and of predictions give these figures."
 
 
-def _judge_total(sheet: _Sheet, folds: bool) -> tuple[bool, Callable[[], Words]]:
-    cells, added = (
-        [sheet.cells[name, "support"] for name in sheet.names],
-        0 if sheet.supports is None else int(sheet.supports.sum()),
-    )
-    total = sheet.cells["", "support"]
-    return total.value == added, lambda: (
-        total, f"{added:,}", f"{' + '.join(map(str, cells))} = {added:,}; printed {total}.",
-    )  # fmt: skip
+def _judge_total(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
+    cells, total = [sheet.cells[name, "support"] for name in sheet.names], sheet.cells["", "support"]
+    added = sum(cell.value for cell in cells)
+    why = f"{' + '.join(map(str, cells))} = {int(added):,}; printed {total}."
+    return total.value == added, lambda: (total, f"{int(added):,}", why)
 
 
-def _judge_average(sheet: _Sheet, folds: bool, *, metric: str) -> tuple[bool, Callable[[], Words]]:
+def _judge_average(sheet: _Sheet, folds: bool, *, metric: str) -> tuple[bool, Words]:
     kind, figure = _parts(metric)
     window, ends = sheet.average(metric, folds) or (0, 1), sheet.ends("", metric)
     usual = _overlap(window, ends)
     of_averages = not usual and figure == "f1" and _overlap(_f1_of_averages(sheet, kind), ends)
 
-    def words() -> Words:
+    def words() -> tuple[object, object, str]:
         how = "the supports as weights" if kind == "weighted" else "equal weights"
-        why = f"Mean of the rows with {how}: {_shown(window)}; {sheet.cells['', metric]} stands for {_shown(ends)}."
+        why = f"Mean of the rows with {how}: {_shown(window)}; "
+        why += f"{sheet.cells['', metric]} stands for {_shown(ends)}."
         if folds and kind == "weighted":
             why = f"Over folds of any mix of classes, the rows only limit it to {_shown(window)}."
         why += " It is the F1 of the averaged precision and recall instead." if of_averages else ""
@@ -358,7 +361,7 @@ def _judge_average(sheet: _Sheet, folds: bool, *, metric: str) -> tuple[bool, Ca
 
 
 def _f1_of_averages(sheet: _Sheet, kind: str) -> Ends:
-    """Return the F1 of the averaged precision and recall, as printed or else of the rows; (2, 2) without them."""
+    """Return the F1 of the averaged precision and recall, printed or of the rows; (2, 2) without them."""
     metrics = [f"{kind}_{metric}" for metric in METRICS[:2]]
     parts = [sheet.ends("", m) if sheet.has("", m) else sheet.average(m) for m in metrics]
     if None in parts:
@@ -366,19 +369,7 @@ def _f1_of_averages(sheet: _Sheet, kind: str) -> Ends:
     return tuple(_f1(*pair) for pair in zip(*parts, strict=True))
 
 
-def _judge_averaged_f1(sheet: _Sheet, folds: bool, *, kind: str) -> tuple[bool, Callable[[], Words]]:
-    allowed = sheet.f1_range("", kind, mean=True)
-
-    def words() -> Words:
-        shown = [f"{m} {sheet.cells['', kind + m]}" for m in METRICS if sheet.has("", kind + m)]
-        missing = "" if len(shown) > 2 else " What is not printed of these is at most 1."
-        why = f"A mean F1 of classes or folds lies within {_shown(allowed)}: P + R - 1 to 2PR / (P + R), with rounding."
-        return ", ".join(shown), _shown(allowed), why + missing
-
-    return _overlap(allowed, sheet.ends("", f"{kind}f1")), words
-
-
-def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Callable[[], Words]]:
+def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
     """Every sample is predicted once, so that the predictions of the classes add up to the samples."""
     n = sum(sheet.cells[name, "support"].number for name in sheet.names)
     rows = [sheet.row(name, *METRICS[:2]) for name in sheet.names]
@@ -386,7 +377,9 @@ def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Callable[[], W
         (sum(r.fewest.min() for r in rows), sum(r.most.max() for r in rows)) if all(rows) else (0, _MANY)
     )
 
-    def words() -> Words:
+    def words() -> tuple[object, object, str]:
+        if folds:
+            return "", "", "Predictions of the folds are not tested."
         parts = [[sheet.cells[name, m] for m in ("support", "recall", "precision")] for name in sheet.names]
         counts = [s.number * r.number / p.number if p.number else 0 for s, r, p in parts]
         listed = " + ".join(f"{name} {count:.0f}" for name, count in zip(sheet.names, counts, strict=True))
@@ -397,7 +390,7 @@ def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Callable[[], W
         return (
             f"{sum(counts):,.0f} predictions",
             f"{n:,.0f}",
-            f"{why}Each of the {n:,.0f} samples is predicted once.",
+            f"{why}If all classes are listed, each of {n:,.0f} samples is predicted once.",
         )
 
     return folds or low <= n <= high, words
@@ -431,57 +424,48 @@ def check_table(
     """
     sheet = _Sheet.of(table, rounding)
     figures = list(_figure_findings(sheet, matrix, split, place)) if matrix else []
-    yield from figures
     wrong = [each.location for each in figures if each.verdict == "inconsistent"]
-    yield from _rule_findings(sheet, split, place, cause=wrong[0] if wrong else "")
-    yield from _majority_findings(sheet, matrix, place)
-
-
-def _rule_findings(sheet: _Sheet, split: Split, place: Place, *, cause: str) -> Iterator[Finding]:
-    """Yield a finding for each rule, on whether a matrix fits, and on slips of the pen that explain all."""
-    checks, folds = list(_checks(sheet)), split.readings[-1]
+    strict, folds = split.readings[0], split.readings[-1]
+    checks = [check for check in _checks(sheet) if not strict or check.rule != "predictions add up"]
     failing = [check for check in checks if not check.holds(sheet, folds)]
-    slips = _slips(sheet, checks, folds) if failing else []
-    causes = _causes(failing, slips[0] if slips else {})
+    slips = _slips(sheet, checks, folds) if failing and not wrong else []
+    causes = _causes(failing, slips[0]) if slips else {}
+    if not failing:  # all that only a mean over folds can print has one cause
+        failing = [check for check in checks if not check.holds(sheet, strict)]
+        causes = {check.where: failing[0].where for check in failing}
+    locations = {where: place.at(cause).location for where, cause in causes.items()}
+    yield from figures
     for check in checks:
-        source = cause or (place.at(causes[check.where]).location if check.where in causes else "")
-        yield _rule_finding(sheet, check, split, place.at(check.where), cause=source)
-    if sheet.supports is not None and any(_follows(key) for key in sheet.cells):
-        source = cause or (
-            place.at(causes.get(failing[0].where, failing[0].where)).location if failing else ""
-        )
-        yield _feasibility(sheet, checks, split, place, cause=source)
+        cause = wrong[0] if wrong else locations.get(check.where, "")
+        yield _rule_finding(sheet, check, split, place.at(check.where), cause=cause)
+    if sheet.supports is not None and matrix is None and any(map(_follows, sheet.cells)):
+        cause = locations.get(failing[0].where, place.at(failing[0].where).location) if failing else ""
+        yield _feasibility(sheet, checks, split, place, cause=cause)
         if slips and not folds:
-            yield from _mended(sheet, slips, place, cause=source)
+            yield from _mended(sheet, slips, place, cause=cause)
+    yield from _majority_findings(sheet, matrix, place)
 
 
 def _rule_finding(sheet: _Sheet, check: _Check, split: Split, place: Place, *, cause: str) -> Finding:
     strict, loose = split.readings[0], split.readings[-1]
     holds, words = check.judge(sheet, strict)
     printed, expected, why = words()
-    source = "" if cause == place.location else cause
     verdict, certainty = "consistent", "possible" if strict or "instead" in why else "certain"
     if not holds and check.holds(sheet, loose):
         verdict, certainty = "not_checkable", "certain"
-        why += f" Impossible for one test set, possible for a mean over folds. {check.judge(sheet, True)[1]()[2]}"
+        why += f" One test set cannot print this, means over folds can. {check.judge(sheet, True)[1]()[2]}"
     elif not holds:
-        tried = [(key, new) for key in check.keys for new in _changes(sheet.cells[key])]
-        fitting = [(key, new) for key, new in tried if check.holds(sheet.changed({key: new}), loose)]
-        average = loose and check.rule == "average of the rows"  # a class may lack in a fold
+        tried = ((key, new) for key in check.keys for new in _changes(sheet.cells[key]))
+        fitting = [*islice((c for c in tried if check.holds(sheet.changed(dict([c])), loose)), 6)]
+        average = loose and check.rule == "average of the rows"  # a fold may lack a class
         verdict, certainty = "inconsistent", "likely" if fitting or average else "certain"
         why += " Nor can it be a mean over folds." if loose and not strict else ""
         if fitting:
-            shown = ", ".join(f"{_named(key)} {new}" for key, new in fitting[:9]) + ", …" * (len(fitting) > 9)
-            why += f" One changed digit would make it hold: {shown}."
-    return place.finding(
-        check.rule,
-        verdict,
-        printed=printed,
-        expected=expected,
-        why=why,
-        certainty=certainty,
-        follows_from="" if verdict == "consistent" else source,
-    )
+            shown = ", ".join(f"{_named(key)} {new}" for key, new in fitting)
+            why += f" One changed digit would make it hold, for example: {shown}."
+    source = "" if verdict == "consistent" or cause == place.location else cause
+    say = {"printed": printed, "expected": expected, "why": why}
+    return place.finding(check.rule, verdict, **say, certainty=certainty, follows_from=source)
 
 
 def _slips(sheet: _Sheet, checks: Sequence[_Check], folds: bool) -> list[dict[Key, Printed]]:
@@ -522,7 +506,7 @@ def _causes(failing: Sequence[_Check], slips: Mapping[Key, Printed]) -> dict[str
     first = {key: next((check.where for check in failing if key in check.keys), "") for key in slips}
     primary = [*first.values(), *(check.where for check in failing if check.rule == "sum of the supports")]
     found = {}
-    for check in failing if slips else ():
+    for check in failing:
         own = next((where for key, where in first.items() if key in check.keys), primary[0])
         found[check.where] = check.where if check.where in primary else own
     return found
@@ -535,7 +519,7 @@ def _follows(key: Key) -> bool:
 
 
 def _search(sheet: _Sheet, *, nodes: int = NODES) -> Feasibility:
-    """Look for a confusion matrix that prints as a sheet; averages of the printed rows limit it no further."""
+    """Look for a confusion matrix that prints as a sheet; averages of printed rows limit it no further."""
     rows, wanted = [sheet.row(name) for name in sheet.names], {}
     if None in rows:
         return Feasibility("impossible")
@@ -558,39 +542,32 @@ def _feasibility(
 ) -> Finding:
     """Return whether some confusion matrix prints as the table."""
     tested = [_named(key) for key in sheet.cells if _follows(key)]
-    others = dict.fromkeys(
-        _named(("", m)) for name, m in sheet.cells if not _follows((name, m)) and m != "support"
-    )
+    others = dict.fromkeys(key[1] for key in sheet.cells if not _follows(key) and key[1] != "support")
     note = f" Not tested: {', '.join(others)}." if others else ""
     listed = ", ".join(tested) if len(tested) < 6 else f"{len(tested)} figures"
+    over_folds = "Means over folds need not fit one matrix, and no matrix of a fold is printed."
 
     def finding(verdict: Any, why: str, certainty: Any = "certain") -> Finding:
+        say = {"printed": f"supports, {listed}", "expected": "a confusion matrix that prints so"}
+        source = "" if verdict is True else cause
         return place.finding(
-            "some confusion matrix",
-            verdict,
-            printed=f"supports, {listed}",
-            expected="a confusion matrix that prints so",
-            why=why + note,
-            certainty=certainty,
-            follows_from="" if verdict is True else cause,
+            _MATRIX, verdict, **say, why=why + note, certainty=certainty, follows_from=source
         )
 
-    over_folds = "Means over folds need not fit one matrix, and no matrix of a fold is printed."
     if split.readings[0]:
         return finding("not_checkable", over_folds)
     result, certainty = _search(sheet), "certain"
-    of_averages = sheet.has("", *(f"macro_{m}" for m in METRICS)) and _f1_of_averages(sheet, "macro")
-    if result.status == "impossible" and of_averages and _overlap(of_averages, sheet.ends("", "macro_f1")):
-        result, certainty = _search(sheet.without(("", "macro_f1"))), "possible"
-        note = f" Its macro F1 is that of the averaged precision and recall.{note}"
+    kinds = [kind for kind in ("macro", "weighted") if sheet.has("", *(f"{kind}_{m}" for m in METRICS))]
+    kinds = [k for k in kinds if _overlap(_f1_of_averages(sheet, k), sheet.ends("", f"{k}_f1"))]
+    if result.status == "impossible" and kinds:  # the averaged F1 may be that of the averages
+        result, certainty = _search(sheet.without(*(f"{kind}_f1" for kind in kinds))), "possible"
     if result.status == "undecided":
-        return finding(
-            "not_checkable", f"Not decided: {NODES} steps of the search found neither a matrix nor a proof."
-        )
+        return finding("not_checkable", f"Not decided: {NODES} steps found neither a matrix nor a proof.")
     if result.status == "feasible":
         rows = zip(sheet.names, result.hits, sheet.supports, result.predicted, strict=True)
         shown = "; ".join(f"{name} {h} of {s:.0f} samples, {p} predictions" for name, h, s, p in rows)
-        return finding(True, f"One that fits has these hits: {shown}.", certainty)
+        of = " if averaged F1 is that of the averaged precision and recall" if certainty == "possible" else ""
+        return finding(True, f"One that fits{of} has these hits: {shown}.", certainty)
     broken = [name for name in sheet.names if not sheet.row(name)]
     why = "An integer program with the rounding of every figure has no solution."
     why += f" Rows that fail alone: {', '.join(broken)}." if broken else _swapped(sheet)
@@ -598,50 +575,56 @@ def _feasibility(
         return finding("not_checkable", f"No matrix of one test set fits. {why} {over_folds}")
     slip = "" if cause else _one_slip(sheet, checks)
     why += f" One changed digit would let one fit: {slip}." if slip else ""
-    return finding(False, why, "likely" if slip or (cause and len(broken) < 2) else "certain")
+    return finding(
+        False, why, "likely" if slip or (cause and (len(broken) < 2 or split.readings[-1])) else "certain"
+    )
 
 
 def _swapped(sheet: _Sheet) -> str:
     """Return whether the macro recall fits as macro precision."""
     recall, key = sheet.cells.get(("", "macro_recall")), ("", "macro_precision")
-    if recall and key not in sheet.cells and sheet.has("", "macro_f1"):
-        if _search(sheet.without(("", "macro_recall")).changed({key: recall})).status == "feasible":
-            return f" {recall} fits as macro precision, not as macro recall."
-    return ""
+    if not recall or key in sheet.cells or not sheet.has("", "macro_f1"):
+        return ""
+    result = _search(sheet.without("macro_recall").changed({key: recall}))
+    fits = result.status == "feasible"
+    return f" {recall} fits as macro precision, not as macro recall." if fits else ""
 
 
 def _one_slip(sheet: _Sheet, checks: Sequence[_Check]) -> str:
     """Return a changed digit with which every rule holds and a matrix fits, or an empty string."""
-    for key, printed in sheet.cells.items():
-        touched = [check for check in checks if key in check.keys]
-        for new in _changes(printed):
-            changed = sheet.changed({key: new})
-            if changed.supports is not None and all(check.holds(changed, False) for check in touched):
-                if _search(changed, nodes=4).status == "feasible":
-                    return f"{_named(key)} {new}"
+    rates = {key: cell for key, cell in sheet.cells.items() if key[1] != "support"}
+    for key, new in ((key, new) for key, cell in rates.items() for new in _changes(cell)):
+        changed = sheet.changed({key: new})
+        touched = (check for check in checks if key in check.keys)
+        if (
+            all(check.holds(changed, False) for check in touched)
+            and _search(changed, nodes=2).hits is not None
+        ):
+            return f"{_named(key)} {new}"
     return ""
 
 
-def _mended(sheet: _Sheet, slips: list[dict[Key, Printed]], place: Place, *, cause: str) -> Iterator[Finding]:
+def _mended(sheet: _Sheet, slips: Sequence[Changes], place: Place, *, cause: str) -> Iterator[Finding]:
     """Yield the slips of the pen that explain the whole table, if a matrix fits with them."""
     results = ((changes, _search(sheet.changed(changes))) for changes in slips[:_MATRICES])
-    changes, result = next((pair for pair in results if pair[1].status == "feasible"), ({}, None))
-    if not result:
+    for changes, result in (pair for pair in results if pair[1].status == "feasible"):
+        options = dict.fromkeys(f"{_named(key)} {new}" for each in slips for key, new in each.items())
+        rows = zip(sheet.names, result.hits, result.predicted, strict=True)
+        shown = ", ".join(f"{name} {h} of {p} predictions" for name, h, p in rows)
+        why = (
+            f"All rows and averages hold with changes among: {', '.join(options)}. The named ones fit best: "
+        )
+        why += f"a matrix fits them that has these hits: {shown}."
+        yield place.at(f"with one digit changed in {len(changes)} cell{'s' * (len(changes) > 1)}").finding(
+            _MATRIX,
+            True,
+            printed=", ".join(f"{_named(key)} {sheet.cells[key]} -> {new}" for key, new in changes.items()),
+            expected="a confusion matrix that prints so",
+            why=f"{why} Slips of a digit explain these figures; no result has to be wrong.",
+            certainty="likely",
+            follows_from=cause,
+        )
         return
-    options = dict.fromkeys(f"{_named(key)} {new}" for each in slips for key, new in each.items())
-    rows = zip(sheet.names, result.hits, result.predicted, strict=True)
-    yield place.at(f"with one digit changed in {len(changes)} cell{'s' * (len(changes) > 1)}").finding(
-        "some confusion matrix",
-        True,
-        printed=", ".join(f"{_named(key)} {sheet.cells[key]} -> {new}" for key, new in changes.items()),
-        expected="a confusion matrix that prints so",
-        certainty="likely",
-        why=f"All rules on rows and averages hold with changes among: {', '.join(options)}. The named ones fit "
-        f"best, and a matrix fits them, with hits of predictions "
-        f"{', '.join(f'{name} {h} of {p}' for name, h, p in rows)}. Slips of a digit explain these figures; no "
-        "result has to be wrong.",
-        follows_from=cause,
-    )
 
 
 def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) -> Iterator[Finding]:
@@ -650,35 +633,30 @@ def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) 
     tried = [figures_of(counts, names, undefined=value) for value in (0, 1)]
     shared = [key for key in sheet.cells if key in tried[0]]
 
-    def fits(key: Key, figures: Mapping[Key, Fraction], printed_as: Key | None = None) -> bool:
+    def fits(figures: Mapping[Key, Fraction], key: Key, printed_as: Key | None = None) -> bool:
         return _overlap((float(figures[key]),) * 2, sheet.ends(*(printed_as or key)))
 
-    wrong, figures = min(
-        (([k for k in shared if not fits(k, f)], f) for f in tried), key=lambda pair: len(pair[0])
-    )
+    figures = max(tried, key=lambda each: sum(fits(each, key) for key in shared))
+    wrong = [key for key in shared if not fits(figures, key)]
     if shared and not wrong:
         listed = (f"{_named(key)} {sheet.cells[key]} ({float(figures[key]):.4g})" for key in shared)
+        say = {"printed": f"{len(shared)} figures, all as the matrix gives them", "expected": "the same"}
         yield place.finding(
-            rule,
-            True,
-            printed=f"{len(shared)} printed figures, all as the matrix gives them",
-            expected=f"{len(shared)} figures from the cells",
-            why=f"Printed (recomputed from the cells): {', '.join(listed)}.",
+            rule, True, **say, why=f"Printed (recomputed from the cells): {', '.join(listed)}."
         )
-    turned = figures_of(list(zip(*counts, strict=True)), names)
-    transposed = wrong and all(fits(key, turned) for key in shared)
-    of_folds = split.readings[0] or (split.readings[-1] and len(shared) - len(wrong) < max(3, len(wrong)))
+    agree = len(shared) - len(wrong)
+    of_folds = split.readings[0] or (split.readings[-1] and agree < max(3, len(wrong)))
+    remark = _matrix_slip(counts, names, fits, shared, wrong) if len(wrong) > 1 else ""
     for key in wrong:
         printed, exact = sheet.cells[key], figures[key]
         shown = f"{float(100 * exact):.3f} %" if printed.unit == "percent" else f"{float(exact):.5g}"
         as_ratio = f"{exact} = " if 1 < exact.denominator < 10**9 else ""
         slip = any(exact in new.window(sheet.rounding) for new in _changes(printed))
-        why = f"The matrix gives {as_ratio}{shown}, printed {printed}."
+        why = f"The matrix gives {as_ratio}{shown}, printed {printed}.{remark}"
         why += " One changed digit would make it agree." if slip else ""
         others = [(key[0], key[1].replace(m, o)) for m in METRICS if m in key[1] for o in METRICS if o != m]
-        for other in (other for other in others if fits(other, figures, key)):
+        for other in (other for other in others if fits(figures, other, key)):
             why += f" It is the {_named(other)}, which may stand under the wrong name."
-        why += " All figures fit the transposed matrix: its rows may be predictions." if transposed else ""
         why += " A mean over folds need not equal the figure of the pooled matrix." if of_folds else ""
         yield place.at(_named(key)).finding(
             rule,
@@ -686,8 +664,28 @@ def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) 
             printed=printed,
             expected=shown,
             why=why,
-            certainty="certain" if of_folds or not (slip or split.readings[-1]) else "likely",
+            certainty="certain" if of_folds or not (slip or remark or split.readings[-1]) else "likely",
+            follows_from=place.at(_named(wrong[0])).location if remark and key != wrong[0] else "",
         )
+
+
+def _matrix_slip(
+    counts: Sequence[Sequence[int]], names: Sequence[str], fits: Callable, shared: list[Key], wrong: list[Key]
+) -> str:
+    """Return the one change of the matrix with which all figures fit: transposed, or a digit of a cell."""
+    if all(fits(figures_of(list(zip(*counts, strict=True)), names), key) for key in shared):
+        return " All figures fit the transposed matrix: its rows may be predictions."
+    classes = {name for name, _ in wrong} - {""} or {*names}
+    for i, j in product(range(len(names)), repeat=2):
+        digits = (
+            Printed(str(counts[i][j]), "count").one_digit_changes() if {names[i], names[j]} & classes else ()
+        )
+        for new in digits:
+            changed = [list(row) for row in counts]
+            changed[i][j] = int(new.text)
+            if all(fits(figures_of(changed, names), key) for key in (*wrong, *shared)):
+                return f" All figures fit a matrix with {new} for {counts[i][j]} in {names[i]} as {names[j]}."
+    return ""
 
 
 def _majority_findings(sheet: _Sheet, matrix: Matrix | None, place: Place) -> Iterator[Finding]:
@@ -698,33 +696,28 @@ def _majority_findings(sheet: _Sheet, matrix: Matrix | None, place: Place) -> It
         supports = np.array([float(figures[name, "support"]) for name in names])
     if supports is None:
         return
-    n = int(supports.sum())
+    n, of = int(supports.sum()), "one_vs_rest_accuracy"
 
-    def reached(name: str, metric: str) -> tuple[str, float]:
-        if right := figures.get((name, metric)):
-            return f"{right * n}/{n} = {float(100 * right):.2f} %", float(right)
-        return str(sheet.cells[name, metric]), sheet.ends(name, metric)[1]
-
-    def finding(where: str, above: bool, printed: object, most: Sequence[int], why: str) -> Finding:
+    def judged(pairs: Mapping[Key, int], where: str, why: str) -> Finding:
+        above, shown = True, []
+        for key, most in pairs.items():
+            value = float(figures[key]) if key in figures else sheet.ends(*key)[1]
+            above = above and np.floor(value * n + _SLACK) > most
+            reached = f"{figures[key] * n}/{n} = {100 * value:.2f} %" if figures else str(sheet.cells[key])
+            shown.append(f"{key[0]} {reached} against {most}/{n} = {100 * most / n:.2f} %".strip())
+        printed = ", ".join(f"{key[0]} {sheet.cells.get(key, '')}".strip() for key in pairs)
         return place.at(where).finding(
             "accuracy against the majority class",
             "consistent" if above else "noteworthy",
-            printed=printed,
-            expected="more than " + ", ".join(f"{k}/{n} = {100 * k / n:.2f} %" for k in most),
-            why=why,
+            printed=printed or shown[0].partition(" against")[0],
+            expected="more than " + ", ".join(f"{100 * most / n:.2f} %" for most in pairs.values()),
+            why=f"{why}: {'; '.join(shown)}.",
         )
 
     if figures or sheet.has("", "accuracy"):
-        (shown, value), most = reached("", "accuracy"), int(supports.max())
-        why = f"Always predicting {names[supports.argmax()]} is correct for {most} of {n} samples; the model has {shown}."
-        printed = sheet.cells.get(("", "accuracy"), shown)
-        yield finding("accuracy and majority class", value > most / n + _SLACK, printed, [most], why)
-    of = "one_vs_rest_accuracy"
+        why = f"Accuracy against always predicting {names[supports.argmax()]}"
+        yield judged({("", "accuracy"): int(supports.max())}, "accuracy and majority class", why)
     if names and all(sheet.has(name, of) for name in names):
-        best = [int(max(s, n - s)) for s in supports]
-        pairs = [(name, *reached(name, of), most) for name, most in zip(names, best, strict=True)]
-        why = "Each is one yes-or-no question. The model against the better constant prediction (always or never "
-        why += f"this class): {'; '.join(f'{name} {shown} against {most}/{n}' for name, shown, _, most in pairs)}."
-        printed = ", ".join(f"{name} {sheet.cells[name, of]}" for name in names)
-        above = all(value > most / n + _SLACK for *_, value, most in pairs)
-        yield finding("accuracy of each class", above, printed, best, why)
+        most = {(name, of): int(max(s, n - s)) for name, s in zip(names, supports, strict=True)}
+        why = "Each is one yes-or-no question, against the better of predicting the class always or never"
+        yield judged(most, "accuracy of each class", why)
