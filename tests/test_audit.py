@@ -1,12 +1,16 @@
 """The audit's rules on invented claims, what it finds in the five papers, and when it stops finding it."""
 
+import decimal
 import os
 import re
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from published_changes import one, with_changes
 from sklearn.metrics import classification_report
 
@@ -173,6 +177,80 @@ def paper_of(*claims: str, lines: str = "Happy\t84.0\t100\nSad\t50.0\t40") -> Pa
 def test_arithmetic(claim, verdict, certainty):
     (found,) = audit(paper_of(f"{{rule: arithmetic, where: Text, {claim}}}"))
     assert (found.verdict, found.certainty) == (verdict, certainty), found
+
+
+@pytest.mark.parametrize(
+    ("column", "claim", "verdict"),
+    [
+        ("3.2 2.2 1.2", "rule: decreasing, cells: 'Table 1: *'", "consistent"),
+        ("3.2 2.2 2.3", "rule: decreasing, cells: 'Table 1: *'", "inconsistent"),
+        ("3.2 2.2 2.3", "rule: decreasing, cells: 'Table 1: *', unless: A reading.", "not_checkable"),
+        (
+            "3.2 2.2 9.0 8.0",
+            "rule: continues, first: 'Table 1: [01] *', second: 'Table 1: [23] *'",
+            "noteworthy",
+        ),
+        (
+            "3.2 2.2 2.0 1.0",
+            "rule: continues, first: 'Table 1: [01] *', second: 'Table 1: [23] *'",
+            "consistent",
+        ),
+        (
+            "3.2 2.2 1.2",
+            "rule: repeated, first: 'Table 1: *', second: 'Table 1: *', chance: 0.03",
+            "noteworthy",
+        ),
+        ("0.54", "rule: rates, cells: 'Table 1: *', n: [3534]", "not_checkable"),
+        ("0.53", "rule: same, cells: 'Table 1: *', to: 'Table 1: *'", "consistent"),
+    ],
+)
+def test_columns(column, claim, verdict):
+    (found,) = audit(paper_of_column(f"{{where: Text, {claim}}}", column.split()))
+    assert found.verdict == verdict
+
+
+def paper_of_column(claim: str, printed: list[str], unit: str = "loss") -> Paper:
+    """Return an invented paper with one column, whose rows are called 0, 1 and so on."""
+    lines = "\n".join(f"{row}\t{text}" for row, text in enumerate(printed))
+    table = {"table": "Table 1", "template": "{row}\t{value}", "row": "{row}", "fields": {"value": unit}}
+    return Paper(key="toy", title="Toy", tables=[table | {"lines": lines}], claims=[yaml.safe_load(claim)])
+
+
+few = settings(deadline=None, max_examples=25)
+
+
+@few
+@given(
+    n=st.integers(2, 40_000),
+    shares=st.lists(st.fractions(0, 1), min_size=3, max_size=6),
+    decimals=st.integers(2, 6),
+    rounding=st.sampled_from([decimal.ROUND_HALF_EVEN, decimal.ROUND_HALF_UP, decimal.ROUND_DOWN]),
+)
+def test_true_rates_are_never_called_inconsistent(n, shares, decimals, rounding):
+    rates = [decimal.Decimal(int(share * n)) / n for share in shares]
+    printed = [str(rate.quantize(decimal.Decimal(10) ** -decimals, rounding)) for rate in rates]
+    claim = f"{{rule: rates, where: Text, cells: 'Table 1: *', n: [{n}], sizes: [{max(1, n - 9)}, {n + 9}]}}"
+    found = audit(paper_of_column(claim, printed, "fraction"))
+    assert not [each for each in found if each.verdict == "inconsistent"]
+
+
+@few
+@given(
+    n=st.integers(300, 60_000),
+    batch=st.integers(1, 64),
+    share=st.sampled_from(["1", "9/10", "4/5"]),
+    batches_first=st.booleans(),
+    drop_last=st.booleans(),
+)
+def test_steps_of_a_known_data_set_are_explained(n, batch, share, batches_first, drop_last):
+    def batches(images: int) -> int:
+        return images // batch if drop_last else -(-images // batch)
+
+    part = Fraction(share)
+    steps = int(part * batches(n)) if batches_first else batches(int(part * n))
+    candidates = f"images: {{it: {n}}}, batches: [{batch}], shares: ['{share}']"
+    (found,) = audit(paper_of(f"{{rule: steps, where: Text, steps: {steps}, {candidates}}}"))
+    assert found.verdict == "consistent" and f"in batches of {batch}" in found.expected
 
 
 @pytest.mark.parametrize(
