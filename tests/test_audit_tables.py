@@ -23,7 +23,7 @@ from fer_utils.audit.tables import Split, figures_of
 
 SINGLE, UNKNOWN, FOLDS = Split("single"), Split(), Split("folds", 5)
 METRICS = ("precision", "recall", "f1", "support")
-few = settings(deadline=None, max_examples=25)
+few = settings(deadline=None, max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -69,7 +69,7 @@ KUMAR = {
 # --- true tables ----------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seed=seeds)
 def test_no_rule_calls_a_true_table_inconsistent(seed):
     what, found, table = false_alarm(np.random.default_rng(seed))
@@ -104,7 +104,7 @@ def test_a_true_rate_fits_its_size_and_a_true_mean_its_folds(seed, way, decimals
 
 @pytest.mark.parametrize(("with_matrix", "share"), [(True, 0.97), (False, 0.9)])
 def test_one_wrong_digit_in_a_report_is_found(with_matrix, share):
-    found = [detected(np.random.default_rng(seed), with_matrix=with_matrix) for seed in range(50)]
+    found = [detected(np.random.default_rng(seed), with_matrix=with_matrix) for seed in range(30)]
     assert np.mean(found) >= share
 
 

@@ -51,7 +51,7 @@ _MATRICES = 10
 _MANY = 10**7
 """More predictions than any table has."""
 _SLACK = 1e-9
-_MATRIX = "some confusion matrix"
+_MATRIX, _TOTAL = "some confusion matrix", "sum of the supports"
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ def _checks(sheet: _Sheet) -> Iterator[_Check]:
             yield _Check(name, rule, keys, partial(_judge_row, name=name))
     with_support = [(name, "support") for name in names if sheet.supports is not None]
     if with_support and sheet.has("", "support"):
-        yield _Check("support", "sum of the supports", [("", "support"), *with_support], _judge_total)
+        yield _Check("support", _TOTAL, [("", "support"), *with_support], _judge_total)
     averages = [metric for name, metric in sheet.cells if not name and sheet.average(metric)]
     for metric in averages:
         kind, figure = _parts(metric)
@@ -373,9 +373,9 @@ def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
     """Every sample is predicted once, so that the predictions of the classes add up to the samples."""
     n = sum(sheet.cells[name, "support"].number for name in sheet.names)
     rows = [sheet.row(name, *METRICS[:2]) for name in sheet.names]
-    low, high = (
-        (sum(r.fewest.min() for r in rows), sum(r.most.max() for r in rows)) if all(rows) else (0, _MANY)
-    )
+    low, high = 0, _MANY
+    if all(rows):
+        low, high = sum(row.fewest.min() for row in rows), sum(row.most.max() for row in rows)
 
     def words() -> tuple[object, object, str]:
         if folds:
@@ -386,12 +386,9 @@ def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
         s, r, p = parts[0]
         why = f"A class is predicted support x recall / precision times, {sheet.names[0]} {s} x {r} / {p} = "
         why += f"{counts[0]:.0f}: {listed} = {sum(counts):,.0f}"
-        why += f", with rounding {low:,.0f} to {high:,.0f}. " if 0 < high < _MANY else ". "
-        return (
-            f"{sum(counts):,.0f} predictions",
-            f"{n:,.0f}",
-            f"{why}If all classes are listed, each of {n:,.0f} samples is predicted once.",
-        )
+        why += f", with rounding {low:,.0f} to {high:,.0f}. " if high < _MANY else ". "
+        why += f"If all classes are listed, each of {n:,.0f} samples is predicted once."
+        return f"{sum(counts):,.0f} predictions", f"{n:,.0f}", why
 
     return folds or low <= n <= high, words
 
@@ -441,16 +438,20 @@ def check_table(
     if sheet.supports is not None and matrix is None and any(map(_follows, sheet.cells)):
         cause = locations.get(failing[0].where, place.at(failing[0].where).location) if failing else ""
         yield _feasibility(sheet, checks, split, place, cause=cause)
-        if slips and not folds:
+        if slips and slips[0] and not folds:
             yield from _mended(sheet, slips, place, cause=cause)
     yield from _majority_findings(sheet, matrix, place)
 
 
 def _rule_finding(sheet: _Sheet, check: _Check, split: Split, place: Place, *, cause: str) -> Finding:
     strict, loose = split.readings[0], split.readings[-1]
+    over_folds = loose and check.rule != _TOTAL
     holds, words = check.judge(sheet, strict)
     printed, expected, why = words()
-    verdict, certainty = "consistent", "possible" if strict or "instead" in why else "certain"
+    verdict, certainty = (
+        "consistent",
+        "possible" if (strict and over_folds) or "instead" in why else "certain",
+    )
     if not holds and check.holds(sheet, loose):
         verdict, certainty = "not_checkable", "certain"
         why += f" One test set cannot print this, means over folds can. {check.judge(sheet, True)[1]()[2]}"
@@ -459,7 +460,7 @@ def _rule_finding(sheet: _Sheet, check: _Check, split: Split, place: Place, *, c
         fitting = [*islice((c for c in tried if check.holds(sheet.changed(dict([c])), loose)), 6)]
         average = loose and check.rule == "average of the rows"  # a fold may lack a class
         verdict, certainty = "inconsistent", "likely" if fitting or average else "certain"
-        why += " Nor can it be a mean over folds." if loose and not strict else ""
+        why += " Nor can it be a mean over folds." if over_folds and not strict else ""
         if fitting:
             shown = ", ".join(f"{_named(key)} {new}" for key, new in fitting)
             why += f" One changed digit would make it hold, for example: {shown}."
@@ -487,7 +488,7 @@ def _slips(sheet: _Sheet, checks: Sequence[_Check], folds: bool) -> list[dict[Ke
                 if budget > 0 and failing.holds(changed, folds):
                     yield from mend(changed, checks, {**made, key: new}, left - 1)
 
-    others = [check for check in checks if check.rule != "sum of the supports"]
+    others = [check for check in checks if check.rule != _TOTAL]
     tries = [(checks, 1), *((others, most) for most in range(1, MOST_SLIPS + 1))]
     found = next(filter(None, (list(mend(sheet, these, {}, most)) for these, most in tries)), [])
     return sorted(found, key=lambda slips: _distance(sheet.changed(slips)))
@@ -504,10 +505,10 @@ def _distance(sheet: _Sheet) -> float:
 def _causes(failing: Sequence[_Check], slips: Mapping[Key, Printed]) -> dict[str, str]:
     """Return for each rule that fails the one that holds the slip behind both, by their places."""
     first = {key: next((check.where for check in failing if key in check.keys), "") for key in slips}
-    primary = [*first.values(), *(check.where for check in failing if check.rule == "sum of the supports")]
+    primary = [*filter(None, first.values()), *(check.where for check in failing if check.rule == _TOTAL)]
     found = {}
     for check in failing:
-        own = next((where for key, where in first.items() if key in check.keys), primary[0])
+        own = next((where for key, where in first.items() if where and key in check.keys), primary[0])
         found[check.where] = check.where if check.where in primary else own
     return found
 
@@ -549,10 +550,8 @@ def _feasibility(
 
     def finding(verdict: Any, why: str, certainty: Any = "certain") -> Finding:
         say = {"printed": f"supports, {listed}", "expected": "a confusion matrix that prints so"}
-        source = "" if verdict is True else cause
-        return place.finding(
-            _MATRIX, verdict, **say, why=why + note, certainty=certainty, follows_from=source
-        )
+        say |= {"why": why + note, "follows_from": "" if verdict is True else cause}
+        return place.finding(_MATRIX, verdict, **say, certainty=certainty)
 
     if split.readings[0]:
         return finding("not_checkable", over_folds)
@@ -598,7 +597,7 @@ def _one_slip(sheet: _Sheet, checks: Sequence[_Check]) -> str:
         touched = (check for check in checks if key in check.keys)
         if (
             all(check.holds(changed, False) for check in touched)
-            and _search(changed, nodes=2).hits is not None
+            and _search(changed, nodes=1).hits is not None
         ):
             return f"{_named(key)} {new}"
     return ""
