@@ -24,11 +24,7 @@ SYNTHETIC = {"30_cnn3d_smic", "30_cnn3d_smic--live", "20_hybrid_hog_cnn--frames"
 BFLOAT16 = {"40_fastai_transfer--live", "40_fastai_transfer--small_resnet"}
 """Runs trained before their YAML changed to float32; remove a name when its new results are committed."""
 LEAKY = {"random": (0.05, 0.2), "cached": (0.75, 0.9), "reshuffled": (1, 1)}
-"""Arms with data leakage that 61_protocol_effects compares -> share of test images that are in training."""
-
-
-def leaky_arm(run: str) -> str | None:
-    return next((arm for arm in LEAKY if f"--protocol-{arm}" in run), None)
+"""First word of a `split_by` with data leakage -> share of test images that are in training."""
 
 
 def assert_same_metrics(metrics: dict, stored: dict) -> None:
@@ -89,7 +85,7 @@ def test_faces_are_reported_on_private_test_or_the_leakage_is_named(run):
     results = read_json(REFERENCE / run / "results.json")
     protocol, predictions = results["protocol"], Predictions.load(REFERENCE / run / "predictions.npz")
     sets = {name.rsplit("/", 1)[-1].split("_")[0] for name in predictions.sample_id}
-    if arm := leaky_arm(run):
+    if (arm := results["params"].get("split_by", "").partition("_")[0]) in LEAKY:
         assert protocol["leakage"] != "none" and sets == {"Training", "PublicTest", "PrivateTest"}
         lowest, highest = LEAKY[arm]
         assert lowest <= protocol["overlap"]["exact_duplicates"] / len(predictions) <= highest
