@@ -31,7 +31,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: env check-params ## make the runs of a profile and their index page (PROFILE=smoke|reference|paper, RUN=one run)
-	@$(BIN)/snakemake --quiet all --cores $(CORES) --nolock --rerun-incomplete --keep-going \
+	@$(BIN)/snakemake --quiet all --cores $(CORES) --resources gpu=1 --nolock --rerun-incomplete --keep-going \
 		$(if $(RUN),one_run,all) --config profile=$(PROFILE) $(if $(RUN),run=$(RUN))
 	@$(if $(RUN),$(BIN)/python -m fer_utils.cli index --profile $(PROFILE),echo "report: reports/$(PROFILE)/index.html")
 

@@ -2,7 +2,7 @@
 #
 #     make reproduce [PROFILE=smoke|reference|paper] [RUN=<run or parameter file>]
 #
-# Where there is a GPU, a training takes it for itself (`profiles/default/`); `--config gpu=0` or `gpu=1` says
+# Where there is a GPU, a training takes it for itself (`--resources gpu=1`); `--config gpu=0` or `gpu=1` says
 # whether there is one, for a machine that Snakemake sends its jobs to.
 #
 # Snakemake deletes what a rule declares as output before the job and after a failure. So a run declares only the

@@ -56,8 +56,7 @@ def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> dic
 def _resampled_means(runs: Sequence[Predictions]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Return the means of accuracy and macro-F1 over runs, and those of each resample."""
     names = ["accuracy", "macro_f1"]
-    unit_names = [np.where(run.group == "", run.sample_id, run.group) for run in runs]
-    units, unit = np.unique(np.concatenate(unit_names), return_inverse=True)
+    units, unit = np.unique(np.concatenate([run.unit for run in runs]), return_inverse=True)
     of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
     def means(weights: np.ndarray) -> np.ndarray:  # shape (2, B)
@@ -146,6 +145,8 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
             for name in common
         }
     members = {"runs": names, "metrics": spread.pop(""), "other_metrics": spread}
+    by_class = pd.concat([pd.DataFrame(run["per_class"]) for run in runs]).groupby("class", sort=False)
+    by_class = by_class.mean(numeric_only=True).astype({"support": int}).astype(object)  # no intervals
     selection = first["protocol"]["selection"]
     if len({run["protocol"]["selection"] for run in runs}) > 1:  # each seed has its own best epoch
         selection = re.sub(r"^epoch \d+ of|\b\d+ of(?= \d+, best)", "each seed's epoch of", selection)
@@ -156,6 +157,7 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
         "metrics": means.pop(""),
         "other_metrics": means,
         "members": members,
+        "per_class": by_class.where(by_class.notna(), None).reset_index().to_dict("records"),
         "protocol": first["protocol"] | seeds,
         "compute": first["compute"] | {"seconds": sum(run["compute"]["seconds"] for run in runs)},
     }

@@ -213,7 +213,7 @@ def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:
         rows[effect.trick] = {
             "honest": f"{100 * effect.honest.value:.1f} %",
             "looks like": f"{100 * effect.leaky.value:.1f} %",
-            "adds, points [95 %]": f"{100 * effect.size:+.1f} [{low:+.1f}, {high:+.1f}]",
+            "adds, points [95 %]": f"{100 * effect.size:+.1f} [{low:+.1f},\N{NO-BREAK SPACE}{high:+.1f}]",
             "each seed": ", ".join(f"{100 * size:+.1f}" for size in effect.by_seed),
             "n": f"{effect.leaky.n:,}",
             "data": effect.data,

@@ -156,7 +156,7 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
     sentences = [
         f"kumar2021's accuracy of {100 * accuracy.value:.0f} % is reproduced (one seed, six classes): "
         f"{plain}, without duplicates {distinct}. For happy the paper reports an F1 of {happy.value:.2f}; "
-        f"here it is {find_metric(kumar, 'per_class.happy.f1')['value']:.2f}.",
+        f"here it is {format_metric(find_metric(kumar, 'per_class.happy.f1'))}.",
         f"kishor2022 reports {100 * kishor.value:.1f} % without saying on which of its data sets; its "
         f"network reaches {on_fer} on FER-2013.",
         "Adding HOG features to the pixels makes no detectable difference: "

@@ -80,12 +80,9 @@ class Predictions:
 
     @property
     def unit(self) -> np.ndarray:
-        """Index 0..U-1 of the independent unit each sample belongs to: its group, or itself; shape (N,).
-
-        Units are numbered by their names, so that resamples do not depend on the order of the rows.
-        """
+        """Name of the independent unit each sample belongs to: its group, or itself; str, shape (N,)."""
         alone, grouped = (np.strings.add(*x) for x in (("sample ", self.sample_id), ("group ", self.group)))
-        return np.unique(np.where(self.group == "", alone, grouped), return_inverse=True)[1]
+        return np.where(self.group == "", alone, grouped)
 
     def subset(self, rows: np.ndarray) -> "Predictions":
         """Return the samples selected by `rows` (a boolean mask or integers), in that order."""

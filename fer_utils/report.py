@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import jinja2
 
 from fer_utils import tables
 from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, Paper, load_paper
-
-if TYPE_CHECKING:
-    import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURE = "printed_against_measured.svg"
@@ -161,9 +159,7 @@ def comparison_html(rows: Sequence[dict]) -> str:
     return part.filters(choices) + part.comparison(_by_paper(rows))
 
 
-def _template(name: str) -> "jinja2.Template":
-    import jinja2  # takes a while to import
-
+def _template(name: str) -> jinja2.Template:
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     return jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), **options).get_template(name)
 

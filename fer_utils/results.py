@@ -75,6 +75,7 @@ class ClassRow(Block):
     precision: Fraction | None
     recall: Fraction | None
     f1: Fraction | None
+    f1_ci95: tuple[Fraction, Fraction] | None = None
     auc: Fraction | None
 
 

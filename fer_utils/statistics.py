@@ -46,11 +46,12 @@ def difference_interval(a: float, around_a: Interval, b: float, around_b: Interv
 def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[np.ndarray]:
     """Yield how often each sample occurs in bootstrap resamples of the units that the samples belong to.
 
-    `unit`, shape (N,), has the index 0..U-1 of the unit of each sample. The weights are float32 of shape
-    (N, B) for the next B of `n_boot` resamples. Nothing is yielded for a single unit.
+    `unit`, shape (N,), has the name or number of the unit of each sample; their order decides the resamples,
+    not that of the samples. The weights are float32 of shape (N, B) for the next B of `n_boot` resamples.
+    Nothing is yielded for a single unit.
     """
-    n_units = int(unit.max()) + 1
-    if n_units == 1:
+    units, unit = np.unique(unit, return_inverse=True)
+    if (n_units := len(units)) == 1:
         return
     rng = np.random.default_rng(seed)
     width = max(1, 2**19 // len(unit))  # 2 MiB of weights stay in the processor's cache

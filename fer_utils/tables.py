@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_utils.files import digest, read_json, sha256_of, write_json
-from fer_utils.papers import PAPERS, RATES, Headline, Paper, PublishedCell, load_paper
+from fer_utils.papers import PAPERS, RATES, Headline, PublishedCell, load_paper
 from fer_utils.results import read_results
 from fer_utils.run import method_of
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 """The content of a results.json, or one metric in it."""
 
+NBSP = "\N{NO-BREAK SPACE}"
 AGGREGATES = "aggregates.json"
 """In a profile's folder: values computed from several runs, stored because their intervals take seconds."""
 
@@ -52,7 +53,8 @@ def markdown(rows: Sequence[Mapping[str, object]]) -> str:
 
     def line(cells: Iterable[object]) -> str:
         texts = (" ".join(str(cell).split()).replace("|", r"\|").replace("<", "&lt;") for cell in cells)
-        return f"| {' | '.join(texts)} |"
+        # A narrow column breaks before an interval, not inside, and not before a percent sign.
+        return f"| {' | '.join(re.sub(r' (?=%|[-+.0-9]+])', NBSP, text) for text in texts)} |"
 
     columns = zip(*(row.values() for row in rows), strict=True)
     numeric = [all(re.match(r"[-+−]?\d|$", str(cell)) for cell in column) for column in columns]
@@ -69,7 +71,7 @@ def find_metric(result: Record, key: str) -> Record | None:
     name, _, metric = key.rpartition(".")
     for row in result.get("per_class", []):
         if name == f"per_class.{row['class']}" and row.get(metric) is not None:
-            return {"value": row[metric], "ci95": None, "n": row["support"]}
+            return {"value": row[metric], "ci95": row.get(f"{metric}_ci95"), "n": row["support"]}
     return result.get("other_metrics", {}).get(name, {}).get(metric)
 
 
@@ -120,15 +122,17 @@ def metrics_table(sets: Mapping[str, Mapping[str, Record]]) -> "pd.DataFrame":
         row = {index: name.replace("_", " ")}
         for metric in filter(records.get, shown):
             text = format_metric(records[metric])
-            # A narrow column breaks before an interval, not inside.
-            row[metric.replace("_", " ")] = text.replace(", ", ",\N{NO-BREAK SPACE}")
+            row[metric.replace("_", " ")] = text.replace(", ", f",{NBSP}")
         rows.append(row | {"n": next(iter(records.values()))["n"]})
-    return _table(rows, index).rename_axis(None).rename_axis(index, axis="columns")
+    return _table(rows, index).fillna("").rename_axis(None).rename_axis(index, axis="columns")
 
 
 def per_class_table(rows: Sequence[Record], *, published: Sequence[Record] = ()) -> "pd.DataFrame":
     """Return precision, recall, F1 and AUC per class, with the published values in columns of their own."""
     table = _table(rows, "class").round(3)
+    if "f1_ci95" in table:
+        table["f1_ci95"] = [f"[{x[0]:.3f}, {x[1]:.3f}]" if x else "" for x in table["f1_ci95"]]
+    table = table.rename(columns={"f1_ci95": "95 % CI of f1"})
     values = published_by_class(published)
     for metric in ("precision", "recall", "f1"):
         column = [values.get(name, {}).get(metric) for name in table.index]
@@ -272,12 +276,6 @@ def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
     """Return one row of text per run: status, data, metrics with intervals, baselines, machine and seed."""
     table = _table(map(run_row, results), "run", list(run_row({"run": "", "status": ""})))
     return table.rename(columns=lambda name: name.replace("_", " "))
-
-
-def what_to_believe(papers: Iterable[Paper]) -> "pd.DataFrame":
-    """Return one row per paper: what a reader should believe of it, in our words."""
-    rows = [(paper.key, paper.believe) for paper in papers]
-    return _table(rows, "paper", ["paper", "what a reader should believe"])
 
 
 def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:

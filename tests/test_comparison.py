@@ -124,14 +124,15 @@ def test_tables_have_a_row_per_method_and_per_pair():
 def result(folder, name: str, made: Predictions, *, seed: int = 0, rate: float = 0.1, **changes) -> dict:
     (folder / name).mkdir()
     made.save(folder / name / "predictions.npz")
-    found = evaluate(made, n_boot=0).metrics
+    found = evaluate(made, n_boot=0)
     return {
         "run": name,
         "variant": name.split("--", 1)[1],
         "status": "done",
         "dataset": {"source": "real"},
-        "metrics": found,
-        "other_metrics": {"without_duplicates": found},
+        "metrics": found.metrics,
+        "per_class": found.per_class,
+        "other_metrics": {"without_duplicates": found.metrics},
         "protocol": {"seed": seed, "selection": f"epoch {9 - seed} of 9, best on validation"},
         "compute": {"seconds": 10.0},
         "params": {"seed": seed, "learning_rate": rate},
@@ -170,6 +171,8 @@ def test_the_seeds_of_a_method_are_merged_with_mean_spread_and_all_seeds(tmp_pat
     assert raw["members"]["metrics"]["accuracy"] == pytest.approx({"mean": 0.55, "sd": 0.0707107, "n": 2})
     assert raw["other_metrics"]["without_duplicates"]["accuracy"]["value"] == pytest.approx(0.55)
     assert raw["compute"]["seconds"] == 20
+    recalls = [row["per_class"][0]["recall"] for row in (raw, results[0], results[2])]
+    assert recalls[0] == pytest.approx(sum(recalls[1:]) / 2)
     assert hog == results[1] and failed == results[3]
 
 

@@ -88,7 +88,7 @@ def test_values_agree_with_scikit_learn():
 def test_a_class_without_samples_has_no_part_in_averages():
     result = evaluate(certain([0, 0, 1, 1], [0, 2, 1, 1], n_classes=3))
     absent = {"class": "class-2", "support": 0, "precision": 0.0, "recall": None, "f1": None, "auc": None}
-    assert result.per_class[2] == absent
+    assert result.per_class[2] == absent | {"f1_ci95": None}
     assert result.metrics["balanced_accuracy"]["value"] == pytest.approx((1 / 2 + 1) / 2)
     one_class = evaluate(certain([1, 1, 1], [1, 1, 0], n_classes=2))
     assert "macro_auc" not in one_class.metrics and one_class.per_class[1]["auc"] is None
@@ -108,6 +108,8 @@ def test_every_result_is_json_within_its_bounds_and_inside_its_interval(p):
         if 0 < positive.sum() < len(p):
             area = pytest.approx(sklearn.metrics.roc_auc_score(positive, p.probabilities[:, label]))
         assert row["auc"] == area
+        low, high = row["f1_ci95"] or (0, 1)
+        assert row["f1"] is None or 0 <= low <= row["f1"] <= high <= 1
 
 
 @given(small(), st.randoms(use_true_random=False))

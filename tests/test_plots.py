@@ -194,10 +194,10 @@ EVERY_FIGURE = {
     ),
     "nothing similar": (lambda: plots.nearest_similarity(faces(), NEAREST[15:], threshold=0.9), ["no image"]),
     "synthetic_face": (lambda: plots.synthetic_face(Identity(), {12: 1.0}, scene=Scene(yaw=9.0)), []),
-    "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1 inner brow raiser", "AU43"]),
+    "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1\ninner brow raiser", "AU43"]),
     "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
     "hog_glyphs": (
-        lambda: plots.hog_glyphs(faces(2).images, histograms=HISTOGRAMS, hog=HOG_4),
+        lambda: plots.hog_glyphs(faces(2).images, histograms=HISTOGRAMS, hog=HOG_4, captions="ab"),
         ["3 × 3 cells"],
     ),
     "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),

@@ -87,7 +87,7 @@ def test_what_is_accepted_is_accepted_again_after_rounding():
 
 
 def test_subset_keeps_rows_together_and_a_group_is_one_unit():
-    assert not three().grouped and sorted(three().unit) == [0, 1, 2]
+    assert not three().grouped and len({*three().unit}) == 3
     mixed = three(group=["s1", "", "s1"])
     assert mixed.grouped and mixed.unit[0] == mixed.unit[2] != mixed.unit[1]
     made = three(fold=[0, 1, 2], group=["s1", "s2", "s3"])

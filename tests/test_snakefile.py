@@ -32,9 +32,8 @@ def reproduce(tmp_path):
         (tmp_path / name).write_text(text)
     (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
     shutil.copy(PROJECT / "Snakefile", tmp_path)
-    shutil.copytree(PROJECT / "profiles", tmp_path / "profiles")
     command = [Path(sys.executable).with_name("snakemake"), "--quiet", "all", "--nolock"]
-    options = ["--rerun-incomplete", "--keep-going"]
+    options = ["--resources", "gpu=1", "--rerun-incomplete", "--keep-going"]
 
     def make(*more: str, target: str = "all", cores: int = 2) -> tuple[int, list[str]]:
         calls = tmp_path / "calls"

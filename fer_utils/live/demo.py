@@ -102,8 +102,8 @@ def model_card(pipeline: Pipeline) -> str:
 
 def _about(model: OnnxModel) -> str:
     about, accuracy = model.description, model.description.metrics["accuracy"]
-    synthetic = " (synthetic faces: its predictions for people mean nothing)"
-    trained = about.dataset + synthetic * (about.source == "synthetic")
+    synthetic = "synthetic faces: its predictions for people mean nothing"
+    trained = synthetic if about.source == "synthetic" else about.dataset
     value = f"{100 * accuracy.value:.1f} %"
     if accuracy.ci95 is not None:
         value += " [{:.1f}, {:.1f}]".format(*100 * np.array(accuracy.ci95))

@@ -265,23 +265,31 @@ class _Baseline:
             self._prepare()
         self._age += 1
         image = self._smooth(crop)
-        difference = (self._warp(image) - self.image).ravel()[self._steady]
+        step = self._fit((self._warp(image) - self.image).ravel()[self._steady])
+        if not self._move(step[:8]):
+            return None
+        gain, offset = step[8:]
+        return (self._warp(image) - gain / 64 * self.image - offset).astype(np.float32)
+
+    def _fit(self, difference: np.ndarray) -> np.ndarray:
+        """Return the ten parameters of `_prepare` that explain a difference best, outliers weighted down."""
         weighted = self._basis * self._weight[:, None]
         hessian = weighted.T @ self._basis + 1e-3 * np.eye(self._basis.shape[1])  # a gray wall has none
         step = np.linalg.solve(hessian, weighted.T @ difference)
         residual = difference - self._basis @ step
         typical = 1.4826 * np.median(np.abs(residual)) + 0.3  # gray levels: rounding alone leaves as much
         self._weight = ((1 + (residual / (_OUTLIER * typical)) ** 2) ** -2).astype(np.float32)
-        a, b, c, d, e, f, g, h = step[:8] / self._half
+        return step
+
+    def _move(self, movement: np.ndarray) -> bool:
+        """Move the pose by the first eight parameters, and return whether the head is not lost."""
+        a, b, c, d, e, f, g, h = movement / self._half
         moved = np.array([[c, d, a], [e, f, b], [-g, -h, 0]])
         if not np.abs(moved).max() < _LOST:  # also for NaN
-            return None
+            return False
         self._pose = self._pose @ np.linalg.inv(np.eye(3) + moved)
         self._pose /= self._pose[2, 2]
-        if np.abs(self._pose - np.eye(3)).max() > _LOST:
-            return None
-        gain, offset = step[8:]
-        return (self._warp(image) - gain / 64 * self.image - offset).astype(np.float32)
+        return bool(np.abs(self._pose - np.eye(3)).max() <= _LOST)
 
     def update(self, registered: np.ndarray, *, share: float) -> None:
         """Move the baseline towards a registered crop by a share from 0 to 1."""

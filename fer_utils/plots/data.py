@@ -29,7 +29,7 @@ def class_split_counts(faces: FaceSet) -> Figure:
     palette = dict(zip(SPLITS, style.COLORS, strict=False))
     sns.barplot(table, x="class", y="images", hue="split", palette=palette, saturation=0.85, ax=ax)
     for bars in ax.containers:
-        ax.bar_label(bars, fmt="{:,.0f}", fontsize=7.5, padding=1)
+        ax.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=1)
     ax.set(xlabel="", title=f"{style.source_name(faces)}: {len(faces):,} images")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.margins(y=0.09)
@@ -131,7 +131,7 @@ def action_unit_faces(person: Identity) -> Figure:
         style.face(ax, render_face(person, {unit: 1.0}, size=_SIZE))
         region = action_unit_mask(person, unit, size=_SIZE)
         ax.contour(region, levels=[0.5], colors=style.ORANGE, linewidths=1.2)
-        ax.set_title(f"AU{unit} {name}", fontsize=7, pad=3)
+        ax.set_title(f"AU{unit}\n{name}", fontsize=8, pad=3)
     return figure
 
 

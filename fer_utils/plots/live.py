@@ -37,7 +37,8 @@ def probability_timeline(
 ) -> Figure:
     """Draw the smoothed probabilities, (T, K); the ground truth (expression, start, end) is shaded."""
     figure, (ax,) = style.panels(1, height=3.2)
-    ax.plot(times, probabilities, label=class_names)
+    for name, values, dashes in zip(class_names, probabilities.T, style.DASHES, strict=False):
+        ax.plot(times, values, ls=dashes, label=name)
     text = {"ha": "center", "va": "bottom", "fontsize": 8, "color": style.darker(style.GREY)}
     for number, (name, onset, offset) in enumerate(truth):
         ax.axvspan(onset, offset, color=style.GREY, alpha=0.2, lw=0)

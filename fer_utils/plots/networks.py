@@ -51,7 +51,7 @@ def activation_sheets(
 
 
 @style.styled
-def hog_glyphs(images: np.ndarray, *, histograms: np.ndarray, hog: "HOG") -> Figure:
+def hog_glyphs(images: np.ndarray, *, histograms: np.ndarray, hog: "HOG", captions: Sequence[str]) -> Figure:
     """Draw each face beside its HOG, shape (N, rows, columns, orientations): one stroke per bin in a cell.
 
     A stroke runs along the edges that voted for its bin. Length and darkness grow with the square root of the
@@ -62,10 +62,12 @@ def hog_glyphs(images: np.ndarray, *, histograms: np.ndarray, hog: "HOG") -> Fig
     side = hog.pixels_per_cell
     cells = "{} × {} cells of {} × {} pixels".format(*histograms.shape[1:3], side, side)
     title = f"HOG of {height} × {width} pixels: {cells}, {hog.orientations} orientations"
-    row_height = style.WIDTH / columns * height / width + 0.1
+    row_height = style.WIDTH / columns * height / width + 0.3
     figure, axes = style.panels(2 * len(images), columns=columns, row_height=row_height, title=title)
-    for image, histogram, left, right in zip(images, histograms, axes[::2], axes[1::2], strict=True):
+    pairs = zip(axes[::2], axes[1::2], strict=True)
+    for image, histogram, caption, (left, right) in zip(images, histograms, captions, pairs, strict=True):
         style.face(left, image)
+        left.set_title(caption)
         _strokes(right, histogram, image.shape, side)
     return figure
 

@@ -11,8 +11,6 @@ from sklearn.metrics import RocCurveDisplay
 from fer_utils.plots import style
 from fer_utils.predictions import Predictions
 
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
-
 
 @style.styled
 def batch(images: np.ndarray, labels: Sequence[int], class_names: Sequence[str]) -> Figure:
@@ -42,9 +40,9 @@ def rate_finder(
 
 
 @style.styled
-def learning_curves(history: pd.DataFrame, *, best_epoch: int) -> Figure:
+def learning_curves(history: pd.DataFrame, *, best_epoch: int, title: str = "") -> Figure:
     """Draw loss and accuracy of training and validation (val_loss, ...) over the epochs."""
-    figure, axes = style.panels(2, columns=2, row_height=3.0)
+    figure, axes = style.panels(2, columns=2, row_height=3.0, title=title)
     dots = {"marker": "o", "ms": 3.5} if len(history) <= 25 else {}
     for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
         lines = history.set_index("epoch")[[name, f"val_{name}"]].set_axis(["training", "validation"], axis=1)
@@ -91,7 +89,10 @@ def roc_curves(predictions: Predictions, *, title: str = "") -> Figure:
     for label, name in enumerate(predictions.class_names):
         positive = predictions.truth == label
         if 0 < positive.sum() < len(positive):
-            look = {"color": style.COLORS[label % len(style.COLORS)], "ls": _DASHES[label % len(_DASHES)]}
+            look = {
+                "color": style.COLORS[label % len(style.COLORS)],
+                "ls": style.DASHES[label % len(style.DASHES)],
+            }
             scores = predictions.probabilities[:, label]
             RocCurveDisplay.from_predictions(positive, scores, ax=ax, name=name, curve_kwargs=look)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
@@ -103,7 +104,10 @@ def roc_curves(predictions: Predictions, *, title: str = "") -> Figure:
 
 @style.styled
 def per_class_f1(
-    per_class: Sequence[Mapping], *, published: Mapping[str, Mapping[str, float]] | None = None
+    per_class: Sequence[Mapping],
+    *,
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    title: str = "Per class",
 ) -> Figure:
     """Draw the precision, recall and F1 of `Evaluation.per_class`, and what a paper prints for them.
 
@@ -122,7 +126,7 @@ def per_class_f1(
     if printed:
         ax.plot(*zip(*printed, strict=True), **style.PRINTED, label="printed in the paper")
     ax.set_xticks(range(len(names)), [f"{row['class']}\nn = {row['support']:,}" for row in per_class])
-    ax.set(ylim=(0, 1.03), ylabel="fraction", title="Per class")
+    ax.set(ylim=(0, 1.03), ylabel="fraction", title=title)
     ax.grid(False, axis="x")
     style.legend_above(ax)
     return figure

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 BLUE, ORANGE, GREEN, RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 PURPLE, BROWN, GREY, SKY = "#cc78bc", "#ca9161", "#949494", "#56b4e9"
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, GREY, SKY)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, PALE = "#2f2f2f", "#dcdcdc"
 WIDTH = 8.2
 """Inches: about 900 pixels, the width of a report."""

@@ -87,7 +87,7 @@ def precision(params: Training) -> str:
     return "mixed_bfloat16" if bfloat16 else "mixed_float16"
 
 
-class Batches(keras.utils.PyDataset):
+class EpochBatches(keras.utils.PyDataset):
     """Images and labels in batches, for `model.fit(..., shuffle=False)`, `evaluate` and `predict`.
 
     `draw` returns the images of an epoch, counted from 0. The seed shuffles them in every epoch; without it
@@ -115,15 +115,15 @@ class Batches(keras.utils.PyDataset):
         return self.faces.images[rows][..., np.newaxis], self.faces.labels[rows]
 
 
-def batches(split: Split, params: Training) -> tuple[Batches, Batches]:
+def batches(split: Split, params: Training) -> tuple[EpochBatches, EpochBatches]:
     """Return the batches for training, shuffled anew in every epoch, and those for validation.
 
     A split whose sets are drawn again for every epoch (`Split.redrawn`) gives each epoch its own images.
     """
     sets = split.redrawn or (lambda epoch: (split.train, split.validation))
     return (
-        Batches(lambda epoch: sets(epoch)[0], batch_size=params.batch_size, seed=params.seed),
-        Batches(lambda epoch: sets(epoch)[1], batch_size=hardware.VALIDATION_BATCH),
+        EpochBatches(lambda epoch: sets(epoch)[0], batch_size=params.batch_size, seed=params.seed),
+        EpochBatches(lambda epoch: sets(epoch)[1], batch_size=hardware.VALIDATION_BATCH),
     )
 
 
@@ -134,7 +134,7 @@ class ReseedEachEpoch(keras.callbacks.Callback):
     the global one.
     """
 
-    def __init__(self, seed: int, *batches: Batches) -> None:
+    def __init__(self, seed: int, *batches: EpochBatches) -> None:
         super().__init__()
         self.seed, self.batches = seed, batches
 
@@ -151,7 +151,7 @@ class ReseedEachEpoch(keras.callbacks.Callback):
 class TimeEachEpoch(keras.callbacks.Callback):
     """Add `seconds` (with validation) and `images_per_second` (of the training alone) to the epoch's logs."""
 
-    def __init__(self, train: Batches) -> None:
+    def __init__(self, train: EpochBatches) -> None:
         super().__init__()
         self.train = train
 
