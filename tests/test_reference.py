@@ -21,14 +21,9 @@ TEN_VIEWS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions_te
 RECORDED_EPOCHS = sorted(path.parent.name for path in REFERENCE.glob("*/epochs_test.npz"))
 SYNTHETIC = {"30_cnn3d_smic", "30_cnn3d_smic--live", "20_hybrid_hog_cnn--frames"}
 """Runs on synthetic clips, because real ones are given to researchers on request only."""
-BFLOAT16 = {"40_fastai_transfer--live", "40_fastai_transfer--small_resnet"}
-"""Runs trained before their YAML changed to float32; remove a name when its new results are committed."""
+BFLOAT16 = {"40_fastai_transfer--live", "40_fastai_transfer--small_resnet"}  # until they run in float32
 LEAKY = {"random": (0.05, 0.2), "cached": (0.75, 0.9), "reshuffled": (1, 1)}
-"""Arms with data leakage that 61_protocol_effects compares -> share of test images that are in training."""
-
-
-def leaky_arm(run: str) -> str | None:
-    return next((arm for arm in LEAKY if f"--protocol-{arm}" in run), None)
+"""First word of a `split_by` with data leakage -> share of test images that are in training."""
 
 
 def assert_same_metrics(metrics: dict, stored: dict) -> None:
@@ -69,8 +64,8 @@ def test_a_reference_run_was_made_from_its_yaml(run):
     if "dataset" in results:
         assert results["dataset"]["source"] == ("synthetic" if run in SYNTHETIC else "real")
     stated = read_runs(profile_runs(PROJECT / "params" / "reference")[run])[run]
-    stated |= {"mixed_precision": True} if run in BFLOAT16 else {}
-    assert {name: results["params"][name] for name in stated} == stated
+    older = {"mixed_precision": True} if run in BFLOAT16 else {}
+    assert {name: results["params"][name] for name in stated} == stated | older
     assert "/" + "root" not in json.dumps(results)
 
 
@@ -90,7 +85,7 @@ def test_faces_are_reported_on_private_test_or_the_leakage_is_named(run):
     results = read_json(REFERENCE / run / "results.json")
     protocol, predictions = results["protocol"], Predictions.load(REFERENCE / run / "predictions.npz")
     sets = {name.rsplit("/", 1)[-1].split("_")[0] for name in predictions.sample_id}
-    if arm := leaky_arm(run):
+    if (arm := results["params"].get("split_by", "").partition("_")[0]) in LEAKY:
         assert protocol["leakage"] != "none" and sets == {"Training", "PublicTest", "PrivateTest"}
         lowest, highest = LEAKY[arm]
         assert lowest <= protocol["overlap"]["exact_duplicates"] / len(predictions) <= highest
