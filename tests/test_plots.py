@@ -80,9 +80,6 @@ def words(figure: Figure) -> str:
     return " | ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
 
 
-VERDICTS = pd.DataFrame(
-    {"consistent": [6, 20], "inconsistent": [1, 0], "not_checkable": [5, 2]}, ["one2020", "two2021"]
-)
 PRINTED = pd.DataFrame(
     [("a", 0.6, 0.5, 0.4, 0.6, 3589), ("b", 0.7, *(None,) * 4), ("c", None, 0.3, 0.2, 0.4, 50)],
     columns=["label", "printed", "measured", "low", "high", "n"],
@@ -162,7 +159,6 @@ EVERY_FIGURE = {
     "events": (lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0), ["happy", "micro"]),
     "no events": (lambda: plots.events({"found": []}, seconds=9.0), ["found"]),
     "reliability": (lambda: plots.reliability(evaluation.reliability(predictions(400))), ["calibrated"]),
-    "verdicts": (lambda: plots.verdicts(VERDICTS), ["one2020", "not checkable", "6", "20"]),
     "effect_sizes": (
         lambda: plots.effect_sizes(EFFECTS),
         ["+40.0 points\n[+38.0, +42.0]", "(synthetic clips)"],

@@ -14,6 +14,6 @@ from fer_utils.plots.live import annotated_frames, events, probability_timeline,
 from fer_utils.plots.networks import activation_sheets, filter_sheet, hog_glyphs, side_by_side
 from fer_utils.plots.notebook import interact, png, show, show_source
 from fer_utils.plots.protocols import arms, by_subject, chosen_epochs, effect_sizes, epoch_choice
-from fer_utils.plots.protocols import lucky_splits, paper_vs_measured, printed_luck, validation_arms, verdicts
+from fer_utils.plots.protocols import lucky_splits, paper_vs_measured, printed_luck, validation_arms
 from fer_utils.plots.results import batch, confusion_matrix, learning_curves, per_class_f1, prediction_grid
 from fer_utils.plots.results import rate_finder, roc_curves

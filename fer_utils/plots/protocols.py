@@ -16,13 +16,6 @@ from fer_utils.plots import style
 if TYPE_CHECKING:
     from fer_utils.effects import Effect
 
-_VERDICTS = {
-    "consistent": (style.BLUE, ""),
-    "noteworthy": (style.ORANGE, "\\\\"),
-    "inconsistent": (style.RED, "//"),
-    "not_checkable": (style.GREY, ".."),
-}
-
 
 @style.styled
 def paper_vs_measured(rows: pd.DataFrame) -> Figure:
@@ -112,26 +105,6 @@ def printed_luck(differences: pd.DataFrame, *, two_runs: float) -> Figure:
     for row, n in enumerate(differences["n"]):
         style.note_right(ax, row, "n is not printed" if np.isnan(n) else f"n = {n:,.0f}")
     ax.set_xlim(left=0)
-    ax.grid(False, axis="y")
-    style.legend_above(ax)
-    return figure
-
-
-@style.styled
-def verdicts(counts: pd.DataFrame) -> Figure:
-    """Draw the verdicts on each paper's claims: the table of `audit.counts_table`."""
-    counts = counts[list(_VERDICTS)]
-    figure, ax = style.labelled_rows(counts.index, row_height=0.42)
-    counts.plot.barh(ax=ax, stacked=True, width=0.62, ec="white", legend=False)
-    box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none"}
-    for bars, (name, (color, hatch)) in zip(ax.containers, _VERDICTS.items(), strict=True):
-        for bar in bars:
-            bar.set(facecolor=color, hatch=hatch)
-        texts = [str(count) if count else "" for count in counts[name]]
-        for text in ax.bar_label(bars, texts, label_type="center", fontsize=8):
-            text.set_bbox(box if text.get_text() else None)
-        bars.set_label(name.replace("_", " "))
-    ax.set(ylim=(len(counts) - 0.5, -0.5), xlabel="printed claims", ylabel="")
     ax.grid(False, axis="y")
     style.legend_above(ax)
     return figure
