@@ -1,4 +1,4 @@
-"""False alarms and misses of the audit on invented tables. ``python benchmarks/audit_tables.py [tables]``.
+"""False alarms and misses of the audit on invented tables. ``python benchmarks/audit_tables.py 5000``.
 
 True tables are printed from confusion matrices of random predictions, 2 to 10 classes and 20 to 40,000
 samples, of one test set, of pooled folds, or as means over 2 to 10 folds; in one of 9 ways of rounding and in
@@ -180,4 +180,4 @@ def main(tables: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -313,11 +313,11 @@ def test_one_table_in_the_forms_that_tools_print(tmp_path, capsys, name):
         ("0.84    0.82      0.83", "0.84    0.82", "line 14: tables.1.report: 'happy' has 3 numbers for 4"),
         ("0.84    0.82", "0.84    8.82", "line 11: tables.1: happy / recall: '8.82' is not a possible value"),
         ("matrix: Table 1", "matrix: Table 9", "line 11: tables.1: no confusion matrix 'Table 9'"),
-        ("says: two", "sais: two", "line 31: claims.0.arithmetic.sais: unknown key"),
+        ("says: two", "sais: two", "line 30: claims.0.arithmetic.sais: unknown key"),
         (
             "Table 2: accuracy}",
             "Table 2: acuracy}",
-            "line 29: claims.0: mine prints no cell Table 2: acuracy",
+            "line 28: claims.0: mine prints no cell Table 2: acuracy",
         ),
         (
             "happy          2     41        7",

@@ -21,7 +21,7 @@ from benchmarks.audit_tables import (
 from fer_utils.audit.rounding import Printed, best_sizes, counts_within, fits, mends, nearest_rates
 from fer_utils.audit.tables import Split, figures_of
 
-SINGLE, UNKNOWN, FOLDS = Split("single"), Split(), Split("folds", 5)
+SINGLE, UNKNOWN, FOLDS = Split("single"), Split(), Split("folds")
 METRICS = ("precision", "recall", "f1", "support")
 few = settings(deadline=None, max_examples=15)
 seeds = st.integers(0, 2**32 - 1)

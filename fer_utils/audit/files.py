@@ -27,7 +27,7 @@ _METRICS = {
 }
 _COLUMNS = ("precision", "recall", "f1", "support", "specificity")
 _FORMS = ("report", "confusion", "figures")
-_HOW = ("matrix", "split", "folds", "rounding")
+_HOW = ("matrix", "split", "rounding")
 
 
 def audit_command(path: Path | None, *, page: Path | None) -> int:

@@ -97,7 +97,6 @@ class Table(Claim):
     table: str = ""
     matrix: str = ""
     split: Literal["single", "pooled", "folds", "unknown"] = "unknown"
-    folds: int | None = None
     rounding: Literal["rounded", "truncated", "either"] = "either"
     also: dict[str, str] = {}
 
@@ -110,7 +109,7 @@ class Table(Claim):
         yield from check_table(
             table,
             place=Place(paper.key, self.where),
-            split=Split(self.split, self.folds),
+            split=Split(self.split),
             rounding=self.rounding,
             matrix=matrix and (matrix.counts, matrix.class_names),
         )

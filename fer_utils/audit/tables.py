@@ -63,12 +63,9 @@ class Split:
     kind
         ``single``: one test set; ``pooled``: the predictions of all folds together; ``folds``: means over
         folds; ``unknown``: any of these.
-    folds
-        Number of folds, if stated.
     """
 
     kind: Literal["single", "pooled", "folds", "unknown"] = "unknown"
-    folds: int | None = None
 
     @property
     def readings(self) -> tuple[bool, ...]:
