@@ -211,7 +211,8 @@ def test_the_notebook_is_stored_as_one_complete_run_from_top_to_bottom(notebook)
 
 # --- size --------------------------------------------------------------------------------------------
 
-LIMITS = {"lines": 14_000, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 12_000}
+LIMITS = {"lines": 14_000, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 11_750}
+LIMITS["lines with audit"] = 16_050
 """Largest sizes, only ever lowered; `lines` and `modules` leave out audit/, `tests` are lines."""
 
 
@@ -225,6 +226,7 @@ def test_the_package_and_its_tests_are_small():
     root = {path.relative_to(ROOT / "fer_utils").parts[0] for path in package}
     found = {
         "lines": lines_of(beside_audit),
+        "lines with audit": lines_of(package),
         "modules": len(beside_audit),
         "modules at the root": len([name for name in root if name.endswith(".py")]),
         "parameter files": len(list((ROOT / "params").glob("*/*.yaml"))),
