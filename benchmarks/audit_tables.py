@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_utils.audit.findings import Finding, Place
 from fer_utils.audit.rounding import Printed
-from fer_utils.audit.tables import Split, check_table, figures_of
+from fer_utils.audit.tables import check_table, figures_of
 
 ROUNDINGS = {"to even": round, "half up": lambda x: floor(x + Fraction(1, 2)), "truncated": floor}
 COUNTS = ("support", "predicted_count")
@@ -116,7 +116,7 @@ def by_hand(table: dict) -> dict:
 
 
 def true_table(rng: np.random.Generator, *, kind: str, part: str) -> dict:
-    """Return a true table of a kind of `Split`; a quarter with 0/0 as 1, a quarter worked out by hand."""
+    """Return a true table of a kind of split; a quarter with 0/0 as 1, a quarter worked out by hand."""
     counts, undefined = random_matrix(rng), int(rng.random() < 0.25)
     if kind == "folds":
         return print_table(rng, fold_means(rng, counts, undefined=undefined), PARTS[part])
@@ -148,7 +148,7 @@ def false_alarm(rng: np.random.Generator) -> tuple[str, list[Finding], dict]:
     kind, part = str(rng.choice(["single", "pooled", "folds"])), str(rng.choice(list(PARTS)))
     table = true_table(rng, kind=kind, part=part)
     stated = kind if rng.random() < 0.5 else "unknown"
-    return f"{kind}, stated {stated}, {part}", check(table, split=Split(stated)), table
+    return f"{kind}, stated {stated}, {part}", check(table, split=stated), table
 
 
 def detected(rng: np.random.Generator, *, with_matrix: bool) -> bool:
@@ -156,7 +156,7 @@ def detected(rng: np.random.Generator, *, with_matrix: bool) -> bool:
     counts = random_matrix(rng)
     table = one_digit_wrong(rng, print_table(rng, figures_of(counts, names_of(counts))))
     matrix = (counts, names_of(counts)) if with_matrix else None
-    return wrong(check(table, split=Split("single"), matrix=matrix))
+    return wrong(check(table, split="single", matrix=matrix))
 
 
 def main(tables: int) -> None:

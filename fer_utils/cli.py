@@ -171,7 +171,7 @@ def _page(options: argparse.Namespace) -> None:
 def _audit(options: argparse.Namespace) -> int:
     from fer_utils.audit.files import audit_command
 
-    return audit_command(None if options.template else options.file, page=options.html)
+    return audit_command(None if options.template else options.file, page=options.html, split=options.split)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -206,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     audited = command("audit", _audit, "check whether printed tables can be; exits 3 if they cannot")
     audited.add_argument("file", nargs="?", type=Path, help="YAML, or one table as CSV, Markdown or report")
     audited.add_argument("--html", type=Path, help="write a page, too")
+    audited.add_argument("--split", default="unknown", help="of one table: single, pooled, folds or unknown")
     audited.add_argument("--template", action="store_true", help="print an example file")
     command("readme", _readme, "write README's tables from reports/reference, and the schema of results.json")
     return parser

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from fer_utils.audit.findings import Finding, as_text, write_page
-from fer_utils.audit.rules import Table, audit
+from fer_utils.audit.rules import RULES, Table, audit
 from fer_utils.files import PROJECT, ConfigError, nearest
 from fer_utils.papers import Paper, parse_printed
 
@@ -27,23 +27,26 @@ _METRICS = {
 }
 _COLUMNS = ("precision", "recall", "f1", "support", "specificity")
 _FORMS = ("report", "confusion", "figures")
+YAML = (".yaml", ".yml")
+FIGURES = ("accuracy", "cohen_kappa", "mcc", "support")
+FIGURES += tuple(f"{kind}_{m}" for kind in ("macro", "weighted", "micro") for m in _COLUMNS if m != "support")
 _HOW = ("matrix", "split", "rounding")
 
 
-def audit_command(path: Path | None, *, page: Path | None) -> int:
+def audit_command(path: Path | None, *, page: Path | None, split: str) -> int:
     """Print the findings on a file, or the template without one; return 3 if something is inconsistent."""
     if path is None:
         print((PROJECT / "data/audit_template.yaml").read_text(encoding="utf-8"), end="")
         return 0
-    paper, findings = audit_file(path)
+    paper, findings = audit_file(path, split=split)
     print(as_text(findings))
     if page:
         print(f"report: {write_page(page, paper.title, findings)}")
     return 3 if any(each.verdict == "inconsistent" for each in findings) else 0
 
 
-def audit_file(path: Path) -> tuple[Paper, list[Finding]]:
-    """Return a file's tables as a paper, and the findings on them.
+def audit_file(path: Path, *, split: str = "unknown") -> tuple[Paper, list[Finding]]:
+    """Return a file's tables as a paper, and the findings on them; `split` is that of a table alone.
 
     Raises
     ------
@@ -52,11 +55,11 @@ def audit_file(path: Path) -> tuple[Paper, list[Finding]]:
     """
     text = path.read_text(encoding="utf-8")
     try:
-        if path.suffix.lower() in (".yaml", ".yml"):
+        if path.suffix.lower() in YAML:
             content = yaml.load(text, Loader=yaml.CBaseLoader)
         else:
             form = "report" if re.search("precision|recall", text, re.IGNORECASE) else "confusion"
-            content = {"title": path.name, "tables": [{"table": path.stem, form: text}]}
+            content = {"title": path.name, "tables": [{"table": path.stem, form: text, "split": split}]}
         if not isinstance(content, dict):
             raise ValueError("a file has the keys title, tables and claims")
         paper, tables = _paper(path.stem, content)
@@ -68,16 +71,21 @@ def audit_file(path: Path) -> tuple[Paper, list[Finding]]:
         problems = _problems(error)
     except ValueError as error:
         problems = [str(error)]
-    raise ConfigError("\n".join(f"{path}, line {_line(text, problem)}: {problem}" for problem in problems))
+    lines = [f", line {_line(text, problem)}" if path.suffix.lower() in YAML else "" for problem in problems]
+    raise ConfigError("\n".join(f"{path}{line}: {it}" for line, it in zip(lines, problems, strict=True)))
 
 
 def _problems(error: ValidationError, *within: str) -> list[str]:
     """Return what is wrong, each beginning with its place, such as ``claims.3.split: unknown key``."""
     texts = {"extra_forbidden": "unknown key", "missing": "this key is missing"}
-    return [
-        ".".join(map(str, (*within, *each["loc"]))) + f": {texts.get(each['type'], each['msg'])}"
-        for each in error.errors()
-    ]
+    problems = []
+    for each in error.errors():
+        text = texts.get(each["type"], each["msg"])
+        if each["type"] == "union_tag_invalid":
+            text = f"unknown rule{nearest(each['ctx']['tag'], RULES)}"
+        place = ".".join(map(str, (*within, *each["loc"])))
+        problems.append(f"{place}: {text}" if place else text.removeprefix("Value error, "))
+    return problems
 
 
 def _line(text: str, problem: str) -> int:
@@ -101,6 +109,8 @@ def _paper(key: str, content: dict[str, Any]) -> tuple[Paper, dict[str, Table]]:
     for number, table in enumerate(content.get("tables") or []):
         where = f"tables.{number}"
         if not (forms := [form for form in _FORMS if form in table]):
+            if "template" not in table:
+                raise ValueError(f"{where}: a table needs one of the keys {', '.join(_FORMS)}")
             full.append(table)
             continue
         known = ("table", "title", "note", "unit", "supports", *_FORMS, *_HOW)
@@ -158,8 +168,11 @@ def _statements(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]
     cells = [
         _cell(f"{key} / support", n, "support", unit, key) for key, n in table.get("supports", {}).items()
     ]
-    for metric, printed in table.get("figures", {}).items():
-        cells.append(_cell(metric, printed, _METRICS.get(metric.lower(), metric), unit))
+    for label, printed in table.get("figures", {}).items():
+        metric = _METRICS.get(label.lower(), label)
+        if metric not in FIGURES:
+            raise ValueError(f"{where}.figures.{label}: unknown figure{nearest(metric, FIGURES)}")
+        cells.append(_cell(label, printed, metric, unit))
     header, *rows = _grid(table["report"]) if "report" in table else [[]]
     metrics = [_METRICS.get(label.lower(), label.lower()) for label in header]
     metrics = [metric for metric in metrics if metric in _COLUMNS]

@@ -136,7 +136,11 @@ def as_text(findings: Sequence[Finding]) -> str:
     lines = [] if findings else ["nothing to check: no numbers that constrain each other"]
     for verdict in reversed(VERDICTS):
         table = for_reading(findings, paper=findings[0].paper if findings else "", verdict=verdict)
-        lines.append(f"{verdict.replace('_', ' ')}: {len(table)}")
+        follow = int(table["claim"].str.startswith("↳").sum())
+        lines.append(
+            f"{verdict.replace('_', ' ')}: {len(table) - follow}"
+            + f", and {follow} that follow" * bool(follow)
+        )
         for certainty, row in table.iterrows() if verdict != "consistent" else ():
             text = f"{row['claim']} {row['why']} ({certainty})"
             lines.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    "))

@@ -24,7 +24,7 @@ from scipy.stats import binom, multivariate_hypergeom
 
 from fer_utils.audit.findings import Certainty, Finding, Place, Verdict
 from fer_utils.audit.rounding import Printed, best_sizes, fits, mends, nearest_rates
-from fer_utils.audit.tables import Split, check_table
+from fer_utils.audit.tables import check_table
 from fer_utils.files import PROJECT, nearest
 from fer_utils.papers import ConfusionMatrix, Paper
 
@@ -79,7 +79,7 @@ class Judgement(Claim):
 
     rule: Literal["judgement"]
     verdict: Verdict
-    certainty: Certainty = "certain"
+    certainty: Certainty = "possible"
     expected: str = ""
 
     def _check(self, paper: Paper) -> Iterator[Result]:
@@ -106,10 +106,15 @@ class Table(Claim):
         table = {(cell.class_name or "", cell.metric): Printed.of(cell) for cell in cells}
         table |= {("", metric): Printed.of(paper.select(name)[0]) for metric, name in self.also.items()}
         matrix = _matrix(paper, self.matrix) if self.matrix else None
+        unknown = {name for name, _ in table if name} - {*matrix.class_names} if matrix else set()
+        if unknown:
+            raise ValueError(
+                f"{self.matrix} has no class {min(unknown)}{nearest(min(unknown), matrix.class_names)}"
+            )
         yield from check_table(
             table,
             place=Place(paper.key, self.where),
-            split=Split(self.split),
+            split=self.split,
             rounding=self.rounding,
             matrix=matrix and (matrix.counts, matrix.class_names),
         )
@@ -279,10 +284,8 @@ class Composition(Claim):
         n, total = sum(self.drawn), sum(self.population)
         law = multivariate_hypergeom(self.population, n, seed=0)
         p = float(np.mean(law.logpmf(law.rvs(100_000)) <= law.logpmf(self.drawn) + 1e-9))
-        printed, expected = (
-            " / ".join(map(str, self.drawn)),
-            " / ".join(f"{k * n / total:.1f}" for k in self.population),
-        )
+        printed = " / ".join(map(str, self.drawn))
+        expected = " / ".join(f"{k * n / total:.1f}" for k in self.population)
         why = f"A random {n} of {total} has {expected} on average. This draw, or a less likely one, has a "
         why += f"probability of about {p:.2g} (limit {ALPHA})."
         yield Result("consistent" if p >= ALPHA else "noteworthy", printed, expected, why, "possible")
@@ -443,6 +446,9 @@ def _left(whole: int, train: int) -> set[int]:
     """Return the sizes of a validation set: a tenth, half of what does not train, or all of that."""
     rest = whole - train
     return {whole // 10, rest // 2, -(-rest // 2), rest} if rest else set()
+
+
+RULES = [cls.model_fields["rule"].annotation.__args__[0] for cls in Claim.__subclasses__()]
 
 
 class _Claims(BaseModel):

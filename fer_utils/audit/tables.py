@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
 from itertools import islice, product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fer_utils.audit.findings import Finding, Place
 from fer_utils.audit.matrices import METRICS, NODES, OF_CLASSES, Ends, Feasibility, figures_of, search_matrix
 from fer_utils.audit.rounding import Printed, Rounding, nearest_rates
-
-__all__ = ["ALIASES", "Split", "Table", "check_table", "figures_of"]
 
 Key = tuple[str, str]
 Table = Mapping[Key, Printed]
@@ -54,23 +52,8 @@ _SLACK = 1e-9
 _MATRIX, _TOTAL = "some confusion matrix", "sum of the supports"
 
 
-@dataclass(frozen=True)
-class Split:
-    """How a table's numbers were obtained.
-
-    Parameters
-    ----------
-    kind
-        ``single``: one test set; ``pooled``: the predictions of all folds together; ``folds``: means over
-        folds; ``unknown``: any of these.
-    """
-
-    kind: Literal["single", "pooled", "folds", "unknown"] = "unknown"
-
-    @property
-    def readings(self) -> tuple[bool, ...]:
-        """Whether the figures are means over folds: False, True, or both, the stricter one first."""
-        return {"folds": (True,), "unknown": (False, True)}.get(self.kind, (False,))
+READINGS = {"single": (False,), "pooled": (False,), "folds": (True,), "unknown": (False, True)}
+"""How figures came about -> whether they are means over folds, the stricter reading first."""
 
 
 @dataclass(frozen=True)
@@ -397,7 +380,7 @@ def check_table(
     table: Table,
     *,
     place: Place,
-    split: Split = Split(),
+    split: str = "unknown",
     rounding: Rounding = "either",
     matrix: Matrix | None = None,
 ) -> Iterator[Finding]:
@@ -410,7 +393,8 @@ def check_table(
     table
         Printed numbers, ``(class or "", metric) -> number``; may be empty if there is a matrix.
     split
-        How the numbers were obtained. If unknown, what only a mean over folds can print is not checkable.
+        How the numbers came about: a key of `READINGS`. If unknown, what only a mean over folds can print is
+        not checkable.
     rounding
         How the numbers were shortened.
     matrix
@@ -419,11 +403,11 @@ def check_table(
     sheet = _Sheet.of(table, rounding)
     figures = list(_figure_findings(sheet, matrix, split, place)) if matrix else []
     wrong = [each.location for each in figures if each.verdict == "inconsistent"]
-    strict, folds = split.readings[0], split.readings[-1]
+    strict, folds = READINGS[split][0], READINGS[split][-1]
     checks = [check for check in _checks(sheet) if not strict or check.rule != "predictions add up"]
     failing = [check for check in checks if not check.holds(sheet, folds)]
     slips = _slips(sheet, checks, folds) if failing and not wrong else []
-    causes = _causes(failing, slips[0]) if slips else {}
+    causes = _causes(failing, slips[0] if slips else {})
     if not failing:  # all that only a mean over folds can print has one cause
         failing = [check for check in checks if not check.holds(sheet, strict)]
         causes = {check.where: failing[0].where for check in failing}
@@ -440,8 +424,8 @@ def check_table(
     yield from _majority_findings(sheet, matrix, place)
 
 
-def _rule_finding(sheet: _Sheet, check: _Check, split: Split, place: Place, *, cause: str) -> Finding:
-    strict, loose = split.readings[0], split.readings[-1]
+def _rule_finding(sheet: _Sheet, check: _Check, split: str, place: Place, *, cause: str) -> Finding:
+    strict, loose = READINGS[split][0], READINGS[split][-1]
     over_folds = loose and check.rule != _TOTAL
     holds, words = check.judge(sheet, strict)
     printed, expected, why = words()
@@ -460,7 +444,7 @@ def _rule_finding(sheet: _Sheet, check: _Check, split: Split, place: Place, *, c
         why += " Nor can it be a mean over folds." if over_folds and not strict else ""
         if fitting:
             shown = ", ".join(f"{_named(key)} {new}" for key, new in fitting)
-            why += f" One changed digit would make it hold, for example: {shown}."
+            why += f" One changed digit would satisfy this rule, for example: {shown}."
     source = "" if verdict == "consistent" or cause == place.location else cause
     say = {"printed": printed, "expected": expected, "why": why}
     return place.finding(check.rule, verdict, **say, certainty=certainty, follows_from=source)
@@ -500,13 +484,20 @@ def _distance(sheet: _Sheet) -> float:
 
 
 def _causes(failing: Sequence[_Check], slips: Mapping[Key, Printed]) -> dict[str, str]:
-    """Return for each rule that fails the one that holds the slip behind both, by their places."""
-    first = {key: next((check.where for check in failing if key in check.keys), "") for key in slips}
+    """Return for each rule that fails the one that holds the cause of both, by their places.
+
+    A cause is the first rule with a slip; without slips, a row that fails. A wrong total is one, too.
+    """
+    if slips:
+        first = {key: next((check.where for check in failing if key in check.keys), "") for key in slips}
+    else:
+        first = {key: check.where for check in failing for key in check.keys if check.where == key[0]}
     primary = [*filter(None, first.values()), *(check.where for check in failing if check.rule == _TOTAL)]
     found = {}
     for check in failing:
-        own = next((where for key, where in first.items() if where and key in check.keys), primary[0])
-        found[check.where] = check.where if check.where in primary else own
+        own = next((where for key, where in first.items() if where and key in check.keys), "")
+        other = own or (primary[0] if slips else check.where)
+        found[check.where] = check.where if check.where in primary else other
     return found
 
 
@@ -535,9 +526,7 @@ def _search(sheet: _Sheet, *, nodes: int = NODES) -> Feasibility:
     return search_matrix(sheet.supports, wanted, hits=hits, predicted=predicted, nodes=nodes)
 
 
-def _feasibility(
-    sheet: _Sheet, checks: Sequence[_Check], split: Split, place: Place, *, cause: str
-) -> Finding:
+def _feasibility(sheet: _Sheet, checks: Sequence[_Check], split: str, place: Place, *, cause: str) -> Finding:
     """Return whether some confusion matrix prints as the table."""
     tested = [_named(key) for key in sheet.cells if _follows(key)]
     others = dict.fromkeys(key[1] for key in sheet.cells if not _follows(key) and key[1] != "support")
@@ -550,7 +539,7 @@ def _feasibility(
         say |= {"why": why + note, "follows_from": "" if verdict is True else cause}
         return place.finding(_MATRIX, verdict, **say, certainty=certainty)
 
-    if split.readings[0]:
+    if READINGS[split][0]:
         return finding("not_checkable", over_folds)
     result, certainty = _search(sheet), "certain"
     kinds = [kind for kind in ("macro", "weighted") if sheet.has("", *(f"{kind}_{m}" for m in METRICS))]
@@ -567,12 +556,12 @@ def _feasibility(
     broken = [name for name in sheet.names if not sheet.row(name)]
     why = "An integer program with the rounding of every figure has no solution."
     why += f" Rows that fail alone: {', '.join(broken)}." if broken else _swapped(sheet)
-    if split.readings[-1] and all(check.holds(sheet, True) for check in checks):
+    if READINGS[split][-1] and all(check.holds(sheet, True) for check in checks):
         return finding("not_checkable", f"No matrix of one test set fits. {why} {over_folds}")
     slip = "" if cause else _one_slip(sheet, checks)
     why += f" One changed digit would let one fit: {slip}." if slip else ""
     return finding(
-        False, why, "likely" if slip or (cause and (len(broken) < 2 or split.readings[-1])) else "certain"
+        False, why, "likely" if slip or (cause and (len(broken) < 2 or READINGS[split][-1])) else "certain"
     )
 
 
@@ -613,7 +602,7 @@ def _mended(sheet: _Sheet, slips: Sequence[Changes], place: Place, *, cause: str
         why += f"a matrix fits them that has these hits: {shown}."
         yield place.at(f"with one digit changed in {len(changes)} cell{'s' * (len(changes) > 1)}").finding(
             _MATRIX,
-            True,
+            "noteworthy",
             printed=", ".join(f"{_named(key)} {sheet.cells[key]} -> {new}" for key, new in changes.items()),
             expected="a confusion matrix that prints so",
             why=f"{why} Slips of a digit explain these figures; no result has to be wrong.",
@@ -623,7 +612,7 @@ def _mended(sheet: _Sheet, slips: Sequence[Changes], place: Place, *, cause: str
         return
 
 
-def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) -> Iterator[Finding]:
+def _figure_findings(sheet: _Sheet, matrix: Matrix, split: str, place: Place) -> Iterator[Finding]:
     """Yield a finding for every printed figure that a printed matrix contradicts, or one that none is."""
     rule, (counts, names) = "figures of the confusion matrix", matrix
     tried = [figures_of(counts, names, undefined=value) for value in (0, 1)]
@@ -641,7 +630,7 @@ def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) 
             rule, True, **say, why=f"Printed (recomputed from the cells): {', '.join(listed)}."
         )
     agree = len(shared) - len(wrong)
-    of_folds = split.readings[0] or (split.readings[-1] and agree < max(3, len(wrong)))
+    of_folds = READINGS[split][0] or (READINGS[split][-1] and agree < max(3, len(wrong)))
     remark = _matrix_slip(counts, names, fits, shared, wrong) if len(wrong) > 1 else ""
     for key in wrong:
         printed, exact = sheet.cells[key], figures[key]
@@ -660,7 +649,7 @@ def _figure_findings(sheet: _Sheet, matrix: Matrix, split: Split, place: Place) 
             printed=printed,
             expected=shown,
             why=why,
-            certainty="certain" if of_folds or not (slip or remark or split.readings[-1]) else "likely",
+            certainty="certain" if of_folds or not (slip or remark or READINGS[split][-1]) else "likely",
             follows_from=place.at(_named(wrong[0])).location if remark and key != wrong[0] else "",
         )
 
