@@ -242,7 +242,10 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
     path = (folder or PUBLISHED_FOLDER) / f"{key}.yaml"
     try:
         content = yaml.load(path.read_text("utf-8"), Loader=yaml.CBaseLoader)  # as text: 0.50 keeps its 0
-        return Paper(**content, key=key)
+        paper = Paper(**content, key=key)
+        if paper.believe and paper.protocol and paper.headline:  # an audit alone needs none of them
+            return paper
+        raise ValueError("believe, protocol or headline is missing")
     except (yaml.YAMLError, ValueError) as error:  # pydantic's errors are ValueErrors and name the entry
         raise ValueError(f"{path}: {error}") from error
 

@@ -355,6 +355,10 @@ def test_a_table_alone_may_be_a_mean_over_folds_unless_its_split_is_stated(tmp_p
     path.write_text(",a,b\na,1x,2\nb,3,4\n", encoding="utf-8")
     status, printed = audit_command(path, capsys)
     assert status == 2 and f"{path}: report: a / predicted a: '1x' is not a number" in printed
+    path.write_bytes(b"")
+    assert audit_command(path, capsys) == (2, f"error: {path}: the file is empty\n")
+    path.write_bytes(b"\xff\xfe\x00")
+    assert audit_command(path, capsys)[0] == 2
 
 
 def test_findings_are_written_and_tabulated(findings, tmp_path):

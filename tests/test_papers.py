@@ -137,6 +137,7 @@ def test_an_unknown_paper_cell_or_file_is_named(tmp_path):
         ("cell: Happy / recall", "cell: Sad / recall", "Sad / recall"),
         ("title: A study", "title: [", "YAML|parsing"),
         ("seeds: e}", "sead: e}", "protocol"),
+        ("believe: Nothing without its protocol.", "", "believe, protocol or headline is missing"),
         ("tables:", f"statements: [{{{STATEMENT}}}]\ntables:", "81%"),
     ],
 )

@@ -53,8 +53,10 @@ def audit_file(path: Path, *, split: str = "unknown") -> tuple[Paper, list[Findi
     ConfigError
         If the file cannot be used; the message names the line and the key.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     try:
+        if not text.strip():
+            raise ValueError("the file is empty")
         if path.suffix.lower() in YAML:
             content = yaml.load(text, Loader=yaml.CBaseLoader)
         else:
@@ -151,22 +153,16 @@ def _confusion(name: str, text: str, where: str) -> dict[str, Any]:
         )
     template = "\t".join(f"{{{column}}}" for column in ("class", *classes))
     lines = "\n".join("\t".join(row) for row in rows)
-    fields = dict.fromkeys(classes, "count")
-    return {
-        "table": name,
-        "matrix": True,
-        "template": template,
-        "row": "{class}",
-        "fields": fields,
-        "lines": lines,
-    }
+    table = {"table": name, "matrix": True, "template": template, "row": "{class}", "lines": lines}
+    return table | {"fields": dict.fromkeys(classes, "count")}
 
 
 def _statements(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a report and the figures of a table, each as a statement."""
     name, unit = table["table"], table.get("unit", "fraction")
     cells = [
-        _cell(f"{key} / support", n, "support", unit, key) for key, n in table.get("supports", {}).items()
+        _cell(f"{key} / support", n, "support", unit, key.lower())
+        for key, n in table.get("supports", {}).items()
     ]
     for label, printed in table.get("figures", {}).items():
         metric = _METRICS.get(label.lower(), label)

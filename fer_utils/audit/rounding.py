@@ -119,9 +119,7 @@ def fits(printed: Printed, n: int, rounding: Rounding = "either", *, folds: int 
     if not size:
         return True  # some folds are empty, and their rate is undefined
     smaller = folds - larger
-    for right in range(
-        larger * (size + 1) + 1
-    ):  # in the larger folds; the rest of the mean is by the smaller
+    for right in range(larger * (size + 1) + 1):  # in the larger folds; the smaller give the rest
         rest = Fraction(right, size + 1)
         share = Window(*((end * folds - rest) / smaller for end in (window.low, window.high)))
         if share.high >= 0 and len(counts_within(share, smaller * size)) > 0:
