@@ -19,7 +19,7 @@ Seed = Annotated[int, Field(ge=0)]
 
 FaceData = Literal["synthetic", "fer2013", "rafdb", "ckplus", "jaffe", "folder", "rafdb+fer2013"]
 ClipData = Literal["synthetic", "smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table"]
-FixedSplit = Literal["official", "random_80_20", "random_80_10_10", "cached_80_10_10"]
+FixedSplit = Literal["official", "official_distinct", "random_80_20", "random_80_10_10", "cached_80_10_10"]
 
 
 class Settings(BaseModel):

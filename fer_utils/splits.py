@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data import FaceSet, Samples, clip_of, separate
+from fer_utils.data.duplicates import near_duplicates
 
 S = TypeVar("S", bound=Samples)
 
@@ -190,6 +191,18 @@ def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     return Split(*sets, f"each data set split separately: {description}", leakage)
 
 
+def distinct_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
+    """Split as `official_split` does, but train on no exact or near duplicate of a held-out image."""
+    split, pairs = official_split(faces, seed=seed), near_duplicates(faces)
+    held_out = ~np.isin(faces.sample_id, split.train.sample_id)
+    copied = np.isin(faces.digests, faces.digests[held_out])
+    for image, other in (("first", "second"), ("second", "first")):
+        copied[pairs[image][held_out[pairs[other]]]] = True
+    kept = ~np.isin(split.train.sample_id, faces.sample_id[copied])
+    removed = f"{np.sum(~kept):,} training images with a duplicate in the other sets are left out"
+    return replace(split, train=split.train.take(kept), description=f"{split.description}; {removed}")
+
+
 def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     """Test on a random fifth of all images, whatever official set they are in.
 
@@ -240,6 +253,7 @@ def _random_mask(n: int, n_drawn: int, seed: int) -> np.ndarray:
 
 FACE_SPLITS = {
     "official": official_split,
+    "official_distinct": distinct_split,
     "random_80_20": random_split,
     "random_80_10_10": take_skip_split,
     "cached_80_10_10": partial(take_skip_split, shuffle="every set"),

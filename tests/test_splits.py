@@ -227,6 +227,16 @@ def test_the_parameter_split_by_chooses_a_split_that_names_its_leakage(official,
     assert (split.redrawn is not None) == (by == "reshuffled_80_10_10")
 
 
+def test_official_distinct_trains_on_no_exact_or_near_duplicate_of_a_held_out_image():
+    images = np.random.default_rng(0).integers(256, size=(60, 48, 48), dtype=np.uint8)
+    images[3], images[4] = images[45], images[52, :, ::-1] // 2 + 40  # of validation, and of test
+    images[6] = images[5]  # within training
+    whole = faces(OFFICIAL, images=images)
+    split = split_faces(whole, SimpleNamespace(split_by="official_distinct", seed=0))
+    assert set(ids(whole)) - {name for part in split.sets.values() for name in ids(part)} == {"i003", "i004"}
+    assert "2 training images" in split.description and split.leakage == "none"
+
+
 # --- take and skip --------------------------------------------------------------------------------
 
 
