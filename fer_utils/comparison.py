@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
 
 from fer_utils.data import FaceSet
 from fer_utils.evaluation import measure
@@ -20,7 +21,15 @@ from fer_utils.files import PROJECT, digest
 from fer_utils.predictions import Predictions, aligned
 from fer_utils.run import method_of
 from fer_utils.splits import random_folds
-from fer_utils.statistics import bootstrap_weights, mean_and_sd, percentile_interval, wilson_interval
+from fer_utils.statistics import (
+    Estimate,
+    bootstrap_weights,
+    mean_and_sd,
+    over_samples,
+    over_seeds,
+    percentile_interval,
+    wilson_interval,
+)
 
 Methods = Mapping[str, Sequence[Predictions]]
 """Name of a method -> the predictions of its seeds, for the same samples."""
@@ -29,44 +38,54 @@ Methods = Mapping[str, Sequence[Predictions]]
 def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
     """Return the means of accuracy and macro-F1 over several runs of a method, as metric records.
 
-    The samples of the runs may differ. The interval is for these trained models; it resamples the samples (or
-    groups), and a sample that several runs have is drawn for all of them at once. `n` is the number of
-    distinct samples.
+    The samples of the runs may differ; `n` is the number of distinct samples. The interval covers other
+    samples (or groups) and other seeds: the bootstrap variance of the mean, in which a sample that several
+    runs have is drawn for all of them at once, plus the variance between the runs.
     """
-    n = len(np.unique(np.concatenate([run.sample_id for run in runs])))
-    value, drawn = _resampled_means(runs)
-    return {
-        name: {"value": mean, "ci95": percentile_interval([drawn[name]], value=mean), "n": n}
-        for name, mean in value.items()
-    }
+    n_samples, n_units = (
+        len(np.unique(np.concatenate([getattr(run, name) for run in runs]))) for name in ("sample_id", "unit")
+    )
+    found = {}
+    for name, (values, drawn) in _resampled(runs).items():
+        mean = float(np.mean(values))
+        if len(runs) == 1 or not len(drawn):
+            interval = percentile_interval([drawn], value=mean, n_units=n_units)
+        else:
+            low, high = Estimate(mean, (over_samples(drawn, n_units=n_units), *over_seeds(values))).interval
+            interval = [max(low, 0.0), min(high, 1.0)]
+        found[name] = {"value": mean, "ci95": interval, "n": n_samples}
+    return found
 
 
-def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> dict[str, object]:
-    """Return the mean accuracy over the runs of a, less that over the runs of b, as a metric record.
+def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> Estimate | None:
+    """Return the mean accuracy over the runs of a, less that over the runs of b; None for a single group.
 
-    The interval resamples the samples (or groups), which must be the same in all runs (`ValueError`).
+    The samples (or groups) must be the same in all runs (`ValueError`). A method with several runs adds the
+    variance between them; that of a method with one run is not known and left out.
     """
     aligned([*a, *b])
-    (value_a, drawn_a), (value_b, drawn_b) = map(_resampled_means, (a, b))
-    value = value_a["accuracy"] - value_b["accuracy"]
-    interval = percentile_interval([drawn_a["accuracy"] - drawn_b["accuracy"]], value=value)
-    return {"value": value, "ci95": interval, "n": len(a[0])}
+    (values_a, drawn_a), (values_b, drawn_b) = (_resampled(runs)["accuracy"] for runs in (a, b))
+    if not len(drawn_a):
+        return None
+    samples = over_samples(drawn_a - drawn_b, n_units=len(np.unique(a[0].unit)))
+    difference = float(np.mean(values_a) - np.mean(values_b))
+    return Estimate(difference, (samples, *over_seeds(values_a), *over_seeds(values_b)))
 
 
-def _resampled_means(runs: Sequence[Predictions]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return the means of accuracy and macro-F1 over runs, and those of each resample."""
+def _resampled(runs: Sequence[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return accuracy and macro-F1 of each run, and the mean over the runs in each resample."""
     names = ["accuracy", "macro_f1"]
     units, unit = np.unique(np.concatenate([run.unit for run in runs]), return_inverse=True)
     of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
-    def means(weights: np.ndarray) -> np.ndarray:  # shape (2, B)
+    def measured(weights: np.ndarray) -> np.ndarray:  # shape (runs, 2, B)
         values = [measure(run, weights[rows], names=names) for run, rows in zip(runs, of_run, strict=True)]
-        return np.mean([[value[name] for name in names] for value in values], axis=0)
+        return np.array([[value[name] for name in names] for value in values])
 
-    value = means(np.ones((len(units), 1), np.float32))[:, 0].tolist()
+    values = measured(np.ones((len(units), 1), np.float32))[..., 0].T
     resamples = bootstrap_weights(np.arange(len(units)), n_boot=2000, seed=0)
-    drawn = np.hstack([np.empty((2, 0)), *map(means, resamples)])
-    return dict(zip(names, value, strict=True)), dict(zip(names, drawn, strict=True))
+    drawn = np.hstack([np.empty((2, 0)), *(measured(weights).mean(axis=0) for weights in resamples)])
+    return {name: (values[row], drawn[row]) for row, name in enumerate(names)}
 
 
 def mcnemar_p_value(a: Predictions, b: Predictions) -> float:
@@ -92,20 +111,20 @@ def methods_table(methods: Methods) -> pd.DataFrame:
 
 
 def pairs_table(methods: Methods) -> pd.DataFrame:
-    """Return one row per pair of methods: the difference in accuracy, its interval, and McNemar's p values.
+    """Return one row per pair of methods: the difference in accuracy, its interval, and Holm's p value.
 
-    The interval is a paired bootstrap of the difference of the means over the seeds. The exact McNemar test
-    compares two models: there is one p value for every seed that both have, and none for grouped samples.
+    `paired_difference` says what the interval covers. The p values of all pairs in the table are corrected
+    for their number (S. Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
     """
-    columns = ["method − other", "difference", "low", "high", "McNemar p", "n"]
-    rows = []
+    rows = {}
     for (first, a), (second, b) in combinations(methods.items(), 2):
-        between = paired_difference(a, b)
-        low, high = between["ci95"] or (None, None)
-        tests = [] if a[0].grouped else [mcnemar_p_value(*pair) for pair in zip(a, b, strict=False)]
-        p_values = ", ".join(f"{p_value:.2g}" for p_value in tests) or None
-        rows.append((f"{first} − {second}", between["value"], low, high, p_values, between["n"]))
-    return pd.DataFrame(rows, columns=columns).set_index("method − other")
+        if found := paired_difference(a, b):
+            rows[f"{first} − {second}"] = (found.value, *found.interval, found.p_value, len(a[0]))
+    columns = ["difference", "low", "high", "p (Holm)", "n"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("method − other")
+    if rows:
+        table["p (Holm)"] = multipletests(table["p (Holm)"], method="holm")[1]
+    return table
 
 
 def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
@@ -164,15 +183,17 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
 
 
 def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]]:
-    """Return `methods_table` and `pairs_table`, as JSON, of methods on real data with the same test samples.
+    """Return `methods_table` and `pairs_table`, as JSON, of methods with the same test samples.
 
-    The predictions of a method's seeds are from ``<run>/predictions.npz`` in `folder`.
+    Only runs on real data without leakage count. The predictions of a method's seeds are from
+    ``<run>/predictions.npz`` in `folder`.
     """
     groups: dict[tuple, dict[str, list[Predictions]]] = {}
     for result in results:
         path = folder / result["run"] / "predictions.npz"
         real = result.get("dataset", {}).get("source") == "real"
-        if real and result["status"] == "done" and path.is_file():
+        honest = result.get("protocol", {}).get("leakage") == "none"
+        if real and honest and result["status"] == "done" and path.is_file():
             run = Predictions.load(path).in_id_order()
             samples = (run.class_names, *run.sample_id.tolist())
             groups.setdefault(samples, {}).setdefault(method_of(result["run"]), []).append(run)

@@ -5,10 +5,10 @@ Nothing is trained here. The experiments and the runs they read are listed in `d
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from math import nan, sqrt
+from functools import cache, cached_property, lru_cache
+from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,19 +18,21 @@ from pydantic import BaseModel
 from fer_utils.data import MissingData
 from fer_utils.files import PROJECT, read_json, write_json
 from fer_utils.papers import load_paper
-from fer_utils.predictions import EpochPredictions
+from fer_utils.predictions import EpochPredictions, Predictions
 from fer_utils.run import method_of
-from fer_utils.statistics import Interval, Z, difference_interval, mean_interval, wilson_interval
+from fer_utils.statistics import Estimate, Interval, Z, bootstrap_weights, over_samples, over_seeds
 
 DUPLICATES = Path("00_data_prep") / "copies.csv"
 """Images with duplicates in other sets, in a profile's folder."""
+CHOSEN_ON_TEST = ("best on test", "best of each fold")
+"""Values of `epoch` in `data/effects.yaml` that use the test samples."""
 
 
 class Arm(BaseModel):
     """An accuracy measured in one way: the mean over the seeds, as a fraction.
 
-    `interval` is for that mean as it varies with the samples, `n` the number of test samples of one seed, and
-    `leak` the name of the leakage or "none".
+    `interval` is for that mean as it varies with the test samples and the seeds, `n` the number of test
+    samples of one seed, and `leak` the name of the leakage or "none".
     """
 
     label: str
@@ -44,8 +46,8 @@ class Arm(BaseModel):
 class Effect(BaseModel):
     """One experiment of `data/effects.yaml`: an accuracy measured honestly, and in a way that inflates it.
 
-    `interval` is for `size`, as it varies with the samples; `by_seed` has `size` for each seed that both arms
-    have. `runs` are the runs that were read.
+    `interval` is for `size`, as it varies with the test samples and the seeds; `by_seed` has `size` for each
+    seed that both arms have. `runs` are the runs that were read.
     """
 
     key: str
@@ -77,7 +79,7 @@ class Seeds:
     @cached_property
     def history(self) -> list[pd.DataFrame]:
         """The history.csv of each run, one row per epoch."""
-        return [pd.read_csv(folder / "history.csv") for folder in self.folders]
+        return [pd.read_csv(_existing(folder / "history.csv")) for folder in self.folders]
 
     def epochs(self, name: str) -> list[EpochPredictions]:
         """Return each run's predictions by epoch on one set, "validation" or "test"."""
@@ -118,83 +120,136 @@ def measure(key: str, reports: Path) -> Effect:
     settings = [experiment["honest"], experiment["leaky"]]
     runs = [load_seeds(reports, [setting["method"]])[setting["method"]] for setting in settings]
     recorded = all("epoch" in setting for setting in settings)
-    last = min(len(history) for seeds in runs for history in seeds.history) if recorded else 0
-    copies = None
-    if kinds := experiment["honest"].get("without"):
-        if not (reports / DUPLICATES).is_file():
-            raise MissingData(f"no {DUPLICATES} in {reports.name}; run 00_data_prep")
-        table = pd.read_csv(reports / DUPLICATES)
-        copied = table.loc[table[kinds].any(axis=1), "sample_id"].to_numpy(dtype=str)
-        copies = np.isin(runs[0].epochs("test")[0].sample_id, copied)
-    (honest, of_honest), (leaky, of_leaky) = (
-        _arm(setting, seeds, last, copies) for setting, seeds in zip(settings, runs, strict=True)
-    )
-    by_seed = [a - b for a, b in zip(leaky.by_seed, honest.by_seed, strict=False)]
-    if of_honest is None or of_leaky is None:
-        interval = difference_interval(leaky.value, leaky.interval, honest.value, honest.interval)
-    elif copies is not None:
-        # all = distinct + share * (repeated - distinct), and the two sets of images are disjoint.
-        repeated = of_leaky[:, copies].mean(axis=0)
-        around = mean_interval(repeated)
-        ends = difference_interval(repeated.mean(), around, honest.value, honest.interval)
-        interval = tuple(copies.mean() * end for end in ends)
-    else:  # paired
-        interval = mean_interval(of_leaky.mean(axis=0) - of_honest.mean(axis=0))
-        if len(of_leaky) == 1:
-            by_seed = [leaky.value - honest.value]
+    last = min(table["epoch"].max() for seeds in runs for table in seeds.history) if recorded else 1
+    honest, leaky = (_arm(*of, last, reports) for of in zip(settings, runs, strict=True))
+    if honest.drawn is None or leaky.drawn is None:
+        # The seeds of an arm with their own samples vary with these, too.
+        sources = [one.from_samples for one in (honest, leaky) if one.drawn is not None]
+    elif np.array_equal(leaky.unit, honest.unit):
+        paired = leaky.drawn - honest.drawn
+        sources = [over_samples(paired, n_units=len(np.unique(leaky.unit)))]
+    else:
+        raise ValueError(f"{key}: both arms need the same test samples")
+    size = float(np.mean(leaky.values) - np.mean(honest.values))
+    best = settings[1].get("seeds") == "best"  # one of all seeds
+    by_seed = [size] if best else [a - b for a, b in zip(leaky.values, honest.values, strict=False)]
+    low, high = Estimate(size, (*sources, *over_seeds(by_seed))).interval
+    chosen = best or settings[1].get("epoch") in CHOSEN_ON_TEST
     return Effect(
         key=key,
         trick=experiment["what"],
-        honest=honest,
-        leaky=leaky,
-        interval=interval,
+        honest=honest.arm(),
+        leaky=leaky.arm(),
+        interval=(max(low, 0.0) if chosen else low, high),  # the best of several is never worse
         by_seed=by_seed,
         data=experiment["data"],
         runs=tuple(dict.fromkeys(folder.name for seeds in runs for folder in seeds.folders)),
     )
 
 
-def _arm(setting: dict, seeds: Seeds, last: int, copies: np.ndarray | None) -> tuple[Arm, np.ndarray | None]:
-    """Return an arm of `data/effects.yaml` over `last` epochs.
+class _Measured(NamedTuple):
+    """An arm with the accuracy of each seed, and their mean in each resample of the test samples.
 
-    The array has which test samples each seed has correct, shape (seeds, N), if all seeds share the samples.
+    `unit` is what each sample belongs to when it is drawn. Both are None where each seed has its own samples.
     """
-    correct, leak = None, setting.get("leak", "none")
-    if "block" in setting:
-        # Only metrics are stored, and the seeds share their samples: the interval is that of one seed.
-        blocks = [result["other_metrics"] | {"metrics": result["metrics"]} for result in seeds.results]
-        stored = [block[setting["block"]]["accuracy"] for block in blocks]
-        values, n = [record["value"] for record in stored], stored[0]["n"]
-        interval = np.mean([record["ci95"] for record in stored], axis=0)
-    elif setting["samples"] == "shared":
-        correct = _correct(setting, seeds, last)
-        correct = correct[:, ~copies] if "without" in setting else correct
-        values, n = correct.mean(axis=1), correct.shape[1]
-        interval = mean_interval(correct.mean(axis=0))
-    else:
-        if setting["set"] == "validation":
-            values = [history["val_accuracy"].iloc[last - 1] for history in seeds.history]
-            n = seeds.results[0]["other_metrics"]["validation"]["accuracy"]["n"]
-        else:
-            own = _correct(setting, seeds, last)
-            values, n = own.mean(axis=1), own.shape[1]
-        interval = wilson_interval(round(sum(values) * n), n * len(values))
-        leak = seeds.results[0]["protocol"]["leakage"]
+
+    label: str
+    leak: str
+    values: list[float]
+    n: int
+    drawn: np.ndarray | None = None
+    unit: np.ndarray | None = None
+
+    @property
+    def from_samples(self) -> tuple[float, float]:
+        return over_samples(self.drawn, n_units=len(np.unique(self.unit)))
+
+    def arm(self) -> Arm:
+        value, sources = float(np.mean(self.values)), over_seeds(self.values)
+        sources += [] if self.drawn is None else [self.from_samples]
+        low, high = Estimate(value, tuple(sources)).interval
+        interval = (max(low, 0.0), min(high, 1.0))
+        return Arm(**self._asdict(), value=value, interval=interval, by_seed=self.values)
+
+
+def _arm(setting: dict, seeds: Seeds, last: int, reports: Path) -> _Measured:
+    """Measure an arm of `data/effects.yaml` over `last` epochs."""
     label = setting["label"].format(epoch=last, runs=len(seeds.folders))
-    arm = Arm(label=label, value=np.mean(values), interval=tuple(interval), by_seed=values, n=n, leak=leak)
-    return arm, correct
+    if setting["samples"] == "own":
+        leak = seeds.results[0]["protocol"]["leakage"]
+        if setting["set"] == "validation":
+            n = seeds.results[0]["other_metrics"]["validation"]["accuracy"]["n"]
+            values = [history["val_accuracy"].iloc[last - 1] for history in seeds.history]
+            return _Measured(label, leak, values, n)
+        values, (unit, _) = _accuracies(setting, seeds, last), _tested(setting, seeds)[0]
+        return _Measured(label, leak, values[:, 0].tolist(), len(unit))
+    (unit, _), *_ = _tested(setting, seeds)
+    kept = np.ones(len(unit), bool)
+    if kinds := setting.get("without"):
+        table = pd.read_csv(_existing(reports / DUPLICATES))
+        kept = ~np.isin(unit, table.loc[table[kinds].any(axis=1), "sample_id"].to_numpy(str))
+    values = _accuracies(setting, seeds, last, kept)[:, 0].tolist()
+    drawn = _accuracies(setting, seeds, last, kept, n_boot=1000).mean(axis=0)
+    return _Measured(label, setting.get("leak", "none"), values, int(kept.sum()), drawn, unit)
 
 
-def _correct(setting: dict, seeds: Seeds, last: int) -> np.ndarray:
-    """Return which samples each seed has correct, shape (seeds, N), at the epoch of the setting."""
-    if setting["epoch"] == "last":
-        epochs = [last - 1] * len(seeds.folders)
-    else:
-        chosen_on = seeds.epochs(setting["epoch"].removeprefix("best on "))
-        epochs = [predictions.first(last).best for predictions in chosen_on]
-    measured = zip(seeds.epochs(setting["set"]), epochs, strict=True)
-    correct = np.array([predictions.correct[epoch] for predictions, epoch in measured], float)
-    return correct[[correct.mean(axis=1).argmax()]] if setting.get("seeds") == "best" else correct
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise MissingData(f"no {path.name} in {path.parent.name}; run {path.parent.name}")
+    return path
+
+
+@lru_cache(maxsize=4)
+def _weights(unit: tuple[str, ...], n_boot: int, seed: int) -> np.ndarray:
+    """Return the weights of all resamples, shape (N, B); without resamples 1 for each sample, (N, 1)."""
+    if not n_boot:
+        return np.ones((len(unit), 1), np.float32)
+    return np.hstack(list(bootstrap_weights(np.array(unit), n_boot=n_boot, seed=seed)))
+
+
+def _accuracies(
+    setting: dict, seeds: Seeds, last: int, kept: np.ndarray | None = None, *, n_boot: int = 0
+) -> np.ndarray:
+    """Return the accuracy of each seed, shape (seeds, 1), or in each resample, shape (seeds, B).
+
+    What is chosen, the epoch or the run, is chosen anew in each resample; so validation is resampled, too.
+    """
+    accuracies = []
+    for number, (unit, correct) in enumerate(_tested(setting, seeds)):
+        used = _weights(tuple(unit), n_boot, 0)
+        used = used if kept is None else used * kept[:, None]
+        if (choice := setting.get("epoch", "last")) == "last":
+            epoch = np.full(used.shape[1], min(last, len(correct)) - 1)
+        elif choice == "best on validation":
+            chosen_on = seeds.epochs("validation")[number]
+            drawn = _weights(tuple(chosen_on.sample_id), n_boot, 1)
+            epoch = (chosen_on.correct[:last].astype(np.float32) @ drawn).argmax(axis=0)
+        else:
+            epoch = (correct[:last].astype(np.float32) @ used).argmax(axis=0)
+        occurring, row = np.unique(epoch, return_inverse=True)
+        by_epoch = correct[occurring].astype(np.float32) @ used / used.sum(axis=0)
+        accuracies.append(by_epoch[row, np.arange(len(row))])
+    return np.max(accuracies, axis=0, keepdims=True) if "seeds" in setting else np.array(accuracies)
+
+
+def _tested(setting: dict, seeds: Seeds) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the unit of each test sample, shape (N,), and what is correct, (epochs, N), for each seed."""
+    if name := setting.get("predictions"):
+        every = [Predictions.load(_existing(folder / name)).in_id_order() for folder in seeds.folders]
+        return [(one.unit, one.correct[None]) for one in every]
+    if setting["set"] != "folds":
+        return [(one.sample_id, one.correct) for one in seeds.epochs(setting["set"])]
+    found = []
+    for history in seeds.history:  # the accuracy of each fold after each epoch
+        folds = {}
+        for fold, rows in history.groupby("fold"):
+            n = rows["held_out"].iloc[0]
+            right = (rows["val_accuracy"] * n).round().to_numpy()
+            right = right.max(keepdims=True) if setting["epoch"] == "best of each fold" else right
+            folds[fold] = np.arange(n) < right[:, None]
+        unit = np.repeat(list(folds), [one.shape[1] for one in folds.values()])
+        found.append((unit, np.hstack(list(folds.values()))))
+    return found
 
 
 def pick(effects: Sequence[Effect], *keys: str) -> list[Effect]:
@@ -311,10 +366,12 @@ def seed_spread(reports: Path) -> pd.DataFrame:
 
 
 def seed_difference(spread: pd.DataFrame) -> float:
-    """Return the largest difference of two runs of one setting, in 95 % of cases, from `seed_spread`."""
-    freedom = spread["seeds"] - 1
-    pooled_sd = sqrt((freedom * spread["sd"] ** 2).sum() / freedom.sum())
-    return Z * sqrt(2) * pooled_sd
+    """Return the largest difference of two runs of one setting, in 95 % of cases, from `seed_spread`.
+
+    The spreads of the settings differ, so that they count as an estimate of few degrees of freedom.
+    """
+    variances = zip(2 * spread["sd"] ** 2 / len(spread), spread["seeds"] - 1, strict=True)
+    return Estimate(0.0, tuple(variances)).interval[1]
 
 
 def printed_differences() -> pd.DataFrame:

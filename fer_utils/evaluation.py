@@ -7,6 +7,7 @@ weightings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -43,18 +44,18 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     all samples are of one class. In micro-expression work `balanced_accuracy` is called UAR, and `macro_f1`
     over pooled folds UF1.
 
-    Accuracy of independent samples has a Wilson interval. Everything else has a percentile bootstrap over the
-    independent units: samples, or groups where `predictions.group` is given. With few units it is too narrow:
-    for simulated subjects it covered 92 % with 20, 90 % with 8 to 16 and 77 % with 4. A single unit has no
-    interval. `n_boot` is the number of resamples, 0 for no bootstrapped intervals.
+    Accuracy of independent samples has a Wilson interval. Everything else has an expanded percentile
+    interval (`statistics.tail`): `n_boot` times the independent units are resampled, which are samples, or
+    groups where `predictions.group` is given. There is none for a single unit and for 0 resamples.
     """
     n, once = len(predictions), np.ones((len(predictions), 1), np.float32)
+    around = partial(percentile_interval, n_units=len(np.unique(predictions.unit)))
     weights = bootstrap_weights(predictions.unit, n_boot=n_boot, seed=0)
     resamples = [measure(predictions, drawn, names=(*METRICS, "f1")) for drawn in weights]
     metrics = {}
     for name, (value,) in measure(predictions, once).items():
         if not np.isnan(value):
-            interval = percentile_interval([drawn[name] for drawn in resamples], value=float(value))
+            interval = around([drawn[name] for drawn in resamples], value=float(value))
             metrics[name] = {"value": float(value), "ci95": interval, "n": n}
     if not predictions.grouped:
         metrics["accuracy"]["ci95"] = list(wilson_interval(int(predictions.correct.sum()), n))
@@ -67,7 +68,7 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     table["f1"] = measure(predictions, once, names=["f1"])["f1"][:, 0]
     drawn = [[one["f1"][k] for one in resamples] for k in range(len(matrix))]
     pairs = zip(drawn, table["f1"], strict=True)
-    table["f1_ci95"] = [percentile_interval(resampled, value=f1) for resampled, f1 in pairs]
+    table["f1_ci95"] = [around(resampled, value=f1) for resampled, f1 in pairs]
     table["auc"] = class_auc(predictions, once)[:, 0]
     per_class = table.astype(object).where(table.notna(), None).to_dict("records")
     return Evaluation(metrics, per_class, matrix.tolist())

@@ -45,9 +45,15 @@ def generated(reference: Path) -> dict[str, str]:
         "runs": runs([result for result in honest if result["run"] in shown]),
         "methods": methods(honest),
         **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames")},
-        "effects": tables.markdown(effects.reset_index().to_dict("records")),
+        "effects": "\n".join(effects_on(data, rows) for data, rows in effects.groupby("data")),
         "demo": demo(results, of_runs["demo"], reference),
     }
+
+
+def effects_on(data: str, effects: pd.DataFrame) -> str:
+    """Return the effects that were measured on one kind of data."""
+    rows = effects.drop(columns="data").reset_index().to_dict("records")
+    return f"Measured on {data}:\n\n{tables.markdown(rows)}"
 
 
 def headline(comparison: Iterable[Record], *, link: str = "") -> str:

@@ -75,13 +75,17 @@ class ConfusionMatrix:
 
 @dataclass(frozen=True)
 class Headline:
-    """A number that sums a paper up, its name in our words, the notebook, and what it was measured on."""
+    """A number that sums a paper up, its name in our words, the notebook, and what it was measured on.
+
+    `same_images`: the runs here are tested on the same images, so that a difference can be shown.
+    """
 
     table: str
     cell: str
     name: str
     notebook: str
     measured_on: str
+    same_images: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ Every interval is a 95 % confidence interval, as a pair ``(low, high)`` that con
 """
 
 from collections.abc import Iterator, Sequence
-from math import sqrt
+from math import inf, sqrt
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 Interval = tuple[float, float]
 
@@ -26,21 +27,52 @@ def wilson_interval(successes: int, n: int) -> Interval:
     return max(0.0, min(float(low), successes / n)), min(1.0, max(float(high), successes / n))
 
 
-def mean_interval(values: np.ndarray) -> Interval:
-    """Return the interval of the mean of two or more independent numbers: ± 1.96 standard errors."""
-    mean, half = float(np.mean(values)), Z * float(np.std(values, ddof=1)) / sqrt(len(values))
-    return mean - half, mean + half
+class Estimate(NamedTuple):
+    """A number with the variances of its independent sources, each with its degrees of freedom.
 
-
-def difference_interval(a: float, around_a: Interval, b: float, around_b: Interval) -> Interval:
-    """Return the interval of a - b from the intervals of two independent estimates.
-
-    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890, method 10; G. Y. Zou, A. Donner (2008),
-    Statistics in Medicine 27, 1693-1702, for estimates of any kind.
+    Sources are, for example, the sampling of test images and the seeds of the trainings.
     """
-    below = sqrt((a - around_a[0]) ** 2 + (around_b[1] - b) ** 2)
-    above = sqrt((around_a[1] - a) ** 2 + (b - around_b[0]) ** 2)
-    return a - b - below, a - b + above
+
+    value: float
+    sources: tuple[tuple[float, float], ...]
+
+    @property
+    def standard_error(self) -> float:
+        """Square root of the sum of the variances."""
+        return sqrt(sum(variance for variance, _ in self.sources))
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the standard error (F. E. Satterthwaite 1946, Biometrics 2, 110-114)."""
+        spread = sum(variance**2 / freedom for variance, freedom in self.sources)
+        return self.standard_error**4 / spread if spread else inf
+
+    @property
+    def interval(self) -> Interval:
+        """Student's t interval."""
+        half = self.standard_error * float(stdtrit(self.freedom, 0.975))
+        return self.value - half, self.value + half
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p value of the number being 0."""
+        if self.standard_error == 0:
+            return float(self.value == 0)
+        return float(2 * stdtr(self.freedom, -abs(self.value) / self.standard_error))
+
+
+def over_samples(resampled: np.ndarray, *, n_units: int) -> tuple[float, float]:
+    """Return variance and degrees of freedom of a bootstrapped number with `n_units` units.
+
+    The bootstrap draws from the units at hand, whose variance is a factor (G - 1) / G too small.
+    """
+    return float(np.nanvar(resampled)) * n_units / (n_units - 1), n_units - 1
+
+
+def over_seeds(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Return variance and degrees of freedom of the mean over seeds, in a list; empty for one seed."""
+    n = len(values)
+    return [(float(np.var(values, ddof=1)) / n, n - 1)] if n > 1 else []
 
 
 def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[np.ndarray]:
@@ -62,18 +94,28 @@ def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[n
         yield times.astype(np.float32)[unit]
 
 
-def percentile_interval(resampled: Sequence[np.ndarray], *, value: float) -> list[float] | None:
-    """Return the percentile bootstrap interval of `value`, as a list for JSON.
+def tail(n_units: int, *, level: float = 0.95) -> float:
+    """Return the share of resamples to leave out at each end for an interval from `n_units` units.
+
+    A bootstrap of few units varies too little. The expanded percentile interval (T. Hesterberg 2015, The
+    American Statistician 69, 371-386) is wider by √(G / (G - 1)) · t(G - 1) / z: 1.12 for 16 units, for which
+    it covered 94 to 96 % in simulations (`benchmarks/coverage.py`); 93 % for 6, 87 % for 4, 50 % for 2.
+    """
+    return float(ndtr(sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, (1 - level) / 2)))
+
+
+def percentile_interval(resampled: Sequence[np.ndarray], *, value: float, n_units: int) -> list[float] | None:
+    """Return the expanded percentile interval of `value` from resamples of `n_units` units, for JSON.
 
     `resampled` holds the estimate in each resample, in arrays, NaN where it is undefined; None is returned
     when it always is. The interval is widened to contain `value` where few samples in many classes put both
-    percentiles on one side.
+    ends on one side.
     """
     values = np.concatenate([np.empty(0), *resampled])
     values = values[~np.isnan(values)]
     if not len(values):
         return None
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.quantile(values, [tail(n_units), 1 - tail(n_units)])
     return [min(float(low), value), max(float(high), value)]
 
 

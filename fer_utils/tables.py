@@ -266,6 +266,7 @@ def run_row(result: Record) -> dict[str, str]:
         "data": "synthetic" if data.get("source") == "synthetic" else data.get("name", ""),
         **{name: format_metric(record) for name, record in metrics.items()},
         "n": f"{metrics['accuracy']['n']:,}" if metrics["accuracy"] else "",
+        "leakage": leakage_of(result).removeprefix("none"),
         **{name: f"{record['value']:.3f}" if record else "" for name, record in baselines.items()},
         "computed_on": describe_hardware(result) or "",
         "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else str(seed),
@@ -281,11 +282,11 @@ def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
 def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the papers' headline numbers, each with every run that reports against it.
 
-    `measured`, `low`, `high` and `delta` (percentage points, measured minus printed) are numbers only where a
-    run on real data can be compared, else None. `text` is for display: the value with its interval in the
-    paper's unit, or why there is none; `short` is the value alone. A number without a run is one row, with an
-    empty `result`. `is_first` marks one run of several: without leakage, else with the most seeds, else
-    trained longest.
+    `measured`, `low` and `high` are numbers only where a run is on real data, else None; `delta` (percentage
+    points, measured minus printed) only where it is without leakage on the paper's own test images. `text` is
+    for display: the value with its interval in the paper's unit, or why there is none; `short` is the value
+    alone. A number without a run is one row, with an empty `result`. `is_first` marks one run of several:
+    without leakage, else with the most seeds, else trained longest.
     """
     rows = []
     headlines = [(paper, headline) for paper in map(load_paper, PAPERS) for headline in paper.headline]
@@ -308,6 +309,8 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
     record, percent = find_metric(result, key), cell.unit == "percent"
     real = record if record and result["dataset"]["source"] == "real" else None
     low, high = (real and real["ci95"]) or (None, None)
+    honest = leakage_of(result) == "none"
+    comparable = real and honest and headline.same_images and cell.unit in RATES
     return {
         "cell": cell,
         "headline": headline,
@@ -320,7 +323,7 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         "measured": real and real["value"],
         "low": low,
         "high": high,
-        "delta": 100 * (real["value"] - cell.value) if real and cell.unit in RATES else None,
+        "delta": 100 * (real["value"] - cell.value) if comparable else None,
         "n": record and record["n"],
         "protocol": describe_protocol(result),
         "hardware": describe_hardware(result),

@@ -32,4 +32,4 @@ def test_imagenet_weights_are_better_than_random_ones():
     paths = [PROJECT / f"reports/smoke/40_fastai_transfer{arm}/predictions.npz" for arm in ("", "--random")]
     if not all(path.is_file() for path in paths):
         pytest.skip("the two runs have not been made")
-    assert paired_difference(*([Predictions.load(path)] for path in paths))["ci95"][0] > 0
+    assert paired_difference(*([Predictions.load(path)] for path in paths)).interval[0] > 0

@@ -1,6 +1,7 @@
 """Methods are compared on the same samples; sweeps are compared on validation."""
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -54,6 +55,8 @@ def test_a_mean_over_seeds_has_value_interval_and_n():
     assert found["accuracy"]["value"] == pytest.approx(0.6) and found["accuracy"]["n"] == N
     for record in found.values():
         assert record["ci95"][0] < record["value"] < record["ci95"][1]
+    spread = np.std([run.correct.mean() for run in runs], ddof=1) / np.sqrt(3)
+    assert np.diff(found["accuracy"]["ci95"]) > 2 * 1.96 * spread, "the seeds differ, too"
     alone = evaluate(runs[0]).metrics["macro_f1"]
     assert mean_metrics(runs[:1])["macro_f1"]["ci95"] == pytest.approx(alone["ci95"])
     turned = mean_metrics([run.subset(np.arange(N)[::-1]) for run in reversed(runs)])
@@ -86,16 +89,18 @@ def test_a_paired_difference_is_that_of_the_means_over_seeds():
     better = [predictions(0.9, seed=seed) for seed in range(3)]
     worse = [predictions(0.5, seed=seed) for seed in range(10, 12)]
     found = paired_difference(better, worse)
-    assert found["value"] == pytest.approx(0.4)
-    assert 0 < found["ci95"][0] < found["value"] < found["ci95"][1] and found["n"] == N
+    assert found.value == pytest.approx(0.4)
+    assert 0 < found.interval[0] < found.value < found.interval[1] and found.p_value < 0.001
 
 
 def test_a_paired_difference_resamples_whole_groups():
     correct, group = np.repeat(np.arange(20) % 2 == 0, 10), [f"s{i // 10}" for i in range(200)]
     a, b = two_class(correct), two_class(~correct)
-    alone = np.diff(paired_difference([a], [b])["ci95"])
-    grouped = np.diff(paired_difference([replace(a, group=group)], [replace(b, group=group)])["ci95"])
-    assert grouped / alone == pytest.approx(np.sqrt(10), rel=0.15)
+    alone = paired_difference([a], [b]).standard_error
+    grouped = paired_difference([replace(a, group=group)], [replace(b, group=group)])
+    assert grouped.standard_error / alone == pytest.approx(np.sqrt(10), rel=0.15)
+    assert grouped.freedom == pytest.approx(19)
+    assert paired_difference([replace(a, group="s1")], [replace(b, group="s1")]) is None
     with pytest.raises(ValueError, match="in one run only"):
         paired_difference([a], [a.subset(np.arange(100))])
 
@@ -112,9 +117,9 @@ def test_tables_have_a_row_per_method_and_per_pair():
     pairs = pairs_table(methods)
     assert pairs.index.tolist() == ["raw − hybrid", "raw − hog", "hybrid − hog"]
     assert pairs["difference"].tolist() == pytest.approx([-0.325, 0.15, 0.475])
-    assert [text.count(",") for text in pairs["McNemar p"]] == [1, 0, 0]
-    grouped = {name: [predictions(0.5, seed=seed, group=SUBJECTS)] for seed, name in enumerate("ab")}
-    assert pairs_table(grouped)["McNemar p"].tolist() == [None]
+    every = [paired_difference(*pair).p_value for pair in combinations(methods.values(), 2)]
+    assert pairs["p (Holm)"].max() == pytest.approx(max(every))
+    assert pairs["p (Holm)"].min() == pytest.approx(3 * min(every))
     assert pairs_table({"raw": [predictions(0.5)]}).empty
 
 
@@ -133,7 +138,11 @@ def result(folder, name: str, made: Predictions, *, seed: int = 0, rate: float =
         "metrics": found.metrics,
         "per_class": found.per_class,
         "other_metrics": {"without_duplicates": found.metrics},
-        "protocol": {"seed": seed, "selection": f"epoch {9 - seed} of 9, best on validation"},
+        "protocol": {
+            "seed": seed,
+            "leakage": "none",
+            "selection": f"epoch {9 - seed} of 9, best on validation",
+        },
         "compute": {"seconds": 10.0},
         "params": {"seed": seed, "learning_rate": rate},
     } | changes
@@ -147,6 +156,7 @@ def test_runs_are_grouped_by_method_and_by_their_test_samples(tmp_path):
         result(tmp_path, "10--other", predictions(0.5).subset(np.arange(60))),
         result(tmp_path, "20--synthetic", predictions(0.4), dataset={"source": "synthetic"}),
         result(tmp_path, "20--failed", predictions(0.4), status="failed"),
+        result(tmp_path, "20--leaky", predictions(0.9), protocol={"leakage": "random split"}),
         {"run": "20--absent", "status": "done", "dataset": {"source": "real"}},
     ]
     ((methods, pairs),) = compare_methods(tmp_path, results)

@@ -9,15 +9,15 @@ import pytest
 
 from fer_utils import effects
 from fer_utils.data import MissingData
-from fer_utils.predictions import EpochPredictions
+from fer_utils.predictions import EpochPredictions, Predictions
 from fer_utils.results import Results
-from fer_utils.statistics import Z, difference_interval, wilson_interval
+from fer_utils.statistics import wilson_interval
 
 N = 200
 OFFICIAL, RANDOM, RESHUFFLED, CACHED = (
     f"10_baseline_cnn--protocol-{name}" for name in ("official", "random", "reshuffled", "cached")
 )
-CLIPS, FRAMES = "30_cnn3d_smic", "20_hybrid_hog_cnn--frames"
+CLIPS = "30_cnn3d_smic"
 IDS = np.array([f"i{number:03d}" for number in range(N)])
 RIGHT = {"validation": (60, 120, 100, 90), "test": (50, 110, 130, 80)}
 """Correct images of N after each epoch: validation is best at epoch 2, test at epoch 3."""
@@ -79,20 +79,34 @@ def test_selecting_the_epoch_on_the_test_set_adds_the_gain_of_the_better_epoch(r
     leaky = effect.leaky
     assert leaky.value == pytest.approx((130 + 2) / N) and leaky.leak == "epoch selected on the test set"
     assert effect.size == pytest.approx(20 / N) and effect.by_seed == pytest.approx([20 / N] * 3)
-    low, high = effect.interval
-    of_others = difference_interval(leaky.value, leaky.interval, effect.honest.value, effect.honest.interval)
-    assert of_others[0] < low < effect.size < high < of_others[1], "paired: the images are the same"
+    assert 0 <= effect.interval[0] < effect.size < effect.interval[1]
+    unpaired = np.sqrt(sum(np.diff(arm.interval)[0] ** 2 for arm in (effect.honest, leaky)))
+    assert np.diff(effect.interval)[0] < unpaired, "paired: the images are the same"
     assert effect.runs == tuple(f"{OFFICIAL}--seed{seed}" for seed in range(3))
+
+
+def test_what_is_chosen_is_chosen_again_in_each_resample(tmp_path):
+    """Two epochs that are equally good on other images: the interval knows that either could be chosen."""
+    for seed in range(2):
+        folder = write_run(tmp_path, OFFICIAL, seed)
+        right = np.random.default_rng(seed).random((2, N)) < 0.5
+        EpochPredictions(IDS, np.zeros(N, np.int64), 1 - right.astype(np.uint8)).save(
+            folder / "epochs_test.npz"
+        )
+        by_epoch((100, 101)).save(folder / "epochs_validation.npz")
+        history = pd.DataFrame({"epoch": [1, 2], "val_accuracy": 0.5, "validation_seen": 0.0})
+        history.to_csv(folder / "history.csv", index=False)
+    effect = effects.measure("best_epoch", tmp_path)
+    assert effect.interval[0] == 0 and effect.interval[1] > 0.03
+    best = effects.measure("best_seed", tmp_path)
+    assert best.interval[0] == 0 and best.by_seed == pytest.approx([best.size])
 
 
 def test_a_random_split_is_compared_over_the_epochs_that_both_arms_have(reports):
     effect = effects.measure("random_split", reports)
     assert effect.honest.value == pytest.approx(112 / N), "epoch 2 of the first two is best on validation"
     assert effect.leaky.value == pytest.approx(140 / N) and effect.leaky.leak == "random"
-    honest, leaky = effect.honest, effect.leaky
-    assert effect.interval == pytest.approx(
-        difference_interval(leaky.value, leaky.interval, honest.value, honest.interval)
-    )
+    assert effect.interval[0] < effect.size < effect.interval[1]
     assert len(effect.by_seed) == 2
 
 
@@ -114,22 +128,42 @@ def test_test_images_with_duplicates_in_other_sets_are_left_out(reports, key, co
     assert low <= effect.size <= high
 
 
-def test_clips_and_frames_are_read_from_stored_metrics_of_synthetic_data(tmp_path):
-    blocks = {"metrics": record(0.8), "other_metrics": {"pixels_random": record(0.85)}}
-    write_run(tmp_path, CLIPS, 0, parts={}, **blocks).rename(tmp_path / CLIPS)
-    frames = {"split_by_subject": record(0.4), "split_by_frame": record(0.99)}
-    write_run(tmp_path, FRAMES, 1, parts={}, other_metrics=frames)
-    clips, single = (effects.measure(key, tmp_path) for key in ("random_clips", "random_frames"))
-    assert clips.size == pytest.approx(0.05) and single.size == pytest.approx(0.59)
-    assert clips.leaky.leak == "subjects on both sides"
-    assert single.leaky.leak == "frames of one clip on both sides"
-    assert clips.data == single.data == "synthetic clips"
+@pytest.fixture
+def clips(tmp_path):
+    """A run on 40 clips of four subjects, three epochs, with the predictions of two protocols."""
+    folder = write_run(tmp_path, CLIPS, 0, parts={}).rename(tmp_path / CLIPS)
+    rows = {"a": (0.2, 0.8, 0.5), "b": (0.9, 0.4, 0.5), "c": (0.5, 0.5, 0.5), "d": (0.3, 0.6, 0.5)}
+    folds = [
+        {"fold": fold, "held_out": 10, "epoch": epoch, "val_accuracy": accuracy}
+        for fold, accuracies in rows.items()
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]
+    pd.DataFrame(folds).to_csv(folder / "history.csv", index=False)
+    for name, accuracy in {"predictions": 0.5, "predictions_pixels_random": 0.6}.items():
+        wrong = (np.arange(40) % 10 >= 10 * accuracy).astype(int)
+        ids, people = [f"c{i:02d}" for i in range(40)], np.repeat(list("abcd"), 10)
+        made = Predictions(ids, np.zeros(40, int), np.eye(2)[wrong], ("x", "y"), group=people)
+        made.save(folder / f"{name}.npz")
+    return tmp_path
+
+
+def test_effects_on_clips_are_read_from_predictions_and_folds(clips):
+    random = effects.measure("random_clips", clips)
+    assert random.size == pytest.approx(0.1) and random.honest.n == 40
+    assert random.leaky.leak == "subjects on both sides" and random.data == "synthetic clips"
+    assert random.interval == pytest.approx((0.1, 0.1)), "paired: each subject gains the same"
+    of_all, of_each = (effects.measure(f"best_epoch_of_{whom}", clips) for whom in ("all", "each"))
+    assert of_all.honest.value == of_each.honest.value == 0.5
+    assert of_all.leaky.value == pytest.approx((8 + 4 + 5 + 6) / 40), "epoch 2 is best over all subjects"
+    assert of_each.leaky.value == pytest.approx((8 + 9 + 5 + 6) / 40)
 
 
 def test_missing_runs_are_named_and_the_rest_is_measured(reports):
     measured, missing = effects.measure_all(reports)
     assert {effect.key for effect in measured} | set(missing) == set(effects.definitions()["experiments"])
-    assert set(missing) == {"random_clips", "random_frames"} and CLIPS in missing["random_clips"]
+    unfinished = {"random_clips", "random_frames", "best_epoch_of_all", "best_epoch_of_each"}
+    assert set(missing) == {*unfinished, "easy_copies", "trained_copies"}
+    assert CLIPS in missing["random_clips"]
     (reports / effects.DUPLICATES).unlink()
     assert "copies.csv" in effects.measure_all(reports)[1]["all_copies"]
     nothing, everything = effects.measure_all(reports / "empty")
@@ -175,8 +209,8 @@ def test_the_spread_over_seeds_is_pooled(reports):
     spread = effects.seed_spread(reports)
     assert spread.index.tolist() == [OFFICIAL, "20_hybrid_hog_cnn--raw"]
     assert spread["sd"].to_numpy() == pytest.approx([2 / N, 0.0])
-    pooled = np.sqrt(2 * (2 / N) ** 2 / 3)
-    assert effects.seed_difference(spread) == pytest.approx(Z * np.sqrt(2) * pooled)
+    # Of two settings only one varies, with three seeds: t of 2 degrees of freedom.
+    assert effects.seed_difference(spread) == pytest.approx(4.3027 * 2 / N, abs=1e-5)
     with pytest.raises(MissingData, match=OFFICIAL):
         effects.seed_spread(reports / "empty")
 

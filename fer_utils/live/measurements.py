@@ -139,7 +139,8 @@ def spotting_scores(trials: Sequence[SpottingTrial], *, n_boot: int = 2000) -> p
         row = {"n_videos": len(trials), "tp": int(tp), "fp": int(fp), "fn": int(fn)}
         with np.errstate(invalid="ignore"):  # NaN without events
             row |= {"precision": tp / (tp + fp), "recall": tp / (tp + fn), "f1": _f1((tp, fp, fn))}
-            interval = percentile_interval([_f1(counts.T @ one) for one in weights], value=row["f1"])
+            drawn = [_f1(counts.T @ one) for one in weights]
+            interval = percentile_interval(drawn, value=row["f1"], n_units=len(trials))
         row["f1_low"], row["f1_high"] = interval or (nan, nan)
         for at in ("onset", "apex", "offset"):
             errors = [abs(getattr(one, at) - getattr(true, at)) for one, true in pairs]

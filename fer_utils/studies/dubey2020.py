@@ -50,7 +50,7 @@ from fer_utils.training.fastai_training import (
 Method = Literal["cnn3d", "still", "flow"]
 """The 3D-CNN; the same network on one frame repeated; a small network on the optical flow at the apex."""
 EpochRule = Literal["fixed", "inner", "on_test"]
-"""The last epoch; the best on inner subjects; the best on the held-out clips themselves, which is a leak."""
+"""The last epoch; the best on inner subjects; the best of each fold on its held-out clips, which is a leak."""
 
 EPOCH_LEAK = "epoch chosen on test"
 ACTIVATIONS = {"relu": "ReLU", "swish": "Swish"}
@@ -94,9 +94,9 @@ def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
     both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
     ways = {
         "loso": ("subject left out", loso, params.epoch_choice, "none"),
-        "loso_best_epoch": ("subject left out, best epoch", loso, "on_test", EPOCH_LEAK),
+        "loso_best_epoch": ("subject left out, best epoch of each", loso, "on_test", EPOCH_LEAK),
         "random": ("random clips", mixed, params.epoch_choice, SUBJECTS_SHARED),
-        "random_best_epoch": ("random clips, best epoch", mixed, "on_test", both),
+        "random_best_epoch": ("random clips, best epoch of each fold", mixed, "on_test", both),
     }
     views = dict.fromkeys([params.view, *(["pixels", "change"] if "other_view" in wanted else [])])
     found = {}
