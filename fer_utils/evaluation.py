@@ -44,9 +44,9 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     all samples are of one class. In micro-expression work `balanced_accuracy` is called UAR, and `macro_f1`
     over pooled folds UF1.
 
-    Accuracy of independent samples has a Wilson interval. Everything else has an expanded percentile
-    interval (`statistics.tail`): `n_boot` times the independent units are resampled, which are samples, or
-    groups where `predictions.group` is given. There is none for a single unit and for 0 resamples.
+    Accuracy of independent samples has a Wilson interval. Everything else has a percentile interval from
+    `n_boot` resamples of the independent units: samples, or groups where `predictions.group` is given. It is
+    widened for few units (`statistics.percentiles`); for a single one, and without resamples, there is none.
     """
     n, once = len(predictions), np.ones((len(predictions), 1), np.float32)
     around = partial(percentile_interval, n_units=len(np.unique(predictions.unit)))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
 from scipy.stats import binom
 from scipy.stats import t as student_t
 
@@ -55,10 +54,9 @@ def test_percentile_interval_skips_undefined_resamples_and_holds_the_value():
     assert percentile_interval([resampled], value=0.5, **many) == pytest.approx([0.025, 0.975], abs=1e-4)
     assert percentile_interval([resampled], value=0.99, **many) == pytest.approx([0.025, 0.99], abs=1e-4)
     assert percentile_interval([np.array([np.nan])], value=0.5, **many) is None
-    low, high = percentile_interval([resampled], value=0.5, n_units=16)
-    assert low == pytest.approx(ndtr(-np.sqrt(16 / 15) * 2.13145), abs=1e-4) and high == pytest.approx(
-        1 - low
-    )
+    half = 0.095 * np.sqrt(16 / 15) * 2.13145 / 1.95996  # t of 15 degrees of freedom
+    ends = percentile_interval([0.4 + resampled / 5], value=0.5, n_units=16)
+    assert ends == pytest.approx([0.5 - half, 0.5 + half], abs=1e-4)
 
 
 def test_an_estimate_adds_variances_and_has_few_degrees_of_freedom_where_its_largest_source_has():
@@ -71,7 +69,7 @@ def test_an_estimate_adds_variances_and_has_few_degrees_of_freedom_where_its_lar
     assert Estimate(0.0, ((0.0, 5),)).interval == (0, 0) and Estimate(0.1, ((0.0, 5),)).p_value == 0
 
 
-@pytest.mark.parametrize(("n_subjects", "lowest"), [(16, 0.93), (4, 0.85)])
+@pytest.mark.parametrize(("n_subjects", "lowest"), [(16, 0.93), (4, 0.91)])
 def test_the_interval_over_subjects_covers_the_mean_of_all_subjects(n_subjects, lowest):
     """Clips of a subject are more alike than clips of two; benchmarks/coverage.py has more cases."""
     rng, covered, mean = np.random.default_rng(0), [], 0.6

@@ -12,7 +12,7 @@ import pandas as pd
 from skimage.metrics import structural_similarity
 
 from fer_utils.explain.network import enlarge
-from fer_utils.statistics import bootstrap_weights, tail
+from fer_utils.statistics import bootstrap_weights, percentiles
 
 Bands = Mapping[str, tuple[float, float]]
 """Top and bottom of each band as fractions of the image's height."""
@@ -132,9 +132,7 @@ def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
 def mean_intervals(
     values: np.ndarray, unit: np.ndarray, *, level: float = 0.95, n_boot: int = 2000
 ) -> np.ndarray:
-    """Return the mean of each column with its bootstrap interval: shape (M, 3), mean, low, high.
-
-    It is an expanded percentile interval (`statistics.tail`).
+    """Return the mean of each column with its interval (`statistics.percentiles`): (M, 3), mean, low, high.
 
     Values have one row per image. Images with an equal unit, such as a subject, are resampled together. Low
     and high are NaN for a single unit, all three without any image.
@@ -150,9 +148,8 @@ def mean_intervals(
         for weights in bootstrap_weights(unit, n_boot=n_boot, seed=0)
     ]
     if resampled:
-        out = tail(len(names), level=level)
-        low, high = np.quantile(np.concatenate(resampled), [out, 1 - out], axis=0)
-        found[:, 1], found[:, 2] = np.minimum(low, mean), np.maximum(high, mean)
+        drawn = np.concatenate(resampled)
+        found[:, 1:] = percentiles(drawn, value=mean, n_units=len(names), level=level).T
     return found
 
 

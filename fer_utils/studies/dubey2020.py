@@ -50,7 +50,7 @@ from fer_utils.training.fastai_training import (
 Method = Literal["cnn3d", "still", "flow"]
 """The 3D-CNN; the same network on one frame repeated; a small network on the optical flow at the apex."""
 EpochRule = Literal["fixed", "inner", "on_test"]
-"""The last epoch; the best on inner subjects; the best of each fold on its held-out clips, which is a leak."""
+"""The last epoch; the best on inner subjects; the best of each fold on its held-out clips: a leak."""
 
 EPOCH_LEAK = "epoch chosen on test"
 ACTIVATIONS = {"relu": "ReLU", "swish": "Swish"}
