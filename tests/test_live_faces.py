@@ -12,8 +12,7 @@ from PIL import Image
 from fer_utils.data.detection import Box, Haar
 from fer_utils.data.images import ImageDecoder
 from fer_utils.live.faces import CLIPS, Framing, Tracker, brighten, crop_face
-from fer_utils.synthetic import Identity, render_face
-from fer_utils.synthetic.clips import synthetic_clip
+from fer_utils.synthetic import Identity, render_face, synthetic_clip
 
 IMAGE = cv2.resize(
     np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8),

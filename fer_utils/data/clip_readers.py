@@ -9,18 +9,15 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data.clip_files import ClipDecoder, Sampling, csv_header, folders, read_table
-from fer_utils.data.datasets import DataSet
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, files_below, is_hidden, printable
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, DataSet, files_below, is_hidden, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.labels import canonical
 
 SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
-SMIC_NAME = (
-    "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
-)
-
-VIDEO_SUFFIXES = (
+SMIC_NAME = "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?"
+SMIC_NAME += "s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
+VIDEO_SUFFIXES = [
     ".avi",
     ".mp4",
     ".m4v",
@@ -33,7 +30,7 @@ VIDEO_SUFFIXES = (
     ".3gp",
     ".mts",
     ".m2ts",
-)
+]
 
 
 class ClipReader(DataSet):
@@ -268,9 +265,8 @@ class ClipTable(ClipReader):
             tables = [file for file in sorted(folder.glob(place)) if self.holds(file)]
             if len(tables) > 1:
                 names = ", ".join(table.name for table in tables)
-                raise ConfigError(
-                    f"{tables[0].parent}: several tables of clips, {names}; name one in data_path"
-                )
+                several = f"several tables of clips, {names}"
+                raise ConfigError(f"{tables[0].parent}: {several}; name one in data_path")
             if tables:
                 return tables[0]
         return super().find(folder)

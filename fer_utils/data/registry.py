@@ -11,9 +11,9 @@ import numpy as np
 
 from fer_utils.data import clip_files
 from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smic
-from fer_utils.data.datasets import DataSet, MissingData
 from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
+from fer_utils.data.raw_files import DataSet, MissingData
 from fer_utils.data.samples import ClipSet, FaceSet, combine
 from fer_utils.data.store import prepared, prepared_from
 from fer_utils.files import ConfigError, digest, nearest, project_path, sha256_of
@@ -105,7 +105,7 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
 
 
 def _synthetic_clips(params: "ClipParameters", options: Mapping[str, int], folder: Path) -> ClipSet:
-    from fer_utils.synthetic import clips as generator
+    from fer_utils.synthetic import motion as generator
 
     arguments = {
         "n_subjects": params.synthetic_subjects,
@@ -127,7 +127,7 @@ def _synthetic_clips(params: "ClipParameters", options: Mapping[str, int], folde
 
 @cache
 def _code_of(package: Path) -> str:
-    files = [*sorted(package.glob("*.py")), Path(clip_files.__file__)]
+    files = [*sorted(package.glob("*.*")), Path(clip_files.__file__)]
     return digest([sha256_of(file) for file in files], np.__version__, cv2.__version__)
 
 
