@@ -38,10 +38,7 @@ class Face(NamedTuple):
 
 
 class ImageFolder(DataSet):
-    """A folder of image files, or a zip of it, in which names or a list say what each file shows.
-
-    A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
-    """
+    """A folder of image files, or a zip of it, in which names or a list say what each file shows."""
 
     class_names: tuple[str, ...] = FER7
     layout: str

@@ -117,10 +117,7 @@ class BadRows:
 
 @contextmanager
 def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[], bytes]], list[str]]]:
-    """List the image files of a folder or zip, and its other files by name; hidden ones are ignored.
-
-    An image's name leads to a function that reads its bytes while the block lasts.
-    """
+    """List the image files of a folder or zip, each with a function that reads it, and its other files."""
     with nullcontext(_folder_entries(path)) if path.is_dir() else _zip_entries(path) as found:
         images, others = {}, []
         for name in sorted(name for name in found if not is_hidden(name)):

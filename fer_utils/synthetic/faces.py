@@ -55,9 +55,8 @@ def synthetic_faces(
 ) -> FaceSet:
     """Render a data set of synthetic faces whose splits share no person.
 
-    Each split has at least one of the subjects, and 70 % of them are for training; class counts within a
-    split differ by one at most. An image of `size` x `size` pixels depends on (seed, subject, number, class)
-    alone. Sample ids are like ``synthetic-s003-0007``.
+    70 % of the subjects are for training; class counts within a split differ by one at most. An image of
+    `size` x `size` pixels depends on (seed, subject, number, class) alone.
     """
     subjects_of = distribute(n_subjects, _SHARES, at_least=np.ones(len(_SPLITS), int))
     subject = np.repeat(np.arange(n_subjects), images_per_subject)
@@ -95,8 +94,7 @@ def synthetic_sample(sample_id: str, expression: str, *, seed: int = 0) -> dict[
 def synthetic_changes(faces: FaceSet, *, seed: int = 0) -> np.ndarray:
     """Return by how many gray levels each pixel differs from the same person's neutral face: uint8 (N, H, W).
 
-    Pose, light and noise are the image's own, so only the expression differs. `faces` are rows of
-    `synthetic_faces` in any order; a `seed` that is not theirs raises `ValueError`.
+    Only the expression differs. `faces` are rows of `synthetic_faces`, of the same `seed`.
     """
     size = faces.images.shape[1]
     pairs = zip(faces.sample_id, faces.labels, strict=True)

@@ -137,8 +137,8 @@ def synthetic_video(
 ) -> SyntheticVideo:
     """Film one person for spotting and the live demo.
 
-    There are `n_micro` micro-expressions and `n_macro` expressions of 0.7 to 2 seconds, of random classes of
-    `class_names` (keys of `EXPRESSIONS`), in random order and at least half a second apart.
+    Micro- and macro-expressions (0.7 to 2 seconds) are of random classes of `class_names` (keys of
+    `EXPRESSIONS`), in random order and at least half a second apart.
     """
     rng = np.random.default_rng((seed, 0, 0, _VIDEO))
     scene = replace(sample_studio(rng), scale=1.0)
@@ -206,8 +206,7 @@ def synthetic_clips(
     Every frame from onset to offset is rendered at `frame_rate` and the clip then resampled to `n_frames`,
     like real clips. The default set has SMIC's 70, 51 and 43 clips, 39 of them of one subject; some subjects
     lack a class, but every class has clips of at least two. A clip depends on (seed, subject, number, class)
-    alone; with the same seed the subjects are the persons of `synthetic_faces`. Sample ids are like
-    ``synthetic-clip-s003-0007``; frame 0 is the onset.
+    alone; with the same seed the subjects are the persons of `synthetic_faces`.
     """
     if frame_rate < 10:
         raise ValueError(f"frame_rate must be at least 10, got {frame_rate}")
@@ -238,10 +237,7 @@ def synthetic_clips(
 
 
 def synthetic_clip(sample_id: str, label: str, *, seed: int = 0) -> Performance:
-    """Return the performance that a clip of `synthetic_clips` shows, for its action units, masks and frames.
-
-    `label` is the clip's class, or another key of `EXPRESSIONS`; `seed` is the data set's.
-    """
+    """Return the performance that a clip of `synthetic_clips` shows; `label` is a key of `EXPRESSIONS`."""
     subject, number = (int(text.lstrip("s")) for text in sample_id.split("-")[-2:])
     person = np.random.default_rng((seed, subject, 0, _PERSON))
     scene, usual = sample_studio(person), sample_resting_units(person, strongest=0.4)
