@@ -88,6 +88,19 @@ class Headline:
     same_images: bool = False
 
 
+class Coverage(BaseModel, extra="forbid"):
+    """What answers a printed table, figure or claim: a run of the reference profile, a notebook, or nothing.
+
+    `same_data`: the run has the kind of data that the paper had.
+    """
+
+    item: str
+    run: str = ""
+    notebook: str = ""
+    same_data: bool = False
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """What a paper states, and does not state, about how its numbers were made."""
@@ -177,6 +190,7 @@ class Paper(BaseModel, extra="forbid", frozen=True):
     believe: str = ""
     protocol: Protocol | None = None
     headline: tuple[Headline, ...] = ()
+    coverage: list[Coverage] = []
     tables: list[_Table] = []
     statements: list[_Statement] = []
     claims: list[dict[str, Any]] = []

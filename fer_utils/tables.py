@@ -279,6 +279,27 @@ def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
     return table.rename(columns=lambda name: name.replace("_", " "))
 
 
+def coverage_table(results: Iterable[Record]) -> "pd.DataFrame":
+    """Return one row for each printed table, figure and claim of the papers: how it is covered, and where.
+
+    `results` are the runs of the reference profile, as `load_methods` returns them.
+    """
+    done, rows = [result for result in results if result["status"] == "done"], []
+    for paper in map(load_paper, PAPERS):
+        for entry in paper.coverage:  # a run, or all runs of a file with a grid
+            runs = [one for one in done if entry.run and f"{one['run']}--".startswith(f"{entry.run}--")]
+            data = runs[0]["dataset"] if runs else None
+            if data is None:
+                covered = "not run yet" if entry.run else "shown" if entry.notebook else "left out"
+            elif data["source"] == "synthetic":
+                covered = "synthetic data only"
+            else:
+                covered = f"{data['name']}, as in the paper" if entry.same_data else f"{data['name']} instead"
+            where = entry.run or entry.notebook
+            rows.append((paper.key, entry.item, covered, where, entry.note))
+    return _table(rows, "paper", ["paper", "printed", "covered", "where", "note"])
+
+
 def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the papers' headline numbers, each with every run that reports against it.
 

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_utils import tables
+from fer_utils.files import PROJECT
 from fer_utils.papers import PAPERS, RATES, load_paper, parse_printed
+from fer_utils.run import profile_runs
 
 STATEMENT = "table: T, context: about 80%, cells: [{cell: a, metric: accuracy, unit: percent, printed: 81%}]"
 SMALL = """
@@ -149,3 +152,12 @@ def test_a_malformed_file_is_named_with_its_entry(tmp_path, old, new, named):
     path.write_text(SMALL.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError, match=rf"(?s)kumar2021\.yaml.*({named})"):
         load_paper("kumar2021", folder=tmp_path)
+
+
+def test_coverage_names_runs_that_have_a_parameter_file():
+    folders = (PROJECT / "params" / "reference", PROJECT / "params" / "paper")
+    known = {run for folder in folders for run in profile_runs(folder)}
+    named = {entry.run for key in PAPERS for entry in load_paper(key).coverage if entry.run}
+    assert all(any(f"{run}--".startswith(f"{name}--") for run in known) for name in named)
+    covered = tables.coverage_table([])["covered"]
+    assert set(covered) == {"not run yet", "shown", "left out"} and len(covered) > 30
