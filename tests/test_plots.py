@@ -263,7 +263,7 @@ def test_a_figure_has_its_labels_fits_a_report_and_leaves_no_trace(draw, texts):
 
 
 def test_every_figure_function_is_drawn_here():
-    modules = (plots.cam, plots.data, plots.live, plots.networks, sys.modules["fer_utils.plots.protocols"])
+    modules = (plots.cam, plots.data, plots.networks, sys.modules["fer_utils.plots.protocols"])
     for module in (*modules, plots.results):
         functions = [one for one in vars(module).values() if hasattr(one, "__wrapped__")]
         own = {one.__name__ for one in functions if one.__module__ == module.__name__}
