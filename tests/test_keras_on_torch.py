@@ -30,17 +30,13 @@ from fer_utils.training import keras_training
 keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
 found["backend"] = hardware.current()["backend"]
 folder = Path(sys.argv[1])
-folders = folder / "whole", folder / "resumed"
-for one in folders:
-    one.mkdir()
-whole, history = keras_run.fit(folders[0], epochs=3)
+whole, history = keras_run.fit(folder / "whole", epochs=3)
 try:
-    keras_run.fit(folders[1], epochs=3, kill_in_epoch=2)
+    keras_run.fit(folder / "resumed", epochs=3, kill_in_epoch=2)
 except keras_run.Killed:
-    resumed, again = keras_run.fit(folders[1], epochs=3)
+    resumed, again = keras_run.fit(folder / "resumed", epochs=3)
 found["same_history"] = history[keras_run.MEASURED].equals(again[keras_run.MEASURED])
-states = zip(keras_run.state(whole), keras_run.state(resumed), strict=True)
-found["same_state"] = all(np.array_equal(one, other) for one, other in states)
+found["same_state"] = all(map(np.array_equal, keras_run.state(whole), keras_run.state(resumed)))
 found["sums"] = keras_training.predict(resumed, keras_run.VALIDATION).probabilities.sum(axis=1).tolist()
 
 model = patch_network()
@@ -58,18 +54,15 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("torch")
-
-
-@pytest.fixture(scope="module")
-def found(folder) -> dict:
-    """Return what the script says; it also leaves an ONNX file in the folder."""
+def found(tmp_path_factory) -> dict:
+    """Return what the script says, and the folder into which it writes an ONNX file."""
+    folder = tmp_path_factory.mktemp("torch")
+    for name in ("whole", "resumed"):
+        (folder / name).mkdir()
     how = {"env": os.environ | {"KERAS_BACKEND": "torch"}, "cwd": Path(__file__).parent}
-    command = [sys.executable, "-c", WITH_TORCH, folder]
-    ran = subprocess.run(command, **how, capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", WITH_TORCH, folder], **how, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    return json.loads(ran.stdout) | {"folder": folder}
 
 
 def test_a_killed_training_resumes_to_the_same_bits(found):
@@ -84,5 +77,5 @@ def test_both_methods_light_up_the_patch_and_no_framework_is_imported_early(foun
     assert (found["changed"], found["gradients"]) == (False, False)
 
 
-def test_a_network_is_written(found, folder):
-    assert_file_returns_the_probabilities_beside_it(folder)
+def test_a_network_is_written(found):
+    assert_file_returns_the_probabilities_beside_it(found["folder"])

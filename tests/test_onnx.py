@@ -158,9 +158,7 @@ def write_keras_network(folder: Path) -> None:
 
     from fer_utils.training import keras_training
 
-    keras_training.prepare(
-        SimpleNamespace(threads=2, device="cpu")
-    )  # as in all tests: a process has one number
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))  # in all tests: a process has one number
     keras.utils.set_random_seed(0)
     layers = [keras.Input((16, 16, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
     layers += [keras.layers.Resizing(24, 24), keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization()]
