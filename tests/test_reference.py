@@ -17,7 +17,6 @@ from fer_utils.run import method_of, profile_runs, read_runs
 REFERENCE = PROJECT / "reports" / "reference"
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions.npz"))
 RESULTS = sorted(path.parent.name for path in REFERENCE.glob("*/results.json"))
-TEN_VIEWS = sorted(path.parent.name for path in REFERENCE.glob("*/predictions_ten_crop.npz"))
 RECORDED_EPOCHS = sorted(path.parent.name for path in REFERENCE.glob("*/epochs_test.npz"))
 SYNTHETIC = {"30_cnn3d_smic", "30_cnn3d_smic--live", "20_hybrid_hog_cnn--frames"}
 """Runs on synthetic clips, because real ones are given to researchers on request only."""
@@ -51,12 +50,11 @@ def test_metrics_follow_from_the_predictions(run):
         assert measured == pytest.approx(stored)
 
 
-def test_metrics_of_ten_views_follow_from_their_predictions():
-    others = {run: read_json(REFERENCE / run / "results.json")["other_metrics"] for run in RUNS}
-    assert [run for run in RUNS if "ten_crop" in others[run]] == TEN_VIEWS
-    for run in TEN_VIEWS:
-        predictions = Predictions.load(REFERENCE / run / "predictions_ten_crop.npz")
-        assert_same_metrics(evaluate(predictions).metrics, others[run]["ten_crop"])
+def test_metrics_of_other_views_and_protocols_follow_from_their_predictions():
+    for path in REFERENCE.glob("*/predictions_*.npz"):
+        others = read_json(path.with_name("results.json"))["other_metrics"]
+        stored = others[path.stem.removeprefix("predictions_")]
+        assert_same_metrics(evaluate(Predictions.load(path)).metrics, stored)
 
 
 @pytest.mark.parametrize("run", RESULTS)
