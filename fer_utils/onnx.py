@@ -226,8 +226,8 @@ def _from_keras(model: "keras.Model", images: np.ndarray) -> "tuple[onnx.ModelPr
         import tensorflow as tf
         import tf2onnx
 
-        call = tf.function(lambda batch: predict(network, batch), autograph=False)
-        signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)]
+        call = tf.function(lambda batch: {OUTPUT: predict(network, batch)}, autograph=False)
+        signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8, name=INPUT)]
         with _no_messages():
             return tf2onnx.convert.from_function(call, signature, opset=18)[0], expected
 
@@ -250,6 +250,7 @@ def _trace(network: "torch.nn.Module", predict: Callable, batch: "torch.Tensor")
         if hasattr(layer, "inplace"):
             layer.inplace = False
     options = {"dynamo": True, "optimize": False, "verbose": False}
+    options |= {"input_names": [INPUT], "output_names": [OUTPUT]}
     with _no_messages():
         shapes = ({0: torch.export.Dim("n")},)
         return torch.onnx.export(Network().eval(), (batch,), dynamic_shapes=shapes, **options).model_proto
@@ -273,7 +274,6 @@ def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: 
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     graph.ClearField("value_info")
-    _name_ends(graph, card)
     if precision == "float16":
         _halve(graph)
     model.metadata_props.add(key=METADATA, value=card.model_dump_json())
@@ -284,20 +284,6 @@ def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: 
         if not worst <= TOLERANCE[precision]:
             found = f"onnxruntime's probabilities differ from the network's by up to {worst:.2g}"
             raise RuntimeError(f"{path}: not written: {found}, more than {TOLERANCE[precision]}")
-
-
-def _name_ends(graph: Any, card: Card) -> None:
-    """Give the graph's input and output their names and shapes, for any number of images."""
-    from onnx import TensorProto, helper
-
-    (source,), (target,) = graph.input, graph.output
-    names = {source.name: INPUT, target.name: OUTPUT}
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    shape, n_classes = ["n", *card.shape], len(card.class_names)
-    source.CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
-    target.CopyFrom(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", n_classes]))
 
 
 def _halve(graph: Any) -> None:

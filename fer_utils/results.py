@@ -79,22 +79,6 @@ class ClassRow(Block):
     auc: Fraction | None
 
 
-class Spread(Block):
-    """Mean and standard deviation of a metric over seeds."""
-
-    mean: float
-    sd: float | None
-    n: Count
-
-
-class Members(Block):
-    """The runs of a result that is an aggregate over seeds."""
-
-    runs: list[str] = Field(min_length=1)
-    metrics: dict[str, Spread]
-    other_metrics: dict[str, dict[str, Spread]] = {}
-
-
 class Published(Block):
     """A printed number, and the metric to compare it with.
 
@@ -164,7 +148,6 @@ class Results(Block):
     other_metrics: dict[str, Metrics] = {}
     per_class: list[ClassRow] = []
     confusion_matrix: list[list[Count]] = []
-    members: Members | None = None
     published: list[Published] = []
     compute: Compute | None = None
     environment: Environment | None = None
