@@ -10,7 +10,7 @@ from fer_utils.files import ConfigError, project_path
 from fer_utils.run import find_runs, notebook_defaults, notebook_of, notebook_path, profile_runs, read_runs
 
 if TYPE_CHECKING:
-    from fer_utils.data.datasets import DataSet
+    from fer_utils.data.raw_files import DataSet
 
 RAW = "data/raw"  # where data sets are looked for; a fresh checkout has no such folder yet
 

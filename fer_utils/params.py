@@ -336,7 +336,7 @@ class LiveDemo(Parameters):
     people: int = Field(ge=1, le=4)
     detector: Literal["haar", "yunet"]
     detector_path: str
-    low_light: Literal["off", "auto", "on"]
+    low_light: Literal["off", "auto"]
     smoothing_seconds: float = Field(ge=0)
     photographs: int = Field(ge=0)
     data_path: str

@@ -5,7 +5,7 @@ from helpers.settings import notebook_params
 
 from fer_utils.features.flow import STILL
 from fer_utils.files import ConfigError
-from fer_utils.synthetic.clips import synthetic_clips
+from fer_utils.synthetic import synthetic_clips
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from helpers.settings import notebook_params
 
 from fer_utils.files import ConfigError
-from fer_utils.synthetic.clips import synthetic_clips
+from fer_utils.synthetic import synthetic_clips
 
 ALL = ["best_epoch", "random", "random_best_epoch", "other_view", "still", "flow"]
 SMALL = {

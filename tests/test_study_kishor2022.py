@@ -11,8 +11,7 @@ from fer_utils.params import HybridHogCNN
 from fer_utils.predictions import Predictions
 from fer_utils.run import notebook_defaults
 from fer_utils.splits import CLIPS_SHARED, SUBJECTS_SHARED, official_split
-from fer_utils.synthetic import synthetic_faces
-from fer_utils.synthetic.clips import synthetic_clips
+from fer_utils.synthetic import synthetic_clips, synthetic_faces
 
 DEFAULTS = notebook_defaults("20_hybrid_hog_cnn")
 FRAMES = {"frames_of": "synthetic", "split_by": "subject", "label_set": "own", "frame_folds": 3}

@@ -122,8 +122,8 @@ def test_an_image_depends_on_its_own_seed_subject_and_number_alone(faces):
 def test_images_and_changes_follow_from_the_action_units_of_each_image(faces):
     changes = synthetic_changes(faces, seed=2)
     for row in (0, 33, 83):
-        spec = synthetic_sample(faces.sample_id[row], faces.class_names[faces.labels[row]], seed=2)
-        np.testing.assert_array_equal(spec.image(size=48), faces.images[row])
+        drawn = synthetic_sample(faces.sample_id[row], faces.class_names[faces.labels[row]], seed=2)
+        np.testing.assert_array_equal(render_face(**drawn, size=48), faces.images[row])
     surprise, neutral = (changes[faces.labels == FER7.index(name)].mean() for name in ("surprise", "neutral"))
     assert surprise > 3 * neutral
     with pytest.raises(ValueError, match="seed 3"):

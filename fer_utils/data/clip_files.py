@@ -45,8 +45,7 @@ class ClipDecoder:
     def decode(self, row: tuple, place: Path) -> dict[str, Any]:
         """Read the clip of a row from a video or a folder of images, all of it where the row has no onset.
 
-        Returns `frames`, uint8 (T, size, size), their `frame_rate`, `onset`, `apex` and `offset`, the number
-        `length` of frames in the files, and whether they are `whole` because no face was found.
+        `length` is the number of frames in the files; they are `whole` where no face was found.
         """
         images = _numbered_images(place, self.prefix) if place.is_dir() else {}
         onset, apex, offset = _times(row) if hasattr(row, "onset") else (min(images), NO_APEX, max(images))
@@ -159,11 +158,7 @@ def _face_detector() -> Haar:
 
 
 def resample(frames: np.ndarray, n_frames: int, *, method: Sampling = "interpolate") -> np.ndarray:
-    """Return a clip, uint8 (T, H, W), with `n_frames` frames.
-
-    "interpolate": linear interpolation between neighbouring frames at even times, the first and last kept;
-    "first": the first ones of those that are given. Fewer than `n_frames` are interpolated in either case.
-    """
+    """Return a clip, uint8 (T, H, W), with `n_frames` frames; fewer than these are always interpolated."""
     if len(frames) < 2:
         raise ValueError(f"{len(frames)} frame: a movement needs two frames or more")
     if method == "first" and len(frames) >= n_frames:
@@ -186,7 +181,7 @@ def csv_header(path: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def read_table(path: Path, columns: Mapping[str, str], *, sheet: str = "") -> pd.DataFrame:
-    """Return columns of a CSV file or an Excel worksheet as texts, under the names that `columns` gives them.
+    """Return a CSV file or an Excel worksheet as texts; `columns` gives columns of it other names.
 
     The header is the first row that has all these columns; the index is the row's number in the file.
     """

@@ -9,35 +9,19 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data.clip_files import ClipDecoder, Sampling, csv_header, folders, read_table
-from fer_utils.data.datasets import DataSet
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, files_below, is_hidden, printable
+from fer_utils.data.raw_files import IMAGE_SUFFIXES, DataSet, files_below, is_hidden, printable
 from fer_utils.data.samples import NO_APEX, ClipSet
 from fer_utils.files import ConfigError
 from fer_utils.labels import canonical
 
 SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
-SMIC_NAME = (
-    "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
-)
-
-VIDEO_SUFFIXES = (
-    ".avi",
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".3gp",
-    ".mts",
-    ".m2ts",
-)
+SMIC_NAME = "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?"
+SMIC_NAME += "s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
+VIDEO_SUFFIX = r"\.(avi|mp4|m4v|mov|mkv|webm|mpe?g|wmv|3gp|mts|m2ts)"
 
 
 class ClipReader(DataSet):
-    """A data set of clips: folders of subjects, and an annotation in or above them."""
+    """A data set of clips: folders of subjects, and an annotation in or up to two folders above them."""
 
     n_clips: int = 0
     subject: str = ""
@@ -61,8 +45,7 @@ class ClipReader(DataSet):
             for file in sorted(folder.iterdir()):
                 if re.fullmatch(self.annotation_name, file.name):
                     return file
-        where = "there or in the two folders above"
-        raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) {where}")
+        raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) there or above")
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return the folder of the clips, and the annotation, which may lie beside it."""
@@ -99,10 +82,7 @@ class ClipReader(DataSet):
     def read(
         self, path: Path, *, size: int, n_frames: int, sampling: Sampling, frame_rate: float | None = None
     ) -> ClipSet:
-        """Read the clips, one at a time, as `ClipDecoder` describes.
-
-        Clips that cannot be used are listed in `skipped`. `frame_rate` is that of images in a table.
-        """
+        """Read the clips as `ClipDecoder` describes; `frame_rate` is that of images in a table."""
         form, media = self._form(path), self._media(path)
         rows, table = self._rows(path), self.annotation(path)
         name = path.stem if path.is_file() else self.name + ("-e" if form == "long" else "")
@@ -175,11 +155,9 @@ def _notes(clips: pd.DataFrame, decoder: ClipDecoder) -> list[str]:
 
 
 class Smic(ClipReader):
-    """One part of SMIC in whichever of its three forms is there.
+    """One part of SMIC: SMIC_all_cropped, SMIC_all_raw, or SMIC-E, which has an annotation.
 
-    `SMIC_all_cropped/` and `SMIC_all_raw/` have `<part>/s1/micro/<class>/s1_ne_01/`; SMIC-E has
-    `<part>_long/SMIC-<part>-E/<part>/s01/s1_ne_01/` and an annotation. A second movement in a recording of
-    SMIC-E is a clip of its own whose id ends in `_2`.
+    A second movement in a recording of SMIC-E is a clip of its own whose id ends in `_2`.
     """
 
     def holds(self, path: Path) -> bool:
@@ -232,10 +210,7 @@ class Samm(ClipReader):
 
 
 class Casme2(ClipReader):
-    """CASME II: `sub01/EP02_01f/img46.jpg` (cropped `reg_img46.jpg`) and `CASME2-coding-20140508.xlsx`.
-
-    Ids are like `sub01/EP02_01f`, because the films' names repeat between subjects.
-    """
+    """CASME II; ids are like `sub01/EP02_01f`, because the films' names repeat between subjects."""
 
     def _media(self, path: Path) -> dict[str, Path]:
         return {f"{one.name}/{film.name}": film for one in self._subjects(path) for film in folders(one)}
@@ -248,11 +223,9 @@ class Casme2(ClipReader):
 
 
 class ClipTable(ClipReader):
-    """Clips of any origin: a CSV table beside videos or folders of numbered images.
+    """Clips of any origin: a CSV table beside videos or folders of numbered images (data/README.md).
 
-    The table has the columns `clip,subject,onset,offset,emotion` and perhaps `apex`, separated by commas,
-    semicolons or tabs. `clip` is a video or a folder, relative to the table's folder; onset and offset are
-    frame numbers, and a video's first frame is number 1. Ids are `<clip>/<onset>-<offset>`.
+    `clip` is a video or a folder, relative to the table's folder. Ids are `<clip>/<onset>-<offset>`.
     """
 
     def holds(self, path: Path) -> bool:
@@ -268,9 +241,8 @@ class ClipTable(ClipReader):
             tables = [file for file in sorted(folder.glob(place)) if self.holds(file)]
             if len(tables) > 1:
                 names = ", ".join(table.name for table in tables)
-                raise ConfigError(
-                    f"{tables[0].parent}: several tables of clips, {names}; name one in data_path"
-                )
+                several = f"several tables of clips, {names}"
+                raise ConfigError(f"{tables[0].parent}: {several}; name one in data_path")
             if tables:
                 return tables[0]
         return super().find(folder)
@@ -286,7 +258,7 @@ class ClipTable(ClipReader):
             image = suffix in IMAGE_SUFFIXES and file.parent != path.parent
             place = file.parent if image else file
             name = place.relative_to(path.parent).as_posix()
-            if (image or suffix in VIDEO_SUFFIXES) and not is_hidden(name):
+            if (image or re.fullmatch(VIDEO_SUFFIX, suffix)) and not is_hidden(name):
                 found[name] = place
         return found
 

@@ -38,12 +38,9 @@ class Box(NamedTuple):
 
 
 class Detector:
-    """Finds faces; a subclass gives their boxes in an image reduced to `longest_side` pixels, None: as it is.
+    """Finds faces, and frames them as the Haar cascade does, which the crops of the live demo rely on."""
 
-    All detectors frame a face as the Haar cascade does, which the crops of the live demo rely on.
-    """
-
-    longest_side: int | None
+    longest_side: int | None  # pixels to which an image is reduced; None leaves it as it is
 
     def find(self, image: np.ndarray) -> list[Box]:
         """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.

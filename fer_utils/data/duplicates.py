@@ -60,8 +60,7 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     over shifts of up to a twelfth of the side, as it is and mirrored, without coarse shading. Only pairs
     whose thumbnails correlate by `CANDIDATE` are compared: about half of the copies shifted by two pixels
     are missed. The threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above
-    and 48 of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two. Synthetic
-    faces, which share the shapes of one generator, are alike without being copies.
+    and 48 of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two.
 
     Returns a table with the columns `first` < `second` (indices into `faces`), `similarity` and `mirrored`,
     the most similar pair first. Equal images and blank ones are in no pair.

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.datasets import DataSet
 from fer_utils.data.images import ImageDecoder
-from fer_utils.data.raw_files import BadRows, OnBadRows, open_images, printable
+from fer_utils.data.raw_files import BadRows, DataSet, OnBadRows, open_images, printable
 from fer_utils.data.samples import FaceSet
 from fer_utils.labels import CKPLUS7, FER7, RAFDB7, canonical
 
@@ -39,10 +38,7 @@ class Face(NamedTuple):
 
 
 class ImageFolder(DataSet):
-    """A folder of image files, or a zip of it, in which names or a list say what each file shows.
-
-    A subclass says it in `_describe`, with what `_prepare` has found out before the first image is read.
-    """
+    """A folder of image files, or a zip of it, in which names or a list say what each file shows."""
 
     class_names: tuple[str, ...] = FER7
     layout: str
@@ -66,9 +62,8 @@ class ImageFolder(DataSet):
     def holds(self, path: Path) -> bool:
         """Return whether a folder has images named as in this data set, or has them in folders of classes."""
         classes = [folder for folder in path.glob("*") if canonical(folder.name) in self.class_names]
-        return any(
-            self.image.fullmatch(file.name) for folder in (path, *classes) for file in folder.glob("*")
-        )
+        files = (file for folder in (path, *classes) for file in folder.glob("*"))
+        return any(self.image.fullmatch(file.name) for file in files)
 
     def _prepare(self, path: Path, names: Sequence[str], bad: BadRows) -> Any:
         """Return what `_describe` needs to know of the whole data set."""

@@ -1,6 +1,7 @@
-"""Files of a raw data set, in a folder or a zip archive, read without trust in their names and sizes.
+"""Raw data sets: where one is found, and its files in a folder or a zip archive.
 
-Nothing is unpacked to disk, and no entry of an archive gives more bytes than it declares.
+Names and sizes of files are not trusted: nothing is unpacked to disk, and no entry of an archive gives more
+bytes than it declares.
 """
 
 import os
@@ -12,11 +13,51 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import yaml
+
 OnBadRows = Literal["error", "drop"]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 MAX_FILE_BYTES = 2**28  # of one image file: as many as the largest accepted image takes without compression
 MAX_ARCHIVE_BYTES = 2**34  # of all images in one archive, unpacked: 16 GiB
 MAX_DROPPED = 10_000  # with more bad rows the file is of another kind, not a damaged copy
+
+_SETS = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
+
+
+class MissingData(FileNotFoundError):
+    """A data set that is not on this machine: the run is `not_run`, which is not a failure."""
+
+
+class DataSet:
+    """One raw data set: an entry of `sets.yaml`, whose keys are attributes, and a class that reads it."""
+
+    places: tuple[str, ...]
+    expected: tuple[str, ...] = ()
+    obtained_from: str = ""
+    terms: str = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = self.title = name
+        for key, value in _SETS[name].items():
+            setattr(self, key, tuple(value) if isinstance(value, list) else value)
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a folder is this data set."""
+        raise NotImplementedError
+
+    def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
+        """Return the file or folder that is read, and the lists of labels that may lie beside it."""
+        return path, ()
+
+    def find(self, folder: Path) -> Path:
+        """Return the file or folder of the data set in a folder; `MissingData` names all places."""
+        for place in self.places:
+            if (folder / place).is_file() or self.holds(folder / place):
+                return folder / place
+        places = ", ".join(str(folder / place) for place in self.places)
+        raise MissingData(
+            f"{self.title} is not here; looked for {places}. data/README.md says where it comes from"
+        )
 
 
 def printable(text: str) -> str:
@@ -76,10 +117,7 @@ class BadRows:
 
 @contextmanager
 def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[], bytes]], list[str]]]:
-    """List the image files of a folder or zip, and its other files by name; hidden ones are ignored.
-
-    An image's name leads to a function that reads its bytes while the block lasts.
-    """
+    """List the image files of a folder or zip, each with a function that reads it, and its other files."""
     with nullcontext(_folder_entries(path)) if path.is_dir() else _zip_entries(path) as found:
         images, others = {}, []
         for name in sorted(name for name in found if not is_hidden(name)):

@@ -1,6 +1,6 @@
 """All data sets by name, and how a study gets one: found, read once, then memory-mapped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,9 +11,9 @@ import numpy as np
 
 from fer_utils.data import clip_files
 from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smic
-from fer_utils.data.datasets import DataSet, MissingData
 from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
+from fer_utils.data.raw_files import DataSet, MissingData
 from fer_utils.data.samples import ClipSet, FaceSet, combine
 from fer_utils.data.store import prepared, prepared_from
 from fer_utils.files import ConfigError, digest, nearest, project_path, sha256_of
@@ -22,15 +22,11 @@ from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF
 if TYPE_CHECKING:
     from fer_utils.params import ClipParameters, FaceParameters
 
-_FACES = (Fer2013("fer2013"), RafDb("rafdb"), CkPlus("ckplus"), Jaffe("jaffe"), OwnFolder("folder"))
-FACES: Mapping[str, ImageFolder] = {one.name: one for one in _FACES}
-"""Value of the `dataset` parameter -> data set of still faces."""
-
-_SMIC = (Smic("smic-hs"), Smic("smic-vis"), Smic("smic-nir"))
-CLIPS: Mapping[str, ClipReader] = {
-    one.name: one for one in (*_SMIC, Samm("samm"), Casme2("casme2"), ClipTable("table"))
-}
-"""Value of the `dataset` parameter -> data set of clips."""
+_FACES = {"fer2013": Fer2013, "rafdb": RafDb, "ckplus": CkPlus, "jaffe": Jaffe, "folder": OwnFolder}
+_CLIPS = {"smic-hs": Smic, "smic-vis": Smic, "smic-nir": Smic, "samm": Samm, "casme2": Casme2}
+FACES: Mapping[str, ImageFolder] = {name: kind(name) for name, kind in _FACES.items()}
+CLIPS: Mapping[str, ClipReader] = {name: kind(name) for name, kind in (_CLIPS | {"table": ClipTable}).items()}
+"""Value of the `dataset` parameter -> data set of still faces, or of clips."""
 
 PREPARED = "data/prepared"  # where the memory-mapped forms are kept, below the project folder
 
@@ -38,10 +34,9 @@ PREPARED = "data/prepared"  # where the memory-mapped forms are kept, below the 
 def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED) -> FaceSet:
     """Return the still faces that the parameters name, with the classes of `label_set`.
 
-    A `picture_size`, where a network scales the images itself, goes before `image_size`. A real data set that
-    is not there raises `MissingData`, damaged data a `ValueError` that names file and row.
+    A real data set that is not there raises `MissingData`, damaged data a `ValueError` with file and row.
     """
-    size = getattr(params, "picture_size", params.image_size)
+    size = getattr(params, "picture_size", params.image_size)  # where a network scales the images itself
     if params.dataset == "synthetic":
         from fer_utils.synthetic import synthetic_faces
 
@@ -80,9 +75,7 @@ def _prepared(
 def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED) -> ClipSet:
     """Return the clips that the parameters name, with the classes of `label_set`.
 
-    Under `strict` a clip that cannot be used is an error; `leave_out` has ids; `frame_rate` is that of the
-    synthetic camera and of images in a table. A real data set that is not there raises `MissingData`, data
-    that cannot be read a `ValueError`.
+    `frame_rate` is that of the synthetic camera and of images in a table. Errors are those of `load_faces`.
     """
     options = {"size": params.image_size, "n_frames": params.n_frames}
     if params.dataset == "synthetic":
@@ -105,7 +98,7 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
 
 
 def _synthetic_clips(params: "ClipParameters", options: Mapping[str, int], folder: Path) -> ClipSet:
-    from fer_utils.synthetic import clips as generator
+    from fer_utils.synthetic import motion as generator
 
     arguments = {
         "n_subjects": params.synthetic_subjects,
@@ -127,7 +120,7 @@ def _synthetic_clips(params: "ClipParameters", options: Mapping[str, int], folde
 
 @cache
 def _code_of(package: Path) -> str:
-    files = [*sorted(package.glob("*.py")), Path(clip_files.__file__)]
+    files = [*sorted(package.glob("*.*")), Path(clip_files.__file__)]
     return digest([sha256_of(file) for file in files], np.__version__, cv2.__version__)
 
 
@@ -144,10 +137,7 @@ def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
 
 
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
-    """Return the file or folder of a real data set; `MissingData` names every place searched.
-
-    `data_path` is that file or folder, or a folder that holds it under a name that it is distributed with.
-    """
+    """Return the file or folder of a real data set, which `data_path` is or holds, or raise `MissingData`."""
     path = project_path(data_path)
     return path if path.is_file() and dataset in FACES else {**FACES, **CLIPS}[dataset].find(path)
 
@@ -157,14 +147,12 @@ def title_of(dataset: str) -> str:
     return " + ".join(FACES[name].title for name in dataset.split("+"))
 
 
-def sources(folder: Path) -> list[tuple[DataSet, Path | None]]:
-    """Return every raw data set that is looked for in a folder, and where it is; None where it is missing."""
-    listed = []
+def sources(folder: Path) -> Iterator[tuple[DataSet, Path | None]]:
+    """Yield every raw data set that is looked for in a folder, and where it is; None where it is missing."""
     for dataset in (one for one in (*FACES.values(), *CLIPS.values()) if one.expected):
         try:
-            listed.append((dataset, dataset.find(folder)))
+            yield dataset, dataset.find(folder)
         except MissingData:
-            listed.append((dataset, None))
+            yield dataset, None
         except ConfigError:  # several tables of clips, which `load_clips` will say again
-            listed.append((dataset, folder))
-    return listed
+            yield dataset, folder

@@ -21,10 +21,9 @@ SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 class Samples:
     """The base of `FaceSet` and `ClipSet`: pixels, labels, ids and subjects that stay together.
 
-    `source` says whether the images show people, `labels`, int64 (N,), are indices into `class_names`, and
-    `sample_id` is unique; `subject` is empty where the data set does not say who is shown. `notes` are what a
-    reader of the results must know about this copy of the data; `origin` is the file or generator it was read
-    from: form, name, bytes, SHA-256, of a single file also MD5.
+    `labels`, int64 (N,), are indices into `class_names`; `subject` is empty where it is not known.
+    `notes` are what a reader of the results must know about this copy of the data; `origin` is the file or
+    generator it was read from: form, name, bytes, SHA-256, of a single file also MD5.
     """
 
     PIXELS: ClassVar[str]
@@ -157,9 +156,8 @@ class FaceSet(Samples):
 class ClipSet(Samples):
     """Grayscale clips, uint8 (N, T, H, W), perhaps memory-mapped, with their place in the recordings.
 
-    `frame_rate` is that of the camera, not of the T frames here. `onset`, `apex` and `offset` are frame
-    numbers as the data set counts them, first and last frame included; `apex` is `NO_APEX` where it is not
-    given. `skipped` says what was left out and why.
+    `frame_rate` is that of the camera, not of the T frames here. `onset`, `apex` (or `NO_APEX`) and `offset`
+    are frame numbers as the data set counts them. `skipped` says what was left out and why.
     """
 
     PIXELS: ClassVar[str] = "clips"
@@ -217,8 +215,7 @@ def clip_of(sample_id: np.ndarray) -> np.ndarray:
 def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
     """Return the images of all sets as one set, named like `rafdb+fer2013`, with the classes `class_names`.
 
-    A class is found by its name or its canonical name. Ids, known subjects, notes and keys of `origin` have
-    the set's name in front; notes say which classes a set lacks and what was left out.
+    Ids, known subjects, notes and keys of `origin` have the set's name in front.
     """
     if len({(faces.images.shape[1:], faces.source) for faces in sets}) > 1:
         each = "; ".join(f"{one.name}: {one.source}, {one.images.shape[1:]}" for one in sets)

@@ -33,8 +33,7 @@ def prepared_from(
 ) -> AnySamples:
     """Return the data set of a raw file or folder, read at the first call and memory-mapped afterwards.
 
-    Its key is the content of `source` with the `settings` (JSON values that decide what `read` gives).
-    `origin` gets file, bytes, SHA-256 and, for a single file, MD5.
+    Its key is the content of `source` with the `settings`: JSON values that decide what `read` gives.
     """
     if source.is_file():
         files, content = [source], sha256_of(source)
@@ -60,10 +59,7 @@ def prepared_from(
 def prepared(
     make: Callable[[], AnySamples], *, name: str, content: str, folder: Path, settings: Mapping[str, object]
 ) -> AnySamples:
-    """Return what `make` returns, from the files of an earlier call with the same `content` and `settings`.
-
-    `content` is a hash of what the data set is made from, `name` the start of the folder's name.
-    """
+    """Return what `make` returns, or an earlier call with the same `content`, a hash, and `settings`."""
     key = digest(FORMAT, content, dict(settings))[:16]
     target = folder / f"{printable(name)}-{key}"
     if not _is_whole(target):  # a whole set is opened without writing: its folder may be read-only

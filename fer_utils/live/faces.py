@@ -14,24 +14,17 @@ from scipy.spatial.distance import pdist
 from fer_utils.data.detection import LONGEST_SIDE, Box, Detector, gray, reduced
 from fer_utils.data.images import squared, to_gray
 
-Light = Literal["off", "auto", "on"]
-
 _BRIGHT = 160.0  # least mean gray level of the brightest tenth of an image after `brighten`
 _MAX_FACTOR = 24.0  # beyond it there is only noise
 
 
-def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
+def brighten(image: np.ndarray) -> np.ndarray:
     """Brighten a dark image, gray or RGB, so that faces are found in it and look as in the training data.
 
-    "off" changes nothing. "auto" multiplies an image by the factor that brings its brightest tenth to a mean
-    of 160. "on" also applies contrast-limited adaptive histogram equalisation (K. Zuiderveld, *Graphics Gems
-    IV*, 1994), for a face in front of a window.
-    On 300 faces of FER-2013 (PublicTest), 200 pixels large in frames of 640x480 with noise, the Haar cascade
-    finds 0.74 at normal brightness. Multiplied by 0.12 it finds 0.01 with "off" and 0.75 with "auto"; when
-    only the face is dark (times 0.15), 0.07 with "auto" and 0.65 with "on".
+    The factor brings its brightest tenth to a mean of 160. On 300 faces of FER-2013 (PublicTest), 200 pixels
+    large in frames of 640x480 with noise, the Haar cascade finds 0.74 at normal brightness; multiplied by
+    0.12 it finds 0.01 without brightening and 0.75 with it.
     """
-    if mode == "off":
-        return image
     # A mean, unlike a quantile, changes gradually from frame to frame. One pixel in sixteen is enough.
     values = gray(np.ascontiguousarray(image[::4, ::4])).ravel()
     n_brightest = max(len(values) // 10, 1)
@@ -39,14 +32,7 @@ def brighten(image: np.ndarray, mode: Light = "auto") -> np.ndarray:
     factor = min(_BRIGHT / max(brightest, 1.0), _MAX_FACTOR)
     if factor > 1:
         image = cv2.LUT(image, np.rint(np.minimum(factor * np.arange(256), 255)).astype(np.uint8))
-    if mode == "auto":
-        return image
-    clahe = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8))
-    if image.ndim == 2:
-        return clahe.apply(image)
-    channels = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
-    cv2.insertChannel(clahe.apply(cv2.extractChannel(channels, 0)), channels, 0)
-    return cv2.cvtColor(channels, cv2.COLOR_YCrCb2RGB)
+    return image
 
 
 class Framing(NamedTuple):
@@ -69,10 +55,9 @@ _STEPS = 64  # crops are placed to 1/64 pixel, so that rounding errors cannot ch
 
 
 def crop_face(image: np.ndarray, box: Box, *, size: int, framing: Framing = STILLS) -> np.ndarray:
-    """Crop the face in a detector's box as in the data set of the network: uint8 (size, size).
+    """Crop the face in a detector's box as the readers of the training data do: uint8 (size, size).
 
-    For whole pixels the result equals that of the readers of training data. The crop moves with fractions of
-    pixels, so that a swaying face does not jump. Beyond the edges of the image, its edge pixels are repeated.
+    The crop moves with fractions of pixels, so that a swaying face does not jump.
     """
     side = max(framing.scale * (box.width + box.height) / 2, 1.0)
     x, y = box.centre
@@ -159,12 +144,11 @@ class Track:
 
 
 class Tracker:
-    """Tracks the faces of a video: a detection every few frames, median flow in between.
+    """Tracks the faces of a video: a detection `every` few frames, median flow in between.
 
     Median flow: Z. Kalal, K. Mikolajczyk and J. Matas, *Forward-backward error: automatic detection of
     tracking failures*, ICPR 2010. It is steadier than a detector, so that detections correct a box gradually,
-    and only where they disagree with it. There are `every` frames from one detection to the next; a lost face
-    and a cut bring it forward.
+    and only where they disagree with it. A lost face and a cut bring the next one forward.
     """
 
     def __init__(self, detector: Detector, *, every: int = 5) -> None:

@@ -53,9 +53,8 @@ class Face:
 class Event:
     """Expression with onset, apex and offset in seconds since the source started.
 
-    An "expression" is a class that the network predicted for a while; its apex is where the probability is
-    highest. "micro" and "macro" are movements against the baseline of the face, of at most half a second, or
-    longer. `score` is the probability of `label`.
+    An "expression" is a class that the network predicted for a while; its apex is where the probability,
+    `score`, is highest. "micro" (at most half a second) and "macro" are movements of the face.
     """
 
     kind: Literal["expression", "micro", "macro"]
@@ -84,11 +83,7 @@ class Analysis:
 
 
 def annotate(analysis: Analysis) -> np.ndarray:
-    """Return the frame with a box around each face and a label such as "happy 87 %".
-
-    With several faces, each has its own colour and its number in the label. Without a face, the image of the
-    frame itself is returned, otherwise a copy.
-    """
+    """Return the frame, or a copy with a box around each face and a label such as "happy 87 %"."""
     if not analysis.faces:
         return analysis.frame.image
     image = np.array(analysis.frame.image, order="C")

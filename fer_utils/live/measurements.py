@@ -105,9 +105,8 @@ def true_events(source: SyntheticSource) -> tuple[Event, ...]:
 def match_events(found: Sequence[Event], truth: Sequence[Event]) -> list[tuple[Event, Event]]:
     """Return pairs of a found and a true event: each is in one pair at most.
 
-    Two events match if their intersection over union in time is at least one half: the rule of the spotting
-    task of MEGC 2020 (Y. He et al., *Spotting macro- and micro-expression intervals in long video sequences*,
-    FG 2020).
+    Two events match if their intersection over union in time is at least one half, as in MEGC 2020 (Y. He et
+    al., *Spotting macro- and micro-expression intervals in long video sequences*, FG 2020).
     """
     times, true_times = ([(one.onset, one.offset) for one in events] for events in (found, truth))
     onset, offset = np.reshape(times, (-1, 2)).T[:, :, None]
@@ -122,9 +121,8 @@ def match_events(found: Sequence[Event], truth: Sequence[Event]) -> list[tuple[E
 def spotting_scores(trials: Sequence[SpottingTrial], *, n_boot: int = 2000) -> pd.DataFrame:
     """Return precision, recall and F1 for micro-expressions, macro-expressions and both.
 
-    Micro- and macro-expressions are matched separately: a true micro-expression found as a macro-expression
-    is one missed and one false. Counts are summed over the videos. The interval resamples videos. The errors
-    of onset, apex and offset are means over the matches in seconds.
+    A true micro-expression found as a macro-expression is one missed and one false. The interval resamples
+    videos. The errors of onset, apex and offset are means over the matches in seconds.
     """
     weights = list(bootstrap_weights(np.arange(len(trials)), n_boot=n_boot, seed=0))
     table = {}
@@ -167,9 +165,8 @@ def spotting_metrics(scores: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]
 
 
 def process_images(pipeline: Pipeline, faces: FaceSet) -> pd.DataFrame:
-    """Place the images of a data set in frames and process each as the first frame of a video.
+    """Process each image, 200 pixels large in the middle of a frame of 640x480, as the start of a video.
 
-    Each image is enlarged to 200 pixels in the middle of a frame of 640x480, its edges repeated around it.
     The columns, one row an image: `found` (a face was detected), `correct` (so is the label in the frame),
     `direct` (the network is right for the image itself).
     """

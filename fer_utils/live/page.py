@@ -40,8 +40,7 @@ def serve(
 ) -> None:
     """Serve a notebook's cells tagged `page` on 127.0.0.1 until interrupted, at an address with a new token.
 
-    If the port is in use, the next free one is taken; the address is printed. `parameters` override those of
-    the notebook, as with papermill.
+    If the port is in use, the next free one is taken. `parameters` override those of the notebook.
     """
 
     def prepare(_: object, *, notebook: nbformat.NotebookNode, cwd: str) -> nbformat.NotebookNode:

@@ -8,7 +8,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from fer_utils.live.faces import CLIPS, Light, Tracker, brighten, crop_face
+from fer_utils.live.faces import CLIPS, Tracker, brighten, crop_face
 from fer_utils.live.frames import Analysis, Event, Face, Frame
 from fer_utils.live.spotting import Spotter
 from fer_utils.onnx import OnnxModel
@@ -25,11 +25,10 @@ _SPOT_SIZE = 64  # pixels of the crops for the spotter, as in the clips of dubey
 
 
 class ExpressionTracker:
-    """Smooths the probabilities of one face and logs its expressions.
+    """Smooths the probabilities of one face and logs its expressions; `current` has not ended.
 
     An expression starts when a class reaches `ONSET_AT` and holds for `MIN_SECONDS`; it ends when its
-    probability falls below `OFFSET_BELOW`, or when another class has held for as long. `current` is the one
-    that has not ended. A half-life of 0 means no smoothing.
+    probability falls below `OFFSET_BELOW`, or when another class has held for as long.
     """
 
     def __init__(self, class_names: Sequence[str], *, face: int, half_life: float = HALF_LIFE) -> None:
@@ -90,7 +89,7 @@ class Pipeline:
     """Tracks and classifies the faces of one source at a time.
 
     `stills` classifies expressions; `clips` classifies movements, which are not spotted without it.
-    `still_tracker` is for single images. `light` is a mode of `brighten`.
+    `still_tracker` is for single images. With `light` "off" dark frames are not brightened.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Pipeline:
         clips: OnnxModel | None = None,
         tracker: Tracker,
         still_tracker: Tracker | None = None,
-        light: Light = "auto",
+        light: str = "auto",
         half_life: float = HALF_LIFE,
     ) -> None:
         self.stills, self.clips, self.class_names = stills, clips, stills.class_names
@@ -128,7 +127,7 @@ class Pipeline:
         events = self.reset() if frame.still else []
         tracker = self.still_tracker if frame.still else self.tracker
         with _measure(seconds, "light"):
-            image = brighten(frame.image, self.light)
+            image = frame.image if self.light == "off" else brighten(frame.image)
         tracks = tracker.update(image, frame.time)
         seconds |= tracker.seconds
         events += self._forget_except(tracker.numbers)

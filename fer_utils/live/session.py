@@ -42,10 +42,9 @@ def log_line(event: Event) -> str:
 
 
 class VideoRecorder:
-    """Writes RGB frames at irregular times to a WebM video (VP8) of a constant rate.
+    """Writes RGB frames at irregular times to a WebM video (VP8) of a constant rate, in a temporary folder.
 
-    A frame is repeated for the time since the one before, and fitted into the size of the first. The file is
-    in a temporary folder that is deleted with the recorder. `OSError` if OpenCV cannot write the video.
+    A frame is repeated for the time since the one before, and fitted into the size of the first.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:

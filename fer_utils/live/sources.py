@@ -76,10 +76,7 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
 
 
 def read_video(path: str | Path) -> Iterator[Frame | Problem]:
-    """Read a video file in the orientation that it states; one that ends early has a problem at the end.
-
-    Times are those of the file, from 0; where they do not increase, the frame rate is used.
-    """
+    """Read a video file, upright; its times start at 0, and where they do not increase, its rate is used."""
     path = Path(path)
     name = _short(path.name)
     if not path.is_file():
@@ -109,10 +106,7 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
 
 
 def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
-    """Read the images of a folder in natural order (2 before 10), without hidden files and subfolders.
-
-    The time of a frame is the number of its image, from 0.
-    """
+    """Read the images of a folder in natural order (2 before 10); their times are 0, 1, 2, ..."""
     path = Path(path)
     try:
         files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
@@ -130,11 +124,7 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
 
 
 def decode_image(content: bytes, *, time: float = 0, name: str = "", still: bool = False) -> Frame | Problem:
-    """Decode an image file of a camera, folder or upload; its format is read from the content.
-
-    EXIF rotation is applied, transparency becomes white, 16 bits are scaled to 8, and larger images are
-    reduced to `MAX_SIDE`. Files of more than `MAX_BYTES` and those that `open_image` refuses are a problem.
-    """
+    """Decode an image file: upright by EXIF, transparency white, 16 bits scaled to 8, at most `MAX_SIDE`."""
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB; reduce the image")
@@ -160,10 +150,10 @@ def _short(name: str) -> str:
 
 
 class SyntheticSource:
-    """Frames (480, 640) of synthetic people side by side, with expressions and blinks at known times.
+    """Frames (480, 640) of synthetic people side by side; `videos` has one a person, with the true `events`.
 
-    Each person has two micro- and three macro-expressions in ten seconds. Every second one of the `passes` is
-    played backwards, so that nothing jumps. `videos` has one video a person, with the true `events`.
+    Each has two micro- and three macro-expressions in ten seconds. Every second one of the `passes` is played
+    backwards, so that nothing jumps.
     """
 
     def __init__(

@@ -109,9 +109,9 @@ class Spotter:
     def add(self, crop: np.ndarray, time: float) -> Event | None:
         """Process the next crop and return the movement that ended a moment ago, if any, without a label.
 
-        Crops are gray, uint8 (S, S), framed as `CLIPS`; times are in seconds. A repeated time is ignored; a
-        time that goes back and a gap of more than `GAP` reset the spotter. At a low frame rate, only
-        movements that certainly last half a second are returned.
+        Crops are gray, uint8 (S, S), framed as `CLIPS`; times are in seconds. A time that goes back and a gap
+        of more than `GAP` reset the spotter. At a low frame rate, only movements that certainly last half a
+        second are returned.
         """
         elapsed = time - self._moments[-1].time if self._moments else math.inf
         if elapsed == 0:

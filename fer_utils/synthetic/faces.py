@@ -4,57 +4,18 @@ An image is rendered from a person (`Identity`), FACS action-unit intensities an
 its prototype of action units (`PROTOTYPES`) at varying strength, with units missing and added.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from fer_utils.data import FaceSet
 from fer_utils.labels import FER7
-from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
+from fer_utils.synthetic.identity import ACTION_UNITS, FACS, PROTOTYPES, Identity, Scene
 from fer_utils.synthetic.render import render_face
-
-PROTOTYPES = {
-    "angry": (4, 5, 7, 23),
-    "disgust": (9, 15, 16),
-    "fear": (1, 2, 4, 5, 7, 20, 26),
-    "happy": (6, 12),
-    "sad": (1, 4, 15),
-    "surprise": (1, 2, 5, 26),
-    "neutral": (),
-}
-"""Action units of each expression: Friesen & Ekman, *EMFACS-7* (1983), in the units of Ekman & Friesen,
-*Facial Action Coding System* (1978)."""
-
-_OPTIONAL_UNITS = {
-    "angry": (10, 17, 24, 25),
-    "disgust": (4, 10, 17, 25),
-    "fear": (25,),
-    "happy": (7, 25),
-    "sad": (17, 43),
-    "surprise": (25,),
-    "neutral": (),
-}
-"""Units that accompany an expression in some images."""
 
 _SPLITS = ("train", "validation", "test")
 _SHARES = np.array((0.7, 0.15, 0.15))
 _RENDERING_TOLERANCE = 2  # gray levels by which another kind of processor may render a pixel differently
-
-
-@dataclass(frozen=True)
-class FaceSpec:
-    """What determines one image; see `render_face`."""
-
-    identity: Identity
-    action_units: Mapping[int, float]
-    scene: Scene
-    asymmetry: float = 0.0
-
-    def image(self, *, size: int = 48) -> np.ndarray:
-        """Render the image: uint8, (size, size)."""
-        view = {"scene": self.scene, "asymmetry": self.asymmetry}
-        return render_face(self.identity, self.action_units, size=size, **view)
 
 
 def expression_units(expression: str, rng: np.random.Generator, *, weakest: float = 0.4) -> dict[int, float]:
@@ -67,7 +28,7 @@ def expression_units(expression: str, rng: np.random.Generator, *, weakest: floa
     units = {unit: strength * rng.uniform(0.7, 1.15) for unit in PROTOTYPES[expression]}
     if len(units) > 2 and rng.random() < 0.3:
         del units[int(rng.choice(tuple(units)))]
-    for unit in _OPTIONAL_UNITS[expression]:
+    for unit in FACS["optional"][expression]:
         if rng.random() < 0.35:
             units[unit] = strength * rng.uniform(0.3, 0.9)
     for position in rng.integers(len(ACTION_UNITS), size=rng.integers(3)):
@@ -94,9 +55,8 @@ def synthetic_faces(
 ) -> FaceSet:
     """Render a data set of synthetic faces whose splits share no person.
 
-    Each split has at least one of the subjects, and 70 % of them are for training; class counts within a
-    split differ by one at most. An image of `size` x `size` pixels depends on (seed, subject, number, class)
-    alone. Sample ids are like ``synthetic-s003-0007``.
+    70 % of the subjects are for training; class counts within a split differ by one at most. An image of
+    `size` x `size` pixels depends on (seed, subject, number, class) alone.
     """
     subjects_of = distribute(n_subjects, _SHARES, at_least=np.ones(len(_SPLITS), int))
     subject = np.repeat(np.arange(n_subjects), images_per_subject)
@@ -105,7 +65,7 @@ def synthetic_faces(
     ids = [f"synthetic-s{s:03d}-{i:04d}" for s, i in zip(subject, number, strict=True)]
     images = np.empty((len(subject), size, size), np.uint8)
     for row, (sample_id, label) in enumerate(zip(ids, labels, strict=True)):
-        images[row] = synthetic_sample(sample_id, FER7[label], seed=seed).image(size=size)
+        images[row] = render_face(**synthetic_sample(sample_id, FER7[label], seed=seed), size=size)
     return FaceSet(
         name="synthetic",
         source="synthetic",
@@ -119,29 +79,29 @@ def synthetic_faces(
     )
 
 
-def synthetic_sample(sample_id: str, expression: str, *, seed: int = 0) -> FaceSpec:
-    """Return what an image of `synthetic_faces` was rendered from, given its id, class and the set's seed."""
+def synthetic_sample(sample_id: str, expression: str, *, seed: int = 0) -> dict[str, Any]:
+    """Return the arguments of `render_face` for an image of `synthetic_faces`; `seed` is the set's."""
     _, subject, number = sample_id.split("-")
     person, image = int(subject[1:]), int(number)
     rng = np.random.default_rng((seed, person, image))
     scene = Scene.sample(rng)  # before the expression: with another expression the scene stays the same
     asymmetry = sample_asymmetry(rng)
     units = expression_units(expression, rng, weakest=0.7)
-    return FaceSpec(Identity.sample((seed, person)), units, scene, asymmetry)
+    identity = Identity.sample((seed, person))
+    return {"identity": identity, "action_units": units, "scene": scene, "asymmetry": asymmetry}
 
 
 def synthetic_changes(faces: FaceSet, *, seed: int = 0) -> np.ndarray:
     """Return by how many gray levels each pixel differs from the same person's neutral face: uint8 (N, H, W).
 
-    Pose, light and noise are the image's own, so only the expression differs. `faces` are rows of
-    `synthetic_faces` in any order; a `seed` that is not theirs raises `ValueError`.
+    Only the expression differs. `faces` are rows of `synthetic_faces`, of the same `seed`.
     """
     size = faces.images.shape[1]
     pairs = zip(faces.sample_id, faces.labels, strict=True)
-    specs = [synthetic_sample(str(one), faces.class_names[label], seed=seed) for one, label in pairs]
-    if np.abs(specs[0].image(size=size).astype(int) - faces.images[0]).max() > _RENDERING_TOLERANCE:
-        raise ValueError(
-            f"seed {seed} gives another image for {faces.sample_id[0]}; pass the data set's seed"
-        )
-    neutral = [replace(spec, action_units={}).image(size=size) for spec in specs]
+    drawn = [synthetic_sample(str(one), faces.class_names[label], seed=seed) for one, label in pairs]
+    again = render_face(**drawn[0], size=size).astype(int)
+    if np.abs(again - faces.images[0]).max() > _RENDERING_TOLERANCE:
+        where = faces.sample_id[0]
+        raise ValueError(f"seed {seed} gives another image for {where}; pass the data set's seed")
+    neutral = [render_face(**one | {"action_units": {}}, size=size) for one in drawn]
     return np.abs(faces.images.astype(np.int16) - np.stack(neutral)).astype(np.uint8)

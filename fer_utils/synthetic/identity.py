@@ -5,30 +5,14 @@ image, y down, and the head reaches from about -1 (crown) to +1 (chin).
 """
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import numpy as np
+import yaml
 
-ACTION_UNITS = {
-    1: "inner brow raiser",
-    2: "outer brow raiser",
-    4: "brow lowerer",
-    5: "upper lid raiser",
-    6: "cheek raiser",
-    7: "lid tightener",
-    9: "nose wrinkler",
-    10: "upper lip raiser",
-    12: "lip corner puller",
-    15: "lip corner depressor",
-    16: "lower lip depressor",
-    17: "chin raiser",
-    20: "lip stretcher",
-    23: "lip tightener",
-    24: "lip pressor",
-    25: "lips part",
-    26: "jaw drop",
-    43: "eyes closed",
-}
-"""The action units that can be drawn, with their FACS names (Ekman & Friesen 1978)."""
+FACS = yaml.safe_load(Path(__file__).with_name("action_units.yaml").read_text(encoding="utf-8"))
+ACTION_UNITS: dict[int, str] = FACS["action_units"]  # number -> name of those that can be drawn
+PROTOTYPES: dict[str, list[int]] = FACS["prototypes"]  # expression -> its action units
 
 Seed = int | tuple[int, ...] | np.random.Generator  # a generator advances
 

@@ -25,9 +25,8 @@ def render_face(
 ) -> np.ndarray:
     """Render one face: uint8, (size, size).
 
-    `action_units` has intensities in [0, 1] by FACS number, see ``ACTION_UNITS``; those left out are 0. A
-    positive `asymmetry`, up to 1, weakens the expression on the left half of the image by this share, a
-    negative one on the right half. On another kind of processor a pixel may differ by a gray level.
+    `action_units` has intensities in [0, 1] by FACS number; those left out are 0. A positive `asymmetry`, up
+    to 1, weakens the expression on the left half of the image by this share, a negative one on the right.
     """
     if size < SMALLEST_SIZE:
         raise ValueError(f"size {size} is too small for a face; use at least {SMALLEST_SIZE} pixels")
