@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from fer_utils.files import ConfigError, atomic_write, project_path
 from fer_utils.results import Metric
@@ -40,10 +40,8 @@ millionths in float32, but Keras on PyTorch rounds rescaled pixels, which can ad
 OWN = "of this network, on the test set, evaluated once"  # what the metrics of one network estimate
 
 
-class Description(BaseModel):
+class Description(BaseModel, extra="forbid", frozen=True):
     """Where a network comes from and how accurate it is; `metrics` contains accuracy at least."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: str
     notebook: str
@@ -56,10 +54,8 @@ class Description(BaseModel):
     precision: Literal["float32", "float16"] = "float32"
 
 
-class Card(BaseModel):
+class Card(BaseModel, extra="forbid", frozen=True, arbitrary_types_allowed=True):
     """What a file states about its network; `n_frames` is None for a network that takes still images."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     class_names: tuple[str, ...]
     image_size: PositiveInt

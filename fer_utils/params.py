@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from fer_utils.files import ConfigError, nearest, project_path
 from fer_utils.labels import LABEL_SETS
@@ -22,10 +22,8 @@ ClipData = Literal["synthetic", "smic-hs", "smic-vis", "smic-nir", "samm", "casm
 FixedSplit = Literal["official", "random_80_20", "random_80_10_10", "cached_80_10_10"]
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
     """Checked, immutable settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], *, where: str = "parameters") -> Self:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.papers import PAPERS
@@ -24,10 +24,8 @@ Positive = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Block(BaseModel):
+class Block(BaseModel, extra="forbid", populate_by_name=True, allow_inf_nan=False):
     """A part of results.json."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Metric(Block):

@@ -23,7 +23,8 @@ def class_split_counts(faces: FaceSet) -> Figure:
     """Draw the number of images of each class in each split."""
     counts = faces.counts().drop(index="total", columns="total")
     figure, (ax,) = style.panels(1, height=3.4)
-    counts.T.plot.bar(ax=ax, width=0.8, rot=0, legend=False)
+    counts.plot.bar(ax=ax, width=0.8, rot=0, legend=False)
+    ax.grid(False, axis="x")
     for bars in ax.containers:
         ax.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=1)
     ax.set(xlabel="", ylabel="images", title=f"{style.source_name(faces)}: {len(faces):,} images")
