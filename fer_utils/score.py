@@ -71,15 +71,14 @@ def score(given: Namespace) -> str:
     predictions.save(output / "predictions.npz")
     page = _write_page(output / "report.html", content, bins)
     write_results(output, content)
-    return f"{report.head_table(content).to_string()}\n{result.get('note', '')}\nreport: {page}"
+    lines = report.head_table(content).to_string(), result.get("note"), f"report: {page}"
+    return "\n".join(filter(None, lines))
 
 
 def _read(file: Path) -> pd.DataFrame:
     """Return a CSV file as texts; the index is the row's number in the file."""
-    usable = file.is_file() and file.stat().st_size
-    if file.suffix.lower() != ".csv" or not usable:
-        problem = "write a .csv or .onnx file" if usable else "no such file, or an empty one"
-        raise ConfigError(f"{file}: {problem}")
+    if file.suffix.lower() != ".csv" or not file.is_file() or not file.stat().st_size:
+        raise ConfigError(f"{file}: no such file, an empty one, or neither .csv nor .onnx")
     table = read_table(file, {}).rename(columns=canonical)
     problems = {
         "no column sample_id; separate columns with commas": "sample_id" not in table,
