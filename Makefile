@@ -35,11 +35,13 @@ reproduce: env check-params ## make the runs of a profile and their index page (
 		$(if $(RUN),one_run,all) --config profile=$(PROFILE) $(if $(RUN),run=$(RUN))
 	@$(if $(RUN),$(BIN)/python -m fer_utils.cli index --profile $(PROFILE),echo "report: reports/$(PROFILE)/index.html")
 
+# One queue, the long notebooks first, so that no core is idle; more threads would only wait for each other.
+test: export OMP_NUM_THREADS ?= 1
 test: env check-params ## lint, unit, property, papermill and notebook checks
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile
-	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile --nbval-lax --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval.cfg notebooks
+	@$(BIN)/pytest --quiet -n $(CORES) --dist loadfile --no-loadscope-reorder \
+		--nbval-lax --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval.cfg notebooks tests
 	@$(BIN)/pytest --quiet tests/after_notebooks.py
 
 lab: env ## open the notebooks in JupyterLab

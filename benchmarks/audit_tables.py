@@ -13,7 +13,7 @@ from math import floor
 
 import numpy as np
 
-from fer_utils.audit.findings import Finding, Place
+from fer_utils.audit.findings import Finding
 from fer_utils.audit.rounding import Printed
 from fer_utils.audit.tables import check_table, figures_of
 
@@ -129,14 +129,14 @@ def one_digit_wrong(rng: np.random.Generator, table: dict) -> dict:
     while True:
         key = list(table)[rng.integers(len(table))]
         rate = table[key].unit != "count"
-        least = table[key].unit_of_last_digit if rate else 0
+        least = table[key].last_digit if rate else 0
         changes = [new for new in table[key].one_digit_changes() if not rate or new.value <= 1]
         if changes := [new for new in changes if abs(new.value - table[key].value) > least]:
             return table | {key: changes[rng.integers(len(changes))]}
 
 
 def check(table: dict, **how) -> list[Finding]:
-    return list(check_table(table, place=Place("toy", "Table 1"), **how))
+    return list(check_table(table, where="Table 1", **how))
 
 
 def wrong(found: list[Finding]) -> bool:

@@ -1,5 +1,7 @@
 """The networks on clips and on optical flow: layers of the assumed sizes, and what each of them can see."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from helpers.settings import notebook_params
@@ -28,11 +30,15 @@ def params(**changes):
     return notebook_params("30_cnn3d_smic", **changes)
 
 
+@cache
+def clips(n_frames, size):
+    return synthetic_clips(n_subjects=2, clips_per_subject=3, n_frames=n_frames, size=size)
+
+
 @pytest.fixture
 def build(dubey2020):
     def build(n_frames=18, size=32, method="cnn3d", **changes):
-        clips = synthetic_clips(n_subjects=2, clips_per_subject=3, n_frames=n_frames, size=size)
-        return dubey2020.build(params(**changes), clips, method=method)
+        return dubey2020.build(params(**changes), clips(n_frames, size), method=method)
 
     return build
 

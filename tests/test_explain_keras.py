@@ -1,10 +1,5 @@
-"""Class-activation maps of Keras networks that read one known patch, on both backends."""
+"""Class-activation maps of Keras networks that read one known patch."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,27 +9,6 @@ from patch_networks import PATCHES, SIDE, energy_in_patch, patch_network, stripe
 from fer_utils.files import ConfigError
 
 METHODS = ("Grad-CAM", "Grad-CAM++")
-
-WITH_TORCH = """
-import json
-import sys
-
-from fer_utils import explain
-
-found = {"early": sorted({"keras", "tensorflow", "torch"} & set(sys.modules))}
-from fer_utils.explain.keras_network import KerasNetwork
-from patch_networks import energy_in_patch, patch_network, striped_images
-
-model = patch_network()
-before = [weight.numpy().copy() for weight in model.weights]
-network = KerasNetwork(model, cascade=["end"])
-for method in ("Grad-CAM", "Grad-CAM++"):
-    maps = network.maps(striped_images(), [0, 1], layer="pool", method=method).maps
-    found[method] = [energy_in_patch(maps, k).tolist()[k] for k in (0, 1)]
-found["changed"] = any((weight.numpy() != was).any() for weight, was in zip(model.weights, before))
-found["gradients"] = any(weight.value.grad is not None for weight in model.weights)
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +45,6 @@ def test_both_methods_light_up_the_patch_that_decides(look, model, method, layer
         assert energy_in_patch(found.maps, k)[k] > 0.99
         assert energy_in_patch(found.maps, 1 - k)[k] < 0.01
     assert (found.maps.shape, found.maps.max()) == ((2, SIDE, SIDE), 1)
-
-
-def test_both_methods_light_up_the_patch_with_torch_as_the_backend_and_no_framework_is_imported_early():
-    environment = os.environ | {"KERAS_BACKEND": "torch", "PYTHONPATH": str(Path(__file__).parent)}
-    finished = subprocess.run(
-        [sys.executable, "-c", WITH_TORCH], env=environment, capture_output=True, text=True
-    )
-    assert finished.returncode == 0, finished.stderr
-    found = json.loads(finished.stdout.splitlines()[-1])
-    assert found["early"] == []
-    assert min(found["Grad-CAM"] + found["Grad-CAM++"]) > 0.99
-    assert (found["changed"], found["gradients"]) == (False, False)
 
 
 def test_the_default_layer_is_the_last_relu_with_a_map_large_enough(look, model):

@@ -1,11 +1,6 @@
 """A Keras training repeats, resumes, selects on validation and says clearly when it cannot continue."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +19,16 @@ def keras_training(torch_first):
 
     keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
     return keras_training
+
+
+@pytest.fixture
+def eager(keras_training):
+    """For a few steps: building a graph would take longer."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +70,7 @@ def test_a_killed_training_resumes_to_the_same_bits_and_the_same_best_epoch(
     np.testing.assert_allclose(accuracy, resumed[1]["val_accuracy"], atol=1e-6)
 
 
-def test_the_torch_backend_resumes_to_the_same_bits(tmp_path):
-    how = {"env": os.environ | {"KERAS_BACKEND": "torch"}, "cwd": Path(__file__).parent}
-    command = [sys.executable, "-m", "helpers.keras_run", tmp_path]
-    ran = subprocess.run(command, **how, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout)
-    assert found["backend"] == "torch"
-    assert found["same_history"] and found["same_state"]
-    np.testing.assert_allclose(found["sums"], 1, atol=2e-3)
-
-
-def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(keras_training, tmp_path):
+def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(eager, tmp_path):
     import keras
 
     seen = {}
@@ -124,14 +118,14 @@ def test_a_split_drawn_anew_gives_each_epoch_its_own_images(keras_training):
     assert not np.array_equal(*seen)
 
 
-def test_a_loss_that_is_nan_is_an_error(keras_training, tmp_path):
+def test_a_loss_that_is_nan_is_an_error(eager, tmp_path):
     with pytest.raises(RuntimeError, match="NaN"):
         fit(tmp_path, model=network(learning_rate=1e30))
 
 
 @pytest.mark.parametrize(("capability", "policy"), [((8, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16")])
 def test_mixed_precision_computes_in_16_bits_and_keeps_32(
-    keras_training, monkeypatch, tmp_path, capability, policy
+    keras_training, eager, monkeypatch, tmp_path, capability, policy
 ):
     import tensorflow as tf
 

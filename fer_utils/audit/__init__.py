@@ -9,33 +9,19 @@ from fer_utils.audit.findings import (
     CERTAINTY,
     VERDICTS,
     Finding,
-    Place,
     as_table,
     as_text,
     counts_table,
     for_reading,
     write_findings,
-    write_page,
 )
 from fer_utils.audit.rules import audit
 from fer_utils.papers import PAPERS, load_paper
 
 __all__ = [
-    "CERTAINTY",
-    "VERDICTS",
-    "Finding",
-    "Place",
-    "as_table",
-    "as_text",
-    "audit",
-    "audit_file",
-    "audit_paper",
-    "audit_papers",
-    "counts_table",
-    "for_reading",
-    "write_findings",
-    "write_page",
-]
+    "CERTAINTY", "VERDICTS", "Finding", "as_table", "as_text", "audit", "audit_file", "audit_paper",
+    "audit_papers", "counts_table", "for_reading", "write_findings",
+]  # fmt: skip
 
 
 def audit_paper(key: str) -> list[Finding]:

@@ -1,36 +1,110 @@
 """Anybody's tables: a YAML file, or one table as CSV, Markdown or scikit-learn's report.
 
-In a YAML file a table stands under ``report`` (rows: classes; columns: precision, recall, f1, support),
-``confusion`` (rows: the truth) or ``figures`` (metric: value), beside the keys of the rule `Table` that say
-how its numbers came about. ``data/audit_template.yaml`` is an example.
+``data/audit_template.yaml`` is an example of such a file; `OwnTable` has the keys of its tables.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from fer_utils.audit.findings import Finding, as_text, write_page
 from fer_utils.audit.rules import RULES, Table, audit
 from fer_utils.files import PROJECT, ConfigError, nearest
 from fer_utils.papers import Paper, parse_printed
 
-_METRICS = {
-    "f1-score": "f1",
-    "f1 score": "f1",
-    "uar": "macro_recall",
-    "uf1": "macro_f1",
-    "wf1": "weighted_f1",
-}
-_COLUMNS = ("precision", "recall", "f1", "support", "specificity")
-_FORMS = ("report", "confusion", "figures")
 YAML = (".yaml", ".yml")
-FIGURES = ("accuracy", "cohen_kappa", "mcc", "support")
-FIGURES += tuple(f"{kind}_{m}" for kind in ("macro", "weighted", "micro") for m in _COLUMNS if m != "support")
-_HOW = ("matrix", "split", "rounding")
+_NAMES = {"f1-score": "f1", "f1 score": "f1", "uar": "macro_recall", "uf1": "macro_f1", "wf1": "weighted_f1"}
+_COLUMNS = ("precision", "recall", "f1", "specificity", "support")
+FIGURES = ["accuracy", "cohen_kappa", "mcc", "support"]
+FIGURES += [f"{kind}_{metric}" for kind in ("macro", "weighted", "micro") for metric in _COLUMNS[:-1]]
+
+
+class OwnTable(Table):
+    """A table of a file, which is a claim that its numbers fit each other.
+
+    It stands under ``report`` (rows: classes; columns: precision, recall, f1, support), ``confusion`` (rows:
+    the truth) or ``figures`` (metric: value), the latter beside ``supports`` (class: number of samples).
+    """
+
+    rule: Literal["table"] = "table"
+    where: str = ""
+    table: str
+    title: str = ""
+    unit: Literal["fraction", "percent"] = "fraction"
+    report: str = ""
+    confusion: str = ""
+    figures: dict[str, str] = Field(default={})
+    supports: dict[str, str] = Field(default={})
+
+    def parts(self) -> tuple[list[dict], list[dict]]:
+        """Return the table as tables and statements of a `Paper`."""
+        if not (self.report or self.confusion or self.figures or self.supports):
+            raise ValueError("a table needs one of the keys report, confusion, figures")
+        statements = []
+        for name, metric, printed, of_class in self._numbers():
+            unit = "count" if metric == "support" else "percent" if "%" in printed else self.unit
+            try:
+                parse_printed(printed, unit=unit)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+            cell = {"cell": name, "printed": printed, "metric": metric, "unit": unit, "class": of_class}
+            statements.append({"table": self.table, "context": printed, "cells": [cell]})
+        return [self._matrix()] if self.confusion else [], statements
+
+    def _numbers(self) -> Iterator[tuple[str, str, str, str | None]]:
+        """Yield name, metric, text and class of each number; a report repeats its total in each average."""
+        for name, printed in self.supports.items():
+            yield f"{name} / support", "support", printed, name.lower()
+        for label, printed in self.figures.items():
+            metric = _NAMES.get(label.lower(), label)
+            if metric not in FIGURES:
+                raise ValueError(f"figures.{label}: unknown figure{nearest(metric, FIGURES)}")
+            yield label, metric, printed, None
+        header, *rows = _grid(self.report) or [[]]
+        metrics = [_NAMES.get(label.lower(), label.lower()) for label in header]
+        metrics, total = [metric for metric in metrics if metric in _COLUMNS], ""
+        for label, *values in rows:
+            kind, values = label.lower(), [value for value in values if value]
+            average = re.fullmatch(r"(macro|weighted|micro|samples)[ -]?(avg|average)", kind)
+            if kind == "accuracy":
+                yield kind, kind, values[0], None
+                continue
+            if len(values) != len(metrics):
+                raise ValueError(f"report: {label!r} has {len(values)} numbers for {len(metrics)} columns")
+            for metric, printed in zip(metrics, values, strict=True):
+                if not average:
+                    yield f"{label} / {metric}", metric, printed, kind
+                elif metric != "support":
+                    yield f"{kind} / {metric}", f"{average[1]}_{metric}", printed, None
+                else:
+                    total = total or printed
+        if total:
+            yield "support", "support", total, None
+
+    def _matrix(self) -> dict[str, Any]:
+        header, *rows = _grid(self.confusion)
+        classes = header[-len(rows) :]
+        if [row[0] for row in rows] != classes or {len(row) for row in rows} != {len(classes) + 1}:
+            raise ValueError("confusion: rows and columns need the same classes in one order, and counts")
+        template, lines = (
+            "\t".join(f"{{{name}}}" for name in ("class", *classes)),
+            "\n".join(map("\t".join, rows)),
+        )
+        table = {"table": self.table, "matrix": True, "template": template, "row": "{class}", "lines": lines}
+        return table | {"fields": dict.fromkeys(classes, "count")}
+
+
+def _grid(text: str) -> list[list[str]]:
+    """Return the cells of a table in CSV, in Markdown, or with blanks between the columns."""
+    lines = [line for line in text.splitlines() if line.strip() and not re.fullmatch(r"[|:\s-]+", line)]
+    separator = next((mark for mark in ("|", ",", "\t") if mark in text), None)
+    if separator is None:
+        return [re.split(r"\s{2,}", line.strip()) for line in lines]
+    return [[cell.strip() for cell in line.strip(" |").split(separator)] for line in lines]
 
 
 def audit_command(path: Path | None, *, page: Path | None, split: str) -> int:
@@ -79,11 +153,12 @@ def audit_file(path: Path, *, split: str = "unknown") -> tuple[Paper, list[Findi
 
 def _problems(error: ValidationError, *within: str) -> list[str]:
     """Return what is wrong, each beginning with its place, such as ``claims.3.split: unknown key``."""
-    texts = {"extra_forbidden": "unknown key", "missing": "this key is missing"}
     problems = []
     for each in error.errors():
-        text = texts.get(each["type"], each["msg"])
-        if each["type"] == "union_tag_invalid":
+        text = {"missing": "this key is missing"}.get(each["type"], each["msg"])
+        if each["type"] == "extra_forbidden":
+            text = "unknown key" + (nearest(each["loc"][-1], OwnTable.model_fields) if within else "")
+        elif each["type"] == "union_tag_invalid":
             text = f"unknown rule{nearest(each['ctx']['tag'], RULES)}"
         place = ".".join(map(str, (*within, *each["loc"])))
         problems.append(f"{place}: {text}" if place else text.removeprefix("Value error, "))
@@ -106,99 +181,21 @@ def _line(text: str, problem: str) -> int:
 
 
 def _paper(key: str, content: dict[str, Any]) -> tuple[Paper, dict[str, Table]]:
-    """Return a paper whose simple tables are written as statements and templates, and what checks these."""
-    full, statements, tables = [], [], {}
+    """Return a paper whose own tables are written as tables and statements, and the claims that these fit."""
+    full, statements, claims = [], list(content.get("statements") or []), {}
     for number, table in enumerate(content.get("tables") or []):
-        where = f"tables.{number}"
-        if not (forms := [form for form in _FORMS if form in table]):
-            if "template" not in table:
-                raise ValueError(f"{where}: a table needs one of the keys {', '.join(_FORMS)}")
+        if "template" in table:
             full.append(table)
             continue
-        known = ("table", "title", "note", "unit", "supports", *_FORMS, *_HOW)
-        if unknown := table.keys() - set(known):
-            raise ValueError(f"{where}.{min(unknown)}: unknown key{nearest(min(unknown), known)}")
-        if "table" not in table:
-            raise ValueError(f"{where}: a table needs its name, such as table: Table 1")
-        name, how = table["table"], {key: table[key] for key in _HOW if key in table}
-        if forms == ["confusion"]:
-            full.append(_confusion(name, table["confusion"], f"{where}.confusion"))
-            how["matrix"] = name
-        else:
-            statements += _statements(table, where)
+        place = f"tables.{number}"
         try:
-            printed = "" if forms == ["confusion"] else name
-            tables[where] = Table(rule="table", where=name, table=printed, **how)
+            own = OwnTable(**table)
+            own.where, own.matrix = own.where or own.table, own.matrix or own.table * bool(own.confusion)
+            tables, numbers = own.parts()
         except ValidationError as error:
-            raise ValueError(_problems(error, where)[0]) from error
-    content = content | {"tables": full, "statements": statements + (content.get("statements") or [])}
-    return Paper(**content, key=key), tables
-
-
-def _grid(text: str) -> list[list[str]]:
-    """Return the cells of a table in CSV, in Markdown, or with blanks between the columns."""
-    lines = [line for line in text.splitlines() if line.strip() and not re.fullmatch(r"[|:\s-]+", line)]
-    separator = next((mark for mark in ("|", ",", "\t") if mark in text), None)
-    if separator is None:
-        return [re.split(r"\s{2,}", line.strip()) for line in lines]
-    return [[cell.strip() for cell in line.strip(" |").split(separator)] for line in lines]
-
-
-def _confusion(name: str, text: str, where: str) -> dict[str, Any]:
-    header, *rows = _grid(text)
-    classes = header[-len(rows) :]
-    if [row[0] for row in rows] != classes or {len(row) for row in rows} != {len(classes) + 1}:
-        raise ValueError(
-            f"{where}: rows and columns need the same classes in the same order, and a count each"
-        )
-    template = "\t".join(f"{{{column}}}" for column in ("class", *classes))
-    lines = "\n".join("\t".join(row) for row in rows)
-    table = {"table": name, "matrix": True, "template": template, "row": "{class}", "lines": lines}
-    return table | {"fields": dict.fromkeys(classes, "count")}
-
-
-def _statements(table: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a report and the figures of a table, each as a statement."""
-    name, unit = table["table"], table.get("unit", "fraction")
-    cells = [
-        _cell(f"{key} / support", n, "support", unit, key.lower())
-        for key, n in table.get("supports", {}).items()
-    ]
-    for label, printed in table.get("figures", {}).items():
-        metric = _METRICS.get(label.lower(), label)
-        if metric not in FIGURES:
-            raise ValueError(f"{where}.figures.{label}: unknown figure{nearest(metric, FIGURES)}")
-        cells.append(_cell(label, printed, metric, unit))
-    header, *rows = _grid(table["report"]) if "report" in table else [[]]
-    metrics = [_METRICS.get(label.lower(), label.lower()) for label in header]
-    metrics = [metric for metric in metrics if metric in _COLUMNS]
-    total = False
-    for row in rows:
-        kind, values = row[0].lower(), [value for value in row[1:] if value]
-        if kind == "accuracy":
-            cells.append(_cell("accuracy", values[0], "accuracy", unit))
-            continue
-        if len(values) != len(metrics):
-            raise ValueError(
-                f"{where}.report: {row[0]!r} has {len(values)} numbers for {len(metrics)} columns"
-            )
-        average = re.fullmatch(r"(macro|weighted|micro|samples)[ -]?(avg|average)", kind)
-        for metric, printed in zip(metrics, values, strict=True):
-            if not average:
-                cells.append(_cell(f"{row[0]} / {metric}", printed, metric, unit, kind))
-            elif metric != "support":
-                cells.append(_cell(f"{kind} / {metric}", printed, f"{average[1]}_{metric}", unit))
-            elif not total:
-                total = True
-                cells.append(_cell("support", printed, "support", unit))
-    for cell in cells:
-        try:
-            parse_printed(cell["printed"], unit=cell["unit"])
+            raise ValueError(_problems(error, place)[0]) from error
         except ValueError as error:
-            raise ValueError(f"{where}: {cell['cell']}: {error}") from error
-        yield {"table": name, "context": cell["printed"], "cells": [cell]}
-
-
-def _cell(name: str, printed: str, metric: str, unit: str, of_class: str | None = None) -> dict[str, Any]:
-    unit = "count" if metric == "support" else "percent" if "%" in printed else unit
-    return {"cell": name, "printed": printed, "metric": metric, "unit": unit, "class": of_class}
+            separator = "." if re.match(r"(figures|report|confusion)\b[.:]", str(error)) else ": "
+            raise ValueError(f"{place}{separator}{error}") from error
+        full, statements, claims[place] = full + tables, statements + numbers, own
+    return Paper(**content | {"tables": full, "statements": statements}, key=key), claims

@@ -3,7 +3,7 @@
 import html
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +26,8 @@ VERDICTS = {
 CERTAINTY = {
     "certain": "Arithmetic on the printed numbers alone, however they were rounded. If inconsistent, no "
     "single changed digit makes the numbers agree: a result is wrong, or more than one digit.",
-    "likely": "If inconsistent, one changed digit would make the numbers agree, so a typing error and a "
-    "wrong result look alike. Or the verdict rests on a published fact that the explanation names.",
+    "likely": "If inconsistent, one changed digit, or one number under another name, would make the numbers "
+    "agree, so a typing error and a wrong result look alike. Or the verdict rests on a published fact.",
     "possible": "The verdict holds for one reading of what the paper leaves open; another one is named.",
 }
 """What each certainty of a verdict means."""
@@ -42,53 +42,21 @@ class Finding:
     location of another finding of the same paper that has the same cause, or empty.
     """
 
-    paper: str
+    paper: str = field(default="", kw_only=True)
     location: str
     rule: str
+    verdict: Verdict
     printed: str
     expected: str
-    verdict: Verdict
-    certainty: Certainty
     explanation: str
+    certainty: Certainty = "certain"
     follows_from: str = ""
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a claim stands: key of the paper, and table or section and what it is about."""
-
-    paper: str
-    location: str
-
-    def at(self, detail: object) -> "Place":
-        """Return a place within this one."""
-        return Place(self.paper, f"{self.location}: {detail}")
-
-    def finding(
-        self,
-        rule: str,
-        verdict: Verdict | bool,
-        *,
-        printed: object,
-        why: str,
-        expected: object = "",
-        certainty: Certainty = "certain",
-        follows_from: str = "",
-    ) -> Finding:
-        """Return a finding at this place; a verdict of True is consistent, and of False inconsistent."""
-        if isinstance(verdict, bool):
-            verdict = "consistent" if verdict else "inconsistent"
-        return Finding(
-            self.paper,
-            self.location,
-            rule,
-            str(printed),
-            str(expected),
-            verdict,
-            certainty,
-            why,
-            follows_from,
-        )
+    @property
+    def where(self) -> str:
+        """Where the claim stands and what it says, as a sentence."""
+        expected = f" Expected: {self.expected}." if self.expected else ""
+        return f"{self.location}. Printed: {self.printed}.{expected}"
 
 
 def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -96,28 +64,20 @@ def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame([asdict(each) for each in findings], columns=list(Finding.__dataclass_fields__))
 
 
-def for_reading(findings: Sequence[Finding], *, paper: str, verdict: Verdict) -> pd.DataFrame:
-    """Return a paper's findings of one verdict in two wide columns: claim and why.
+def for_reading(findings: Sequence[Finding], *, verdict: Verdict, paper: str = "") -> pd.DataFrame:
+    """Return the findings of one verdict, of a paper if given, in two wide columns: claim and why.
 
     Findings that follow from another one stand below it, marked by an arrow.
     """
-    chosen = [each for each in findings if (each.paper, each.verdict) == (paper, verdict)]
-    causes = {each.location for each in chosen}
+    chosen = [each for each in findings if each.verdict == verdict and paper in ("", each.paper)]
     order = {each.location: number for number, each in reversed(list(enumerate(chosen)))}
-    chosen.sort(
-        key=lambda each: (order.get(each.follows_from, order[each.location]), each.follows_from in causes)
-    )
-    rows = [
-        {
-            "claim": ("↳ " if each.follows_from in causes else "")
-            + f"{each.location}. Printed: {each.printed}."
-            + (f" Expected: {each.expected}." if each.expected else ""),
-            "certainty": each.certainty,
-            "why": each.explanation,
-        }
-        for each in chosen
-    ]
-    return pd.DataFrame(rows, columns=["claim", "certainty", "why"]).set_index("certainty")
+    chosen.sort(key=lambda each: order.get(each.follows_from, order[each.location]))
+    arrows = ["↳ " * (each.follows_from in order) for each in chosen]
+    columns = {
+        "claim": [arrow + each.where for arrow, each in zip(arrows, chosen, strict=True)],
+        "why": [each.explanation for each in chosen],
+    }
+    return pd.DataFrame(columns, index=pd.Index([each.certainty for each in chosen], name="certainty"))
 
 
 def counts_table(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -127,20 +87,18 @@ def counts_table(findings: Sequence[Finding]) -> pd.DataFrame:
     """
     table = as_table(findings)
     counted = table[table["follows_from"] == ""]
-    counts = pd.crosstab(counted["paper"], counted["verdict"]).reindex(columns=list(VERDICTS), fill_value=0)
-    return counts.reindex(table["paper"].unique(), fill_value=0)
+    counts = pd.crosstab(counted["paper"], counted["verdict"])
+    return counts.reindex(index=table["paper"].unique(), columns=list(VERDICTS), fill_value=0)
 
 
 def as_text(findings: Sequence[Finding]) -> str:
     """Return the findings on one paper for a terminal, those that matter most first."""
     lines = [] if findings else ["nothing to check: no numbers that constrain each other"]
     for verdict in reversed(VERDICTS):
-        table = for_reading(findings, paper=findings[0].paper if findings else "", verdict=verdict)
-        follow = int(table["claim"].str.startswith("↳").sum())
-        lines.append(
-            f"{verdict.replace('_', ' ')}: {len(table) - follow}"
-            + f", and {follow} that follow" * bool(follow)
-        )
+        table = for_reading(findings, verdict=verdict)
+        follow = sum(claim.startswith("↳") for claim in table["claim"])
+        note = f", and {follow} that follow" if follow else ""
+        lines.append(f"{verdict.replace('_', ' ')}: {len(table) - follow}{note}")
         for certainty, row in table.iterrows() if verdict != "consistent" else ():
             text = f"{row['claim']} {row['why']} ({certainty})"
             lines.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="    "))
@@ -149,19 +107,15 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 def write_page(path: Path, title: str, findings: Sequence[Finding]) -> Path:
     """Write the findings as an HTML page that works offline."""
-    paper = findings[0].paper if findings else ""
-    tables = [
-        f"<h2>{verdict.replace('_', ' ').capitalize()}</h2><p>{VERDICTS[verdict]}</p>"
-        + for_reading(findings, paper=paper, verdict=verdict).reset_index().to_html(index=False)
-        for verdict in reversed(VERDICTS)
-        if any(each.verdict == verdict for each in findings)
-    ]
-    style, title = STYLE.read_text(encoding="utf-8"), html.escape(title)
-    page = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-    page += f"<style>{style}</style></head><body class='index'><main><h1>{title}</h1>"
+    title, parts = html.escape(title), []
     with pd.option_context("display.max_colwidth", None):
-        page += "".join(tables) + "</main></body></html>"
-    return write_text(path, page)
+        for verdict in reversed(VERDICTS):
+            table = for_reading(findings, verdict=verdict)
+            heading = f"<h2>{verdict.replace('_', ' ').capitalize()}</h2><p>{VERDICTS[verdict]}</p>"
+            parts += [heading + table.reset_index().to_html(index=False)] if len(table) else []
+    page = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    page += f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body class='index'><main>"
+    return write_text(path, f"{page}<h1>{title}</h1>{''.join(parts)}</main></body></html>")
 
 
 def write_findings(path: str | Path, findings: Sequence[Finding]) -> Path:

@@ -1,38 +1,25 @@
-"""What a printed number says about the value behind it, in exact arithmetic."""
+"""What a printed number says about the value behind it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from math import floor
-from typing import Literal
+from typing import Any, Literal
 
-from fer_utils.papers import PublishedCell
+import numpy as np
+
+from fer_utils.papers import RATES, PublishedCell
 
 Rounding = Literal["rounded", "truncated", "either"]
+Ends = tuple[float, float]
+"""The smallest and the largest value that a number may have."""
 
-_FLOAT32 = Fraction(1, 2**23)
+SLACK = 1e-9
+_FLOAT32 = 2.0**-23
 """Relative error that a program in single precision may add before it prints: 0.7 can print as 0.6999."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The closed interval of values that may stand behind a printed number."""
-
-    low: Fraction
-    high: Fraction
-
-    def __contains__(self, value: Fraction | int) -> bool:
-        return self.low <= value <= self.high
-
-    def overlaps(self, other: "Window") -> bool:
-        """Return whether some value lies in both windows."""
-        return self.low <= other.high and other.low <= self.high
-
-    def __str__(self) -> str:
-        return f"{float(self.low):.4f} to {float(self.high):.4f}"
 
 
 @dataclass(frozen=True)
@@ -48,103 +35,66 @@ class Printed:
         words = cell.unit == "count" and not re.fullmatch(r"[\d,. ]+", cell.printed)  # seven, or 138M
         return cls(f"{cell.value:.0f}" if words else cell.printed, cell.unit)
 
-    @property
-    def digits(self) -> str:
-        """The number without its percent sign, blanks and thousands commas."""
-        return self.text.replace(",", "").replace("%", "").strip()
+    @cached_property
+    def _decimal(self) -> Decimal:
+        return Decimal(self.text.replace(",", "").replace("%", "").strip())
 
     @cached_property
     def value(self) -> Fraction:
-        """The number as it stands; percent as a fraction."""
-        return Fraction(Decimal(self.digits)) * self._scale
-
-    @cached_property
-    def number(self) -> float:
-        """The value as a float."""
-        return float(self.value)
+        """The number as it stands, exactly; percent as a fraction."""
+        return Fraction(self._decimal) / (100 if self.unit == "percent" else 1)
 
     @property
-    def unit_of_last_digit(self) -> Fraction:
+    def decimals(self) -> int:
+        """The number of printed decimals."""
+        return -self._decimal.as_tuple().exponent
+
+    @property
+    def last_digit(self) -> float:
         """What a change of one in the last printed digit adds."""
-        return Fraction(10) ** Decimal(self.digits).as_tuple().exponent * self._scale
+        return 10.0**-self.decimals / (100 if self.unit == "percent" else 1)
 
-    @property
-    def _scale(self) -> Fraction:
-        return Fraction(1, 100) if self.unit == "percent" else Fraction(1)
-
-    def window(self, rounding: Rounding = "either") -> Window:
+    @cache  # noqa: B019 (few numbers, asked for thousands of times)
+    def ends(self, rounding: Rounding = "either", *, signed: bool = False) -> Ends:
         """Return the values that print like this; counts stand for themselves.
 
         Halves may go up or down. ``either`` holds what rounds *or* truncates to the printed number, so that
-        a table is inconsistent only where neither fits.
+        a table is inconsistent only where neither fits. A `signed` zero may be a small negative number.
         """
-        value, last = self.value, self.unit_of_last_digit
+        size = abs(float(self.value))
         if self.unit == "count":
-            return Window(value, value)
-        if self.digits.startswith("-"):
-            mirrored = Printed(self.digits[1:], self.unit).window(rounding)
-            return Window(-mirrored.high, -mirrored.low)
-        slack = value * _FLOAT32
-        low = value if rounding == "truncated" else value - last / 2
-        high = value + (last / 2 if rounding == "rounded" else last)
-        return Window(max(low - slack, Fraction(0)), high + slack)
+            return float(self.value), float(self.value)
+        low = size - (self.last_digit / 2 if rounding != "truncated" else 0) - size * _FLOAT32
+        high = size + self.last_digit / (2 if rounding == "rounded" else 1) + size * _FLOAT32
+        if low <= 0:
+            low = -high if signed else 0.0
+        return (-high, -low) if self.text.startswith("-") else (low, high)
 
     def one_digit_changes(self) -> Iterator["Printed"]:
-        """Yield every number that differs from this one in a single digit."""
+        """Yield every possible number that differs from this one in a single digit."""
         for place, old in enumerate(self.text):
-            if old.isdigit():
-                for new in "0123456789".replace(old, ""):
-                    yield Printed(self.text[:place] + new + self.text[place + 1 :], self.unit)
+            for digit in "0123456789".replace(old, "") if old.isdigit() else ():
+                new = Printed(self.text[:place] + digit + self.text[place + 1 :], self.unit)
+                if self.unit not in RATES or new.value <= 1:
+                    yield new
 
     def __str__(self) -> str:
         return self.text
 
 
-def counts_within(window: Window, n: int) -> range:
-    """Return the numbers of successes out of `n` whose rate lies in the window."""
-    low, high = window.low, window.high  # whole numbers throughout: thousands of sizes are tried
-    first = -(-low.numerator * n // low.denominator)
-    return range(max(0, first), min(n, high.numerator * n // high.denominator) + 1)
+def overlap(one: Ends, other: Ends) -> bool:
+    """Return whether some value lies between both pairs of ends."""
+    return one[0] <= other[1] + SLACK and other[0] <= one[1] + SLACK
 
 
-def fits(printed: Printed, n: int, rounding: Rounding = "either", *, folds: int = 1) -> bool:
-    """Return whether some whole number out of `n` prints as this rate.
-
-    With `folds`, the rate is a mean over folds of equal sizes, or of sizes that differ by one. Folds of
-    other sizes make more rates possible.
-    """
-    window, (size, larger) = printed.window(rounding), divmod(n, folds)
-    if not larger:
-        return len(counts_within(window, n)) > 0
-    if not size:
-        return True  # some folds are empty, and their rate is undefined
-    smaller = folds - larger
-    for right in range(larger * (size + 1) + 1):  # in the larger folds; the smaller give the rest
-        rest = Fraction(right, size + 1)
-        share = Window(*((end * folds - rest) / smaller for end in (window.low, window.high)))
-        if share.high >= 0 and len(counts_within(share, smaller * size)) > 0:
-            return True
-    return False
+def fits(rate: Printed, n: Any, rounding: Rounding = "either") -> Any:
+    """Return whether some whole number out of `n`, an integer or an array, prints as this rate."""
+    low, high = rate.ends(rounding)
+    return np.ceil(low * n - SLACK) <= np.floor(np.minimum(high, 1) * n + SLACK)
 
 
-def best_sizes(
-    rates: Iterable[Printed], *, sizes: Iterable[int], rounding: Rounding = "rounded"
-) -> tuple[int, list[int]]:
-    """Return the largest number of rates that one size fits, and the sizes that fit so many."""
-    windows = [rate.window(rounding) for rate in rates]
-    counted = {n: sum(len(counts_within(window, n)) > 0 for window in windows) for n in sizes}
-    most = max(counted.values())
-    return most, [n for n, fitting in counted.items() if fitting == most]
-
-
-def nearest_rates(printed: Printed, n: int) -> str:
+def nearest_rates(rate: Printed, n: int) -> str:
     """Return the counts out of `n` on both sides of a printed rate, as a line that can be checked by hand."""
-    below = floor(printed.value * n)
-    decimals = max(2, -Decimal(printed.digits).as_tuple().exponent + 1)
-    scale, sign = (100, " %") if printed.unit == "percent" else (1, "")
+    below, decimals = floor(rate.value * n), max(2, rate.decimals + 1)
+    scale, sign = (100, " %") if rate.unit == "percent" else (1, "")
     return ", ".join(f"{k}/{n} = {scale * k / n:.{decimals}f}{sign}" for k in (below, below + 1))
-
-
-def mends(printed: Printed, n: int) -> list[Printed]:
-    """Return the rates that one changed digit makes of this one and that fit `n` samples."""
-    return [changed for changed in printed.one_digit_changes() if fits(changed, n)]

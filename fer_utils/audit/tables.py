@@ -1,8 +1,10 @@
 """Whether the numbers of one printed table can be true together.
 
-A table is a dict ``(class, metric) -> Printed``; the class is ``""`` for figures of the whole table. Metrics
-are those of `fer_utils.audit.matrices.figures_of`, or other names in `ALIASES`. The table is taken to list
-all classes, and each sample to have one label and one prediction.
+One question is asked of a table, of its parts, and of the table with a small mistake taken back: is there a
+confusion matrix, or a mean over folds, that prints these numbers?
+
+A table is a dict ``(class or "", metric) -> Printed``. Metrics are those of `figures_of`, or other names in
+`ALIASES`. The table is taken to list all classes, and each sample to have one label and one prediction.
 
 A true table may have been worked out in more than one way, and each is allowed: F1 from the printed precision
 and recall, averages from the printed rows, an averaged F1 from the averaged precision and recall, and 0 or 1
@@ -11,22 +13,22 @@ hold: F1 is concave in precision and recall, so that its mean over folds (or cla
 max(0, P + R - 1) and 2PR / (P + R) of the mean precision P and recall R.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property, lru_cache, partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import islice, product
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from fer_utils.audit.findings import Finding, Place
-from fer_utils.audit.matrices import METRICS, NODES, OF_CLASSES, Ends, Feasibility, figures_of, search_matrix
-from fer_utils.audit.rounding import Printed, Rounding, nearest_rates
+from fer_utils.audit.findings import Finding
+from fer_utils.audit.matrices import METRICS, NODES, OF_CLASSES, Search, figures_of, search_matrix
+from fer_utils.audit.rounding import SLACK, Ends, Printed, Rounding, fits, nearest_rates, overlap
 
 Key = tuple[str, str]
 Table = Mapping[Key, Printed]
-Changes = Mapping[Key, Printed]
+Changes = Mapping[Key, Printed | None]
+"""Cells that take the place of others; None removes one."""
 Matrix = tuple[Sequence[Sequence[int]], Sequence[str]]
 """Counts (rows: truth) and class names."""
 
@@ -39,32 +41,35 @@ ALIASES = {
     "sensitivity": "recall",
 }
 """Other names of a metric."""
-
-MOST_SLIPS = 3
-"""Slips of the pen are looked for in up to so many cells."""
-_TRIES = 20_000
-"""Changed tables that are tried in the search for slips of the pen."""
-_MATRICES = 10
-"""Sets of slips for which a matrix is looked for."""
-_MANY = 10**7
-"""More predictions than any table has."""
-_SLACK = 1e-9
-_MATRIX, _TOTAL = "some confusion matrix", "sum of the supports"
-
-
 READINGS = {"single": (False,), "pooled": (False,), "folds": (True,), "unknown": (False, True)}
 """How figures came about -> whether they are means over folds, the stricter reading first."""
 
+_MOST_MISTAKES, _TRIES, _MOST_CORRECTIONS = 3, 2_000, 50
+"""Mistakes that are taken back at once, changed tables that are tried, and those that are compared."""
+TOTAL, WHOLE, AVERAGE = ("", "support"), "some confusion matrix", "average of the rows"
+_OF_AVERAGES = "2PR / (P + R) of the averages"
+_OF_ALL = ["accuracy", "cohen_kappa", "mcc", "macro_specificity", "weighted_specificity"]
+_OF_ALL += [f"{kind}_{metric}" for kind in ("macro", "weighted", "micro") for metric in METRICS]
+
+
+class Way(NamedTuple):
+    """A way to work out a figure, and what it may give; if not exact, it is only somewhere between."""
+
+    how: str
+    ends: Ends
+    exact: bool = True
+
 
 @dataclass(frozen=True)
-class _Sheet:
-    """A table with one name for each metric, and the way its numbers were shortened."""
+class Sheet:
+    """A table with one name for each metric, and the way its numbers were shortened; None: not at all."""
 
-    cells: Mapping[Key, Printed]
-    rounding: Rounding
+    cells: Table
+    rounding: Rounding | None = "either"
+    nodes: int = NODES
 
     @classmethod
-    def of(cls, table: Table, rounding: Rounding) -> "_Sheet":
+    def of(cls, table: Table, rounding: Rounding) -> "Sheet":
         """Rename the metrics; where a table prints one metric under two names, the second keeps its own."""
         cells: dict[Key, Printed] = {}
         for (name, metric), printed in table.items():
@@ -74,303 +79,207 @@ class _Sheet:
 
     @cached_property
     def names(self) -> list[str]:
+        """The classes."""
         return list(dict.fromkeys(name for name, _ in self.cells if name))
 
     @cached_property
     def supports(self) -> np.ndarray | None:
         """Samples of each class; None where one is missing, or all are 0."""
         found = [self.cells.get((name, "support")) for name in self.names]
-        numbers = np.array([each.number for each in found if each])
+        numbers = np.array([float(each.value) for each in found if each])
         return numbers if None not in found and numbers.any() else None
 
-    def has(self, name: str, *metrics: str) -> bool:
-        return all((name, metric) in self.cells for metric in metrics)
+    def changed(self, changes: Changes) -> "Sheet":
+        """Return the table with other cells, of which a matrix is looked for with less effort."""
+        cells = {key: cell for key, cell in {**self.cells, **changes}.items() if cell}
+        return Sheet(cells, self.rounding, nodes=1)
 
-    def changed(self, changes: Mapping[Key, Printed]) -> "_Sheet":
-        return _Sheet({**self.cells, **changes}, self.rounding)
-
-    def without(self, *metrics: str) -> "_Sheet":
-        """Leave out figures of the whole table."""
-        kept = {key: cell for key, cell in self.cells.items() if key[0] or key[1] not in metrics}
-        return _Sheet(kept, self.rounding)
-
-    def ends(self, name: str, metric: str) -> Ends:
+    def ends(self, key: Key) -> Ends:
         """Return what a printed figure may be, or 0 to 1 where it is not printed."""
-        return _ends(self.cells.get((name, metric)), self.rounding, metric in ("mcc", "cohen_kappa"))
+        if (cell := self.cells.get(key)) is None:
+            return 0.0, 1.0
+        exact = (float(cell.value),) * 2
+        return cell.ends(self.rounding, signed=key[1] in ("mcc", "cohen_kappa")) if self.rounding else exact
 
-    def f1_ends(self, name: str) -> Ends:
-        """Return what a class's F1 may be, also if worked out from the printed precision and recall."""
-        ends = self.ends(name, "f1")
-        if self.has(name, *METRICS) and _overlap((self.exact_f1(name),) * 2, ends):
-            other = self.f1_range(name, mean=False)
-            return min(ends[0], other[0]), max(ends[1], other[1])
-        return ends
+    @property
+    def testable(self) -> list[Key]:
+        """The figures that the search for a matrix tests; supports are given."""
+        return [key for key in self.cells if key[1] in (OF_CLASSES[1:] if key[0] else _OF_ALL)]
 
-    def exact_f1(self, name: str) -> float:
-        return _f1(*(self.cells[name, metric].number for metric in METRICS[:2]))
+    def ways(self, key: Key, folds: bool = False) -> list[Way]:
+        """Return the ways to work out a figure from others, the usual one first.
 
-    def f1_range(self, name: str, kind: str = "", *, mean: bool) -> Ends:
-        """Return the F1 of precision and recall, or the mean F1 of several with these means."""
-        (p_low, p_high), (r_low, r_high) = (self.ends(name, kind + metric) for metric in METRICS[:2])
-        low = max(0.0, p_low + r_low - 1) if mean else _f1(p_low, r_low)
-        return low, min(1.0, _f1(p_high, r_high))
-
-    def row(self, name: str, *metrics: str) -> "_Row | None":
-        """Return the whole numbers behind a class's row, or some figures of it; None if there are none."""
-        metrics = metrics or (*METRICS, "predicted_count")
-        printed = tuple(self.cells.get((name, metric)) for metric in metrics)
-        return _row(metrics, printed, self.cells[name, "support"], self.rounding)
-
-    def average(self, metric: str, folds: bool = False, *, as_printed: bool = False) -> Ends | None:
-        """Return what an average may be, given the rows; None where the table lacks what it is made of.
-
-        `as_printed`: worked out from the printed rows, not from what may be behind them. Over folds of any
-        mix of classes, a weighted average is only bounded by the sum of the rows, or of what they lack to 1.
+        Over folds of any mix of classes, a weighted average is only bounded by the sum of the rows, or of
+        what they lack to 1.
         """
-        kind, figure = _parts(metric)
-        lacking = kind not in ("macro", "weighted") or (kind == "weighted" and self.supports is None)
-        if lacking or not self.names or not all(self.has(name, figure) for name in self.names):
-            return None
-        low, high = np.array([self._in_average(name, figure, folds, as_printed) for name in self.names]).T
-        if kind == "weighted" and folds:
-            return max(0.0, 1 - (1 - low).sum()), min(1.0, high.sum())
-        weights = self.supports if kind == "weighted" else np.ones(len(low))
-        return float(weights @ low / weights.sum()), float(weights @ high / weights.sum())
+        (name, metric), found = key, []
+        kind, _, figure = {"accuracy": "weighted_recall"}.get(metric, metric).rpartition("_")
+        rows = [(each, "support" if key == TOTAL else figure) for each in self.names if not name]
+        if rows and all(row in self.cells for row in rows):
+            low, high = np.array([self.ends(row) for row in rows]).T
+            if key == TOTAL:
+                found.append(Way("sum of the supports", (low.sum(), low.sum())))
+            elif kind == "macro":
+                found.append(Way("mean of the rows", (low.mean(), high.mean())))
+            elif kind == "weighted" and folds:
+                ends = max(0.0, 1 - (1 - low).sum()), min(1.0, high.sum())
+                found.append(Way("limits of any mix of folds", ends, exact=False))
+            elif kind == "weighted" and self.supports is not None:
+                weights = self.supports / self.supports.sum()
+                found.append(Way("mean of the rows, weighted by support", (weights @ low, weights @ high)))
+        pair = [(name, metric.removesuffix("f1") + each) for each in METRICS[:2]] if figure == "f1" else []
+        known = [
+            [self.ends(each)] if each in self.cells else [w.ends for w in self.ways(each)] for each in pair
+        ]
+        if any(known):
+            lows, highs = zip(*((ends or [(0.0, 1.0)])[0] for ends in known), strict=True)
+            if folds or not (name or found):
+                ends = max(0.0, sum(lows) - 1), min(1.0, _f1(*highs))
+                found.append(Way("P + R - 1 to 2PR / (P + R), limits of a mean F1", ends, exact=False))
+            if not folds and (name or all(known)):
+                how = "2PR / (P + R)" if name else _OF_AVERAGES
+                found.append(Way(how, (_f1(*lows), _f1(*highs)), exact=all(known)))
+        return found
 
-    def _in_average(self, name: str, figure: str, folds: bool, as_printed: bool) -> Ends:
-        """A row enters an average as it may be or as printed; one that does not hold, as printed."""
-        value = self.cells[name, figure].number
-        if as_printed:
-            return value, value
-        ends = self.f1_ends(name) if figure == "f1" else self.ends(name, figure)
-        if folds or figure not in METRICS or not self.has(name, "support"):
-            return ends
-        if (row := self.row(name)) is None:
-            return self.ends(name, figure)
-        return min(row.figures[figure][0], value), max(row.figures[figure][1], value)
+    def matrix(self, keys: Sequence[Key], *, one_class: bool = False) -> Search:
+        """Look for a confusion matrix that prints some figures, of `one_class` against many other samples.
+
+        Figures that follow from other printed ones limit it no further: they may have been worked out so.
+        """
+        names = [keys[0][0]] if one_class else self.names
+        supports = [float(self.cells[name, "support"].value) for name in names]
+        if one_class:
+            others = 0 if self.supports is None else self.supports.sum() - supports[0]
+            supports.append(others or 1000 * supports[0] + 1000)
+        exact, wanted = Sheet(self.cells, None), []
+        for key in [key for key in keys if key[1] != "support"]:
+            derived = [way for way in exact.ways(key) if way.exact]
+            derived += [way for way in self.ways(key) if way.how == _OF_AVERAGES]
+            if not any(overlap(way.ends, self.ends(key)) for way in derived):
+                wanted.append(((names.index(key[0]) if key[0] else None, key[1]), self.ends(key)))
+        return _search(tuple(supports), tuple(wanted), self.nodes)
 
 
 @lru_cache(maxsize=50_000)
-def _ends(printed: Printed | None, rounding: Rounding, signed: bool) -> Ends:
-    if printed is None:
-        return 0.0, 1.0
-    window = printed.window(rounding)
-    return float(-window.high if signed and window.low == 0 else window.low), float(window.high)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """Hits that a printed row allows, each with the fewest and most predictions, and the row's figures."""
-
-    hits: np.ndarray
-    fewest: np.ndarray
-    most: np.ndarray
-    figures: dict[str, Ends]
-
-
-@lru_cache(maxsize=50_000)
-def _row(
-    metrics: tuple[str, ...], printed: tuple[Printed | None, ...], support: Printed, rounding: Rounding
-) -> _Row | None:
-    cells = {m: cell for m, cell in zip(metrics, printed, strict=True) if cell}
-    sheet, s = _Sheet({("", m): cell for m, cell in cells.items()}, rounding), support.number
-    (p_low, p_high), (r_low, r_high) = (sheet.ends("", m) for m in METRICS[:2])
-    f_low, f_high = sheet.f1_ends("")
-    if not s and (r_low <= 0 or r_high >= 1):  # 0/0 prints as 0 or 1
-        r_low, r_high = 0, 1
-    hits = np.arange(max(0, np.ceil(r_low * s - _SLACK)), min(s, np.floor(r_high * s + _SLACK)) + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fewest = np.maximum(hits, np.ceil(np.maximum(hits / p_high, 2 * hits / f_high - s) - _SLACK))
-        most = np.minimum(_MANY, np.floor(np.fmin(hits / p_low, 2 * hits / f_low - s) + _SLACK))
-    if len(hits) and hits[0] == 0:  # a precision of 0/0 prints as 0 or 1, and so does an F1 of 0/0
-        possible = f_low <= 0 or (f_high >= 1 and s == 0)
-        fewest[0] = 0 if possible and (p_low <= 0 or p_high >= 1) else _MANY
-        most[0] = _MANY if p_low <= 0 and f_low <= 0 else 0
-    if "predicted_count" in cells:
-        count = cells["predicted_count"].number
-        fewest, most = np.maximum(fewest, count), np.minimum(most, count)
-    hits, fewest, most = (each[fewest <= most] for each in (hits, fewest, most))
-    if not len(hits):
-        return None
-    ends = [hits / np.maximum(most, 1), hits / np.maximum(fewest, 1), hits / max(s, 1)]
-    ends += [2 * hits / np.maximum(s + each, 1) for each in (most, fewest)]
-    pairs = zip(METRICS, (ends[:2], ends[2:3], ends[3:]), strict=True)
-    return _Row(hits, fewest, most, {m: (pair[0].min(), pair[-1].max()) for m, pair in pairs})
+def _search(supports: tuple, wanted: tuple, nodes: int) -> Search:
+    return search_matrix(np.array(supports), dict(wanted), nodes=nodes)
 
 
 def _f1(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _overlap(one: Ends, other: Ends) -> bool:
-    return one[0] <= other[1] + _SLACK and other[0] <= one[1] + _SLACK
-
-
-def _shown(ends: Ends) -> str:
-    return f"{ends[0]:.4f} to {ends[1]:.4f}"
-
-
 def _named(key: Key) -> str:
     return " ".join(filter(None, key)).replace("_", " ")
 
 
-def _parts(metric: str) -> tuple[str, str]:
-    """Return the kind of an average and what is averaged; the accuracy is a weighted recall."""
-    if metric in ("accuracy", "micro_recall"):
-        return "weighted", "recall"
-    kind, _, figure = metric.partition("_")
-    return kind, figure
-
-
-def _changes(printed: Printed) -> Iterator[Printed]:
-    """Yield the possible numbers that differ in one digit."""
-    rate = printed.unit in ("fraction", "percent")
-    return (new for new in printed.one_digit_changes() if not rate or new.number <= 1)
-
-
-# --- rules ----------------------------------------------------------------------------------------
-
-
-Words = Callable[[], tuple[object, object, str]]
-"""Returns what is printed, what is expected and the arithmetic."""
+# --- checks ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Check:
-    """One rule on some cells. `judge` takes a table and whether its figures are means over folds."""
+class Check:
+    """One rule: some way to work out the `target` gives what is printed, and a matrix prints the `keys`."""
 
     where: str
     rule: str
     keys: Sequence[Key]
-    judge: Callable[[_Sheet, bool], tuple[bool, Words]]
+    target: Key | None = None
+    needs_matrix: bool = False
 
-    def holds(self, sheet: _Sheet, folds: bool) -> bool:
-        return self.judge(sheet, folds)[0]
+    def matrix(self, sheet: Sheet) -> Search:
+        """Look for a matrix that prints the keys."""
+        keys = [key for key in self.keys if key in sheet.cells]
+        return sheet.matrix(keys, one_class=self.target is not None)
+
+    def way(self, sheet: Sheet, folds: bool) -> Way | None:
+        """Return the first way that holds, or None. Means over folds need not fit one matrix."""
+        ways = sheet.ways(self.target, folds) if self.target in sheet.cells else [Way("", (0.0, 1.0))]
+        fitting = next((way for way in ways if overlap(way.ends, sheet.ends(self.target))), None)
+        if fitting is None or folds or not self.needs_matrix:
+            return fitting
+        status = self.matrix(sheet).status  # a table with a mistake taken back needs more than a doubt
+        return fitting if status == "feasible" or (status == "undecided" and sheet.nodes > 1) else None
 
 
-def _checks(sheet: _Sheet) -> Iterator[_Check]:
-    """Yield every rule that the table allows to check, those on single rows and cells first."""
-    f1, names = "F1 from precision and recall", sheet.names
+def _checks(sheet: Sheet, *, folds: bool, whole: bool) -> Iterator[Check]:
+    """Yield every rule that the table allows to check, those on single rows first."""
+    names, cells, counted = sheet.names, sheet.cells, sheet.supports is not None
+    from_pair = "F1 from precision and recall"
     for name in names:
-        keys = [(name, m) for m in (*METRICS, "support", "predicted_count") if sheet.has(name, m)]
-        rule = f1 if sheet.has(name, *METRICS) else "whole numbers behind a row"
-        if rule == f1 or (sheet.has(name, "support") and len(keys) > 2):
-            yield _Check(name, rule, keys, partial(_judge_row, name=name))
-    with_support = [(name, "support") for name in names if sheet.supports is not None]
-    if with_support and sheet.has("", "support"):
-        yield _Check("support", _TOTAL, [("", "support"), *with_support], _judge_total)
-    averages = [metric for name, metric in sheet.cells if not name and sheet.average(metric)]
-    for metric in averages:
-        kind, figure = _parts(metric)
-        keys = [("", metric), *((name, figure) for name in names), *(with_support if kind[0] == "w" else [])]
-        where, judge = metric.replace("_", " "), partial(_judge_average, metric=metric)
-        yield _Check(where, "average of the rows", keys, judge)
-    for kind in ("", "macro_", "weighted_"):
-        keys = [("", kind + m) for m in METRICS if sheet.has("", kind + m)]
-        if len(keys) > 1 and sheet.has("", f"{kind}f1") and f"{kind}f1" not in averages:
-            yield _Check(f"{kind}f1".replace("_", " "), f1, keys, partial(_judge_row, kind=kind))
-    if with_support and all(sheet.has(name, *METRICS[:2]) for name in names):
-        keys = [(name, metric) for name in names for metric in (*METRICS[:2], "support")]
-        yield _Check("predictions", "predictions add up", keys, _judge_predictions)
+        keys = [(name, m) for m in (*METRICS, "support", "predicted_count") if (name, m) in cells]
+        rule = from_pair if (name, "f1") in cells else "whole numbers behind a row"
+        if ((name, "support") in cells and len(keys) > 2) or {*METRICS} <= {metric for _, metric in keys}:
+            yield Check(name, rule, keys, (name, "f1"), needs_matrix=(name, "support") in cells)
+    for key in [key for key in cells if not key[0] and sheet.ways(key)]:
+        kind, _, figure = ("", "", "recall") if key[1] == "accuracy" else key[1].rpartition("_")
+        rows = [(name, figure) for name in names if (name, figure) in cells]
+        rule = (
+            "sum of the supports" if key == TOTAL else AVERAGE if len(rows) == len(names) > 0 else from_pair
+        )
+        weights = [(name, "support") for name in names if counted and kind != "macro" and key != TOTAL]
+        pair = [("", f"{kind}_{m}".strip("_")) for m in METRICS[:2]]
+        keys = [each for each in pair if each in cells] if rule == from_pair else rows + weights
+        yield Check(_named(key), rule, [key, *keys], key)
+    figures = [(name, metric) for name in names for metric in METRICS[:2]]
+    if counted and not folds and all(key in cells for key in figures):
+        yield Check("predictions", "predictions add up", figures, needs_matrix=True)
+    if counted and whole and sheet.testable:
+        yield Check("", WHOLE, sheet.testable, needs_matrix=True)
 
 
-def _judge_row(sheet: _Sheet, folds: bool, *, name: str = "", kind: str = "") -> tuple[bool, Words]:
-    """Judge a class's row, or the averaged F1 of a kind."""
-    mean, metrics = folds or not name, [m for m in (*METRICS, "support") if sheet.has(name, kind + m)]
-    counted = name and not folds and "support" in metrics
-    allowed = sheet.f1_range(name, kind, mean=mean)
-    by_f1 = _overlap(allowed, sheet.ends(name, f"{kind}f1"))
-    holds = sheet.row(name) is not None if counted else by_f1
-
-    def words() -> tuple[object, object, str]:
-        labels = {"precision": "P", "recall": "R", "f1": "F1"}
-        printed = ", ".join(f"{labels.get(m, m)} {sheet.cells[name, kind + m]}" for m in metrics)
-        if mean:
-            why = f"A mean F1 of folds or classes lies within {_shown(allowed)}: P + R - 1 to 2PR / (P + R), "
-            return printed, _shown(allowed), f"{why}with rounding; what is not printed of these is 0 to 1."
-        if metrics[:3] != [*METRICS]:
-            return printed, "whole hits and predictions", _counts_by_hand(sheet, name)
-        p, r, exact = *(sheet.cells[name, m] for m in METRICS[:2]), f"{sheet.exact_f1(name):.4f}"
-        why = f"2 x {p} x {r} / ({p} + {r}) = {exact}; with rounding {_shown(allowed)}."
-        return printed, f"F1 {exact}", why if holds or not by_f1 else f"{why} {_counts_by_hand(sheet, name)}"
-
-    return holds, words
+# --- mistakes -------------------------------------------------------------------------------------
 
 
-def _counts_by_hand(sheet: _Sheet, name: str) -> str:
-    n, recall = int(sheet.cells[name, "support"].value), sheet.cells.get((name, "recall"))
-    if row := sheet.row(name):
-        most = f"to {row.most[0]:.0f}" if row.most[0] < _MANY else "or more"
-        shown = f"{row.hits[0]:.0f} of {n} samples are hits, of {row.fewest[0]:.0f} {most} predictions"
-        return f"For example {shown}."
-    if recall and not sheet.row(name, "recall"):
-        return f"{nearest_rates(recall, n)}: none prints as {recall}."
-    return f"No numbers of hits among {n} samples and of predictions give these figures."
+class Mistake(NamedTuple):
+    """A small mistake that may explain a contradiction, and the cells without it."""
+
+    text: str
+    changes: Changes
 
 
-def _judge_total(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
-    cells, total = [sheet.cells[name, "support"] for name in sheet.names], sheet.cells["", "support"]
-    added = sum(cell.value for cell in cells)
-    why = f"{' + '.join(map(str, cells))} = {int(added):,}; printed {total}."
-    return total.value == added, lambda: (total, f"{int(added):,}", why)
+def _mistakes(sheet: Sheet, keys: Sequence[Key]) -> Iterator[Mistake]:
+    """Yield averages under the name of another one, and changed digits of some cells."""
+    cells = {key: sheet.cells[key] for key in keys if key in sheet.cells}
+    for (name, metric), cell in cells.items():
+        kind, _, figure = metric.partition("_")
+        names = product(("macro", "weighted"), METRICS) if not name and kind in ("macro", "weighted") else ()
+        for other in (("", "_".join(each)) for each in names if (each[0] == kind) != (each[1] == figure)):
+            changes = {(name, metric): sheet.cells.get(other), other: cell}
+            yield Mistake(f"{_named((name, metric))} {cell} is {_named(other)}", changes)
+    for key, cell in cells.items():
+        for new in cell.one_digit_changes():
+            yield Mistake(f"{_named(key)} {new} for {cell}", {key: new})
 
 
-def _judge_average(sheet: _Sheet, folds: bool, *, metric: str) -> tuple[bool, Words]:
-    kind, figure = _parts(metric)
-    window, ends = sheet.average(metric, folds) or (0, 1), sheet.ends("", metric)
-    usual = _overlap(window, ends)
-    of_averages = not usual and figure == "f1" and _overlap(_f1_of_averages(sheet, kind), ends)
+def _corrections(sheet: Sheet, checks: Sequence[Check], folds: bool) -> list[Sequence[Mistake]]:
+    """Return mistakes, one in each row that fails or else one in all, without which every check holds.
 
-    def words() -> tuple[object, object, str]:
-        how = "the supports as weights" if kind == "weighted" else "equal weights"
-        why = f"Mean of the rows with {how}: {_shown(window)}; "
-        why += f"{sheet.cells['', metric]} stands for {_shown(ends)}."
-        if folds and kind == "weighted":
-            why = f"Over folds of any mix of classes, the rows only limit it to {_shown(window)}."
-        why += " It is the F1 of the averaged precision and recall instead." if of_averages else ""
-        counted = [] if folds else [name for name in sheet.names if sheet.has(name, "support")]
-        if broken := [name for name in counted if not sheet.row(name)]:
-            why += f" The rows {', '.join(broken)} are inconsistent and enter as printed."
-        others = [m for m in METRICS if m != figure] if not usual and not broken else []
-        for other in (f"{kind}_{m}" for m in others):
-            if (fitting := sheet.average(other, folds)) and _overlap(fitting, ends):
-                why += f" The {_named(('', other))} of the rows fits, so it may stand under the wrong name."
-        return sheet.cells["", metric], _shown(window), why
-
-    return usual or of_averages, words
+    Those that fit best come first. A wrong total is a mistake of its own.
+    """
+    checks = [check for check in checks if check.target != TOTAL]
+    failing = [check for check in checks if not check.way(sheet, folds)]
+    rows = [check for check in failing if check.where in sheet.names]
+    options = [
+        [m for m in _mistakes(sheet, check.keys) if check.way(sheet.changed(m.changes), folds)]
+        for check in (rows or failing[:1])[:_MOST_MISTAKES]
+    ]
+    found = []
+    for correction in islice(product(*options), _TRIES) if options else ():
+        corrected = _corrected(sheet, correction)
+        if len(found) < _MOST_CORRECTIONS and all(check.way(corrected, folds) for check in checks):
+            found.append(correction)
+    return sorted(found, key=lambda correction: _distance(_corrected(sheet, correction)))
 
 
-def _f1_of_averages(sheet: _Sheet, kind: str) -> Ends:
-    """Return the F1 of the averaged precision and recall, printed or of the rows; (2, 2) without them."""
-    metrics = [f"{kind}_{metric}" for metric in METRICS[:2]]
-    parts = [sheet.ends("", m) if sheet.has("", m) else sheet.average(m) for m in metrics]
-    if None in parts:
-        return 2, 2
-    return tuple(_f1(*pair) for pair in zip(*parts, strict=True))
+def _corrected(sheet: Sheet, correction: Sequence[Mistake]) -> Sheet:
+    return sheet.changed({key: cell for mistake in correction for key, cell in mistake.changes.items()})
 
 
-def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
-    """Every sample is predicted once, so that the predictions of the classes add up to the samples."""
-    n = sum(sheet.cells[name, "support"].number for name in sheet.names)
-    rows = [sheet.row(name, *METRICS[:2]) for name in sheet.names]
-    low, high = 0, _MANY
-    if all(rows):
-        low, high = sum(row.fewest.min() for row in rows), sum(row.most.max() for row in rows)
-
-    def words() -> tuple[object, object, str]:
-        if folds:
-            return "", "", "Predictions of the folds are not tested."
-        parts = [[sheet.cells[name, m] for m in ("support", "recall", "precision")] for name in sheet.names]
-        counts = [s.number * r.number / p.number if p.number else 0 for s, r, p in parts]
-        listed = " + ".join(f"{name} {count:.0f}" for name, count in zip(sheet.names, counts, strict=True))
-        s, r, p = parts[0]
-        why = f"A class is predicted support x recall / precision times, {sheet.names[0]} {s} x {r} / {p} = "
-        why += f"{counts[0]:.0f}: {listed} = {sum(counts):,.0f}"
-        why += f", with rounding {low:,.0f} to {high:,.0f}. " if high < _MANY else ". "
-        why += f"If all classes are listed, each of {n:,.0f} samples is predicted once."
-        return f"{sum(counts):,.0f} predictions", f"{n:,.0f}", why
-
-    return folds or low <= n <= high, words
+def _distance(sheet: Sheet) -> float:
+    """Return how far the printed figures together are from those that the other printed ones give."""
+    exact = Sheet(sheet.cells, None)
+    found = ((exact.ends(key)[0], exact.ways(key)) for key in sheet.cells if key != TOTAL)
+    return sum(abs(value - ways[0].ends[0]) for value, ways in found if ways and ways[0].exact)
 
 
 # --- findings -------------------------------------------------------------------------------------
@@ -379,7 +288,7 @@ def _judge_predictions(sheet: _Sheet, folds: bool) -> tuple[bool, Words]:
 def check_table(
     table: Table,
     *,
-    place: Place,
+    where: str,
     split: str = "unknown",
     rounding: Rounding = "either",
     matrix: Matrix | None = None,
@@ -392,6 +301,8 @@ def check_table(
     ----------
     table
         Printed numbers, ``(class or "", metric) -> number``; may be empty if there is a matrix.
+    where
+        Begins the locations of the findings.
     split
         How the numbers came about: a key of `READINGS`. If unknown, what only a mean over folds can print is
         not checkable.
@@ -400,309 +311,191 @@ def check_table(
     matrix
         Counts (rows: truth) and class names of the confusion matrix that the table describes.
     """
-    sheet = _Sheet.of(table, rounding)
-    figures = list(_figure_findings(sheet, matrix, split, place)) if matrix else []
+    sheet, strict, loose = Sheet.of(table, rounding), READINGS[split][0], READINGS[split][-1]
+    yield from (figures := list(_figure_findings(sheet, matrix, split, where)) if matrix else [])
     wrong = [each.location for each in figures if each.verdict == "inconsistent"]
-    strict, folds = READINGS[split][0], READINGS[split][-1]
-    checks = [check for check in _checks(sheet) if not strict or check.rule != "predictions add up"]
-    failing = [check for check in checks if not check.holds(sheet, folds)]
-    slips = _slips(sheet, checks, folds) if failing and not wrong else []
-    causes = _causes(failing, slips[0] if slips else {})
-    if not failing:  # all that only a mean over folds can print has one cause
-        failing = [check for check in checks if not check.holds(sheet, strict)]
-        causes = {check.where: failing[0].where for check in failing}
-    locations = {where: place.at(cause).location for where, cause in causes.items()}
-    yield from figures
+    checks = list(_checks(sheet, folds=strict, whole=matrix is None))
+    failing = [check for check in checks if not check.way(sheet, loose)]
+    corrections = _corrections(sheet, checks, loose) if failing and not wrong else []
+    # What only a mean over folds can print has one cause. A row that fails is a cause of what contains it.
+    suspects = failing or [check for check in checks if not check.way(sheet, strict)]
+    rows = [check for check in suspects if check.where in sheet.names]
+    roots = wrong or [_at(where, check.where) for check in rows or suspects[:1]]
     for check in checks:
-        cause = wrong[0] if wrong else locations.get(check.where, "")
-        yield _rule_finding(sheet, check, split, place.at(check.where), cause=cause)
-    if sheet.supports is not None and matrix is None and any(map(_follows, sheet.cells)):
-        cause = locations.get(failing[0].where, place.at(failing[0].where).location) if failing else ""
-        yield _feasibility(sheet, checks, split, place, cause=cause)
-        if slips and slips[0] and not folds:
-            yield from _mended(sheet, slips, place, cause=cause)
-    yield from _majority_findings(sheet, matrix, place)
+        found = _check_finding(sheet, check, split, where, corrections)
+        alike = wrong or corrections or not failing or check.rule == WHOLE
+        related = [_at(where, row.where) for row in rows if {*row.keys} & {*check.keys}] or roots * bool(
+            alike
+        )
+        own = (
+            found.verdict == "consistent" or found.location in roots or (check.target == TOTAL and not wrong)
+        )
+        yield found if own or not related else replace(found, follows_from=related[0])
+    if corrections and not loose and sheet.supports is not None and failing[0].rule != WHOLE:
+        why = "These are the fewest mistakes without which all numbers agree; no result has to be wrong."
+        why += f" A matrix that fits: {_hits(_corrected(sheet, corrections[0]))}."
+        place, printed = _at(where, "fewest mistakes"), "; ".join(m.text for m in corrections[0])
+        yield Finding(place, WHOLE, "noteworthy", printed, "", why, "likely", roots[0])
+    yield from _majority_findings(sheet, matrix, where)
 
 
-def _rule_finding(sheet: _Sheet, check: _Check, split: str, place: Place, *, cause: str) -> Finding:
-    strict, loose = READINGS[split][0], READINGS[split][-1]
-    over_folds = loose and check.rule != _TOTAL
-    holds, words = check.judge(sheet, strict)
-    printed, expected, why = words()
-    verdict, certainty = (
-        "consistent",
-        "possible" if (strict and over_folds) or "instead" in why else "certain",
-    )
-    if not holds and check.holds(sheet, loose):
-        verdict, certainty = "not_checkable", "certain"
-        why += f" One test set cannot print this, means over folds can. {check.judge(sheet, True)[1]()[2]}"
-    elif not holds:
-        tried = ((key, new) for key in check.keys for new in _changes(sheet.cells[key]))
-        fitting = [*islice((c for c in tried if check.holds(sheet.changed(dict([c])), loose)), 6)]
-        average = loose and check.rule == "average of the rows"  # a fold may lack a class
-        verdict, certainty = "inconsistent", "likely" if fitting or average else "certain"
-        why += " Nor can it be a mean over folds." if over_folds and not strict else ""
-        if fitting:
-            shown = ", ".join(f"{_named(key)} {new}" for key, new in fitting)
-            why += f" One changed digit would satisfy this rule, for example: {shown}."
-    source = "" if verdict == "consistent" or cause == place.location else cause
-    say = {"printed": printed, "expected": expected, "why": why}
-    return place.finding(check.rule, verdict, **say, certainty=certainty, follows_from=source)
+def _at(where: str, detail: str) -> str:
+    return f"{where}: {detail}" if detail else where
 
 
-def _slips(sheet: _Sheet, checks: Sequence[_Check], folds: bool) -> list[dict[Key, Printed]]:
-    """Return the smallest sets of changed digits, one in a cell, after which every rule holds; best first.
-
-    A wrong total is a slip of its own unless the same change mends all.
-    """
-    budget = _TRIES
-
-    def mend(sheet: _Sheet, checks: Sequence[_Check], made: dict[Key, Printed], left: int) -> Iterator[dict]:
-        nonlocal budget
-        failing = next((check for check in checks if not check.holds(sheet, folds)), None)
-        if failing is None:
-            yield made
-        for key in failing.keys if failing and left else ():
-            for new in _changes(sheet.cells[key]) if key not in made else ():
-                budget -= 1
-                changed = sheet.changed({key: new})
-                if budget > 0 and failing.holds(changed, folds):
-                    yield from mend(changed, checks, {**made, key: new}, left - 1)
-
-    others = [check for check in checks if check.rule != _TOTAL]
-    tries = [(checks, 1), *((others, most) for most in range(1, MOST_SLIPS + 1))]
-    found = next(filter(None, (list(mend(sheet, these, {}, most)) for these, most in tries)), [])
-    return sorted(found, key=lambda slips: _distance(sheet.changed(slips)))
+def _shown(ends: Ends) -> str:
+    texts = [f"{end:,.0f}" if max(ends) > 1 else f"{end:.4f}" for end in ends]
+    return " to ".join(dict.fromkeys(texts))
 
 
-def _distance(sheet: _Sheet) -> float:
-    """Return how far the printed F1 and averages together are from those that the other cells give."""
-    rows = [name for name in sheet.names if sheet.has(name, *METRICS)]
-    far = sum(abs(sheet.exact_f1(name) - sheet.cells[name, "f1"].number) for name in rows)
-    averages = ((m, sheet.average(m, as_printed=True)) for name, m in sheet.cells if not name)
-    return far + sum(abs(ends[0] - sheet.cells["", m].number) for m, ends in averages if ends)
+def _hits(sheet: Sheet) -> str:
+    found = sheet.matrix(sheet.testable)
+    if found.hits is None:
+        return found.status
+    rows = zip(sheet.names, found.hits, found.predicted, strict=True)
+    return ", ".join(f"{name} {h} hits of {p} predictions" for name, h, p in rows)
 
 
-def _causes(failing: Sequence[_Check], slips: Mapping[Key, Printed]) -> dict[str, str]:
-    """Return for each rule that fails the one that holds the cause of both, by their places.
-
-    A cause is the first rule with a slip; without slips, a row that fails. A wrong total is one, too.
-    """
-    if slips:
-        first = {key: next((check.where for check in failing if key in check.keys), "") for key in slips}
+def _check_finding(
+    sheet: Sheet, check: Check, split: str, where: str, corrections: Sequence[Sequence[Mistake]]
+) -> Finding:
+    (strict, *_, loose), cell, name = READINGS[split] * 2, sheet.cells.get(check.target), check.where
+    way, ways = check.way(sheet, strict), sheet.ways(check.target, strict) if check.target else []
+    of_folds, whole = loose and check.target != TOTAL, check.rule == WHOLE
+    status = check.matrix(sheet).status if check.needs_matrix and not strict else ""
+    why = [f"{each.how}: {_shown(each.ends)}." for each in ways]
+    why += [f"{cell} stands for {_shown(sheet.ends(check.target))}."] if cell and cell.unit != "count" else []
+    if status == "impossible":
+        why.append("No whole numbers of hits and predictions print all of this.")
+        recall, n = sheet.cells.get((name, "recall")), sheet.cells.get((name, "support"))
+        if recall and n and not fits(recall, int(n.value)):
+            why.append(f"{nearest_rates(recall, int(n.value))}: none prints as {recall}.")
+    elif status and not whole:
+        why.append("Whole numbers of hits and predictions print this.")
+    elif whole:
+        undecided = f"Not decided: {NODES} steps found neither a matrix nor a proof."
+        found = undecided if status == "undecided" else f"One that fits: {_hits(sheet)}."
+        why.append(
+            "Means over folds need not fit one matrix, and no matrix of a fold is printed."
+            if strict
+            else found
+        )
+    if whole and (
+        others := {key[1] for key in sheet.cells} - {key[1] for key in sheet.testable} - {"support"}
+    ):
+        why.append(f"Not tested: {', '.join(sorted(others))}.")
+    verdict, certainty = "inconsistent", "certain"
+    if whole and (strict or status == "undecided"):
+        verdict = "not_checkable"
+    elif way:
+        verdict = "consistent"
+        certainty = "possible" if (strict and of_folds) or (ways and way != ways[0]) else "certain"
+    elif check.way(sheet, loose):
+        verdict = "not_checkable"
+        why.append("One test set cannot print this, means over folds can.")
     else:
-        first = {key: check.where for check in failing for key in check.keys if check.where == key[0]}
-    primary = [*filter(None, first.values()), *(check.where for check in failing if check.rule == _TOTAL)]
-    found = {}
-    for check in failing:
-        own = next((where for key, where in first.items() if where and key in check.keys), "")
-        other = own or (primary[0] if slips else check.where)
-        found[check.where] = check.where if check.where in primary else other
-    return found
+        excuse = _excuse(sheet, check, loose, corrections)
+        why += ["Nor can it be a mean over folds."] * (of_folds and not strict) + [excuse] * bool(excuse)
+        any_mix = loose and check.rule == AVERAGE  # a fold may lack a class
+        certainty = "likely" if excuse or any_mix else "certain"
+    expected = " or ".join(_shown(each.ends) for each in ways) or "a confusion matrix that prints so"
+    printed = str(cell or f"supports and {len(check.keys)} figures")
+    if name in sheet.names:
+        printed = ", ".join(f"{metric} {sheet.cells[key, metric]}" for key, metric in check.keys)
+    return Finding(_at(where, name), check.rule, verdict, printed, expected, " ".join(why), certainty)
 
 
-def _follows(key: Key) -> bool:
-    """Return whether the search for a matrix can test a figure; supports are given."""
-    averages = [f"{kind}_{m}" for kind in ("macro", "weighted", "micro") for m in (*METRICS, "specificity")]
-    return key[1] in (OF_CLASSES[1:] if key[0] else ("accuracy", "cohen_kappa", "mcc", *averages[:-1]))
-
-
-def _search(sheet: _Sheet, *, nodes: int = NODES) -> Feasibility:
-    """Look for a confusion matrix that prints as a sheet; averages of printed rows limit it no further."""
-    rows, wanted = [sheet.row(name) for name in sheet.names], {}
-    if None in rows:
-        return Feasibility("impossible")
-    for key in filter(_follows, sheet.cells):
-        name, metric = key
-        ends = sheet.f1_ends(name) if name and metric == "f1" else sheet.ends(*key)
-        exact = None if name else sheet.average(metric, as_printed=True)
-        if exact is None or not _overlap(exact, ends):
-            wanted[sheet.names.index(name) if name else None, metric] = ends
-    n = sheet.supports.sum()
-    predicted = np.array([(row.fewest.min(), min(row.most.max(), n)) for row in rows]).T
-    if (predicted[0] > predicted[1]).any():
-        return Feasibility("impossible")
-    hits = np.array([(row.hits[0], row.hits[-1]) for row in rows]).T
-    return search_matrix(sheet.supports, wanted, hits=hits, predicted=predicted, nodes=nodes)
-
-
-def _feasibility(sheet: _Sheet, checks: Sequence[_Check], split: str, place: Place, *, cause: str) -> Finding:
-    """Return whether some confusion matrix prints as the table."""
-    tested = [_named(key) for key in sheet.cells if _follows(key)]
-    others = dict.fromkeys(key[1] for key in sheet.cells if not _follows(key) and key[1] != "support")
-    note = f" Not tested: {', '.join(others)}." if others else ""
-    listed = ", ".join(tested) if len(tested) < 6 else f"{len(tested)} figures"
-    over_folds = "Means over folds need not fit one matrix, and no matrix of a fold is printed."
-
-    def finding(verdict: Any, why: str, certainty: Any = "certain") -> Finding:
-        say = {"printed": f"supports, {listed}", "expected": "a confusion matrix that prints so"}
-        say |= {"why": why + note, "follows_from": "" if verdict is True else cause}
-        return place.finding(_MATRIX, verdict, **say, certainty=certainty)
-
-    if READINGS[split][0]:
-        return finding("not_checkable", over_folds)
-    result, certainty = _search(sheet), "certain"
-    kinds = [kind for kind in ("macro", "weighted") if sheet.has("", *(f"{kind}_{m}" for m in METRICS))]
-    kinds = [k for k in kinds if _overlap(_f1_of_averages(sheet, k), sheet.ends("", f"{k}_f1"))]
-    if result.status == "impossible" and kinds:  # the averaged F1 may be that of the averages
-        result, certainty = _search(sheet.without(*(f"{kind}_f1" for kind in kinds))), "possible"
-    if result.status == "undecided":
-        return finding("not_checkable", f"Not decided: {NODES} steps found neither a matrix nor a proof.")
-    if result.status == "feasible":
-        rows = zip(sheet.names, result.hits, sheet.supports, result.predicted, strict=True)
-        shown = "; ".join(f"{name} {h} of {s:.0f} samples, {p} predictions" for name, h, s, p in rows)
-        of = " if averaged F1 is that of the averaged precision and recall" if certainty == "possible" else ""
-        return finding(True, f"One that fits{of} has these hits: {shown}.", certainty)
-    broken = [name for name in sheet.names if not sheet.row(name)]
-    why = "An integer program with the rounding of every figure has no solution."
-    why += f" Rows that fail alone: {', '.join(broken)}." if broken else _swapped(sheet)
-    if READINGS[split][-1] and all(check.holds(sheet, True) for check in checks):
-        return finding("not_checkable", f"No matrix of one test set fits. {why} {over_folds}")
-    slip = "" if cause else _one_slip(sheet, checks)
-    why += f" One changed digit would let one fit: {slip}." if slip else ""
-    return finding(
-        False, why, "likely" if slip or (cause and (len(broken) < 2 or READINGS[split][-1])) else "certain"
-    )
-
-
-def _swapped(sheet: _Sheet) -> str:
-    """Return whether the macro recall fits as macro precision."""
-    recall, key = sheet.cells.get(("", "macro_recall")), ("", "macro_precision")
-    if not recall or key in sheet.cells or not sheet.has("", "macro_f1"):
-        return ""
-    result = _search(sheet.without("macro_recall").changed({key: recall}))
-    fits = result.status == "feasible"
-    return f" {recall} fits as macro precision, not as macro recall." if fits else ""
-
-
-def _one_slip(sheet: _Sheet, checks: Sequence[_Check]) -> str:
-    """Return a changed digit with which every rule holds and a matrix fits, or an empty string."""
-    rates = {key: cell for key, cell in sheet.cells.items() if key[1] != "support"}
-    for key, new in ((key, new) for key, cell in rates.items() for new in _changes(cell)):
-        changed = sheet.changed({key: new})
-        touched = (check for check in checks if key in check.keys)
-        if (
-            all(check.holds(changed, False) for check in touched)
-            and _search(changed, nodes=1).hits is not None
-        ):
-            return f"{_named(key)} {new}"
+def _excuse(sheet: Sheet, check: Check, folds: bool, corrections: Sequence[Sequence[Mistake]]) -> str:
+    """Return which mistakes in the cells of a check explain the whole table, or this rule alone."""
+    found = dict.fromkeys(m.text for each in corrections for m in each if {*m.changes} & {*check.keys})
+    if found:
+        others = ", and one elsewhere," * (len(corrections[0]) > 1)
+        return f"With one mistake{others} taken back, all numbers agree: {'; '.join([*found][:4])}."
+    for mistake in _mistakes(sheet, check.keys) if check.rule != WHOLE else ():
+        if mistake.changes.get(check.target, check) and check.way(sheet.changed(mistake.changes), folds):
+            return f"One mistake would explain this rule alone: {mistake.text}."
     return ""
 
 
-def _mended(sheet: _Sheet, slips: Sequence[Changes], place: Place, *, cause: str) -> Iterator[Finding]:
-    """Yield the slips of the pen that explain the whole table, if a matrix fits with them."""
-    results = ((changes, _search(sheet.changed(changes))) for changes in slips[:_MATRICES])
-    for changes, result in (pair for pair in results if pair[1].status == "feasible"):
-        options = dict.fromkeys(f"{_named(key)} {new}" for each in slips for key, new in each.items())
-        rows = zip(sheet.names, result.hits, result.predicted, strict=True)
-        shown = ", ".join(f"{name} {h} of {p} predictions" for name, h, p in rows)
-        why = (
-            f"All rows and averages hold with changes among: {', '.join(options)}. The named ones fit best: "
-        )
-        why += f"a matrix fits them that has these hits: {shown}."
-        yield place.at(f"with one digit changed in {len(changes)} cell{'s' * (len(changes) > 1)}").finding(
-            _MATRIX,
-            "noteworthy",
-            printed=", ".join(f"{_named(key)} {sheet.cells[key]} -> {new}" for key, new in changes.items()),
-            expected="a confusion matrix that prints so",
-            why=f"{why} Slips of a digit explain these figures; no result has to be wrong.",
-            certainty="likely",
-            follows_from=cause,
-        )
-        return
-
-
-def _figure_findings(sheet: _Sheet, matrix: Matrix, split: str, place: Place) -> Iterator[Finding]:
+def _figure_findings(sheet: Sheet, matrix: Matrix, split: str, where: str) -> Iterator[Finding]:
     """Yield a finding for every printed figure that a printed matrix contradicts, or one that none is."""
     rule, (counts, names) = "figures of the confusion matrix", matrix
-    tried = [figures_of(counts, names, undefined=value) for value in (0, 1)]
-    shared = [key for key in sheet.cells if key in tried[0]]
 
-    def fits(figures: Mapping[Key, Fraction], key: Key, printed_as: Key | None = None) -> bool:
-        return _overlap((float(figures[key]),) * 2, sheet.ends(*(printed_as or key)))
+    def compare(counts: Sequence[Sequence[int]], undefined: int = 0) -> tuple[list[Key], dict[Key, float]]:
+        exact = figures_of(counts, names, undefined=undefined)
+        return [key for key in sheet.cells if not _prints(sheet, exact, key)], exact
 
-    figures = max(tried, key=lambda each: sum(fits(each, key) for key in shared))
-    wrong = [key for key in shared if not fits(figures, key)]
+    wrong, exact = min((compare(counts, undefined) for undefined in (0, 1)), key=lambda pair: len(pair[0]))
+    shared = [key for key in sheet.cells if key in exact]
     if shared and not wrong:
-        listed = (f"{_named(key)} {sheet.cells[key]} ({float(figures[key]):.4g})" for key in shared)
-        say = {"printed": f"{len(shared)} figures, all as the matrix gives them", "expected": "the same"}
-        yield place.finding(
-            rule, True, **say, why=f"Printed (recomputed from the cells): {', '.join(listed)}."
-        )
-    agree = len(shared) - len(wrong)
-    of_folds = READINGS[split][0] or (READINGS[split][-1] and agree < max(3, len(wrong)))
-    remark = _matrix_slip(counts, names, fits, shared, wrong) if len(wrong) > 1 else ""
+        why = ", ".join(f"{_named(key)} {sheet.cells[key]} ({exact[key]:.4g})" for key in shared)
+        why = f"Printed (recomputed from the cells): {why}."
+        yield Finding(where, rule, "consistent", f"{len(shared)} figures", "the same", why)
+    agree, (strict, *_, loose) = len(shared) - len(wrong), READINGS[split] * 2
+    of_folds = strict or (loose and agree < max(3, len(wrong)))
+    tried = _matrix_mistakes(counts, names) if len(wrong) > 1 else ()
+    one_cause = next((text for text, changed in tried if not compare(changed)[0]), "")
     for key in wrong:
-        printed, exact = sheet.cells[key], figures[key]
-        shown = f"{float(100 * exact):.3f} %" if printed.unit == "percent" else f"{float(exact):.5g}"
-        as_ratio = f"{exact} = " if 1 < exact.denominator < 10**9 else ""
-        slip = any(exact in new.window(sheet.rounding) for new in _changes(printed))
-        why = f"The matrix gives {as_ratio}{shown}, printed {printed}.{remark}"
-        why += " One changed digit would make it agree." if slip else ""
-        others = [(key[0], key[1].replace(m, o)) for m in METRICS if m in key[1] for o in METRICS if o != m]
-        for other in (other for other in others if fits(figures, other, key)):
-            why += f" It is the {_named(other)}, which may stand under the wrong name."
+        cell, place = sheet.cells[key], _at(where, _named(key))
+        shown = f"{100 * exact[key]:.3f} %" if cell.unit == "percent" else f"{exact[key]:.5g}"
+        tried = ((m, sheet.changed(m.changes)) for m in _mistakes(sheet, [key]))
+        slip = next(
+            (m.text for m, changed in tried if all(_prints(changed, exact, k) for k in m.changes)), ""
+        )
+        why = f"The matrix gives {shown}, printed {cell}."
+        why += (
+            f" All figures fit with one mistake in the matrix taken back: {one_cause}." if one_cause else ""
+        )
+        why += f" One mistake would explain it: {slip}." if slip else ""
         why += " A mean over folds need not equal the figure of the pooled matrix." if of_folds else ""
-        yield place.at(_named(key)).finding(
-            rule,
-            "not_checkable" if of_folds else False,
-            printed=printed,
-            expected=shown,
-            why=why,
-            certainty="certain" if of_folds or not (slip or remark or READINGS[split][-1]) else "likely",
-            follows_from=place.at(_named(wrong[0])).location if remark and key != wrong[0] else "",
-        )
+        verdict = "not_checkable" if of_folds else "inconsistent"
+        certainty = "likely" if not of_folds and (slip or one_cause or loose) else "certain"
+        source = _at(where, _named(wrong[0])) if one_cause and key != wrong[0] else ""
+        yield Finding(place, rule, verdict, str(cell), shown, why, certainty, source)
 
 
-def _matrix_slip(
-    counts: Sequence[Sequence[int]], names: Sequence[str], fits: Callable, shared: list[Key], wrong: list[Key]
-) -> str:
-    """Return the one change of the matrix with which all figures fit: transposed, or a digit of a cell."""
-    if all(fits(figures_of(list(zip(*counts, strict=True)), names), key) for key in shared):
-        return " All figures fit the transposed matrix: its rows may be predictions."
-    classes = {name for name, _ in wrong} - {""} or {*names}
+def _prints(sheet: Sheet, exact: Mapping[Key, float], key: Key) -> bool:
+    """Return whether a figure is printed as it is, or cannot be compared."""
+    return key not in exact or key not in sheet.cells or overlap((exact[key],) * 2, sheet.ends(key))
+
+
+def _matrix_mistakes(
+    counts: Sequence[Sequence[int]], names: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield a matrix with rows and columns exchanged, and those with a changed digit."""
+    yield "transposed", np.transpose(counts)
     for i, j in product(range(len(names)), repeat=2):
-        digits = (
-            Printed(str(counts[i][j]), "count").one_digit_changes() if {names[i], names[j]} & classes else ()
-        )
-        for new in digits:
-            changed = [list(row) for row in counts]
-            changed[i][j] = int(new.text)
-            if all(fits(figures_of(changed, names), key) for key in (*wrong, *shared)):
-                return f" All figures fit a matrix with {new} for {counts[i][j]} in {names[i]} as {names[j]}."
-    return ""
+        for new in Printed(str(counts[i][j]), "count").one_digit_changes():
+            changed = np.array(counts)
+            changed[i, j] = int(new.text)
+            yield f"{new} for {counts[i][j]} in {names[i]} as {names[j]}", changed
 
 
-def _majority_findings(sheet: _Sheet, matrix: Matrix | None, place: Place) -> Iterator[Finding]:
-    """Yield whether accuracies are above those of always predicting one class."""
-    names, supports, figures = sheet.names, sheet.supports, {}
+def _majority_findings(sheet: Sheet, matrix: Matrix | None, where: str) -> Iterator[Finding]:
+    """Yield whether accuracies are above those of always predicting one class, or of never predicting it."""
+    exact, supports, names = {}, sheet.supports, sheet.names
     if matrix:
-        figures, names = figures_of(*matrix), list(matrix[1])
-        supports = np.array([float(figures[name, "support"]) for name in names])
+        exact, supports, names = figures_of(*matrix), np.sum(matrix[0], axis=1), matrix[1]
     if supports is None:
         return
-    n, of = int(supports.sum()), "one_vs_rest_accuracy"
-
-    def judged(pairs: Mapping[Key, int], where: str, why: str) -> Finding:
-        above, shown = True, []
-        for key, most in pairs.items():
-            value = float(figures[key]) if key in figures else sheet.ends(*key)[1]
-            above = above and np.floor(value * n + _SLACK) > most
-            reached = f"{figures[key] * n}/{n} = {100 * value:.2f} %" if figures else str(sheet.cells[key])
-            shown.append(f"{key[0]} {reached} against {most}/{n} = {100 * most / n:.2f} %".strip())
-        printed = ", ".join(f"{key[0]} {sheet.cells.get(key, '')}".strip() for key in pairs)
-        return place.at(where).finding(
-            "accuracy against the majority class",
-            "consistent" if above else "noteworthy",
-            printed=printed or shown[0].partition(" against")[0],
-            expected="more than " + ", ".join(f"{100 * most / n:.2f} %" for most in pairs.values()),
-            why=f"{why}: {'; '.join(shown)}.",
+    n, rule = int(supports.sum()), "accuracy against the majority class"
+    each = {(name, "one_vs_rest_accuracy"): max(s, n - s) for name, s in zip(names, supports, strict=True)}
+    groups = {
+        "accuracy and majority class": {("", "accuracy"): supports.max()},
+        "accuracy of each class": each,
+    }
+    for detail, baselines in groups.items():
+        if not all(key in sheet.cells or (exact and not key[0]) for key in baselines):
+            continue
+        right = [round(exact[key] * n) if exact else int(sheet.ends(key)[1] * n + SLACK) for key in baselines]
+        pairs = list(zip(baselines, right, map(int, baselines.values()), strict=True))
+        verdict = "consistent" if all(k > most for _, k, most in pairs) else "noteworthy"
+        shown = (
+            f"{key[0]} {k}/{n} = {k / n:.2%} against {most}/{n} = {most / n:.2%}" for key, k, most in pairs
         )
-
-    if figures or sheet.has("", "accuracy"):
-        why = f"Accuracy against always predicting {names[supports.argmax()]}"
-        yield judged({("", "accuracy"): int(supports.max())}, "accuracy and majority class", why)
-    if names and all(sheet.has(name, of) for name in names):
-        most = {(name, of): int(max(s, n - s)) for name, s in zip(names, supports, strict=True)}
-        why = "Each is one yes-or-no question, against the better of predicting the class always or never"
-        yield judged(most, "accuracy of each class", why)
+        why = (
+            f"Against always predicting the largest class, or one class always or never: {'; '.join(shown)}."
+        )
+        printed = ", ".join(f"{key[0]} {sheet.cells.get(key, f'{k / n:.2%}')}".strip() for key, k, _ in pairs)
+        expected = "more than " + ", ".join(f"{most / n:.2%}" for *_, most in pairs)
+        yield Finding(_at(where, detail), rule, verdict, printed, expected, why)

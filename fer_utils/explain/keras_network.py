@@ -47,7 +47,7 @@ class KerasNetwork(Network):
         return found
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        return keras.ops.convert_to_numpy(self.model(images[..., None], training=False))
+        return self.model.predict_on_batch(images[..., None])  # compiled: ten times as fast as a call
 
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str

@@ -1,10 +1,5 @@
-"""A short Keras training with the callbacks of the notebooks; also a script, for other backends.
+"""A short Keras training with the callbacks of the notebooks."""
 
-``python -m helpers.keras_run FOLDER`` prints whether an interrupted training resumes to the same numbers.
-"""
-
-import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,26 +103,3 @@ def state(model) -> list[np.ndarray]:
 
     variables = [*model.weights, *model.optimizer.variables]
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-
-
-if __name__ == "__main__":
-    from fer_utils import hardware
-    from fer_utils.training import keras_training
-
-    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
-    folders = Path(sys.argv[1]) / "whole", Path(sys.argv[1]) / "resumed"
-    for folder in folders:
-        folder.mkdir()
-    whole, history = fit(folders[0], epochs=3)
-    try:
-        fit(folders[1], epochs=3, kill_in_epoch=2)
-    except Killed:
-        resumed, again = fit(folders[1], epochs=3)
-    probabilities = keras_training.predict(resumed, VALIDATION).probabilities
-    found = {
-        "backend": hardware.current()["backend"],
-        "same_history": history[MEASURED].equals(again[MEASURED]),
-        "same_state": all(np.array_equal(a, b) for a, b in zip(state(whole), state(resumed), strict=True)),
-        "sums": probabilities.sum(axis=1).tolist(),
-    }
-    print(json.dumps(found))
