@@ -188,7 +188,7 @@ class Check:
 
     def matrix(self, sheet: Sheet) -> Search:
         """Look for a matrix that prints the keys."""
-        keys = [key for key in self.keys if key in sheet.cells]
+        keys = sheet.testable if self.rule == WHOLE else [key for key in self.keys if key in sheet.cells]
         return sheet.matrix(keys, one_class=self.target is not None)
 
     def way(self, sheet: Sheet, folds: bool) -> Way | None:
@@ -340,7 +340,7 @@ def _at(where: str, detail: str) -> str:
 
 
 def _shown(ends: Ends) -> str:
-    texts = [f"{end:,.0f}" if max(ends) > 1 else f"{end:.4f}" for end in ends]
+    texts = [f"{end:,.0f}" if max(ends) > 1.5 else f"{end:.4f}" for end in ends]
     return " to ".join(dict.fromkeys(texts))
 
 
