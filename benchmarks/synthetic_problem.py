@@ -20,7 +20,7 @@ from fer_utils.models.baseline import build
 from fer_utils.params import BaselineCNN
 from fer_utils.run import notebook_defaults
 from fer_utils.synthetic import synthetic_faces
-from fer_utils.training.keras_training import EpochBatches, ReseedEachEpoch, predict_probabilities, prepare
+from fer_utils.training.keras_training import EpochBatches, RepeatableEpochs, predict_probabilities, prepare
 
 DETECTOR_SIZE = 256
 PENALTIES = (1e-3, 1e-2, 1e-1)  # scikit-learn's C; the best on validation is taken, as the CNN's epoch is
@@ -93,13 +93,13 @@ def small_cnn(
     model = build(params, n_classes=7)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
     batches = EpochBatches(lambda epoch: train, batch_size=32, seed=seed)
+    validation_data = EpochBatches(lambda epoch: validation, batch_size=256)
     with tempfile.TemporaryDirectory() as folder:
         best = f"{folder}/best.weights.h5"
         callbacks = [
-            ReseedEachEpoch(seed, batches),
+            RepeatableEpochs(seed, batches, validation_data),
             keras.callbacks.ModelCheckpoint(best, "val_accuracy", 0, True, True),
         ]
-        validation_data = EpochBatches(lambda epoch: validation, batch_size=256)
         settings = {"epochs": arguments.epochs, "shuffle": False, "verbose": 0}
         model.fit(batches, validation_data=validation_data, callbacks=callbacks, **settings)
         model.load_weights(best)

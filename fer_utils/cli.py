@@ -4,9 +4,10 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from fer_utils.files import ConfigError, project_path
+from fer_utils.params import FixedSplit
 from fer_utils.run import find_runs, notebook_defaults, notebook_of, notebook_path, profile_runs, read_runs
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _refresh(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     from fer_utils.files import write_text
-    from fer_utils.pages import write_pages
+    from fer_utils.report.pages import write_pages
     from fer_utils.results import schema
 
     write_text(project_path("fer_utils/results.schema.json"), schema())
@@ -172,6 +173,16 @@ def _audit(options: argparse.Namespace) -> int:
     from fer_utils.audit.files import audit_command
 
     return audit_command(None if options.template else options.file, page=options.html, split=options.split)
+
+
+def _score(options: argparse.Namespace) -> None:
+    from fer_utils.score import score
+
+    options.output = options.output or project_path("reports/by_hand") / options.file.stem
+    try:
+        print(score(options))
+    except ValueError as error:  # of a data set, which names its file
+        raise ConfigError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,6 +219,15 @@ def _parser() -> argparse.ArgumentParser:
     audited.add_argument("--html", type=Path, help="write a page, too")
     audited.add_argument("--split", default="unknown", help="of one table: single, pooled, folds or unknown")
     audited.add_argument("--template", action="store_true", help="print an example file")
+    scored = command("score", _score, "metrics of any model's predictions under this protocol")
+    scored.add_argument("file", type=Path, help="CSV with sample_id and label, or a column a class; or ONNX")
+    scored.add_argument("--dataset", help="of faces (fer2013), or the name of a study with subject and truth")
+    scored.add_argument("--split", choices=get_args(FixedSplit), default="official", help="of which test set")
+    scored.add_argument("--data-path", default=RAW)
+    runs = [path.parent.name for path in project_path("reports/reference").glob("*/predictions.npz")]
+    scored.add_argument("--against", choices=sorted(runs), metavar="RUN", help="of reports/reference")
+    scored.add_argument("--selection", default="not stated", help="how the model was selected")
+    scored.add_argument("--output", type=Path, metavar="FOLDER", help="reports/by_hand/<file> without it")
     command("readme", _readme, "write README's tables from reports/reference, and the schema of results.json")
     return parser
 

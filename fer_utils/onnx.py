@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from fer_utils.files import ConfigError, atomic_write, project_path
 from fer_utils.results import Metric
@@ -40,10 +40,8 @@ millionths in float32, but Keras on PyTorch rounds rescaled pixels, which can ad
 OWN = "of this network, on the test set, evaluated once"  # what the metrics of one network estimate
 
 
-class Description(BaseModel):
+class Description(BaseModel, extra="forbid", frozen=True):
     """Where a network comes from and how accurate it is; `metrics` contains accuracy at least."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: str
     notebook: str
@@ -56,10 +54,8 @@ class Description(BaseModel):
     precision: Literal["float32", "float16"] = "float32"
 
 
-class Card(BaseModel):
+class Card(BaseModel, extra="forbid", frozen=True, arbitrary_types_allowed=True):
     """What a file states about its network; `n_frames` is None for a network that takes still images."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     class_names: tuple[str, ...]
     image_size: PositiveInt
@@ -226,8 +222,8 @@ def _from_keras(model: "keras.Model", images: np.ndarray) -> "tuple[onnx.ModelPr
         import tensorflow as tf
         import tf2onnx
 
-        call = tf.function(lambda batch: predict(network, batch), autograph=False)
-        signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8)]
+        call = tf.function(lambda batch: {OUTPUT: predict(network, batch)}, autograph=False)
+        signature = [tf.TensorSpec((None, *images.shape[1:]), tf.uint8, name=INPUT)]
         with _no_messages():
             return tf2onnx.convert.from_function(call, signature, opset=18)[0], expected
 
@@ -250,6 +246,7 @@ def _trace(network: "torch.nn.Module", predict: Callable, batch: "torch.Tensor")
         if hasattr(layer, "inplace"):
             layer.inplace = False
     options = {"dynamo": True, "optimize": False, "verbose": False}
+    options |= {"input_names": [INPUT], "output_names": [OUTPUT]}
     with _no_messages():
         shapes = ({0: torch.export.Dim("n")},)
         return torch.onnx.export(Network().eval(), (batch,), dynamic_shapes=shapes, **options).model_proto
@@ -273,7 +270,6 @@ def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: 
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     graph.ClearField("value_info")
-    _name_ends(graph, card)
     if precision == "float16":
         _halve(graph)
     model.metadata_props.add(key=METADATA, value=card.model_dump_json())
@@ -284,20 +280,6 @@ def _write(model: "onnx.ModelProto", path: str | Path, card: Card, *, expected: 
         if not worst <= TOLERANCE[precision]:
             found = f"onnxruntime's probabilities differ from the network's by up to {worst:.2g}"
             raise RuntimeError(f"{path}: not written: {found}, more than {TOLERANCE[precision]}")
-
-
-def _name_ends(graph: Any, card: Card) -> None:
-    """Give the graph's input and output their names and shapes, for any number of images."""
-    from onnx import TensorProto, helper
-
-    (source,), (target,) = graph.input, graph.output
-    names = {source.name: INPUT, target.name: OUTPUT}
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    shape, n_classes = ["n", *card.shape], len(card.class_names)
-    source.CopyFrom(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
-    target.CopyFrom(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", n_classes]))
 
 
 def _halve(graph: Any) -> None:

@@ -287,8 +287,8 @@ def published_values(paper: str, result: Any, *, cells: Mapping[str, str]) -> li
 def published_counterparts(paper: str, counterparts: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
     """Return the `published` block for printed cells, (table, cell) -> key of results.json."""
     source = load_paper(paper)
-    cells = {key: source.cell(*place) for place, key in counterparts.items()}
-    return [_published(cell, cell.metric, key) for key, cell in cells.items()]
+    cells = [(source.cell(*place), key) for place, key in counterparts.items()]
+    return [_published(cell, cell.metric, key) for cell, key in cells]
 
 
 def printed_beside(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from fer_utils.files import ConfigError, nearest, project_path
 from fer_utils.labels import LABEL_SETS
@@ -22,18 +22,12 @@ ClipData = Literal["synthetic", "smic-hs", "smic-vis", "smic-nir", "samm", "casm
 FixedSplit = Literal["official", "official_distinct", "random_80_20", "random_80_10_10", "cached_80_10_10"]
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
     """Checked, immutable settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], *, where: str = "parameters") -> Self:
-        """Return the settings that `values` describe.
-
-        An unknown name (the nearest valid one is named) or a value of the wrong type or range is a
-        `ConfigError` that begins with `where`, the source of the values.
-        """
+        """Return the settings; a wrong name or value is a `ConfigError` that begins with `where` it is."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -99,13 +93,9 @@ class Parameters(Settings):
         parameter is. An unknown name is removed, so that the corrected cell can be run again.
         """
         known, plain = cls.model_fields, (int, float, str, list, dict, type(None))
-        of_ipython = ("In", "Out")
-        values = {
-            name: value
-            for name, value in namespace.items()
-            if name in known
-            or (isinstance(value, plain) and not name.startswith("_") and name not in of_ipython)
-        }
+        own = {name: value for name, value in namespace.items() if name not in ("In", "Out")}  # IPython's
+        is_plain = {name: isinstance(value, plain) and name[0] != "_" for name, value in own.items()}
+        values = {name: value for name, value in own.items() if name in known or is_plain[name]}
         if any(isinstance(value, Parameters) for value in namespace.values()):  # later cells have run
             values = {n: v for n, v in values.items() if difflib.get_close_matches(n, known, 1, 0.8)}
         if not known.keys() & values:

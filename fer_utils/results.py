@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from fer_utils.files import PROJECT, ConfigError, read_json
 from fer_utils.papers import PAPERS
@@ -24,10 +24,8 @@ Positive = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Block(BaseModel):
+class Block(BaseModel, extra="forbid", populate_by_name=True, allow_inf_nan=False):
     """A part of results.json."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Metric(Block):
@@ -77,22 +75,6 @@ class ClassRow(Block):
     f1: Fraction | None
     f1_ci95: tuple[Fraction, Fraction] | None = None
     auc: Fraction | None
-
-
-class Spread(Block):
-    """Mean and standard deviation of a metric over seeds."""
-
-    mean: float
-    sd: float | None
-    n: Count
-
-
-class Members(Block):
-    """The runs of a result that is an aggregate over seeds."""
-
-    runs: list[str] = Field(min_length=1)
-    metrics: dict[str, Spread]
-    other_metrics: dict[str, dict[str, Spread]] = {}
 
 
 class Published(Block):
@@ -164,7 +146,6 @@ class Results(Block):
     other_metrics: dict[str, Metrics] = {}
     per_class: list[ClassRow] = []
     confusion_matrix: list[list[Count]] = []
-    members: Members | None = None
     published: list[Published] = []
     compute: Compute | None = None
     environment: Environment | None = None

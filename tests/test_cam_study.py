@@ -103,9 +103,8 @@ def test_a_deletion_curve_is_the_one_worked_out_by_hand():
     image = np.array([[[255, 0], [0, 255]]], np.uint8)
     maps = np.array([[[1.0, 0.2], [0.5, 0.7]]])
     found = checks.perturbation_curves(white, image, maps, [0], way="deletion", steps=4)
-    np.testing.assert_allclose(found.shares, [0, 0.25, 0.5, 0.75, 1])
-    np.testing.assert_allclose(found.scores, [[0.5, 0.25, 0, 0, 0]])
-    np.testing.assert_allclose(found.auc, [0.25 * (0.5 / 2 + 0.25)])
+    np.testing.assert_allclose(found.columns, [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(found, [[0.5, 0.25, 0, 0, 0]])
 
 
 def test_curves_run_between_the_image_and_gray_or_a_blurred_image():

@@ -2,7 +2,6 @@
 
 from functools import cache
 
-import numpy as np
 import pytest
 from helpers.settings import notebook_params
 
@@ -72,9 +71,9 @@ def test_the_seed_alone_determines_the_weights(torch, build, method):
 
 def test_pixels_are_scaled_and_change_is_relative_to_the_onset(torch, dubey2020):
     ends = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 2, 1, 1)
-    torch.testing.assert_close(dubey2020.Scale("pixels")(ends).flatten(), torch.tensor([-1.0, 1.0]))
+    torch.testing.assert_close(dubey2020.Scale()(ends).flatten(), torch.tensor([-1.0, 1.0]))
     frames = torch.tensor([100, 116, 84], dtype=torch.uint8).reshape(1, 1, 3, 1, 1)
-    torch.testing.assert_close(dubey2020.Scale("change")(frames).flatten(), torch.tensor([0.0, 1.0, -1.0]))
+    torch.testing.assert_close(dubey2020.Change()(frames).flatten(), torch.tensor([0.0, 1.0, -1.0]))
 
 
 @pytest.mark.parametrize(("n_frames", "size", "method"), [(16, 32, "cnn3d"), (18, 16, "flow")])
@@ -84,31 +83,9 @@ def test_clips_that_are_too_short_or_too_small_raise_an_error(build, n_frames, s
         build(n_frames, size, method)
 
 
-def test_the_network_on_flow_takes_flow_images_and_maps_no_movement_to_zero(torch, dubey2020, build):
+def test_the_network_on_flow_takes_flow_images_and_maps_no_movement_to_zero(torch, build):
     model = build(method="flow").eval()
     still = torch.full((2, 1, 3, 64, 64), STILL, dtype=torch.uint8)
     assert model(still).shape == (2, 3)
     assert (torch.nn.Sequential(*list(model)[:-2])(still) == 0).all()
-    assert isinstance(model.get_submodule(dubey2020.CAM_LAYER), torch.nn.ReLU)
     assert sum(weights.numel() for weights in model.parameters()) == 26_659
-
-
-def test_a_movement_is_learned_from_the_change_and_not_from_one_frame(torch, dubey2020):
-    """The label is whether a spot becomes brighter or darker; the faces around it differ a lot."""
-    random = np.random.default_rng(0)
-    labels = np.arange(48) % 2
-    movie = np.repeat(random.integers(60, 200, (48, 1, 12, 12)), 17, axis=1)
-    strength = np.linspace(0, 24, 17)[None, :, None, None]
-    movie[:, :, 4:8, 4:8] += (np.where(labels, 1, -1)[:, None, None, None] * strength).astype(int)
-    scores = []
-    for clips in (movie, np.repeat(movie[:, -1:], 17, axis=1)):
-        torch.manual_seed(0)
-        model = dubey2020.Dubey2020(params(view="change", dropout=0.0), 2, (17, 12, 12))
-        x, y = torch.tensor(clips[:, None], dtype=torch.uint8), torch.tensor(labels)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-        for _ in range(30):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(x[:32]), y[:32]).backward()
-            optimizer.step()
-        scores.append((model(x[32:]).argmax(1) == y[32:]).float().mean().item())
-    assert scores == [1.0, 0.5]

@@ -60,12 +60,6 @@ def test_a_saturated_softmax_hides_nothing(keras_network):
     assert (energy_in_patch(found.maps, 0) > 0.99).all()
 
 
-def test_a_frozen_network_has_the_same_maps(look, model):
-    network = patch_network()
-    network.trainable = False
-    np.testing.assert_allclose(look(network).maps, look(model).maps, atol=1e-6)
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_and_errors_leave_the_model_as_it_is(look, keras_network, model, method):
     images = striped_images()[..., None]

@@ -280,8 +280,3 @@ def test_predictions_average_the_views(fastai_training, batches):
     both = fastai_training.predict(model, faces, views=batches.flip_views())
     np.testing.assert_allclose(both.probabilities, (one.probabilities + mirrored) / 2, atol=2e-3)
     assert model.training
-
-
-def test_no_change_is_no_augmentation(batches):
-    assert batches.Augmentation.of(SimpleNamespace(rotation=0.0, flip=False)) is None
-    assert batches.Augmentation.of(SimpleNamespace(flip=True)) == batches.Augmentation(flip=True)

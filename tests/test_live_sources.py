@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_utils.data.detection import Haar
 from fer_utils.live import sources
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.live.sources import SyntheticSource, decode_image
@@ -246,11 +245,3 @@ def test_synthetic_source_repeats_backwards_and_depends_on_the_seed():
     once = next(iter(SyntheticSource(**settings_, seed=3)))
     assert np.array_equal(once.image, found[0])
     assert not np.array_equal(next(iter(SyntheticSource(**settings_, seed=4))).image, found[0])
-
-
-def test_synthetic_people_are_side_by_side_with_their_own_events():
-    source = SyntheticSource(seconds=10, frame_rate=10.0, people=2, seed=1)
-    boxes = Haar().find(next(iter(source)).image)
-    assert sorted(int(box.centre[0] // 320) for box in boxes) == [0, 1]
-    first, second = (video.events for video in source.videos)
-    assert len(first) == len(second) == 5 and first != second

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from fer_utils import pages, report, tables
+from fer_utils import report, tables
 from fer_utils.files import PROJECT, project_path
 from fer_utils.papers import load_paper
+from fer_utils.report import pages
 
 REFERENCE = PROJECT / "reports" / "reference"
 DOCS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]

@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fer_utils import tables
 from fer_utils.files import PROJECT
@@ -104,12 +102,6 @@ def test_confusion_matrices_have_the_truth_in_rows():
 )
 def test_printed_forms_are_understood(printed, unit, value):
     assert parse_printed(printed, unit=unit) == value
-
-
-@given(st.integers(0, 10_000))
-def test_a_percentage_is_its_hundredth_part_exactly(hundredths):
-    printed = f"{hundredths // 100}.{hundredths % 100:02d}%"
-    assert parse_printed(printed, unit="percent") == hundredths / 10_000
 
 
 @pytest.mark.parametrize(

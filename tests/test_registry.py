@@ -4,7 +4,6 @@ import clip_trees
 import numpy as np
 import pytest
 from clip_trees import ramp, write_casme2, write_frames, write_samm, write_smic, write_table, write_video
-from PIL import Image
 from raw_copies import PICTURES, csv, encoded, load, pixels, unzipped, zipped
 
 from fer_utils.cli import main
@@ -128,20 +127,6 @@ def test_a_set_is_read_once_and_again_after_a_change(raw, tmp_path, monkeypatch)
     frame = raw / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01"
     write_frames(frame, {8: "reg_image8.bmp"}, first_level=9)
     assert clip_trees.load(tmp_path, "smic-hs", raw).fingerprint != clips.fingerprint
-
-
-def test_the_label_set_is_applied(raw, tmp_path):
-    assert load(tmp_path, "fer2013", raw).class_names == FER7
-    six = load(tmp_path, "fer2013", raw, label_set="fer6")
-    assert len(six) == 18 and "disgust" not in six.class_names
-
-
-def test_images_have_the_size_that_is_asked_for(raw, tmp_path):
-    assert load(tmp_path, "ckplus", raw, image_size=100).images.shape == (2, 100, 100)
-    small, large = (load(tmp_path, "fer2013", raw, image_size=size) for size in (48, 100))
-    expected = [Image.fromarray(one).resize((100, 100), Image.Resampling.LANCZOS) for one in small.images]
-    np.testing.assert_array_equal(large.images, np.stack([np.asarray(one) for one in expected]))
-    assert small.notes == () and "scaled from 48x48 to 100x100" in large.notes[0]
 
 
 def test_synthetic_clips_are_drawn_once_for_the_same_arguments_and_code(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_utils.data import FaceSet
-from fer_utils.data.store import prepared_from
+from fer_utils.data.registry import prepared_from
 from fer_utils.files import sha256_of
 
 
@@ -113,16 +113,6 @@ def test_a_damaged_set_is_made_again(source, name, damage):
     assert_same(prepare(source), read(source))
     prepare(source)
     assert times_read(source) == 3  # one of them by the comparison
-
-
-def test_a_reader_that_fails_leaves_nothing_behind(source):
-    def fail(path):
-        raise ValueError("line 7: no")
-
-    with pytest.raises(ValueError, match="line 7"):
-        prepare(source, fail)
-    assert folders(source) == []
-    assert_same(prepare(source), read(source))
 
 
 def test_a_set_that_is_needed_at_once_is_prepared_once(source):

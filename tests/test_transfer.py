@@ -107,19 +107,12 @@ def test_lite0_with_the_weights_of_its_package_recognises_an_espresso(transfer):
 
     model = transfer.build(params("efficientnet_lite0", weights="imagenet", image_size=224), 7).eval()
     image = torch.tensor(coffee()[:, 100:500].mean(axis=2))  # gray, as faces are
-    weight, bias = list(torch.load(transfer.lite0_file(), weights_only=True).values())[-2:]
+    weight, bias = list(torch.load(transfer.LITE0_FILE, weights_only=True).values())[-2:]
     with torch.no_grad():
         features = model.body(model.inputs(image[None, None])).mean(dim=(2, 3))
     probabilities = torch.softmax(features @ weight.T + bias, dim=1)[0]
     espresso = 967  # of ImageNet's classes
     assert probabilities.argmax() == espresso and probabilities[espresso] > 0.5
-
-
-def test_another_file_of_lite0_is_refused(transfer, tmp_path, monkeypatch):
-    (tmp_path / "other.pth").write_bytes(b"no weights")
-    monkeypatch.setattr(transfer, "lite0_file", lambda: tmp_path / "other.pth")
-    with pytest.raises(ConfigError, match=r"other\.pth"):
-        transfer.imagenet_weights("efficientnet_lite0")
 
 
 def test_published_weights_of_vgg_are_found_by_their_names(transfer):

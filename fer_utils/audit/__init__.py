@@ -16,19 +16,14 @@ from fer_utils.audit.findings import (
     write_findings,
 )
 from fer_utils.audit.rules import audit
-from fer_utils.papers import PAPERS, load_paper
+from fer_utils.papers import load_paper
 
 __all__ = [
     "CERTAINTY", "VERDICTS", "Finding", "as_table", "as_text", "audit", "audit_file", "audit_paper",
-    "audit_papers", "counts_table", "for_reading", "write_findings",
+    "counts_table", "for_reading", "write_findings",
 ]  # fmt: skip
 
 
 def audit_paper(key: str) -> list[Finding]:
     """Return the findings on one of `fer_utils.papers.PAPERS`."""
     return audit(load_paper(key))
-
-
-def audit_papers() -> list[Finding]:
-    """Return the findings on all five papers, in the order of `fer_utils.papers.PAPERS`."""
-    return [finding for key in PAPERS for finding in audit_paper(key)]

@@ -90,11 +90,9 @@ class OwnTable(Table):
         classes = header[-len(rows) :]
         if [row[0] for row in rows] != classes or {len(row) for row in rows} != {len(classes) + 1}:
             raise ValueError("confusion: rows and columns need the same classes in one order, and counts")
-        template, lines = (
-            "\t".join(f"{{{name}}}" for name in ("class", *classes)),
-            "\n".join(map("\t".join, rows)),
-        )
-        table = {"table": self.table, "matrix": True, "template": template, "row": "{class}", "lines": lines}
+        template = "\t".join(f"{{{name}}}" for name in ("class", *classes))
+        table = {"table": self.table, "matrix": True, "template": template, "row": "{class}"}
+        table["lines"] = "\n".join(map("\t".join, rows))
         return table | {"fields": dict.fromkeys(classes, "count")}
 
 

@@ -103,13 +103,12 @@ def search_matrix(
         rows = linear + [row for figure in uses for row in _envelope(figure, supports, wanted, box)]
         coefficients, least, most = map(np.array, zip(*rows, strict=True))
         scale = np.abs(coefficients).max(axis=1)  # without it, HiGHS solves some programs twice and prints so
+        scaled = coefficients / scale[:, None], (least - SLACK) / scale, (most + SLACK) / scale
         solved = milp(
             np.zeros(4 * k),
             integrality=np.repeat([1, 0], 2 * k),
             bounds=Bounds(*(np.concatenate([hits[i], box[i], np.full(2 * k, i)]) for i in (0, 1))),
-            constraints=LinearConstraint(
-                coefficients / scale[:, None], (least - SLACK) / scale, (most + SLACK) / scale
-            ),
+            constraints=LinearConstraint(*scaled),
             options={"node_limit": _MIP_NODES},
         )
         if solved.status == 2:  # infeasible
@@ -186,14 +185,11 @@ def _envelope(figure: str, s: np.ndarray, wanted: Mapping, box: np.ndarray) -> I
     y_low, y_high = given[0], np.maximum(given[0], np.minimum(given[1], highest))
     corners = [(y_low, low, 0), (y_high, high, 0), (y_high, low, 1), (y_low, high, 1)]
     for i, one in enumerate(np.eye(len(s))):
-
-        def row(least: float, top: float, h: Any, p: Any, y: Any) -> tuple:
-            return _row(least, top, h, p, *((y,) if of_f1 else (0 * y, y)))
-
-        yield row(y_low[i], y_high[i], 0 * one, 0 * one, one)
+        none, before = 0 * one, [] if of_f1 else [0 * one]
+        yield _row(y_low[i], y_high[i], none, none, *before, one)
         for y, p, above in corners:
             ends = (-np.inf, -y[i] * p[i]) if above else (-y[i] * p[i], np.inf)
-            yield row(*ends, t * one, -y[i] * one, -(c[i] + p[i]) * one)
+            yield _row(*ends, t * one, -y[i] * one, *before, -(c[i] + p[i]) * one)
 
 
 def _descend(s: np.ndarray, wanted: Mapping, state: np.ndarray, rounds: int) -> np.ndarray | None:

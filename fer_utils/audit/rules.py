@@ -97,8 +97,7 @@ class Table(Claim):
             if self.matrix not in matrices:
                 raise KeyError(f"no confusion matrix {self.matrix!r}{nearest(self.matrix, matrices)}")
             matrix = matrices[self.matrix].counts, (names := matrices[self.matrix].class_names)
-            if unknown := {name for name, _ in table if name} - {*names}:
-                name = min(unknown)
+            for name in sorted({name for name, _ in table if name} - {*names}):
                 raise ValueError(f"{self.matrix} has no class {name}{nearest(name, names)}")
         how = {"split": self.split, "rounding": self.rounding}
         yield from check_table(table, where=self.where, matrix=matrix, **how)
@@ -108,7 +107,7 @@ class Arithmetic(Claim):
     """Statements such as ``{Table 1: men} + {Table 1: women} == {Table 1: all}`` are true.
 
     A cell in braces is its value (percent as a fraction), and a name with ``*`` the list of such cells, for
-    ``max``, ``sum``, ``decreasing`` or the largest ``step``. `otherwise` is the verdict where a statement is false.
+    ``max``, ``sum``, ``decreasing`` or the largest ``step``. `otherwise` is the verdict where one is false.
     """
 
     rule: Literal["arithmetic"]

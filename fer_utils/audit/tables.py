@@ -188,7 +188,7 @@ class Check:
 
     def matrix(self, sheet: Sheet) -> Search:
         """Look for a matrix that prints the keys."""
-        keys = [key for key in self.keys if key in sheet.cells]
+        keys = sheet.testable if self.rule == WHOLE else [key for key in self.keys if key in sheet.cells]
         return sheet.matrix(keys, one_class=self.target is not None)
 
     def way(self, sheet: Sheet, folds: bool) -> Way | None:
@@ -263,11 +263,9 @@ def _corrections(sheet: Sheet, checks: Sequence[Check], folds: bool) -> list[Seq
         [m for m in _mistakes(sheet, check.keys) if check.way(sheet.changed(m.changes), folds)]
         for check in (rows or failing[:1])[:_MOST_MISTAKES]
     ]
-    found = []
-    for correction in islice(product(*options), _TRIES) if options else ():
-        corrected = _corrected(sheet, correction)
-        if len(found) < _MOST_CORRECTIONS and all(check.way(corrected, folds) for check in checks):
-            found.append(correction)
+    tried = islice(product(*options), _TRIES) if options else ()
+    agree = (each for each in tried if all(check.way(_corrected(sheet, each), folds) for check in checks))
+    found = list(islice(agree, _MOST_CORRECTIONS))
     return sorted(found, key=lambda correction: _distance(_corrected(sheet, correction)))
 
 
@@ -323,14 +321,12 @@ def check_table(
     roots = wrong or [_at(where, check.where) for check in rows or suspects[:1]]
     for check in checks:
         found = _check_finding(sheet, check, split, where, corrections)
-        alike = wrong or corrections or not failing or check.rule == WHOLE
-        related = [_at(where, row.where) for row in rows if {*row.keys} & {*check.keys}] or roots * bool(
-            alike
-        )
-        own = (
-            found.verdict == "consistent" or found.location in roots or (check.target == TOTAL and not wrong)
-        )
-        yield found if own or not related else replace(found, follows_from=related[0])
+        related = [_at(where, row.where) for row in rows if {*row.keys} & {*check.keys}]
+        if wrong or corrections or not failing or check.rule == WHOLE:
+            related = related or roots
+        own = found.location in roots or (check.target == TOTAL and not wrong)
+        follows = related and not own and found.verdict != "consistent"
+        yield replace(found, follows_from=related[0]) if follows else found
     if corrections and not loose and sheet.supports is not None and failing[0].rule != WHOLE:
         why = "These are the fewest mistakes without which all numbers agree; no result has to be wrong."
         why += f" A matrix that fits: {_hits(_corrected(sheet, corrections[0]))}."
@@ -344,7 +340,7 @@ def _at(where: str, detail: str) -> str:
 
 
 def _shown(ends: Ends) -> str:
-    texts = [f"{end:,.0f}" if max(ends) > 1 else f"{end:.4f}" for end in ends]
+    texts = [f"{end:,.0f}" if max(ends) > 1.5 else f"{end:.4f}" for end in ends]
     return " to ".join(dict.fromkeys(texts))
 
 

@@ -30,9 +30,8 @@ MAX_HEADER = 10_000  # bytes that are read of a CSV file to see whether it is a 
 class ClipDecoder:
     """Reads clips as arrays of `n_frames` frames of `size` x `size` pixels.
 
-    `prefix` is a regular expression for what stands before the frame number in names of images; `frame_rate`
-    is that of images, and of a video that does not state its own. Under `crop_face` all frames are cropped
-    to the largest face in the first one, where there is one.
+    `prefix` is a regular expression for what stands before the frame number in names of images. Under
+    `crop_face` all frames are cropped to the largest face in the first one, where there is one.
     """
 
     size: int
@@ -193,7 +192,7 @@ def read_table(path: Path, columns: Mapping[str, str], *, sheet: str = "") -> pd
         else:
             cells = pd.read_excel(path, sheet_name=sheet or 0, header=None, dtype=str, na_filter=False)
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: not a whole table in UTF-8 or .xlsx ({error!r})") from error
+        raise ValueError(f"{path}: not a whole table in UTF-8 or .xlsx ({error!r:.120})") from error
     cells = cells.fillna("").apply(lambda column: column.str.strip())
     for number, row in enumerate(cells.itertuples(index=False), start=1):
         header = [name.lower() for name in row] if is_csv else list(row)

@@ -75,7 +75,7 @@ class YuNet(Detector):
     """A small network that also finds turned and partly covered faces; its file is not shipped.
 
     W. Wu, H. Peng and S. Yu, *YuNet: a tiny millisecond-level face detector*, Machine Intelligence Research
-    20, 2023. A box is put around the eyes and the mouth that it finds: its own are tight and of any shape.
+    20, 2023. Boxes are put around the eyes and the mouth, because its own are tight.
     """
 
     def __init__(self, path: str | Path, *, longest_side: int | None = LONGEST_SIDE) -> None:

@@ -62,8 +62,8 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     are missed. The threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above
     and 48 of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two.
 
-    Returns a table with the columns `first` < `second` (indices into `faces`), `similarity` and `mirrored`,
-    the most similar pair first. Equal images and blank ones are in no pair.
+    Returns `first` < `second` (indices into `faces`), `similarity` and `mirrored`, the most similar first.
+    Equal images and blank ones are in no pair.
     """
     side = min(faces.images.shape[1:])
     details = np.empty(faces.images.shape, np.float32)  # without coarse shading and pixel noise
@@ -117,10 +117,7 @@ def copies_elsewhere(faces: FaceSet, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def near_summary(faces: FaceSet, pairs: pd.DataFrame, *, thresholds: Sequence[float]) -> pd.DataFrame:
-    """Return counts of the near duplicates at each threshold (rows).
-
-    Groups are images that pairs link, directly or through others; a very large one has chained links.
-    """
+    """Return counts of the near duplicates, and of groups that they link, at each threshold (rows)."""
     rows, size = {}, (len(faces), len(faces))
     for threshold in thresholds:
         kept = pairs[pairs["similarity"] >= threshold]

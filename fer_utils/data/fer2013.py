@@ -1,7 +1,4 @@
-"""FER-2013 in the forms people have it: the challenge's table, the Kaggle folder, that folder's zip.
-
-A table is known by its header: `emotion`, `pixels` and `Usage` in any order.
-"""
+"""FER-2013 in the forms people have it: the challenge's table, the Kaggle folder, that folder's zip."""
 
 import re
 import zipfile
@@ -42,8 +39,7 @@ class Fer2013(ImageFolder):
     def read(self, path: Path, *, image_size: int = SIZE, on_bad_rows: OnBadRows = "error") -> FaceSet:
         """Read a table, or a folder of `train/<class>/` and `test/<class>/`, or its zip.
 
-        The split comes from `Usage` or from the file names; where these do not tell it, the test sets are one
-        `pooled_test`. Images are scaled from 48 pixels.
+        Where file names do not tell the test sets apart, they are one `pooled_test`.
         """
         if path.is_file() and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
             return scaled(self._read_table(path, on_bad_rows), image_size=image_size)

@@ -212,8 +212,8 @@ class Jaffe(ImageFolder):
 class OwnFolder(ImageFolder):
     """Anyone's own images in `<class>/<file>` or `<class>/<subject>/<file>`, optionally below split folders.
 
-    Classes that `fer_utils.labels` knows get their name there and come first, in its order; the others keep
-    theirs and follow in alphabetical order. All of it may lie in one more folder, as in many zips.
+    Classes that `fer_utils.labels` knows get their name there and come first. All of it may lie in one more
+    folder, as in many zips.
     """
 
     class_names = ()

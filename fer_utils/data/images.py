@@ -32,8 +32,7 @@ class ImageDecoder:
     """Decodes image files to gray images of `size` x `size` pixels and counts the conversions.
 
     An image is turned upright by its EXIF orientation; transparency becomes white; 16 bits are scaled to 8;
-    colour becomes luma (ITU-R 601); the middle square is cropped and resized with a Lanczos filter. Of
-    several frames the first is used.
+    colour becomes luma (ITU-R 601); the middle square is cropped and resized with a Lanczos filter.
     """
 
     def __init__(self, size: int) -> None:

@@ -72,10 +72,7 @@ class Samples:
         return self._relabelled(dict(zip(class_names, class_names, strict=True)), class_names)
 
     def merged(self, mapping: Mapping[str, str], class_names: Sequence[str]) -> Self:
-        """Return the samples relabelled by `mapping` (own class -> one of `class_names`).
-
-        Samples of other classes are left out; notes say what was merged and how many were left out.
-        """
+        """Return the samples of classes in `mapping` (own class -> one of `class_names`), relabelled."""
         counts = np.bincount(self.labels, minlength=len(self.class_names)).tolist()
         present = {name: count for name, count in zip(self.class_names, counts, strict=True) if count}
         sums, notes = [], []

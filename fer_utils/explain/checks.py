@@ -4,7 +4,7 @@ A share of a map means little alone, so each measurement has a control: area, ra
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -27,18 +27,6 @@ eyes darkest at row 17, nostrils at row 32, lips at row 38. A tilted head moves 
 
 _BLUR = 0.1
 """Standard deviation of the blurred image in insertion, as a share of its height: 4.8 of 48 pixels."""
-
-
-class Curves(NamedTuple):
-    """The probability of each image's class, shape (N, S + 1), at each share of changed pixels, (S + 1,)."""
-
-    shares: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def auc(self) -> np.ndarray:
-        """Area under each curve, shape (N,): low is good for deletion, high for insertion."""
-        return np.trapezoid(self.scores, self.shares, axis=1)
 
 
 def band_energy(maps: np.ndarray, bands: Bands) -> pd.DataFrame:
@@ -83,9 +71,10 @@ def perturbation_curves(
     way: Literal["deletion", "insertion"],
     steps: int = 12,
     seed: int = 0,
-) -> Curves:
+) -> pd.DataFrame:
     """Remove or insert pixels, those with the most evidence first, and follow the class's probability.
 
+    The probability of each image's class is a row; the columns are the shares of changed pixels, 0 to 1.
     Deletion replaces pixels by the image's mean gray level; insertion starts from a blurred image. Pixels
     with equal evidence are changed in a random order, the same in all images. Petsiuk, Das & Saenko, *RISE*
     (BMVC 2018).
@@ -105,7 +94,7 @@ def perturbation_curves(
         changed = order[:, counts[max(step - 1, 0)] : count]
         current[rows[:, None], changed] = target[rows[:, None], changed]
         scores[:, step] = predict(current.reshape(images.shape).copy())[rows, classes]
-    return Curves(counts / flat.shape[1], scores)
+    return pd.DataFrame(scores, columns=counts / flat.shape[1])
 
 
 def random_maps(shape: tuple[int, int, int], *, seed: int, native_size: tuple[int, int]) -> np.ndarray:

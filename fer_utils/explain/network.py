@@ -54,7 +54,7 @@ METHODS = {"Grad-CAM": grad_cam_weights, "Grad-CAM++": grad_cam_plus_plus_weight
 
 
 class Network(ABC):
-    """A trained classifier of gray images; no method changes the model.
+    """A trained classifier of gray images; no method changes its weights.
 
     `cascade` has the layers of the randomisation check, the last one first.
     """

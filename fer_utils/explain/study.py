@@ -32,21 +32,12 @@ class CamStudy:
     """Grad-CAM and Grad-CAM++ maps of some test images, and four checks on them.
 
     The explained class is the true one. Intervals are of 95 % and resample subjects where they are known,
-    else images. The tables are computed when they are first used.
+    else images. The tables are computed when they are first used. All checks use `maps`, those of Grad-CAM.
 
-    The images are `per_class` of each class of the test set `faces`, drawn by the seed, which is also that of
-    the data set, the run and the controls.
-
-    Attributes
-    ----------
-    faces : FaceSet
-        The chosen images.
-    cams : dict of str to GradCAM
-        Method to maps. All checks use `maps`, those of Grad-CAM.
-    bands : mapping of str to (float, float)
-        Where brow, eye, nose and mouth are. FER-2013's are a guess for other real faces.
-    masks : ndarray of bool, shape (N, H, W), or None
-        Synthetic faces: the pixels that the expression changes. None for real faces.
+    The images are `per_class` of each class of the test set, drawn by the seed, which is also that of the
+    data set, the run and the controls. `bands` is where brow, eye, nose and mouth are; FER-2013's are a guess
+    for other real faces. `masks`, bool of shape (N, H, W), has the pixels that a synthetic expression
+    changes; None for real faces.
     """
 
     def __init__(self, network: Network, faces: FaceSet, *, per_class: int, seed: int) -> None:
@@ -75,12 +66,10 @@ class CamStudy:
     def description(self) -> str:
         """Number of images and subjects, size of the maps, and how the bands were measured."""
         n_subjects = len(np.unique(self._units)) if self._unit == "subject" else "unknown"
-        if self.faces.source == "synthetic":
-            bands = "bands measured on synthetic faces"
-        elif self.faces.name == "fer2013":
-            bands = "bands measured on FER-2013's mean face"
-        else:
-            bands = f"bands of FER-2013: a guess for {self.faces.name}; check them on the mean face"
+        measured_on = "synthetic faces" if self.faces.source == "synthetic" else "FER-2013's mean face"
+        bands = f"bands measured on {measured_on}"
+        if self.faces.source == "real" and self.faces.name != "fer2013":
+            bands += f": a guess for {self.faces.name}; check them on the mean face"
         layer = "{}: a map of {}×{}".format(self.maps.layer, *self.maps.native_size)
         return f"{len(self.faces)} test images; subjects: {n_subjects}\n{layer}\n{bands}"
 
@@ -161,9 +150,9 @@ class CamStudy:
         """The mean deletion and insertion curves: way, maps, share of the pixels, probability, low, high."""
         parts = []
         for (way, name), curves in self._curves.items():
-            means = mean_intervals(curves.scores, self._units, n_boot=1000)
+            means = mean_intervals(curves, self._units, n_boot=1000)
             part = pd.DataFrame(means, columns=["probability", "low", "high"])
-            parts.append(part.assign(way=way, maps=name, share=curves.shares))
+            parts.append(part.assign(way=way, maps=name, share=curves.columns))
         return pd.concat(parts, ignore_index=True)[["way", "maps", "share", "probability", "low", "high"]]
 
     @cached_property
@@ -181,7 +170,8 @@ class CamStudy:
 
         areas = {}
         for way in ("deletion", "insertion"):
-            ours, noise = self._curves[way, self.maps.method].auc, self._curves[way, RANDOM].auc
+            curves = self._curves[way, self.maps.method], self._curves[way, RANDOM]
+            ours, noise = (np.trapezoid(curve, curve.columns, axis=1) for curve in curves)
             areas[way] = np.stack([ours, noise, ours - noise], axis=1), self._units
         table = _interval_table(["area", RANDOM, "difference"], areas)
         table = table.rename(columns={"area low": "low", "area high": "high"})
@@ -219,13 +209,9 @@ class CamStudy:
             f"cam_share_{name}": _records(table.set_index("band"), "share", "low", "high")
             for name, table in self.band_shares.groupby("class", sort=False)
         }
-        parts = {
-            "area": _records(areas, "area", "low", "high"),
-            "random_maps": _records(areas, RANDOM),
-            "difference": _records(areas, "difference", "difference low", "difference high"),
-        }
-        for way in areas.index:
-            found[f"cam_{way}"] = {part: records[way] for part, records in parts.items()}
+        for part in (["area", "low", "high"], [RANDOM], ["difference", "difference low", "difference high"]):
+            for way, record in _records(areas, *part).items():
+                found.setdefault(f"cam_{way}", {})[part[0].replace(" ", "_")] = record
         found["cam_rank_correlation"] = _records(similar, "rank correlation", "rank low", "rank high")
         found["cam_ssim"] = _records(similar, "ssim", "ssim low", "ssim high")
         if truth is not None:
@@ -235,15 +221,9 @@ class CamStudy:
 
     def save(self, folder: Path) -> None:
         """Write the tables as ``cam_<name>.csv`` into a folder."""
-        tables = {
-            "bands": self.band_shares,
-            "claims": self.claims,
-            "truth": self.truth,
-            "curves": self.perturbation,
-            "areas": self.perturbation_areas,
-            "randomised": self.randomisation,
-        }
-        for name, table in tables.items():
+        tables = {"bands": self.band_shares, "claims": self.claims, "truth": self.truth}
+        tables |= {"curves": self.perturbation, "areas": self.perturbation_areas}
+        for name, table in (tables | {"randomised": self.randomisation}).items():
             if table is not None:
                 table.to_csv(folder / f"cam_{name}.csv", index=not isinstance(table.index, pd.RangeIndex))
 
@@ -259,7 +239,7 @@ class CamStudy:
         return found
 
     @cached_property
-    def _curves(self) -> dict[tuple[str, str], checks.Curves]:
+    def _curves(self) -> dict[tuple[str, str], pd.DataFrame]:
         maps, images = self.maps, self.faces.images
         noise = checks.random_maps(images.shape, seed=self.seed, native_size=maps.native_size)
         how = {"classes": self.faces.labels, "seed": self.seed}

@@ -1,8 +1,8 @@
 """`Network` for torch: forward hooks, autograd."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self
 
@@ -15,10 +15,10 @@ from fer_utils.explain.network import Network
 
 
 class TorchNetwork(Network):
-    """A torch module that returns logits, shape (N, K). Layers have their names in `named_modules`.
+    """A torch module that returns logits, shape (N, K), and is set to evaluation mode by every method.
 
-    `cascade` has the last block with weights and up to five evenly spaced ones before it. Blocks are the
-    model's children; of all but the last (the head), their children.
+    Layers have their names in `named_modules`. `cascade` has the last block with weights and up to five
+    evenly spaced ones before it. Blocks are the model's children; of all but the last (the head), theirs.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -36,11 +36,8 @@ class TorchNetwork(Network):
         containers that are children of the model are one row each, with 2 their children, and so on.
         """
         levels = {name: name.count(".") + 1 for name, _ in self.model.named_modules() if name}
-        listed = [
-            name
-            for name, level in levels.items()
-            if level == depth or (level < depth and not list(self.model.get_submodule(name).children()))
-        ]
+        leaves = {name for name in levels if not list(self.model.get_submodule(name).children())}
+        listed = [name for name, n in levels.items() if n == depth or (n < depth and name in leaves)]
         rows = {}
         for name, output in self._outputs(np.zeros(size), listed).items():
             module = self.model.get_submodule(name)
@@ -69,50 +66,39 @@ class TorchNetwork(Network):
         """Return what each layer returns for one image, in the order in which they run."""
         found: dict[str, Tensor] = {}
 
-        def keep(output: Tensor, name: str) -> None:
+        def keep(name: str, output: Tensor) -> None:
             found[name] = output.detach().cpu().clone()  # the next layer may work in place
 
         with ExitStack() as hooks:
             for name in layers:
-                hooks.enter_context(self._watch(name, partial(keep, name=name)))
+                hooks.enter_context(self._watch(name, partial(keep, name)))
             self.predict(np.asarray(image, np.uint8)[None])
         return found
 
     def _relu_sizes(self, size: Sequence[int]) -> dict[str, int]:
-        relus = [
-            name for name, module in self.model.named_modules() if isinstance(module, nn.ReLU | nn.ReLU6)
-        ]
+        modules = self.model.named_modules()
+        relus = [name for name, module in modules if isinstance(module, nn.ReLU | nn.ReLU6)]
         outputs = self._outputs(np.zeros(size), relus)
         return {name: min(output.shape[2:], default=0) for name, output in outputs.items()}
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        with self._evaluating(), torch.no_grad():
+        with torch.no_grad():
             return self._logits(images).float().softmax(dim=1).cpu().numpy()
 
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        with self._evaluating():
-            return maps_and_gradients(self, images, classes, layer)
+        return maps_and_gradients(self, images, classes, layer)
 
     def _watch(self, layer: str, see: Callable[[Tensor], Tensor | None]) -> Any:
         """Return a context in which what `see(output)` returns replaces a layer's output, unless None."""
         return self.model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: see(output))
 
     def _logits(self, images: np.ndarray) -> Tensor:
-        return self.model(torch.tensor(np.asarray(images))[:, None].to(self._device()))
+        return self.model.eval()(torch.tensor(np.asarray(images))[:, None].to(self._device()))
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        training = self.model.training
-        self.model.eval()
-        try:
-            yield
-        finally:
-            self.model.train(training)
 
 
 def maps_and_gradients(

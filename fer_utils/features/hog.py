@@ -9,7 +9,6 @@ table. The bin never depends on how a device rounds an arctangent.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,10 +76,7 @@ class HOGLayer(torch.nn.Module):
         if images.dtype != torch.uint8:
             images = images.round().clamp(0, 255)
         levels = images[:, 0].to(torch.int32)
-        down, right = (
-            torch.zeros_like(levels),
-            torch.zeros_like(levels),
-        )  # central differences, 0 at the border
+        down, right = torch.zeros_like(levels), torch.zeros_like(levels)  # central differences, 0 at edges
         down[:, 1:-1] = levels[:, 2:] - levels[:, :-2]
         right[:, :, 1:-1] = levels[:, :, 2:] - levels[:, :, :-2]
         vote = torch.add(right + LEVELS**2 // 2, down, alpha=LEVELS)[:, : rows * side, : columns * side]
@@ -104,19 +100,9 @@ def hog_histograms(images: np.ndarray, hog: HOG) -> np.ndarray:
 
 
 def _in_batches(compute: Callable[[torch.Tensor], torch.Tensor], images: np.ndarray) -> np.ndarray:
-    def one_batch(start: int) -> np.ndarray:
-        with torch.inference_mode():  # of this thread
-            pixels = np.array(images[start : start + BATCH], order="C")  # writable and ordered for torch
-            return compute(torch.from_numpy(pixels)[:, None]).numpy()
-
-    # One batch per thread: threads that share these short operations spend their time waiting for each other.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            return np.concatenate(list(pool.map(one_batch, range(0, len(images), BATCH))))
-    finally:
-        torch.set_num_threads(threads)
+    batches = torch.tensor(np.ascontiguousarray(images)).unsqueeze(1).split(BATCH)
+    with torch.inference_mode():
+        return torch.cat([compute(batch) for batch in batches]).numpy()
 
 
 def _votes(orientations: int) -> np.ndarray:

@@ -170,10 +170,7 @@ class Tracker:
         return {face.number for face in self._faces}
 
     def update(self, image: np.ndarray, time: float) -> list[Track]:
-        """Return the faces in the next frame, gray or RGB, at a time in seconds.
-
-        A face that is covered for less than a second is left out and returns with its number.
-        """
+        """Return the visible faces in the next frame; one covered for a second returns with its number."""
         start = perf_counter()
         reduced_image, shape = gray(reduced(image, LONGEST_SIDE)), image.shape[:2]
         if self._faces:

@@ -32,15 +32,10 @@ IDLE_SECONDS = 10.0  # without a message from the browser, after which a source 
 _SHOWN_SIDE = 1280  # pixels of an image that is sent to the browser
 _MAX_DELAY = 1.0  # seconds that a source may catch up; beyond it, its clock is set back
 _STATIC = Path(__file__).with_name("static")
-_MOST_FAILURES = 5  # frames in a row that a network may fail for, before the source is stopped
 
 
 class Panel(anywidget.AnyWidget):
-    """Controls, annotated frame, log, timeline, uploads and downloads.
-
-    `sources` by name are those on the side of the kernel; the browser's camera and uploads are always
-    offered. `card` is HTML.
-    """
+    """Controls, annotated frame, log, timeline, uploads and downloads; `sources` are those of the kernel."""
 
     _esm = _STATIC / "panel.js"
     _css = _STATIC / "panel.css"
@@ -56,7 +51,6 @@ class Panel(anywidget.AnyWidget):
         self._run: float | None = None  # number that the browser gave the start
         self._task: asyncio.Task[None] | None = None
         self._drawn, self._heard = True, 0.0  # whether the last image was drawn; time of the last message
-        self._failures = 0  # frames in a row
         self._points: list[tuple[float, int, list[float]]] = []  # since the last image
         self._sent_log: list[tuple] | None = None
         self.on_msg(self.receive)
@@ -89,7 +83,7 @@ class Panel(anywidget.AnyWidget):
     def _receive_start(self, *, source: str, run: float) -> None:
         self._cancel()
         self._session.start_source()
-        self.playing, self._run, self._drawn, self._failures = source, run, True, 0
+        self.playing, self._run, self._drawn = source, run, True
         if source != CAMERA:
             play = self._play(source, run, after=self._task)
             self._task = asyncio.get_running_loop().create_task(play)
@@ -146,10 +140,7 @@ class Panel(anywidget.AnyWidget):
         self.send(answer, images)
 
     async def _play(self, name: str, run: float, *, after: asyncio.Task[None] | None) -> None:
-        """Process a source on the side of the kernel, `after` the one before has ended.
-
-        Frames are delayed until their time; none is dropped, so that a slow source plays slowly.
-        """
+        """Process a source, `after` the one before has ended; frames wait for their time, none is dropped."""
         start: float | None = None
         if after is not None:
             await asyncio.wait([after])
@@ -183,14 +174,10 @@ class Panel(anywidget.AnyWidget):
         else:
             try:
                 analysis = self._session.process(frame)
-                self._failures = 0
                 largest = sorted(analysis.faces, key=lambda face: face.box.area)[-1:]
                 self._points += [(frame.time, face.number, _rounded(face.probabilities)) for face in largest]
             except Exception as error:  # of a network; the next frame may succeed
                 self._session.add_problem(f"frame at {frame.time:.2f} s: {error or type(error).__name__}")
-                self._failures += 1
-                if self._failures == _MOST_FAILURES:
-                    self.playing = None
         if analysis is None or self._drawn or answer is not None:
             self._send_state(analysis, answer=answer)
 

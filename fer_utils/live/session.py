@@ -84,10 +84,7 @@ class VideoRecorder:
 
 
 class Session:
-    """A pipeline and what it has found; one for each panel.
-
-    Annotated frames of cameras and videos are recorded while `recording` is true: off unless the user asks.
-    """
+    """A pipeline and what it has found; it records only while `recording` is true: when the user asks."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline, self.recording = pipeline, False

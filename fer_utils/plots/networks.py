@@ -51,54 +51,38 @@ def activation_sheets(
 
 
 @style.styled
-def hog_glyphs(images: np.ndarray, *, histograms: np.ndarray, hog: "HOG", captions: Sequence[str]) -> Figure:
-    """Draw each face beside its HOG, shape (N, rows, columns, orientations): one stroke per bin in a cell.
-
-    A stroke runs along the edges that voted for its bin. Length and darkness grow with the square root of the
-    bin, relative to the image's largest.
-    """
-    columns = 2 * min(2, len(images))
-    height, width = images.shape[1:]
-    side = hog.pixels_per_cell
-    cells = "{} × {} cells of {} × {} pixels".format(*histograms.shape[1:3], side, side)
-    title = f"HOG of {height} × {width} pixels: {cells}, {hog.orientations} orientations"
-    row_height = style.WIDTH / columns * height / width + 0.3
-    figure, axes = style.panels(2 * len(images), columns=columns, row_height=row_height, title=title)
-    pairs = zip(axes[::2], axes[1::2], strict=True)
-    for image, histogram, caption, (left, right) in zip(images, histograms, captions, pairs, strict=True):
-        style.face(left, image)
-        left.set_title(caption)
-        _strokes(right, histogram, image.shape, side)
-    return figure
-
-
-@style.styled
-def side_by_side(
+def hog_glyphs(
     images: np.ndarray,
+    labels: Sequence[int] | np.ndarray,
+    class_names: Sequence[str],
     *,
-    cams: Mapping[str, "GradCAM"],
     histograms: np.ndarray,
     hog: "HOG",
-    class_names: Sequence[str],
+    cams: "Mapping[str, GradCAM] | None" = None,
 ) -> Figure:
-    """Draw, one face a row: the face, one map for each entry of `cams`, and the HOG as in `hog_glyphs`."""
+    """Draw each face beside its HOG, shape (N, rows, columns, orientations), and heat maps between the two.
+
+    A cell has one stroke per bin, along the edges that voted for it. Length and darkness grow with the square
+    root of the bin, relative to the image's largest. `cams` has a name for each kind of map.
+    """
+    cams, side = cams or {}, hog.pixels_per_cell
+    title = "HOG: {} × {} cells of {} × {} pixels, ".format(*histograms.shape[1:3], side, side)
+    title += f"{hog.orientations} orientations"
+    for cam in list(cams.values())[:1]:
+        title += f"; {cam.method}: {' × '.join(map(str, cam.native_size))} of {cam.layer}, line at half"
     columns = 2 + len(cams)
-    width = min(style.WIDTH, max(5.6, 1.85 * columns))
-    height = len(images) * (width / columns * images.shape[1] / images.shape[2] + 0.25) + 0.3
-    cam = next(iter(cams.values()))
-    title = "{}: {} × {} of {}, line at half of the maximum".format(cam.method, *cam.native_size, cam.layer)
-    figure, axes = style.panels(
-        columns * len(images), columns=columns, height=height, width=width, title=title
-    )
+    in_line = columns * max(1, 4 // columns)
+    row_height = style.WIDTH / in_line * images.shape[1] / images.shape[2] + 0.3
+    figure, axes = style.panels(columns * len(images), columns=in_line, row_height=row_height, title=title)
     text = {"loc": "center", "fontsize": 8.5, "pad": 4}
     for n, image in enumerate(images):
         left, *middle, right = axes[n * columns : (n + 1) * columns]
         style.face(left, image)
-        left.set_title("{} × {} pixels".format(*image.shape), **text)
+        left.set_title(class_names[labels[n]], **text)
         for ax, (name, cam) in zip(middle, cams.items(), strict=True):
             style.overlay(ax, image, cam.maps[n])
             ax.set_title(f"{name}: {class_names[cam.classes[n]]}", **text)
-        _strokes(right, histograms[n], image.shape, hog.pixels_per_cell)
+        _strokes(right, histograms[n], image.shape, side)
         right.set_title("HOG", **text)
     return figure
 

@@ -1,13 +1,12 @@
 """Figures that compare runs, protocols and published values."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -24,15 +23,14 @@ def paper_vs_measured(rows: pd.DataFrame) -> Figure:
     Columns label, printed, measured, low, high, n. A missing measured value is drawn as "not run".
     """
     numbers = rows[["printed", "measured", "low", "high"]].apply(pd.to_numeric)
-    figure, ax = style.labelled_rows(
-        rows["label"], row_height=0.24, xlabel="accuracy, F1 or error (fraction)"
-    )
+    notes = [f"n = {n:,.0f}" if pd.notna(n) else "" for n in rows["n"]]
+    notes = np.where(numbers["measured"].isna(), "not run", notes)
+    name = "accuracy, F1 or error (fraction)"
+    figure, ax = style.labelled_rows(rows["label"], row_height=0.24, xlabel=name, notes=notes)
     look = {"label": "measured, 95 % confidence interval", "ms": 4}
     style.intervals(ax, range(len(rows)), numbers, "measured", **look)
     around = {**style.PRINTED, "ms": 8, "zorder": 1.9}  # where both are equal, the dot is inside the diamond
     ax.plot(numbers["printed"], range(len(rows)), **around, label="printed in the paper")
-    for row, (measured, n) in enumerate(zip(numbers["measured"], rows["n"], strict=True)):
-        style.note_right(ax, row, "not run" if np.isnan(measured) else f"n = {n:,.0f}" if pd.notna(n) else "")
     if numbers.max(axis=None) <= 1:
         ax.set_xlim(np.floor(10 * numbers.min(axis=None)) / 10, 1)
     style.legend_above(ax)
@@ -46,22 +44,24 @@ def arms(table: pd.DataFrame, *, majority: float | None = None, chance: float | 
     Columns label, value, low, high, n, leak (its name, "none" or empty) and, optionally, seeds (the values of
     each). `majority` and `chance` are the accuracies of the majority class and of guessing.
     """
-    figure, ax = style.labelled_rows(table["label"], row_height=0.5, xlabel="accuracy and 95 % interval")
+    leaky = ~table["leak"].isin(["none", ""]).to_numpy()
+    notes = [
+        f"{100 * row.value:.1f} %, n = {row.n:,}" + f"\nleak: {textwrap.fill(row.leak, 34)}" * leak
+        for row, leak in zip(table.itertuples(), leaky.tolist(), strict=True)
+    ]
+    name = "accuracy and 95 % interval"
+    figure, ax = style.labelled_rows(table["label"], row_height=0.5, xlabel=name, notes=notes)
     if chance is not None:
         ax.axvline(chance, color=style.GREY, ls=":", lw=1.4, label=f"chance {chance:.2f}")
     if majority is not None:
         ax.axvline(majority, **style.MAJORITY, label=f"majority class {majority:.2f}")
-    leaky = ~table["leak"].isin(["none", ""]).to_numpy()
     for these, color, marker, name in ((~leaky, style.BLUE, "o", "honest"), (leaky, style.RED, "X", "leak")):
         look = {"color": color, "marker": marker, "label": name}
         style.intervals(ax, np.flatnonzero(these), table[these], "value", **look)
     circle = {"marker": "o", "mfc": "white", "mec": style.INK, "ms": 4, "ls": "none"}
-    for row, values in enumerate(table.to_dict("records")):
-        seeds = values.get("seeds", ())
+    for row, seeds in enumerate(table.get("seeds", [])):
         label = "one seed" if len(seeds) and row == 0 else None
         ax.plot(seeds, [row + 0.27] * len(seeds), label=label, **circle)
-        leak = f"\nleak: {textwrap.fill(values['leak'], 34)}" if leaky[row] else ""
-        style.note_right(ax, row, f"{100 * values['value']:.1f} %, n = {values['n']:,}{leak}")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.margins(x=0.08)
     style.legend_above(ax)
@@ -74,14 +74,13 @@ def effect_sizes(effects: "Sequence[Effect]") -> Figure:
     effects = sorted(effects, key=lambda effect: -effect.size)
     rows, labels = range(len(effects)), [f"{effect.trick}\n({effect.data})" for effect in effects]
     honest, leaky = [effect.honest.value for effect in effects], [effect.leaky.value for effect in effects]
-    figure, ax = style.labelled_rows(labels, row_height=0.45, xlabel="accuracy")
+    in_points = [tuple(100 * value for value in (effect.size, *effect.interval)) for effect in effects]
+    notes = ["{:+.1f} points\n[{:+.1f}, {:+.1f}]".format(*values) for values in in_points]
+    figure, ax = style.labelled_rows(labels, row_height=0.45, xlabel="accuracy", notes=notes)
     ax.hlines(rows, honest, leaky, color="#c4c4c4", lw=3, zorder=1)
     look = {"ms": 8, "ls": "none", "clip_on": False, "zorder": 3}
     ax.plot(honest, rows, "o", color=style.BLUE, label="honest", **look)
     ax.plot(leaky, rows, "X", color=style.RED, label="with the leak", **look)
-    for row, effect in enumerate(effects):
-        low, high = (100 * end for end in effect.interval)
-        style.note_right(ax, row, f"{100 * effect.size:+.1f} points\n[{low:+.1f}, {high:+.1f}]")
     ax.set_xlim(0, 1.02)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     style.legend_above(ax)
@@ -96,14 +95,14 @@ def printed_luck(differences: pd.DataFrame, *, two_runs: float) -> Figure:
     equal settings differ by less than `two_runs`.
     """
     labels = differences["paper"] + ": " + differences["about"]
-    figure, ax = style.labelled_rows(labels, row_height=0.4, xlabel="difference in accuracy, points")
+    notes = [f"n = {n:,.0f}" if pd.notna(n) else "n is not printed" for n in differences["n"]]
+    name = "difference in accuracy, points"
+    figure, ax = style.labelled_rows(labels, row_height=0.4, xlabel=name, notes=notes)
     rows, chance = range(len(labels)), 100 * differences["chance"].fillna(0)
     ax.barh(rows, chance, height=0.6, color=style.PALE, label="two equal classifiers, this many samples")
     label = "two seeds of one setting, FER-2013"
     ax.axvspan(0, 100 * two_runs, color=style.BLUE, alpha=0.25, lw=0, label=label)
     ax.plot(100 * differences["difference"].abs(), rows, **style.PRINTED, label="printed difference")
-    for row, n in enumerate(differences["n"]):
-        style.note_right(ax, row, "n is not printed" if np.isnan(n) else f"n = {n:,.0f}")
     ax.set_xlim(left=0)
     ax.grid(False, axis="y")
     style.legend_above(ax)
@@ -167,23 +166,6 @@ def lucky_splits(
 
 
 @style.styled
-def epoch_choice(table: pd.DataFrame, *, fixed: int, best: int) -> Figure:
-    """Draw the pooled accuracy (columns epoch, accuracy) on held-out clips, and two ways to choose an epoch.
-
-    `fixed` was set beforehand; `best` is the best one on the very clips that are reported.
-    """
-    accuracy = table.set_index("epoch")["accuracy"]
-    figure, (ax,) = style.panels(1, height=3.2)
-    ax.plot(accuracy, color=style.GREY, label="held-out clips, folds pooled")
-    names = {"set beforehand": fixed, "best on these clips (leak)": best}
-    _chosen(ax, accuracy, {f"{name}: epoch {n}, {accuracy[n]:.3f}": n for name, n in names.items()})
-    ax.set_ylabel("accuracy")
-    style.epoch_axis(ax)
-    style.legend_above(ax)
-    return figure
-
-
-@style.styled
 def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame) -> Figure:
     """Draw validation accuracy for several ways to choose the images, and the share that has trained.
 
@@ -210,27 +192,29 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame) -> Figure:
 
 
 @style.styled
-def chosen_epochs(curves: pd.DataFrame) -> Figure:
-    """Draw accuracy over the epochs and each seed's best one: columns seed, epoch, validation, test."""
+def chosen_epochs(curves: pd.DataFrame, *, reported: str = "test", fixed: int | None = None) -> Figure:
+    """Draw accuracy over the epochs: the epoch chosen honestly, and the best one on the reported samples.
+
+    Columns seed, epoch, and accuracies, one of them `reported`. The honest epoch is `fixed`, or the best one
+    on validation.
+    """
     seeds = curves["seed"].nunique()
     figure, axes = style.panels(seeds, columns=min(3, seeds), row_height=3.3, sharey=True)
     for ax, (seed, rows) in zip(axes, curves.groupby("seed", sort=False), strict=True):
-        line = rows.set_index("epoch")[["validation", "test"]]
-        line.plot(ax=ax, color=[style.GREY, style.BLUE], legend=False)
-        honest, lucky = line.idxmax()
-        _chosen(ax, line["test"], {"best on validation": honest, "best on test (leak)": lucky})
-        difference = 100 * (line["test"][lucky] - line["test"][honest])
-        ax.set_title(f"seed {seed}: {difference:+.2f} points")
+        lines = rows.drop(columns="seed").set_index("epoch")
+        lines.plot(ax=ax, color=[style.GREY, style.BLUE][-lines.shape[1] :], legend=False)
+        accuracy, honest = lines[reported], fixed or lines["validation"].idxmax()
+        lucky = accuracy.idxmax()
+        # The honest one is larger, so that both are visible.
+        for epoch, name, marker, size, color in (
+            (honest, "set beforehand" if fixed else "best on validation", "o", 11, style.GREEN),
+            (lucky, f"best on {reported} (leak)", "X", 7, style.RED),
+        ):
+            ax.axvline(epoch, color=color, ls=":", zorder=1)
+            ax.plot(epoch, accuracy[epoch], marker, color=color, ms=size, ls="none", label=name)
+        ax.set_title(f"seed {seed}: {100 * (accuracy[lucky] - accuracy[honest]):+.2f} points")
         style.epoch_axis(ax)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     axes[0].set_ylabel("accuracy")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure
-
-
-def _chosen(ax: Axes, accuracy: pd.Series, epochs: Mapping[str, int]) -> None:
-    """Mark an honestly chosen epoch and a leaky one, by label; the first larger, so that both are visible."""
-    looks = ({"marker": "o", "color": style.GREEN, "ms": 11}, {"marker": "X", "color": style.RED, "ms": 7})
-    for (label, epoch), look in zip(epochs.items(), looks, strict=True):
-        ax.axvline(epoch, color=look["color"], ls=":", zorder=1)
-        ax.plot(epoch, accuracy[epoch], ls="none", zorder=3, label=label, **look)

@@ -95,11 +95,8 @@ def roc_curves(predictions: Predictions, *, title: str = "") -> Figure:
     for label, name in enumerate(predictions.class_names):
         positive = predictions.truth == label
         if 0 < positive.sum() < len(positive):
-            look = {
-                "color": style.COLORS[label % len(style.COLORS)],
-                "ls": style.DASHES[label % len(style.DASHES)],
-            }
-            scores = predictions.probabilities[:, label]
+            color, dashes = (values[label % len(values)] for values in (style.COLORS, style.DASHES))
+            look, scores = {"color": color, "ls": dashes}, predictions.probabilities[:, label]
             RocCurveDisplay.from_predictions(positive, scores, ax=ax, name=name, curve_kwargs=look)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
@@ -139,22 +136,17 @@ def per_class_f1(
 
 
 @style.styled
-def prediction_grid(
-    images: np.ndarray,
-    *,
-    truths: Sequence[int] | np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-) -> Figure:
-    """Draw faces with predicted class, its probability and the true class; ✓ or ✗ shows if they agree."""
-    figure, axes = style.panels(len(images), columns=6, row_height=1.12 * style.WIDTH / 6 + 0.25)
-    for ax, image, truth, row in zip(axes, images, truths, probabilities, strict=True):
-        correct = row.argmax() == truth
-        color = style.GREEN if correct else style.RED
-        style.face(ax, image, frame=color)
-        text = f"{'✓' if correct else '✗'} {class_names[row.argmax()]} {row.max():.2f}"
+def prediction_grid(images: np.ndarray, predictions: Predictions, rows: Sequence[int] | np.ndarray) -> Figure:
+    """Draw these rows of a set: ✓ or ✗, the predicted class with its probability, and the true class."""
+    figure, axes = style.panels(len(rows), columns=6, row_height=1.12 * style.WIDTH / 6 + 0.25)
+    for ax, row in zip(axes, rows, strict=True):
+        mark, color = ("✓", style.GREEN) if predictions.correct[row] else ("✗", style.RED)
+        classes = predictions.predicted[row], predictions.truth[row]
+        predicted, true = (predictions.class_names[label] for label in classes)
+        style.face(ax, images[row], frame=color)
+        text = f"{mark} {predicted} {predictions.probabilities[row].max():.2f}"
         ax.set_title(text, loc="center", fontsize=8.5, pad=4, color=style.darker(color))
-        ax.set_xlabel(f"true: {class_names[truth]}", fontsize=8.5)
+        ax.set_xlabel(f"true: {true}", fontsize=8.5)
     return figure
 
 

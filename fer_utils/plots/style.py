@@ -54,12 +54,16 @@ def panels(
     return figure, axes[:n]
 
 
-def labelled_rows(labels: Iterable[str], *, row_height: float, **settings: object) -> tuple[Figure, Axes]:
-    """Return a figure of one axes with the labels at 0, 1, 2, ... from the top down."""
+def labelled_rows(
+    labels: Iterable[str], *, row_height: float, xlabel: str = "", notes: Iterable[str] = ()
+) -> tuple[Figure, Axes]:
+    """Return a figure of one axes with labels at 0, 1, 2, ... from the top down, and notes at the right."""
     labels = list(labels)
     figure, (ax,) = panels(1, height=1.0 + row_height * len(labels))
     label_rows(ax, labels)
-    ax.set(**settings)
+    ax.set_xlabel(xlabel)
+    for row, text in enumerate(notes):
+        ax.text(1.015, row, text, va="center", fontsize=8, transform=ax.get_yaxis_transform())
     return figure, ax
 
 
@@ -102,11 +106,6 @@ def intervals(
     look = {"color": BLUE, "marker": "o", "ms": 6, "ls": "none", "zorder": 3, "clip_on": False} | look
     ax.hlines(rows, table[low], table[high], color=look["color"], lw=2.2, zorder=2)
     ax.plot(table[value], rows, **look)
-
-
-def note_right(ax: Axes, row: float, text: str) -> None:
-    """Write a text to the right of the axes in a row."""
-    ax.text(1.015, row, text, va="center", fontsize=8, transform=ax.get_yaxis_transform())
 
 
 def epoch_axis(ax: Axes) -> None:

@@ -1,17 +1,26 @@
-"""Render a synthetic face: paint, light by surface normals, pose and camera."""
+"""Render a synthetic face: paint its unlit tones, light it by surface normals, pose it, photograph it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
-from fer_utils.synthetic.paint import REACH, Canvas, paint, soften
-from fer_utils.synthetic.shapes import Shapes, action_unit_region
+from fer_utils.synthetic.shapes import EYE_Y, SIDES, Shapes, action_unit_region, points
 
 FRONTAL = Scene()
+REACH = 1.3
+"""A canvas shows face units from -REACH to REACH."""
+
+_BLEED = 0.6  # pixels by which OpenCV's smooth edge lies outside an outline
+_DOWN = np.array((0.0, 1.0))
+_SHIFT = 4  # OpenCV takes sub-pixel positions as integers with this many binary places
+_HALF_TURN = np.linspace(0.0, np.pi, 32)
+_TOP_CIRCLE = np.stack([np.cos(_HALF_TURN), -np.sin(_HALF_TURN)], axis=1)
+_TURN = np.linspace(0.0, 2.0 * np.pi, 40, endpoint=False)
+_RIM = np.stack([0.205 * np.cos(_TURN), 0.16 * np.sin(_TURN)], axis=1)
 SMALLEST_SIZE = 16  # pixels; below it a mouth is thinner than a pixel
 
 
@@ -130,3 +139,166 @@ def _photograph(image: np.ndarray, scene: Scene) -> np.ndarray:
     grain = np.random.default_rng(scene.seed).standard_normal(image.shape, dtype=np.float32)
     picture += scene.noise * grain
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+class Canvas:
+    """A square uint8 image that is drawn on in face units, with anti-aliased edges."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+        self.unit = len(pixels) / (2 * REACH)
+
+    @classmethod
+    def blank(cls, side: int, tone: int = 0) -> "Canvas":
+        """Return a canvas of one tone."""
+        return cls(np.full((side, side), tone, np.uint8))
+
+    def fill(self, shape: np.ndarray, tone: float) -> None:
+        """Fill a closed outline, (points, 2)."""
+        cv2.fillPoly(self.pixels, [self._fixed(shape)], tone, cv2.LINE_AA, _SHIFT)
+
+    def band(self, upper: np.ndarray, lower: np.ndarray, tone: float) -> None:
+        """Fill between two curves, (points, 2), that share their x."""
+        # OpenCV's anti-aliased edge lies outside the outline, which would thicken brows and lips.
+        bleed = np.minimum(_BLEED / self.unit, 0.45 * (lower[:, 1] - upper[:, 1]))
+        inset = bleed[:, None] * _DOWN
+        self.fill(np.concatenate([upper + inset, (lower - inset)[::-1]]), tone)
+
+    def oval(self, x: float, y: float, rx: float, ry: float, tone: float) -> None:
+        """Fill an upright ellipse."""
+        scale = self.unit * (1 << _SHIFT)
+        corner = 0.5 * (1 << _SHIFT)
+        centre = (round((x + REACH) * scale - corner), round((y + REACH) * scale - corner))
+        axes = (round(rx * scale), round(ry * scale))
+        cv2.ellipse(self.pixels, centre, axes, 0, 0, 360, tone, -1, cv2.LINE_AA, _SHIFT)
+
+    def stroke(
+        self,
+        curves: np.ndarray,
+        tones: float | np.ndarray,
+        width: float,
+        *,
+        under: float,
+        closed: bool = False,
+    ) -> None:
+        """Draw a curve (points, 2) or several (curves, points, 2), in one tone or one tone each."""
+        # A line thinner than a pixel is drawn a pixel wide, its tone mixed with the one `under` it.
+        pixels = width * self.unit
+        mixed, thickness = under + (tones - under) * min(1.0, pixels), max(1, round(pixels))
+        lines = self._fixed(curves).reshape(-1, *curves.shape[-2:])
+        for line, tone in zip(lines, np.broadcast_to(mixed, len(lines)), strict=True):
+            cv2.polylines(self.pixels, [line], closed, float(tone), thickness, cv2.LINE_AA, _SHIFT)
+
+    def _fixed(self, curves: np.ndarray) -> np.ndarray:
+        scale = self.unit * (1 << _SHIFT)
+        return (curves * scale + (REACH * scale - 0.5 * (1 << _SHIFT) + 0.5)).astype(np.int32)
+
+
+def paint(shapes: Shapes, scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the unlit image and the head's coverage in it, both uint8 (side, side)."""
+    p = shapes.person
+    tones = np.linspace(255 * scene.background_top, 255 * scene.background_bottom, side).astype(np.uint8)
+    canvas, cover = Canvas(np.repeat(tones[:, None], side, axis=1)), Canvas.blank(side)
+    skin = 255 * p.skin
+    _body(canvas, cover, p, skin)
+    for layer, tone in ((canvas, skin), (cover, 255)):
+        for _, sign in SIDES if p.hair != "long" else ():
+            layer.oval(sign * (p.head_width + 0.01), 0.06, 0.08, 0.17, 0.88 * tone)
+        layer.fill(shapes.contour, tone)
+    _eyes(canvas, shapes, scene)
+    for upper, lower, (_, sign) in zip(*shapes.brows, SIDES, strict=True):
+        canvas.band(upper, lower, 255 * p.brow_tone)
+        nostril = sign * 0.06 * p.nose_width, p.nose_length + 0.07 - shapes.nose_lift
+        canvas.oval(*nostril, 0.035, 0.018, 0.38 * skin)
+    _mouth(canvas, shapes)
+    if p.hair != "bald":
+        _hair(canvas, cover, p)
+    if p.glasses:
+        _glasses(canvas, p)
+    return soften(canvas.pixels, 0.006 * side), soften(cover.pixels, 0.006 * side)
+
+
+def soften(pixels: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur a little, with a short kernel."""
+    width = 2 * round(1.5 * sigma) + 1
+    return cv2.GaussianBlur(pixels, (width, width), sigma)
+
+
+def _body(canvas: Canvas, cover: Canvas, p: Identity, skin: float) -> None:
+    """Draw the hair behind the head, the neck and the clothes."""
+    w, length = p.head_width, p.hair_length
+    neck = [(0.60 * w, 0.5), (0.62 * w, 1.1), (0.9 * w, 1.4)]
+    clothes = [(0.0, 1.30), (0.66 * w, 1.06), (1.6, 1.22), (1.6, 1.7)]
+    parts = [(neck, 0.62 * skin), (clothes, 255 * p.clothes)]
+    if p.hair == "long":
+        crown = (_TOP_CIRCLE * (w + 0.15, 0.95) - (0.0, 0.10))[15::-1]  # from the top to the right
+        ends = [(w + 0.19, 0.5 * length), (w + 0.17, length)]
+        ends += [(w + 0.05, length + 0.09), (0.3 * w, length + 0.11)]
+        parts.insert(0, ([*crown, *ends], 225 * p.hair_tone))
+    for half, tone in parts:
+        canvas.fill(_mirrored(half), tone)
+        cover.fill(_mirrored(half), 255)
+
+
+def _mirrored(right: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return a closed outline from its right half, given from top to bottom."""
+    half = np.array(right)
+    return np.concatenate([half, half[::-1] * (-1.0, 1.0)])
+
+
+def _eyes(canvas: Canvas, shapes: Shapes, scene: Scene) -> None:
+    p, side = shapes.person, len(canvas.pixels)
+    skin, r = 255 * p.skin, 0.068 * p.eye_size
+    upper, lower = shapes.lids
+    opening, ball = Canvas.blank(side), Canvas.blank(side, int(min(245, 130 + 0.65 * skin)))
+    for eye_upper, eye_lower, (_, sign) in zip(upper, lower, SIDES, strict=True):
+        opening.band(eye_upper, eye_lower, 255)
+        x, y = sign * p.eye_spacing + scene.gaze_x, EYE_Y - 0.014 + scene.gaze_y
+        ball.oval(x, y, r, r, 255 * p.iris_tone)
+        ball.oval(x, y, 0.45 * r, 0.45 * r, 12)
+        ball.oval(x - 0.3 * r, y - 0.35 * r, 0.2 * r, 0.2 * r, 250)
+    cv2.copyTo(ball.pixels, opening.pixels, canvas.pixels)  # lids cover the iris
+    crease = upper[:, 2:-2].copy()
+    crease[..., 1] += 0.022 * shapes.both[5] - 0.042
+    canvas.stroke(crease, 0.70 * skin, 0.014, under=skin)
+    canvas.stroke(lower[:, 2:], 0.62 * skin, 0.012, under=skin)
+    canvas.stroke(upper, 0.20 * skin, 0.024, under=skin)
+
+
+def _mouth(canvas: Canvas, shapes: Shapes) -> None:
+    skin, curves = 255 * shapes.person.skin, shapes.mouth
+    upper_in, lower_in = curves["upper_in"], curves["lower_in"]
+    gap = float(np.max(lower_in[:, 1] - upper_in[:, 1]))
+    canvas.band(upper_in, lower_in, 30)
+    if shapes.teeth is not None:
+        canvas.band(*shapes.teeth, 140 + 0.35 * skin)
+    canvas.band(curves["upper_out"], upper_in, 0.60 * skin)
+    canvas.band(lower_in, curves["lower_out"], 0.70 * skin)
+    if gap < 0.02:
+        canvas.stroke(upper_in, 0.30 * skin, 0.018, under=0.65 * skin)
+
+
+def _hair(canvas: Canvas, cover: Canvas, p: Identity) -> None:
+    """Draw the hair before the face, with strands."""
+    rng, tone = np.random.default_rng(p.texture), 255 * p.hair_tone
+    cos, sin = _TOP_CIRCLE[:, 0], -_TOP_CIRCLE[:, 1]
+    puff = (0.12 if p.hair == "long" else 0.05) * np.minimum(1, 2.5 * sin + 0.1)
+    outer = points((p.head_width + puff) * cos, -0.05 - (0.91 + puff) * sin)
+    line = p.hairline + 0.38 * np.abs(cos) ** 5 + 0.01 * rng.standard_normal(len(cos))
+    inner = points(0.99 * p.head_width * cos, np.maximum(np.minimum(line, -0.08), outer[:, 1] + 0.02))
+    for layer, value in ((canvas, tone), (cover, 255)):
+        layer.fill(np.concatenate([outer, inner[::-1]]), value)
+    root = rng.integers(2, len(outer) - 2, 30)
+    tip = np.clip(root + rng.integers(-1, 2, 30), 2, len(outer) - 3)
+    strands = 0.985 * np.stack([outer[root], inner[tip]], axis=1)
+    canvas.stroke(strands[::2], tone + 22, 0.014, under=tone)
+    canvas.stroke(strands[1::2], 0.75 * tone, 0.014, under=tone)
+
+
+def _glasses(canvas: Canvas, p: Identity) -> None:
+    for _, sign in SIDES:
+        rim = _RIM + np.array((sign * (p.eye_spacing + 0.01), EYE_Y + 0.03))
+        canvas.stroke(rim, 30, 0.03, under=255 * p.skin, closed=True)
+    inner = p.eye_spacing - 0.20
+    bridge = np.array([(-inner, EYE_Y), (0.0, EYE_Y - 0.02), (inner, EYE_Y)])
+    canvas.stroke(bridge, 30, 0.03, under=255 * p.skin)

@@ -22,11 +22,8 @@ def checkpoint_folder(params: Parameters, *data: Samples, stage: str = "", netwo
 
     In its name, `checkpoints/<run>/<stage>-<hash>`, the hash covers all parameters except where files are
     written, the content and order of the training and the validation set, the versions of `PACKAGES` and the
-    code in `CODE`: an interrupted training finds its checkpoint again, one with another setting does not. It
-    does not cover the cells of a notebook. The folder can be deleted whenever nothing is running.
-
-    `stage`, such as "frozen" or "fold03", tells the trainings of one run apart; `network` describes what is
-    not in `params`.
+    code in `CODE`, but not the cells of a notebook. `stage`, such as "frozen" or "fold03", tells the
+    trainings of one run apart; `network` describes what is not in `params`.
     """
     code = sorted(path for name in CODE for path in (PROJECT / "fer_utils" / name).rglob("*.py"))
     found = digest(

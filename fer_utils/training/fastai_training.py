@@ -1,7 +1,6 @@
 """What a notebook needs beside fastai's own `Learner`: batches, callbacks that resume, and predictions."""
 
 import time
-import warnings
 from pathlib import Path
 
 import fastai.callback.progress
@@ -71,7 +70,7 @@ class ReseedEachEpoch(Callback):
 class BFloat16(Callback):
     """Compute the forward pass in bfloat16 where that is safe: fastai's MixedPrecision for CPUs, too.
 
-    Weights, gradients and loss stay float32. After training the network computes in float32 again.
+    Weights, gradients and loss stay float32. A CPU without AVX-512 is several times slower than in float32.
     """
 
     order = MixedPrecision.order
@@ -80,13 +79,6 @@ class BFloat16(Callback):
         device = self.dls.device.type
         if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError("mixed_precision: this GPU has no bfloat16; use mixed_precision: false")
-        onednn = torch.backends.mkldnn.is_available()
-        if device == "cpu" and onednn and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            warnings.warn(
-                "mixed_precision: without AVX-512, bfloat16 is several times slower than float32; "
-                "use mixed_precision: false or another processor",
-                stacklevel=2,
-            )
         vars(self.model).pop("forward", None)  # left from an interrupted training
         # Around forward alone, so that an interrupt never leaves the process in this mode.
         self.model.forward = torch.autocast(device, dtype=torch.bfloat16)(self.model.forward)
@@ -115,12 +107,9 @@ class ResumeTraining(Callback):
     """Save the state of a training after every epoch, and resume from it.
 
     Pass it to `fit` or `fit_one_cycle` together with `start_epoch=resume.start_epoch`. A resumed training
-    prints the table of all epochs and gives the same weights as an uninterrupted one; the best value that
-    `SaveModelCallback` has seen is restored, too. A finished training is loaded. With `start_epoch=0` the
-    training starts again.
-
-    The state is in `state.pth` of the folder; see `checkpoints.checkpoint_folder`. A `Learner` with another
-    loss, optimizer, weight decay or number of epochs is an error.
+    prints the table of all epochs and ends at the weights and the best epoch of an uninterrupted one; a
+    finished one is loaded. A `Learner` with another loss, optimizer, weight decay or number of epochs than
+    `state.pth` in the folder (of `checkpoints.checkpoint_folder`) is an error.
     """
 
     order = TrackerCallback.order + 5  # after SaveModelCallback and WeightAverage
@@ -229,8 +218,7 @@ class WeightAverage(Callback):
 
     After every step the average moves by 1 - d towards the network, d being the smaller of `decay` and
     (1 + steps) / (10 + steps), so that a short training does not remember its start: Polyak & Juditsky,
-    *Acceleration of stochastic approximation by averaging* (1992), as TensorFlow's
-    `ExponentialMovingAverage`. 0.999 averages over about the last thousand steps.
+    *Acceleration of stochastic approximation by averaging* (1992). 0.999 averages over the last 1,000 steps.
     """
 
     order = TrackerCallback.order + 2  # SaveModelCallback saves the average; then training continues

@@ -40,11 +40,8 @@ def prepare(params: Training) -> None:
     else:
         gpu = _prepare_tensorflow(params)
         if gpu is None and params.device != "cpu" and shutil.which("nvidia-smi"):
-            note = f"device={params.device}: TensorFlow does not see this machine's GPU; "
-            note += "set KERAS_BACKEND=torch in the environment and start again to train on it"
-            if params.device == "cuda":
-                raise ConfigError(note)
-            print(note)
+            print(f"device={params.device}: TensorFlow does not see this machine's GPU; to train on it, set")
+            print("KERAS_BACKEND=torch in the environment and start again")
     hardware.use_device(gpu, backend=backend, device=params.device, threads=params.threads)
 
 
@@ -67,24 +64,8 @@ def _prepare_tensorflow(params: Training) -> str | None:
 
 
 def precision(params: Training) -> str:
-    """Return the Keras dtype policy for a training: 32 bits, or 16 where that is safe.
-
-    Mixed precision uses bfloat16, or float16 (for which Keras scales the loss) on a GPU without it.
-    """
-    if not params.mixed_precision:
-        return "float32"
-    if keras.backend.backend() == "torch":
-        import torch
-
-        on_gpu = keras.ops.zeros(1).device.type == "cuda"
-        bfloat16 = not on_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        import tensorflow as tf
-
-        gpus = tf.config.get_visible_devices("GPU")
-        details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
-        bfloat16 = details.get("compute_capability", (8, 0)) >= (8, 0)  # NVIDIA's Ampere and later
-    return "mixed_bfloat16" if bfloat16 else "mixed_float16"
+    """Return the Keras dtype policy for a training: float32, or bfloat16 where that is safe."""
+    return "mixed_bfloat16" if params.mixed_precision else "float32"
 
 
 class EpochBatches(keras.utils.PyDataset):
@@ -127,36 +108,26 @@ def batches(split: Split, params: Training) -> tuple[EpochBatches, EpochBatches]
     )
 
 
-class ReseedEachEpoch(keras.callbacks.Callback):
+class RepeatableEpochs(keras.callbacks.Callback):
     """Set all random states and the order of images from seed and epoch, for resumed trainings.
 
     No checkpoint contains the states: with TensorFlow dropout draws from that of its layer, with torch from
-    the global one.
+    the global one. The logs get `seconds` (with validation) and `images_per_second` (of training alone).
     """
 
-    def __init__(self, seed: int, *batches: EpochBatches) -> None:
+    def __init__(self, seed: int, train: EpochBatches, validation: EpochBatches) -> None:
         super().__init__()
-        self.seed, self.batches = seed, batches
+        self.seed, self.train, self.validation = seed, train, validation
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.start = self.trained = time.perf_counter()
         start = epoch_seed(self.seed, epoch)
         keras.utils.set_random_seed(start)
         states = [variable for variable in self.model.variables if "seed_generator_state" in variable.path]
         for number, state in enumerate(states):
             state.assign(np.array([start + number, 0], dtype=np.uint32))
-        for dataset in self.batches:
-            dataset.start_epoch(epoch)
-
-
-class TimeEachEpoch(keras.callbacks.Callback):
-    """Add `seconds` (with validation) and `images_per_second` (of the training alone) to the epoch's logs."""
-
-    def __init__(self, train: EpochBatches) -> None:
-        super().__init__()
-        self.train = train
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.start = self.trained = time.perf_counter()
+        self.train.start_epoch(epoch)
+        self.validation.start_epoch(epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self.trained = time.perf_counter()

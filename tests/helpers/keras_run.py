@@ -66,8 +66,7 @@ def callbacks(folder: Path, train, validation, *, seed: int = 0) -> list:
     best_only = {"monitor": "val_accuracy", "mode": "max", "save_best_only": True, "save_weights_only": True}
     best_only["initial_value_threshold"] = keras_training.best_so_far(log)
     return [
-        keras_training.ReseedEachEpoch(seed, train, validation),
-        keras_training.TimeEachEpoch(train),
+        keras_training.RepeatableEpochs(seed, train, validation),
         keras.callbacks.TerminateOnNaN(raise_error=True),
         keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", **best_only),
         keras.callbacks.CSVLogger(log, append=True),

@@ -4,10 +4,11 @@ import base64
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 
@@ -15,7 +16,10 @@ from fer_utils import tables
 from fer_utils.files import PROJECT, digest, write_text
 from fer_utils.papers import PAPERS, Paper, load_paper
 
-TEMPLATES = Path(__file__).parent / "templates"
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
 FIGURE = "printed_against_measured.svg"
 STYLE = TEMPLATES / "style.css"
 DISPLAYED = [
@@ -53,7 +57,7 @@ def export_report(notebook: Path) -> Path:
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"remove-in-report"}, enabled=True))
     matrix = notebook.with_name("figures") / "confusion_matrix.png"
     page = {
-        "metrics": _head_table(run),
+        "metrics": head_table(run).to_html() if run.get("metrics") else None,
         "confusion_matrix": base64.b64encode(matrix.read_bytes()).decode() if matrix.is_file() else None,
         "run": run,
         "style": STYLE.read_text(encoding="utf-8"),
@@ -62,22 +66,19 @@ def export_report(notebook: Path) -> Path:
     }
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}, "page": page}
     text, _ = exporter.from_notebook_node(content, resources=resources)
-    return write_text(notebook.with_name("report.html"), _offline(text))
+    return write_text(notebook.with_name("report.html"), offline(text))
 
 
-def _head_table(run: dict) -> str | None:
-    """Return the metrics of a run beside its baselines as HTML, the first thing in its report."""
-    if not run.get("metrics"):
-        return None
-    sets = {"this run": run["metrics"]} | {
-        name: run["other_metrics"][name]
-        for name in ("without_duplicates", "majority_baseline", "chance_baseline")
-        if name in run["other_metrics"]
-    }
-    return tables.metrics_table(sets).drop(columns=["weighted f1", "macro auc"], errors="ignore").to_html()
+def head_table(run: Mapping) -> "pd.DataFrame":
+    """Return the metrics of a run beside its baselines, the first thing in its report."""
+    others = run["other_metrics"]
+    names = ["without_duplicates", "majority_baseline", "chance_baseline"]
+    names += [name for name in others if name.startswith("dataset_")]
+    sets = {"this run": run["metrics"]} | {name: others[name] for name in names if name in others}
+    return tables.metrics_table(sets).drop(columns=["weighted f1", "macro auc"], errors="ignore")
 
 
-def _offline(page: str) -> str:
+def offline(page: str) -> str:
     """Return a page without anything that would load something, and with a scope for each table heading."""
     from bs4 import BeautifulSoup
 
@@ -140,7 +141,7 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
     statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
-    page = _template("index.html.j2").render(
+    page = template("index.html.j2").render(
         profile=profile_dir.name,
         style=STYLE.read_text(encoding="utf-8"),
         state=_state(runs, finished.values()),
@@ -154,12 +155,13 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
 
 def comparison_html(rows: Sequence[dict]) -> str:
     """Return `tables.comparison_rows` as HTML with a filter: one row a number, of which all runs unfold."""
-    part = _template("comparison.html.j2").module
+    part = template("comparison.html.j2").module
     choices = {"paper": PAPERS, "status": sorted({row["status"] for row in rows})}
     return part.filters(choices) + part.comparison(_by_paper(rows))
 
 
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of `TEMPLATES`."""
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     return jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), **options).get_template(name)
 
