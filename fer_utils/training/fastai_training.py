@@ -1,6 +1,7 @@
 """What a notebook needs beside fastai's own `Learner`: batches, callbacks that resume, and predictions."""
 
 import time
+import warnings
 from pathlib import Path
 
 import fastai.callback.progress
@@ -70,7 +71,7 @@ class ReseedEachEpoch(Callback):
 class BFloat16(Callback):
     """Compute the forward pass in bfloat16 where that is safe: fastai's MixedPrecision for CPUs, too.
 
-    Weights, gradients and loss stay float32. A CPU without AVX-512 is several times slower than in float32.
+    Weights, gradients and loss stay float32.
     """
 
     order = MixedPrecision.order
@@ -79,6 +80,10 @@ class BFloat16(Callback):
         device = self.dls.device.type
         if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError("mixed_precision: this GPU has no bfloat16; use mixed_precision: false")
+        onednn = torch.backends.mkldnn.is_available()
+        if device == "cpu" and onednn and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            text = "mixed_precision: without AVX-512, bfloat16 is several times slower than float32"
+            warnings.warn(f"{text}; use mixed_precision: false or another processor", stacklevel=2)
         vars(self.model).pop("forward", None)  # left from an interrupted training
         # Around forward alone, so that an interrupt never leaves the process in this mode.
         self.model.forward = torch.autocast(device, dtype=torch.bfloat16)(self.model.forward)
