@@ -33,6 +33,18 @@ def test_a_face_is_found_in_pixels_of_the_whole_picture(scale, form):
     assert 0.55 * side < box.width == box.height < 0.85 * side
 
 
+def test_the_largest_face_comes_first_and_the_same_picture_gives_the_same_boxes():
+    picture = frame((20, 40, 160), (200, 100, 300), (500, 60, 120))
+    first = Haar().find(picture)
+    assert [round(box.centre[0], -2) for box in first] == [300, 100, 600]
+    assert all(Haar().find(picture) == first for _ in range(3))
+
+
+def test_an_image_smaller_than_a_face_has_none():
+    for size in ((1, 1), (1, 900), (23, 30)):
+        assert Haar().find(np.zeros(size, np.uint8)) == []
+
+
 def write_yunet(path, *, marks=(-1, -1, 1, -1, 0, 0, -0.8, 1, 0.8, 1)) -> None:
     """Write a network with YuNet's inputs and outputs that takes patches of pure red for faces.
 

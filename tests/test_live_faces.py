@@ -141,3 +141,12 @@ def test_cut_drops_the_faces_at_once():
     after = [scene((OTHER, 300, 190, 240), room=255 - ROOM[::-1, ::-1], seed=at) for at in range(4)]
     numbers = [set(boxes) for boxes in track(Tracker(Haar()), [*before, *after])]
     assert numbers == [{1}] * 8 + [{2}] * 4
+
+
+def test_single_detections_are_dropped_and_known_faces_may_be_missed():
+    frames = [scene((HEAD, 320, 180, 240))] * 20
+    detector = FakeDetector([FACE, Box(20, 20, 90, 90)], [FACE])
+    assert [set(b) for b in track(Tracker(detector, every=2), frames[:6])] == [{1, 2}] * 2 + [{1}] * 4
+    detections = [[FACE]] * 3 + [[]] * 2 + [[FACE]] + [[]] * 9
+    numbers = [set(b) for b in track(Tracker(FakeDetector(*detections), every=2), frames)]
+    assert numbers == [{1}] * 16 + [set()] * 4

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from raw_copies import LABELS, PICTURES, USAGES, encoded
 
+from fer_utils.data.images import ImageDecoder
 from fer_utils.data.registry import FACES
 
 DIGITS = PICTURES[:3] % 10  # rows half as long as usual
@@ -93,3 +94,26 @@ def test_an_edited_file_is_read_or_refused(folder, name, policy, change):
     else:
         assert faces.counts().loc["total", "total"] == len(faces) > 0
         assert policy == "drop" or faces.dropped == ()
+
+
+ENCODED = {
+    "png": encoded(GRAY),
+    "exif.jpg": encoded(COLOUR, "jpeg", exif=EXIF),
+    "lzw.tif": encoded(COLOUR, "tiff", compression="tiff_lzw"),
+    "webp": encoded(COLOUR, "webp"),
+    "gif": encoded(COLOUR.quantize(16), "gif", save_all=True, append_images=[GRAY]),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODED)
+@settings(max_examples=12, deadline=None)
+@given(change=edits())
+@example(change=lambda content: b"RIFF\0\0\0\0WEBPVP8X")
+def test_an_edited_image_is_decoded_or_refused(kind, change):
+    content = change(ENCODED[kind])
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            image, problem = ImageDecoder(48).decode(content), ""
+        except ValueError as error:
+            image, problem = None, str(error)
+    assert problem or (image.shape == (48, 48) and image.dtype == np.uint8)

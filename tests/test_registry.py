@@ -4,6 +4,7 @@ import clip_trees
 import numpy as np
 import pytest
 from clip_trees import ramp, write_casme2, write_frames, write_samm, write_smic, write_table, write_video
+from PIL import Image
 from raw_copies import PICTURES, csv, encoded, load, pixels, unzipped, zipped
 
 from fer_utils.cli import main
@@ -184,3 +185,17 @@ def test_make_data_describes_every_copy_and_exits_1_for_a_damaged_one(
     assert main(["data", str(raw)]) == 1
     assert f"damaged {raw / 'fer2013.csv'}, line 23: 2 pixel values" in capsys.readouterr().out
     assert main(["data", str(tmp_path / "rwa")]) == 2
+
+
+def test_the_label_set_is_applied(raw, tmp_path):
+    assert load(tmp_path, "fer2013", raw).class_names == FER7
+    six = load(tmp_path, "fer2013", raw, label_set="fer6")
+    assert len(six) == 18 and "disgust" not in six.class_names
+
+
+def test_images_have_the_size_that_is_asked_for(raw, tmp_path):
+    assert load(tmp_path, "ckplus", raw, image_size=100).images.shape == (2, 100, 100)
+    small, large = (load(tmp_path, "fer2013", raw, image_size=size) for size in (48, 100))
+    expected = [Image.fromarray(one).resize((100, 100), Image.Resampling.LANCZOS) for one in small.images]
+    np.testing.assert_array_equal(large.images, np.stack([np.asarray(one) for one in expected]))
+    assert small.notes == () and "scaled from 48x48 to 100x100" in large.notes[0]

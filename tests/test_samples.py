@@ -158,6 +158,18 @@ def test_combined_images_keep_class_split_and_pixels_and_can_be_separated(some, 
         np.testing.assert_array_equal(after.images, before.images)
 
 
+@pytest.mark.parametrize("name", ["fer2013", "mine+yours"])
+def test_a_set_that_was_not_combined_stays_whole(name):
+    (alone,) = separate(one := one_set(name, [0, 1]))
+    assert alone is one
+
+
+def test_combining_notes_missing_classes_and_images_left_out():
+    both = combine([one_set("rafdb", range(7)), one_set("ckplus", range(7), CKPLUS7)], class_names=FER7)
+    assert len(both) == 13 and both.notes[0] == "ckplus has no neutral"
+    assert "1 of 7 images left out" in both.notes[1] and "contempt 1" in both.notes[1]
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [

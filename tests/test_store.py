@@ -135,3 +135,13 @@ def test_a_killed_process_leaves_nothing_that_looks_prepared(source):
     (staging / "sidecar.json").unlink()  # written last
     assert_same(prepare(source), read(source))
     assert folders(source) == [whole]
+
+
+def test_a_reader_that_fails_leaves_nothing_behind(source):
+    def fail(path):
+        raise ValueError("line 7: no")
+
+    with pytest.raises(ValueError, match="line 7"):
+        prepare(source, fail)
+    assert folders(source) == []
+    assert_same(prepare(source), read(source))
