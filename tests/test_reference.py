@@ -23,7 +23,6 @@ SYNTHETIC = {"30_cnn3d_smic", "30_cnn3d_smic--live", "20_hybrid_hog_cnn--frames"
 BFLOAT16 = {"40_fastai_transfer--live", "40_fastai_transfer--small_resnet"}  # until they run in float32
 WAITING = {"random_clips", "best_epoch_of_all", "best_epoch_of_each"}
 """Effects that read predictions of 30_cnn3d_smic's arms, until that run is repeated."""
-WAITING |= {"easy_copies", "trained_copies"}
 LEAKY = {"random": (0.05, 0.2), "cached": (0.75, 0.9), "reshuffled": (1, 1)}
 """First word of a `split_by` with data leakage -> share of test images that are in training."""
 
