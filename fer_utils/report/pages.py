@@ -167,7 +167,7 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
         f"kishor2022 reports {100 * kishor.value:.1f} % without saying on which of its data sets; its "
         f"network reaches {on_fer} on FER-2013.",
         "Adding HOG features to the pixels makes no detectable difference: "
-        f"{points:+z.1f} points [{low:+.1f}, {high:+.1f}], n = {hog['n']:,}.",
+        f"{points:+z.1f} points [{low:+.1f}, {high:+.1f}], n = {int(hog['n']):,}.",
         "Reshuffling training, validation and test images every epoch lifts the validation accuracy of one "
         f"network from {reshuffled['honest']} to {reshuffled['looks like']}.",
         "Exact duplicates across FER-2013's sets inflate accuracy by "
