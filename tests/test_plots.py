@@ -218,7 +218,7 @@ EVERY_FIGURE = {
     "roc_curves": (lambda: plots.roc_curves(predictions()), ["chance", "n = 40"]),
     "per_class_f1": (lambda: plots.per_class_f1(PER_CLASS), ["happy\nn = 13", "F1"]),
     "prediction_grid": (
-        lambda: plots.prediction_grid(faces(40).images, predictions(40), [0, 3]),
+        lambda: plots.prediction_grid(faces(40).images, predictions(40), [0, 2]),
         ["✓ ", "true: angry"],
     ),
     "clip_strip": (lambda: plots.clip_strip(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
