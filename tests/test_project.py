@@ -160,6 +160,7 @@ def test_no_tracked_file_is_larger_than_one_megabyte():
         ("reports/smoke/run/results.json", True),
         ("reports/reference/run/results.json", False),
         ("reports/reference/run/predictions.npz", False),
+        ("reports/reference/run/predictions_by_frame.npz", False),
         ("reports/reference/run/notebook.ipynb", True),
         ("reports/reference/run/figures/results.json", True),
         ("reports/reference/.run-unfinished/results.json", True),
