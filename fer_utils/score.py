@@ -104,7 +104,8 @@ def _refuse(file: Path, column: pd.Series, wrong: pd.Series, problem: str) -> No
     """Raise an error that names the first wrong cell of a column."""
     if count := int(wrong.sum()):
         first, more = column[wrong].index[0], f" ({count:,} rows are like this)" if count > 1 else ""
-        raise ConfigError(f"{file}, row {first}, column {column.name}: {column[first]!r} {problem}{more}")
+        cell = repr(column[first]) if isinstance(column[first], str) else f"{column[first]:.4g}"
+        raise ConfigError(f"{file}, row {first}, column {column.name}: {cell} {problem}{more}")
 
 
 def _indices(file: Path, labels: pd.Series, class_names: Sequence[str]) -> np.ndarray:
