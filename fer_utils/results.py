@@ -54,7 +54,8 @@ class Protocol(Block):
     """How the reported number was obtained.
 
     `subject_independent` is None where subjects are not known, `leakage` is "none" or the name of the leak,
-    `overlap` has the number of exact duplicates of reported samples in training or validation.
+    `overlap` has the number of exact duplicates of reported samples in training or validation. `seed` is
+    None, and `overlap` empty, where the training is another program's.
     """
 
     split: Text
@@ -62,7 +63,7 @@ class Protocol(Block):
     subject_independent: bool | None
     leakage: Text
     overlap: dict[str, Count]
-    seed: int | list[int]
+    seed: int | list[int] | None
 
 
 class ClassRow(Block):
@@ -93,13 +94,13 @@ class Published(Block):
 
 
 class Compute(Block):
-    """The machine and the cost of a run."""
+    """The machine and the cost of a run; `seconds` is None for the predictions of another program."""
 
     device: Text
     device_name: Text
     backend: str | None = None
     threads: int | None = None
-    seconds: Positive
+    seconds: Positive | None
     epochs: Count | None = None
     samples_per_second: Positive | None = None
     peak_memory_mb: Positive | None = None

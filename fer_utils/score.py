@@ -61,11 +61,12 @@ def score(given: Namespace) -> str:
         others |= reliability_records(bins)
     if against:
         others["against"], result["note"] = _compared(predictions, against)
-    about["protocol"] |= {"selection": given.selection, "seed": 0, "subject_independent": None}
-    about["protocol"]["overlap"] = {"exact_duplicates": int(base.repeated.sum())}
+    about["protocol"] |= {"selection": given.selection, "seed": None, "subject_independent": None}
+    known = isinstance(base, Split)  # of a study the images are not known
+    about["protocol"]["overlap"] = {"exact_duplicates": int(base.repeated.sum())} if known else {}
     content = {"kind": "study", "status": "done", "run": output.name, "variant": None, "notebook": COMMAND}
     content |= {"profile": output.absolute().parent.name, "paper": None, "other_metrics": others}
-    content |= {"compute": {"device": "not known", "device_name": "another program", "seconds": 0.0}}
+    content |= {"compute": {"device": "not known", "device_name": "another program", "seconds": None}}
     content |= result | about | {"environment": Environment.current()}
     content["params"] = {"file": file.name, "sha256": sha256_of(file), "split": given.split}
     predictions.save(output / "predictions.npz")
@@ -144,7 +145,7 @@ def _of_subjects(file: Path, table: pd.DataFrame, name: str) -> tuple[Prediction
     sets = table.groupby("dataset").indices if "dataset" in table else {}
     metrics = {f"dataset_{one}": evaluate(predictions.subset(rows)).metrics for one, rows in sets.items()}
     about |= {"other_metrics": metrics}
-    base = SimpleNamespace(test=predictions, repeated=np.zeros(len(table), bool))  # no image is known
+    base = SimpleNamespace(test=predictions, repeated=np.zeros(len(table), bool))
     base.majority_class = int(np.bincount(truth).argmax())
     return predictions, base, about
 

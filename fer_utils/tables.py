@@ -90,14 +90,15 @@ def describe_protocol(result: Record) -> str | None:
     if not (stated := result.get("protocol")):
         return None
     subjects = {True: "subject-independent", False: "subjects shared across splits", None: ""}
-    duplicates, seed = stated["overlap"]["exact_duplicates"], stated["seed"]
+    duplicates, seed = stated["overlap"].get("exact_duplicates"), stated["seed"]
+    seeds = seed if isinstance(seed, list) else [seed]
     parts = [
         stated["split"],
         stated["selection"],
         subjects[stated["subject_independent"]],
         "" if stated["leakage"] == "none" else f"leakage: {stated['leakage']}",
         f"{duplicates:,} exact duplicates across splits" if duplicates else "",
-        f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}",
+        "" if seed is None else f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
         result.get("dataset", {}).get("form"),
     ]
     return "; ".join(filter(None, parts))
@@ -110,6 +111,8 @@ def describe_hardware(result: Record) -> str | None:
     threads = f", {n} thread{'s' if n > 1 else ''}" if (n := compute.get("threads")) else ""
     in_all = f" for all {n} seeds" if (n := len(seeds_of(result))) > 1 else ""
     device = f"{compute['device_name']} ({compute['device']}{threads})"
+    if compute["seconds"] is None:
+        return device
     return f"{device}, {format_seconds(compute['seconds'])}{in_all}"
 
 
@@ -269,7 +272,7 @@ def run_row(result: Record) -> dict[str, str]:
         "leakage": leakage_of(result).removeprefix("none"),
         **{name: f"{record['value']:.3f}" if record else "" for name, record in baselines.items()},
         "computed_on": describe_hardware(result) or "",
-        "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else str(seed),
+        "seed": ", ".join(map(str, seed)) if isinstance(seed, list) else str("" if seed is None else seed),
     }
 
 

@@ -61,6 +61,7 @@ def test_probabilities_are_scored_under_the_protocol(copy, ids):
     assert found["metrics"]["macro_f1"]["value"] == evaluate(predictions).metrics["macro_f1"]["value"]
     others, protocol = found["other_metrics"], found["protocol"]
     assert others["without_duplicates"]["accuracy"]["n"] == 20 and protocol["leakage"] == "not known"
+    assert protocol["seed"] is found["compute"]["seconds"] is None, "a CSV file does not state them"
     assert "majority_baseline" in others and any(name.startswith("confidence_") for name in others)
 
 
@@ -100,6 +101,7 @@ def test_a_study_that_leaves_one_subject_out_needs_no_data(tmp_path):
     rows = rows.assign(subject=[f"s{k % 9}" for k in range(60)], dataset=["smic", "samm"] * 30)
     found, predictions, _ = scored(tmp_path / "loso.csv", rows)
     uf1, uar = (found["metrics"][key] for key in ("macro_f1", "balanced_accuracy"))
+    assert found["protocol"]["overlap"] == {}, "the images are not known"
     assert uf1["value"] == pytest.approx(f1_score(truth, label, average="macro"))
     assert uar["value"] == pytest.approx(recall_score(truth, label, average="macro"))
     assert uf1["ci95"][0] < uf1["value"] < uf1["ci95"][1] and predictions.grouped

@@ -171,8 +171,8 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
         "Reshuffling training, validation and test images every epoch lifts the validation accuracy of one "
         f"network from {reshuffled['honest']} to {reshuffled['looks like']}.",
         "Exact duplicates across FER-2013's sets inflate accuracy by "
-        f"{duplicates['adds, points [95 %]']} points. They are remembered, not easier: to a network that has "
-        f"trained on none, exact and near duplicates add {unseen['adds, points [95 %]']} points.",
+        f"{duplicates['adds, points [95 %]']} points. They are remembered rather than easier: to a network "
+        f"that has trained on none, exact and near duplicates add {unseen['adds, points [95 %]']} points.",
     ]
     return "".join(f"- {sentence}\n" for sentence in sentences)
 
