@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from fer_utils.audit.findings import Finding, as_text, write_page
 from fer_utils.audit.rules import RULES, Table, audit
@@ -39,7 +39,7 @@ def _report(text: str) -> Iterator[tuple]:
     for label, *values in rows:
         kind, values = label.lower(), [value for value in values if value]
         average = re.fullmatch(r"(macro|weighted|micro|samples)[ -]?(avg|average)", kind)
-        if kind == "accuracy":
+        if kind == "accuracy" and values:
             yield kind, kind, values[0], None
             continue
         if len(values) != len(metrics):
@@ -85,9 +85,10 @@ class OwnTable(Table):
     table: str
     title: str = ""
     unit: Literal["fraction", "percent"] = "fraction"
-    report: Annotated[list[tuple], BeforeValidator(lambda text: [*_report(text)])] = Field(default=[])
-    confusion: Annotated[list[list[str]], BeforeValidator(_confusion)] = Field(default=[])
-    figures: Annotated[list[tuple], BeforeValidator(lambda figures: [*_figures(figures)])] = Field(default=[])
+    # Read into lists, of the tuples that `_report` and `_figures` yield, and of rows.
+    report: Annotated[str, AfterValidator(_report), AfterValidator(list)] = Field(default=[])
+    confusion: Annotated[str, AfterValidator(_confusion)] = Field(default=[])
+    figures: Annotated[dict[str, str], AfterValidator(_figures), AfterValidator(list)] = Field(default=[])
     supports: dict[str, str] = Field(default={})
 
     @model_validator(mode="after")
@@ -104,10 +105,8 @@ class OwnTable(Table):
 
     def cells(self) -> Iterator[dict[str, Any]]:
         """Yield the numbers but for those of a confusion matrix as cells of a `Paper`."""
-        supports = [
-            (f"{name} / support", "support", text, name.lower()) for name, text in self.supports.items()
-        ]
-        for name, metric, printed, of_class in supports + self.figures + self.report:
+        counts = [(f"{name} / support", "support", n, name.lower()) for name, n in self.supports.items()]
+        for name, metric, printed, of_class in counts + self.figures + self.report:
             unit = "count" if metric == "support" else "percent" if "%" in printed else self.unit
             yield {"cell": name, "printed": printed, "metric": metric, "unit": unit, "class": of_class}
 
@@ -116,10 +115,8 @@ class OwnTable(Table):
         classes = [name for name, *_ in self.confusion]
         template = "\t".join(f"{{{name}}}" for name in ("class", *classes))
         table = {"table": self.table, "matrix": True, "template": template, "row": "{class}"}
-        table |= {
-            "fields": dict.fromkeys(classes, "count"),
-            "lines": "\n".join(map("\t".join, self.confusion)),
-        }
+        table["lines"] = "\n".join(map("\t".join, self.confusion))
+        table["fields"] = dict.fromkeys(classes, "count")
         return [table] if classes else []
 
 
@@ -152,12 +149,14 @@ def audit_file(path: Path, *, split: str = "unknown") -> tuple[Paper, list[Findi
         else:
             form = "report" if re.search("precision|recall", text, re.IGNORECASE) else "confusion"
             content = {"title": path.name, "tables": [{"table": path.stem, form: text, "split": split}]}
-        if not isinstance(content, dict):
+        if not (isinstance(content, dict) and isinstance(content.get("tables") or [], list)):
             raise ValueError("a file has the keys title, tables and claims")
         paper, tables = _paper(path.stem, content)
         return paper, audit(paper, tables=tables)
     except yaml.YAMLError as error:
-        hint = "under |, the first line of a table must not be indented further: put a word before it"
+        hint = (
+            "no tabs before a key; under |, the first line of a table has no further indent: put a word first"
+        )
         raise ConfigError(f"{path}: not YAML: {error}\n({hint})") from None
     except ValueError as error:  # pydantic's, too
         problems = _problems(error) if isinstance(error, ValidationError) else [str(error)]

@@ -35,7 +35,10 @@ _verdict = {True: "consistent", False: "inconsistent"}.get
 
 
 class Claim(BaseModel, extra="forbid"):
-    """What all claims have in common."""
+    """What all claims have in common.
+
+    A rule's `_check` yields place within the claim, verdict, what is printed, expected, why, and certainty.
+    """
 
     rule: str
     where: str
@@ -54,10 +57,6 @@ class Claim(BaseModel, extra="forbid"):
             cause = "" if verdict == "consistent" else self.follows_from
             printed = str(self.says or printed)
             yield Finding(where, self.rule, verdict, printed, str(expected), why, certainty, cause)
-
-    def _check(self, paper: Paper) -> Iterator[tuple[str, Verdict, object, object, str, Certainty]]:
-        """Yield the place within the claim, verdict, what is printed and expected, why, and certainty."""
-        raise NotImplementedError
 
 
 class Judgement(Claim):

@@ -35,8 +35,8 @@ ALIASES = {
     "kappa": "cohen_kappa", "sensitivity": "recall", "f1-score": "f1", "f1 score": "f1", "wf1": "weighted_f1",
 }  # fmt: skip
 """Other names of a metric."""
-READINGS = {"single": (False,), "pooled": (False,), "folds": (True,), "unknown": (False, True)}
-"""How figures came about -> whether they are means over folds, the stricter reading first."""
+READINGS = {"single": (False,) * 2, "pooled": (False,) * 2, "folds": (True,) * 2, "unknown": (False, True)}
+"""How figures came about -> whether they are means over folds, in a strict reading and a loose one."""
 
 _MOST_MISTAKES, _TRIES, _MOST_CORRECTIONS = 3, 2_000, 50
 """Mistakes that are taken back at once, changed tables that are tried, and those that are compared."""
@@ -66,15 +66,18 @@ ANY = _Way("Means over folds need not fit one matrix, and no matrix of a fold is
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A table with one name for each metric, and the way its numbers were shortened; None: not at all.
-
-    `figures` are those of the printed matrix, with 0 and with 1 for 0/0.
-    """
+    """A table with one name for each metric; `rounding` is None for the printed numbers as they stand."""
 
     cells: Table
     rounding: Rounding | None = "either"
-    figures: Sequence[Mapping[Key, float]] = ()
+    split: str = "unknown"
+    matrix: Matrix | None = None
     nodes: int = NODES
+
+    @cached_property
+    def figures(self) -> list[dict[Key, float]]:
+        """Those of the printed matrix, with 0 and with 1 for 0/0."""
+        return [figures_of(*self.matrix, undefined=one) for one in (0, 1)] if self.matrix else []
 
     @cached_property
     def names(self) -> list[str]:
@@ -89,10 +92,10 @@ class _Sheet:
 
     def without(self, mistakes: Sequence["_Mistake"]) -> "_Sheet":
         """Return the table without mistakes, of which a matrix is looked for with less effort."""
-        cells, figures = dict(self.cells), self.figures
+        cells, matrix = dict(self.cells), self.matrix
         for mistake in mistakes:
-            cells, figures = cells | mistake.changes, mistake.figures or figures
-        return _Sheet({key: cell for key, cell in cells.items() if cell}, self.rounding, figures, nodes=1)
+            cells, matrix = cells | mistake.changes, mistake.matrix or matrix
+        return replace(self, cells={key: cell for key, cell in cells.items() if cell}, matrix=matrix, nodes=1)
 
     def ends(self, key: Key) -> Ends:
         """Return what a printed figure may be, or 0 to 1 where it is not printed."""
@@ -143,7 +146,7 @@ class _Sheet:
                 found.append(_Way(how, (_f1(p, r), _f1(q, s)), PAIR, cells, exact=all(known)))
         return found
 
-    def matrix(self, keys: Sequence[Key], *, one_class: bool = False) -> Search:
+    def search(self, keys: Sequence[Key], *, one_class: bool = False) -> Search:
         """Look for a confusion matrix that prints some figures, of `one_class` against many other samples.
 
         Figures that follow from other printed ones limit it no further: they may have been worked out so.
@@ -189,8 +192,8 @@ class _Check:
     fixed: Sequence[_Way] = ()
     any_fold: bool = False
 
-    def matrix(self) -> Search:
-        return self.sheet.matrix(self.keys, one_class=self.target is not None)
+    def search(self) -> Search:
+        return self.sheet.search(self.keys, one_class=self.target is not None)
 
     def ways(self, folds: bool) -> Sequence[_Way]:
         if self.any_fold and folds:
@@ -204,20 +207,19 @@ class _Check:
         fitting = next((way for way in self.ways(folds) if overlap(way.ends, printed)), None)
         if fitting is None or folds or not self.needs_matrix:
             return fitting
-        status = self.matrix().status  # a table with a mistake taken back needs more than a doubt
+        status = self.search().status  # a table with a mistake taken back needs more than a doubt
         return fitting if status == "feasible" or (status == "undecided" and self.sheet.nodes > 1) else None
 
 
-def _checks(sheet: _Sheet, split: str) -> Iterator[_Check]:
+def _checks(sheet: _Sheet) -> Iterator[_Check]:
     """Yield every rule that the table allows to check, those on single rows before averages.
 
     Figures may differ from a matrix as means over folds, but not if the split is unknown and most agree.
     """
-    names, cells, counted = sheet.names, sheet.cells, sheet.supports is not None
-    figures = {
-        key: [_Way("the matrix", (f[key],) * 2, FIGURES) for f in sheet.figures if key in f] for key in cells
-    }
-    found = [_Check(sheet, _named(k), FIGURES, [k], k, fixed=ways) for k, ways in figures.items() if ways]
+    names, cells, counted, split = sheet.names, sheet.cells, sheet.supports is not None, sheet.split
+    exact = {key: dict.fromkeys(each[key] for each in sheet.figures if key in each) for key in cells}
+    ways = {k: [_Way("the matrix gives", (v, v), FIGURES) for v in values] for k, values in exact.items()}
+    found = [_Check(sheet, _named(key), FIGURES, [key], key, fixed=ways[key]) for key in cells if ways[key]]
     wrong = sum(not check.way(False) for check in found)
     any_fold = split == "folds" or (split == "unknown" and len(found) - wrong < max(3, wrong))
     yield from (replace(check, any_fold=any_fold) for check in found)
@@ -232,7 +234,7 @@ def _checks(sheet: _Sheet, split: str) -> Iterator[_Check]:
     pairs = [(name, metric) for name in names for metric in METRICS[:2]]
     if counted and not READINGS[split][0] and {*pairs} <= {*cells}:
         yield _Check(sheet, "predictions", "predictions add up", pairs, needs_matrix=True, any_fold=True)
-    if counted and sheet.testable and not sheet.figures:
+    if counted and sheet.testable and not sheet.matrix:
         yield _Check(sheet, "", WHOLE, sheet.testable, needs_matrix=True, any_fold=True)
 
 
@@ -240,11 +242,11 @@ def _checks(sheet: _Sheet, split: str) -> Iterator[_Check]:
 
 
 class _Mistake(NamedTuple):
-    """A small mistake, and the cells and the figures of the matrix without it."""
+    """A small mistake, and the cells and the matrix without it."""
 
     text: str
     changes: Mapping[Key, Printed | None]
-    figures: Sequence[Mapping[Key, float]] = ()
+    matrix: Matrix | None = None
 
 
 def _mistakes(sheet: _Sheet, keys: Sequence[Key]) -> Iterator[_Mistake]:
@@ -261,36 +263,32 @@ def _mistakes(sheet: _Sheet, keys: Sequence[Key]) -> Iterator[_Mistake]:
             yield _Mistake(f"{_named(key)} {new} for {cell}", {key: new})
 
 
-def _matrix_mistakes(
-    sheet: _Sheet, counts: Sequence[Sequence[int]], names: Sequence[str]
-) -> Iterator[_Mistake]:
+def _matrix_mistakes(sheet: _Sheet) -> Iterator[_Mistake]:
     """Yield a matrix with rows and columns exchanged, and those with a changed digit."""
-    changes = {"the matrix transposed": np.transpose(counts)}
+    counts, names = sheet.matrix
+    yield _Mistake("the matrix transposed", sheet.cells, (np.transpose(counts), names))
     for i, j in product(range(len(names)), repeat=2):
         for new in Printed(str(counts[i][j]), "count").one_digit_changes():
+            changed = np.array(counts)
+            changed[i, j] = int(new.text)
             text = f"{new} for {counts[i][j]} in {names[i]} as {names[j]}"
-            changes[text] = np.array(counts)
-            changes[text][i, j] = int(new.text)
-    for text, changed in changes.items():
-        yield _Mistake(text, sheet.cells, [figures_of(changed, names)])
+            yield _Mistake(text, sheet.cells, (changed, names))
 
 
-def _holds(sheet: _Sheet, split: str, mistakes: Sequence[_Mistake], check: _Check | None = None) -> bool:
+def _holds(sheet: _Sheet, mistakes: Sequence[_Mistake], check: _Check | None = None) -> bool:
     """Return whether all checks, or those that take the place of one, hold without some mistakes.
 
     A wrong total is a mistake of its own.
     """
-    checks = _checks(sheet.without(mistakes), split)
-    if check:
-        alike = (each for each in checks if each.rule == check.rule)
-        checks = [each for each in alike if each.where == check.where or each.target in mistakes[0].changes]
-        return bool(checks) and all(each.way(READINGS[split][-1]) for each in checks)
-    return all(each.target == TOTAL or each.way(READINGS[split][-1]) for each in checks)
+    checks, loose = _checks(sheet.without(mistakes)), READINGS[sheet.split][1]
+    if check is None:
+        return all(each.target == TOTAL or each.way(loose) for each in checks)
+    alike = (each for each in checks if each.rule == check.rule)
+    checks = [each for each in alike if each.where == check.where or each.target in mistakes[0].changes]
+    return bool(checks) and all(each.way(loose) for each in checks)
 
 
-def _corrections(
-    sheet: _Sheet, failing: Sequence[_Check], split: str, matrix: Matrix | None
-) -> list[Sequence[_Mistake]]:
+def _corrections(sheet: _Sheet, failing: Sequence[_Check]) -> list[Sequence[_Mistake]]:
     """Return mistakes, one in each row that fails or else one in all, without which every check holds.
 
     Those come first without which the printed figures fit best. Where several figures contradict a printed
@@ -299,11 +297,11 @@ def _corrections(
     failing = [check for check in failing if check.target != TOTAL]
     rows = [check for check in failing if check.where in sheet.names]
     options = [
-        [mistake for mistake in _mistakes(sheet, check.keys) if _holds(sheet, split, [mistake], check)]
+        [mistake for mistake in _mistakes(sheet, check.keys) if _holds(sheet, [mistake], check)]
         for check in (rows or failing[:1])[:_MOST_MISTAKES]
     ]
     if wrong := [check for check in failing if check.rule == FIGURES]:
-        options = [_matrix_mistakes(sheet, *matrix)] if len(wrong) > 1 else []
+        options = [_matrix_mistakes(sheet)] if len(wrong) > 1 else []
 
     def distance(mistakes: Sequence[_Mistake]) -> float:
         exact = replace(sheet.without(mistakes), rounding=None)
@@ -311,7 +309,7 @@ def _corrections(
         return sum(abs(exact.ends(key)[0] - w[0].ends[0]) for key, w in ways if w and w[0].exact)
 
     tried = islice(product(*options), _TRIES) if options else ()
-    found = (mistakes for mistakes in tried if _holds(sheet, split, mistakes))
+    found = (mistakes for mistakes in tried if _holds(sheet, mistakes))
     return sorted(islice(found, _MOST_CORRECTIONS), key=distance)
 
 
@@ -343,25 +341,20 @@ def check_table(
         Counts (rows: truth) and class names of the confusion matrix that the table describes.
     """
     cells: dict[Key, Printed] = {}
-    for (
-        name,
-        metric,
-    ), printed in table.items():  # a metric printed under two names: the second keeps its own
-        key = (name, ALIASES.get(metric.lower(), metric))
+    for (name, metric), printed in table.items():
+        key = (name, ALIASES.get(metric.lower(), metric))  # where two names are printed, the second stays
         cells[(name, metric) if key in cells else key] = printed
-    sheet = _Sheet(cells, rounding, [figures_of(*matrix, undefined=one) for one in (0, 1)] if matrix else ())
-    for found in (*_findings(sheet, split, matrix), *_majority_findings(sheet)):
-        location, cause = (
-            ": ".join(filter(None, (where, each))) for each in (found.location, found.follows_from)
-        )
-        yield replace(found, location=location, follows_from=cause if found.follows_from else "")
+    sheet = _Sheet(cells, rounding, split, matrix)
+    for found in (*_findings(sheet), *_majority_findings(sheet)):
+        place, cause = (f"{where}: {each}" if each else "" for each in (found.location, found.follows_from))
+        yield replace(found, location=place or where, follows_from=cause)
 
 
-def _findings(sheet: _Sheet, split: str, matrix: Matrix | None) -> Iterator[Finding]:
+def _findings(sheet: _Sheet) -> Iterator[Finding]:
     """Yield the findings, each at its place within the table."""
-    (strict, *_, loose), checks = READINGS[split] * 2, [*_checks(sheet, split)]
+    (strict, loose), checks = READINGS[sheet.split], [*_checks(sheet)]
     failing = [check for check in checks if not check.way(loose)]
-    corrections = _corrections(sheet, failing, split, matrix)
+    corrections = _corrections(sheet, failing)
     # What only a mean over folds can print has one cause. A row that fails is a cause of what contains it.
     suspects = failing or [check for check in checks if not check.way(strict)]
     wrong = [check for check in failing if check.rule == FIGURES]
@@ -373,7 +366,7 @@ def _findings(sheet: _Sheet, split: str, matrix: Matrix | None) -> Iterator[Find
         why = f"Printed (recomputed from the cells): {', '.join(shown)}."
         yield Finding("", FIGURES, "consistent", f"{len(figures)} figures", "the same", why)
     for check in checks:
-        found = _finding(check, split, corrections)
+        found = _finding(check, corrections)
         causes = [row for row in rows if {*row.keys} & {*check.keys}]
         if wrong or corrections or not failing or check.rule == WHOLE:
             causes = causes or roots
@@ -389,9 +382,10 @@ def _findings(sheet: _Sheet, split: str, matrix: Matrix | None) -> Iterator[Find
         yield Finding("fewest mistakes", WHOLE, "noteworthy", texts, "", why, "likely", roots[0].where)
 
 
-def _judge(check: _Check, split: str, status: str, excuse: str) -> tuple[Verdict, Certainty]:
+def _judge(check: _Check, status: str, excuse: str) -> tuple[Verdict, Certainty]:
     """Return verdict and certainty of a check, given whether a matrix was found and what may explain it."""
-    (strict, *_, loose), way = READINGS[split] * 2, check.way(READINGS[split][0])
+    strict, loose = READINGS[check.sheet.split]
+    way = check.way(strict)
     if way == ANY or (way and status == "undecided" and check.rule == WHOLE):
         return "not_checkable", "certain"
     if way:
@@ -403,12 +397,13 @@ def _judge(check: _Check, split: str, status: str, excuse: str) -> tuple[Verdict
     return "inconsistent", "likely" if excuse or doubt else "certain"
 
 
-def _finding(check: _Check, split: str, corrections: Sequence[Sequence[_Mistake]]) -> Finding:
-    (strict, *_, loose), sheet, name = READINGS[split] * 2, check.sheet, check.where
-    whole, cell, ways = check.rule == WHOLE, sheet.cells.get(check.target), check.ways(strict)
-    status = check.matrix().status if check.needs_matrix and not strict else ""
-    excuse = "" if check.way(loose) else _excuse(check, split, corrections)
-    verdict, certainty = _judge(check, split, status, excuse)
+def _finding(check: _Check, corrections: Sequence[Sequence[_Mistake]]) -> Finding:
+    sheet, name, whole = check.sheet, check.where, check.rule == WHOLE
+    strict, loose = READINGS[sheet.split]
+    cell, ways = sheet.cells.get(check.target), check.ways(strict)
+    status = check.search().status if check.needs_matrix and not strict else ""
+    excuse = "" if check.way(loose) else _excuse(check, corrections)
+    verdict, certainty = _judge(check, status, excuse)
     why = [f"{way.how}: {_shown(way.ends)}." if way.rule else f"{way.how}." for way in ways if way.how]
     if cell and cell.unit != "count":
         why.append(f"{cell} stands for {_shown(sheet.ends(check.target))}.")
@@ -427,10 +422,8 @@ def _finding(check: _Check, split: str, corrections: Sequence[Sequence[_Mistake]
     printed = str(cell or f"supports and {len(check.keys)} figures")
     if name in sheet.names:
         printed = ", ".join(f"{metric} {sheet.cells[key, metric]}" for key, metric in check.keys)
-    expected = (
-        " or ".join(_shown(way.ends) for way in ways if way.rule) or "a confusion matrix that prints so"
-    )
-    why = " ".join(filter(None, [*why, excuse]))
+    expected = " or ".join(_shown(way.ends) for way in ways if way.rule)
+    why, expected = " ".join(filter(None, [*why, excuse])), expected or "a confusion matrix that prints so"
     return Finding(name, check.rule, verdict, printed, expected, why, certainty)
 
 
@@ -447,21 +440,21 @@ def _shown(ends: Ends) -> str:
 
 
 def _hits(sheet: _Sheet) -> str:
-    found = sheet.matrix(sheet.testable)
+    found = sheet.search(sheet.testable)
     if found.hits is None:
         return found.status
     rows = zip(sheet.names, found.hits, found.predicted, strict=True)
     return ", ".join(f"{name} {h} hits of {p} predictions" for name, h, p in rows)
 
 
-def _excuse(check: _Check, split: str, corrections: Sequence[Sequence[_Mistake]]) -> str:
+def _excuse(check: _Check, corrections: Sequence[Sequence[_Mistake]]) -> str:
     """Return which mistakes in the cells of a check explain the whole table, or this rule alone."""
     found = dict.fromkeys(m.text for each in corrections for m in each if {*m.changes} & {*check.keys})
     if found:
         others = ", and one elsewhere," * (len(corrections[0]) > 1)
         return f"With one mistake{others} taken back, all numbers agree: {'; '.join([*found][:4])}."
     for mistake in _mistakes(check.sheet, check.keys) if check.rule != WHOLE else ():
-        if _holds(check.sheet, split, [mistake], check):
+        if _holds(check.sheet, [mistake], check):
             return f"One mistake would explain this rule alone: {mistake.text}."
     return ""
 
@@ -478,15 +471,11 @@ def _majority_findings(sheet: _Sheet) -> Iterator[Finding]:
     for detail, baselines in {"accuracy and majority class": overall, "accuracy of each class": each}.items():
         if not {*baselines} <= {*sheet.cells, *(overall if cells else ())}:
             continue
-        right = [int(known.ends(key)[1] * n + SLACK) for key in baselines]
+        right = (int(known.ends(key)[1] * n + SLACK) for key in baselines)
         pairs = list(zip(baselines, right, map(int, baselines.values()), strict=True))
-        shown = (
-            f"{key[0]} {k}/{n} = {k / n:.2%} against {most}/{n} = {most / n:.2%}".strip()
-            for key, k, most in pairs
-        )
-        why = (
-            f"Against always predicting the largest class, or one class always or never: {'; '.join(shown)}."
-        )
+        shown = (f"{key[0]} {k}/{n} = {k / n:.2%} against {m}/{n} = {m / n:.2%}" for key, k, m in pairs)
+        why = "Against always predicting the largest class, or one class always or never: "
+        why += f"{'; '.join(map(str.strip, shown))}."
         printed = ", ".join(f"{key[0]} {sheet.cells.get(key, f'{k / n:.2%}')}".strip() for key, k, _ in pairs)
         expected = "more than " + ", ".join(f"{most / n:.2%}" for *_, most in pairs)
         verdict = "consistent" if all(k > most for _, k, most in pairs) else "noteworthy"
