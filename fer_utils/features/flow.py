@@ -6,13 +6,14 @@ FG 2011; a head that shifts has flow but no strain. The three channels are those
 al., FG 2019).
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from fer_utils.data import NO_APEX, ClipSet
+from fer_utils.data.flow_files import CHANNELS, SIDE
 
-CHANNELS = ("horizontal", "vertical", "strain")
-"""Channels of `onset_to_apex`; right and down are positive."""
 STILL = 128
 """Gray level of no movement in `as_images`."""
 LIMITS = np.array([2.0, 2.0, 0.3])[:, None, None]
@@ -67,6 +68,27 @@ def as_images(flows: np.ndarray) -> np.ndarray:
     `LIMITS` become white (255), their opposite 1, zero 128 (`STILL`); larger values are clipped.
     """
     return np.rint(STILL + 127 * np.clip(flows / LIMITS, -1, 1)).astype(np.uint8)
+
+
+def as_composite(clips: ClipSet, *, size: int = SIDE) -> ClipSet:
+    """Return the flow of clips in the form of the composite of MEGC 2019: uint8 (N, 3, size, size).
+
+    Each channel of each clip is scaled from its own minimum, 0, to its maximum, 255.
+    """
+    flows = onset_to_apex(clips)
+    small = [[cv2.resize(one, (size, size), interpolation=cv2.INTER_AREA) for one in flow] for flow in flows]
+    low, high = (extreme(small, axis=(2, 3), keepdims=True) for extreme in (np.min, np.max))
+    images = np.rint(255 * (small - low) / np.maximum(high - low, 1e-6)).astype(np.uint8)
+    return replace(clips, clips=images, origin={**clips.origin, "sampling": "flow"})
+
+
+def with_mirrored(clips: ClipSet) -> ClipSet:
+    """Return flow images and, after them, those of the mirrored faces: horizontal flow is reversed."""
+    mirrored = clips.clips[..., ::-1].copy()
+    mirrored[:, 0] = 255 - mirrored[:, 0]
+    columns = {name: np.concatenate([getattr(clips, name)] * 2) for name in clips.COLUMNS}
+    columns["sample_id"] = np.concatenate([clips.sample_id, np.char.add(clips.sample_id, "/mirrored")])
+    return replace(clips, clips=np.concatenate([clips.clips, mirrored]), **columns)
 
 
 def _flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The 3D-CNN of dubey2020 in PyTorch, and a small network on optical flow to compare it with.
+"""The 3D-CNN of dubey2020 in PyTorch.
 
 The paper (Section 3) has "seven layers" on 18 gray frames of 64x64, ReLU or Swish, dropout, SGD and
 categorical cross-entropy. Kinds and sizes of the layers are only in a figure (Fig. 4). Those here are an
@@ -6,15 +6,15 @@ assumption: one convolution of 3x3 pixels over 15 frames, a pool of 3, dropout, 
 dropout, softmax, as in public code for the same data (MicroExpSTCNN: Reddy et al., *Spontaneous facial
 micro-expression recognition using 3D spatiotemporal convolutional neural networks*, IJCNN 2019).
 
-Both networks take pixel values from 0 to 255 and scale them inside.
+The network takes pixel values from 0 to 255 and scales them inside.
 """
 
 import torch
 from torch import Tensor, nn
 
 from fer_utils.data import ClipSet
-from fer_utils.features.flow import CHANNELS, STILL
 from fer_utils.files import ConfigError
+from fer_utils.models import flow_networks
 from fer_utils.models.layers import Scale, he
 from fer_utils.params import Cnn3dSmic
 
@@ -30,13 +30,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "swish": nn.SiLU}
 MOMENTUM = 0.9
 """Of SGD; not printed."""
 
-FLOW_LEARNING_RATE = 0.001
-"""Of Adam, for `FlowNet`."""
-FLOW_FILTERS = (16, 32, 64)
-FLOW_GRID = 4
-"""Rows and columns of the averages before the logits of `FlowNet`."""
-SMALLEST_CLIP, SMALLEST_FLOW = (17, 5), (2, 32)
-"""Frames, and pixels a side, that the layers of the 3D-CNN and of `FlowNet` need."""
+SMALLEST = (17, 5)
+"""Frames, and pixels a side, that the layers need."""
 
 
 class Change(nn.Module):
@@ -67,49 +62,18 @@ class Dubey2020(nn.Sequential):
         nn.init.zeros_(self.logits.bias)
 
 
-class FlowNet(nn.Sequential):
-    """A small network on the optical flow between onset and apex, images of `features.flow.as_images`.
-
-    Shape (N, 1, 3, H, W) (two displacements and the strain) to logits, shape (N, K): about 27,000 parameters
-    for three classes, as there are few clips. In the spirit of S.-T. Liong et al., *Shallow triple stream
-    three-dimensional CNN (STSTNet) for micro-expression recognition*, FG 2019. The logits are computed from
-    averages over 4x4 fields, which keeps the place of a movement: one average over the whole image reached an
-    accuracy of 0.56 instead of 0.76 (164 synthetic clips in five folds by subject, 30 epochs).
-    """
-
-    def __init__(self, n_classes: int) -> None:
-        super().__init__()
-        self.scale = ScaleFlow()
-        channels = len(CHANNELS)
-        for block, filters in enumerate(FLOW_FILTERS, start=1):
-            self.add_module(f"conv{block}", he(nn.Conv2d(channels, filters, 3, padding=1)))
-            self.add_module(f"relu{block}", nn.ReLU())
-            self.add_module(f"pool{block}", nn.MaxPool2d(2))
-            channels = filters
-        self.average = nn.AdaptiveAvgPool2d(FLOW_GRID)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(0.5)
-        self.logits = nn.Linear(channels * FLOW_GRID**2, n_classes)
-
-
-class ScaleFlow(nn.Module):
-    """Scale flow images to -1-1, where 0 is no movement."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return images of shape (N, 3, H, W) for images of shape (N, 1, 3, H, W) or (N, 3, H, W)."""
-        return (images.flatten(0, -4).float() - STILL) / 127
-
-
 def build(params: Cnn3dSmic, clips: ClipSet, *, method: str = "cnn3d") -> nn.Sequential:
-    """Build the network for the clips and classes of `clips`: `FlowNet` for "flow", else the 3D-CNN.
+    """Build the network for the clips and classes of `clips`: the 3D-CNN, or one of `flow_networks`.
 
     The same seed gives the same weights, whatever was built before.
     """
     n_classes, shape = len(clips.class_names), clips.clips.shape[1:]
-    frames, pixels = SMALLEST_FLOW if method == "flow" else SMALLEST_CLIP
+    frames, pixels = flow_networks.SMALLEST if method in flow_networks.NETWORKS else SMALLEST
     if shape[0] < frames or shape[1] < pixels:
         needed = f"{method} needs at least {frames} frames of {pixels} pixels a side"
         raise ConfigError(f"{needed}, got n_frames={shape[0]} and image_size={shape[1]}")
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(params.seed)
-        return FlowNet(n_classes) if method == "flow" else Dubey2020(params, n_classes, shape)
+        if method in flow_networks.NETWORKS:
+            return flow_networks.NETWORKS[method](n_classes, ACTIVATIONS[params.activation], shape[1])
+        return Dubey2020(params, n_classes, shape)

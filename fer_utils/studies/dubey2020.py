@@ -24,7 +24,7 @@ from torch import nn
 from fer_utils import evaluation, predictions
 from fer_utils.data import ClipSet
 from fer_utils.features import flow
-from fer_utils.models import dubey2020
+from fer_utils.models import dubey2020, flow_networks
 from fer_utils.papers import load_paper
 from fer_utils.params import Cnn3dSmic
 from fer_utils.predictions import Predictions
@@ -130,12 +130,13 @@ def learner(
 ) -> Learner:
     """Return the Learner that trains the network of a method, with its files in `folder`."""
     sgd, adam = partial(OPTIMIZERS["sgd"], mom=dubey2020.MOMENTUM), OPTIMIZERS["adam"]
+    on_flow = method in flow_networks.NETWORKS
     return Learner(
         dataloaders(training, validation, params),
         dubey2020.build(params, training, method=method),
         loss_func=CrossEntropyLossFlat(),
-        opt_func=adam if method == "flow" else sgd,
-        lr=dubey2020.FLOW_LEARNING_RATE if method == "flow" else params.learning_rate,
+        opt_func=adam if on_flow else sgd,
+        lr=flow_networks.LEARNING_RATE if on_flow else params.learning_rate,
         wd=0.0,
         metrics=accuracy,
         cbs=ReseedEachEpoch(params.seed),
