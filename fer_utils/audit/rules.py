@@ -123,20 +123,19 @@ class Arithmetic(Claim):
             for i, one in enumerate(printed)
             for new in one.one_digit_changes()
         )
-        signs = {name: " %" * (all_of[0].unit == "percent") for name, all_of in cells.items()}
+        signs = {name: " %" * (printed[0].unit == "percent") for name, printed in cells.items()}
         shown = {k: ", ".join(f"{one}{signs[k]}".replace("% %", "%") for one in cells[k]) for k in cells}
-        texts = (_ATOM.sub(lambda m: shown.get(m[1], m[0]), text).replace("==", "=") for text in self.holds)
-        why = (
-            "; ".join(f"{t}{' is false' * (s in false)}" for t, s in zip(texts, self.holds, strict=True))
-            + "."
+        filled = {text: _ATOM.sub(lambda m: shown.get(m[1], m[0]), text) for text in self.holds}
+        texts = (f"{filled[text].replace('==', '=')}{' is false' * (text in false)}" for text in filled)
+        why = f"{'; '.join(texts)}." + " One changed digit would make it true." * bool(
+            slip and not self.certainty
         )
-        why += " One changed digit would make it true." if slip and not self.certainty else ""
         printed = ", ".join(str(one) for several in cells.values() for one in several)
         certainty = self.certainty or ("likely" if slip else "certain")
         yield "", self.otherwise if false else "consistent", printed, "", why, certainty
 
 
-_ATOM = re.compile(r"\{(.*?)\}|\d+(?:\.\d+)?")
+_ATOM = re.compile(r"\{(.*?)\}|(?:\d[\d_]*)?\.?\d+(?:e-?\d+)?")
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.cmpop)
 _SYNTAX = (ast.Expression, ast.Compare, ast.BinOp, ast.Call, ast.Name, ast.Load, *_OPERATORS)
 _FUNCTIONS = {
@@ -270,9 +269,8 @@ class Rates(Claim):
         if good:
             chance = len(self.n) * prod(min(1.0, 1.5 * n * rate.last_digit) for rate in good.values())
             cut = ", ".join(name for name, rate in good.items() if not fits(rate, n, "rounded"))
-            why = (
-                f"Rates that fit: {', '.join(f'{len(names)} with n = {m}' for m, names in fitting.items())}."
-            )
+            counts = ", ".join(f"{len(names)} with n = {size}" for size, names in fitting.items())
+            why = f"Rates that fit: {counts}."
             why += f" By chance, so many would fit with probability {min(1.0, chance):.2g}."
             why += f" Only if truncated, not rounded: {cut}." if cut else ""
             certainty = "certain" if chance < 0.05 else "possible"
