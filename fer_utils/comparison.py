@@ -74,7 +74,7 @@ def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> Est
 
 def _resampled(runs: Sequence[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return accuracy and macro-F1 of each run, and the mean over the runs in each resample."""
-    names = ["accuracy", "macro_f1"]
+    names = ["accuracy", "macro_f1", "balanced_accuracy"]
     units, unit = np.unique(np.concatenate([run.unit for run in runs]), return_inverse=True)
     of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
@@ -84,7 +84,7 @@ def _resampled(runs: Sequence[Predictions]) -> dict[str, tuple[np.ndarray, np.nd
 
     values = measured(np.ones((len(units), 1), np.float32))[..., 0].T
     resamples = bootstrap_weights(np.arange(len(units)), n_boot=2000, seed=0)
-    drawn = np.hstack([np.empty((2, 0)), *(measured(weights).mean(axis=0) for weights in resamples)])
+    drawn = np.hstack([np.empty((len(names), 0)), *(measured(weights).mean(axis=0) for weights in resamples)])
     return {name: (values[row], drawn[row]) for row, name in enumerate(names)}
 
 

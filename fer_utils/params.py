@@ -145,7 +145,7 @@ class FaceParameters(Settings):
 class ClipParameters(Settings):
     """Which clips of micro-expressions are read, and in what form."""
 
-    dataset: ClipData = "synthetic"
+    dataset: Literal[ClipData, "megc2019"] = "synthetic"
     data_path: str = "data/raw"
     label_set: Literal["own", "smic3"] = "own"
     strict: bool = False
@@ -240,6 +240,11 @@ class HybridHogCNN(Training):
 class Cnn3dSmic(ClipParameters, TrainingParameters):
     """30_cnn3d_smic."""
 
+    mirrored: ClassVar[bool] = False
+    balanced: ClassVar[bool] = False
+    flow_learning_rate: ClassVar[float] = 0.001  # of Adam
+
+    dataset: ClipData = "synthetic"
     activation: Literal["relu", "swish"]
     view: Literal["pixels", "change"]
     dropout: Rate
@@ -256,6 +261,25 @@ class Cnn3dSmic(ClipParameters, TrainingParameters):
     def _conflicts(self) -> Iterator[str]:
         if bool(self.grid_shares) != bool(self.grid_seeds):
             yield "grid_shares and grid_seeds: give both, or leave both empty for no grid"
+
+
+class MicroFlow(ClipParameters, TrainingParameters):
+    """31_micro_expressions_flow."""
+
+    activation: Literal["relu", "swish"]
+    mirrored: bool
+    balanced: bool
+    epoch_choice: Literal["fixed", "inner"]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    leaks: list[Literal["best_epoch", "random"]]
+    random_folds: int = Field(ge=2)
+    random_repeats: Count
+    grid_shares: list[Annotated[float, Field(gt=0, lt=1)]]
+    grid_seeds: list[Seed]
+
+    alone = {"seeds": [0], "leaks": [], "random_repeats": 1, "grid_shares": [], "grid_seeds": []}
+    flow_learning_rate = property(lambda self: self.learning_rate)
+    flow_epochs = property(lambda self: self.epochs)
 
 
 class Transfer(Training):
@@ -379,6 +403,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "10_baseline_cnn": BaselineCNN,
     "20_hybrid_hog_cnn": HybridHogCNN,
     "30_cnn3d_smic": Cnn3dSmic,
+    "31_micro_expressions_flow": MicroFlow,
     "40_fastai_transfer": FastaiTransfer,
     "41_keras_transfer": KerasTransfer,
     "50_live_demo": LiveDemo,

@@ -109,7 +109,7 @@ class FlowFiles(DataSet):
 def _check_channels(flows: np.ndarray, path: Path) -> None:
     """Raise `ValueError` unless the channels are horizontal and vertical flow and strain, in this order.
 
-    Strain is 0 in most of a face, so its median is the lowest. Vertical flow is alike on both sides of a face,
+    Strain is 0 in most of a face, so its median is the lowest. Vertical flow is alike on both sides of it,
     horizontal flow is opposite.
     """
     centred = flows - flows.mean(axis=(2, 3), keepdims=True)

@@ -19,6 +19,7 @@ import numpy as np
 from fer_utils.data import clip_files
 from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smic
 from fer_utils.data.fer2013 import Fer2013
+from fer_utils.data.flow_files import FlowFiles
 from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
 from fer_utils.data.raw_files import DataSet, MissingData, files_below, printable
 from fer_utils.data.samples import ClipSet, FaceSet, Samples, combine
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 _FACES = {"fer2013": Fer2013, "rafdb": RafDb, "ckplus": CkPlus, "jaffe": Jaffe, "folder": OwnFolder}
 _CLIPS = {"smic-hs": Smic, "smic-vis": Smic, "smic-nir": Smic, "samm": Samm, "casme2": Casme2}
 FACES: Mapping[str, ImageFolder] = {name: kind(name) for name, kind in _FACES.items()}
-CLIPS: Mapping[str, ClipReader] = {name: kind(name) for name, kind in (_CLIPS | {"table": ClipTable}).items()}
+_CLIPS |= {"table": ClipTable, "megc2019": FlowFiles}
+CLIPS: Mapping[str, ClipReader | FlowFiles] = {name: kind(name) for name, kind in _CLIPS.items()}
 """Value of the `dataset` parameter -> data set of still faces, or of clips."""
 
 FORMAT = 6  # raised when a reader or this layout changes meaning, so that older prepared files are made again
@@ -159,7 +161,9 @@ def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
     """Return the file or folder of a real data set, which `data_path` is or holds, or raise `MissingData`."""
     path = project_path(data_path)
-    return path if path.is_file() and dataset in FACES else {**FACES, **CLIPS}[dataset].find(path)
+    return (
+        path if path.is_file() and dataset in (*FACES, "megc2019") else {**FACES, **CLIPS}[dataset].find(path)
+    )
 
 
 def title_of(dataset: str) -> str:

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from fer_utils.features.flow import CHANNELS, STILL
 from fer_utils.models.layers import he
 
-LEARNING_RATE = 0.001
-"""Of Adam."""
 SMALLEST = (2, 28)
 """Channels, and pixels a side, that the layers need."""
 FILTERS = (16, 32, 64)

@@ -38,8 +38,14 @@ def paper_vs_measured(rows: pd.DataFrame) -> Figure:
 
 
 @style.styled
-def arms(table: pd.DataFrame, *, majority: float | None = None, chance: float | None = None) -> Figure:
-    """Draw an accuracy measured in several ways: value and interval, and a small circle for each seed.
+def arms(
+    table: pd.DataFrame,
+    *,
+    majority: float | None = None,
+    chance: float | None = None,
+    metric: str = "accuracy",
+) -> Figure:
+    """Draw a metric measured in several ways: value and interval, and a small circle for each seed.
 
     Columns label, value, low, high, n, leak (its name, "none" or empty) and, optionally, seeds (the values of
     each). `majority` and `chance` are the accuracies of the majority class and of guessing.
@@ -49,7 +55,7 @@ def arms(table: pd.DataFrame, *, majority: float | None = None, chance: float | 
         f"{100 * row.value:.1f} %, n = {row.n:,}" + f"\nleak: {textwrap.fill(row.leak, 34)}" * leak
         for row, leak in zip(table.itertuples(), leaky.tolist(), strict=True)
     ]
-    name = "accuracy and 95 % interval"
+    name = f"{metric} and 95 % interval"
     figure, ax = style.labelled_rows(table["label"], row_height=0.5, xlabel=name, notes=notes)
     if chance is not None:
         ax.axvline(chance, color=style.GREY, ls=":", lw=1.4, label=f"chance {chance:.2f}")

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from fastai.callback.tracker import SaveModelCallback
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
@@ -47,8 +48,8 @@ from fer_utils.training.fastai_training import (
     predict,
 )
 
-Method = Literal["cnn3d", "still", "flow"]
-"""The 3D-CNN; the same network on one frame repeated; a small network on the optical flow at the apex."""
+Method = Literal["cnn3d", "still", "flow", "streams"]
+"""The 3D-CNN; the same network on one frame repeated; networks on the optical flow at the apex."""
 EpochRule = Literal["fixed", "inner", "on_test"]
 """The last epoch; the best on inner subjects; the best of each fold on its held-out clips: a leak."""
 
@@ -125,18 +126,28 @@ def input_of(method: Method, clips: ClipSet) -> ClipSet:
     return clips
 
 
+def class_weights(clips: ClipSet) -> torch.Tensor:
+    """Return weights that give every class the same part in the loss: float32 (K,)."""
+    counts = np.bincount(clips.labels, minlength=len(clips.class_names))
+    return torch.tensor(len(clips) / (len(counts) * np.maximum(counts, 1))).float()
+
+
 def learner(
     params: Cnn3dSmic, method: Method, training: ClipSet, validation: ClipSet, folder: Path
 ) -> Learner:
     """Return the Learner that trains the network of a method, with its files in `folder`."""
     sgd, adam = partial(OPTIMIZERS["sgd"], mom=dubey2020.MOMENTUM), OPTIMIZERS["adam"]
-    on_flow = method in flow_networks.NETWORKS
+    on_flow, weights = method in flow_networks.NETWORKS, None
+    if params.balanced:
+        weights = class_weights(training)
+    if params.mirrored:
+        training = flow.with_mirrored(training)
     return Learner(
         dataloaders(training, validation, params),
         dubey2020.build(params, training, method=method),
-        loss_func=CrossEntropyLossFlat(),
+        loss_func=CrossEntropyLossFlat(weight=weights),
         opt_func=adam if on_flow else sgd,
-        lr=flow_networks.LEARNING_RATE if on_flow else params.learning_rate,
+        lr=params.flow_learning_rate if on_flow else params.learning_rate,
         wd=0.0,
         metrics=accuracy,
         cbs=ReseedEachEpoch(params.seed),
@@ -158,7 +169,7 @@ def train(params: Cnn3dSmic, method: Method, split: Split[ClipSet], rule: EpochR
     folder = checkpoint_folder(params, training, validation, stage=method)
     learn, resume = learner(params, method, training, validation, folder), ResumeTraining(folder)
     callbacks = [SaveModelCallback(monitor="accuracy", fname="best"), resume, StopOnNaN()]
-    epochs = params.flow_epochs if method == "flow" else params.epochs
+    epochs = params.flow_epochs if method in flow_networks.NETWORKS else params.epochs
     with learn.no_bar(), learn.no_logging(), contextlib.redirect_stdout(io.StringIO()):
         learn.fit(epochs, start_epoch=resume.start_epoch, cbs=callbacks)
     if rule == "fixed":  # SaveModelCallback has loaded the best epoch
@@ -166,10 +177,10 @@ def train(params: Cnn3dSmic, method: Method, split: Split[ClipSet], rule: EpochR
     return Trained(learn.model, predict(learn.model, split.test), resume.history)
 
 
-def train_on_all(params: Cnn3dSmic, clips: ClipSet) -> Trained:
+def train_on_all(params: Cnn3dSmic, clips: ClipSet, *, method: Method = "cnn3d") -> Trained:
     """Train the reported network on all clips, for use on other people; no clip is left to test it on."""
     everybody = Split(clips, None, clips, "all clips")
-    return train(params.varied(), "cnn3d", everybody, params.epoch_choice)
+    return train(params.varied(), method, everybody, params.epoch_choice)
 
 
 def cross_validate(protocol: Protocol) -> Result:
@@ -189,6 +200,7 @@ class GridCell:
     params: Cnn3dSmic
     share: float
     holdout: Split[ClipSet]
+    method: Method = "cnn3d"
 
     @property
     def name(self) -> tuple[str, str]:
@@ -197,15 +209,15 @@ class GridCell:
 
     def train(self) -> Trained:
         """Train for the fixed number of epochs."""
-        return train(self.params, "cnn3d", self.holdout)
+        return train(self.params, self.method, self.holdout)
 
 
-def grid(params: Cnn3dSmic, clips: ClipSet) -> list[GridCell]:
+def grid(params: Cnn3dSmic, clips: ClipSet, *, method: Method = "cnn3d") -> list[GridCell]:
     """Return {ReLU, Swish} x `grid_shares` x `grid_seeds`; both activations have the same random splits."""
     cells = []
     for activation, share, seed in product(ACTIVATIONS, params.grid_shares, params.grid_seeds):
         holdout = random_holdout(clips, share=share, seed=seed)
-        cells.append(GridCell(params.varied(activation=activation, seed=seed), share, holdout))
+        cells.append(GridCell(params.varied(activation=activation, seed=seed), share, holdout, method))
     return cells
 
 
