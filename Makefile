@@ -9,8 +9,18 @@ INSTALLED := .venv/.installed
 # Frameworks greet on stderr; what matters is in the reports.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# Of the user's surroundings: no other folder for packages, and no other kernel of the name python3.
+export PIP_USER := 0
+export JUPYTER_PREFER_ENV_PATH := 1
+unexport PIP_TARGET PIP_PREFIX JUPYTER_PATH
 # Without stored bytecode the imports of a notebook take 23 s instead of 9.
 unexport PYTHONDONTWRITEBYTECODE
+
+quote = '$(subst ','\'',$1)'
+# Its cache is in the project: a home folder may be missing or read-only. Weights stay where torch looks for them.
+SNAKEMAKE = TORCH_HOME="$${TORCH_HOME:-$${XDG_CACHE_HOME:-$$HOME/.cache}/torch}" XDG_CACHE_HOME="$$PWD/.snakemake/cache" \
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --nolock --rerun-incomplete --keep-going \
+	$(if $(RUN),one_run,all) --config profile=$(call quote,$(PROFILE)) $(if $(RUN),run=$(call quote,$(RUN)))
 
 .DEFAULT_GOAL := help
 .PHONY: help env reproduce test lab live page data check-params refresh-outputs readme bench lock clean
@@ -31,9 +41,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: env check-params ## make the runs of a profile and their index page (PROFILE=smoke|reference|paper, RUN=one run)
-	@$(BIN)/snakemake --quiet all --cores $(CORES) --resources gpu=1 --nolock --rerun-incomplete --keep-going \
-		$(if $(RUN),one_run,all) --config profile=$(PROFILE) $(if $(RUN),run=$(RUN))
-	@$(if $(RUN),$(BIN)/python -m fer_utils.cli index --profile $(PROFILE),echo "report: reports/$(PROFILE)/index.html")
+	@$(SNAKEMAKE) --quiet all || { why=$$($(SNAKEMAKE) --dry-run 2>&1) || echo "$$why"; exit 1; }
+	@$(if $(RUN),$(BIN)/python -m fer_utils.cli index --profile $(call quote,$(PROFILE)),echo "report: reports/"$(call quote,$(PROFILE))"/index.html")
 
 # One queue, the long notebooks first, so that no core is idle; more threads would only wait for each other.
 test: export OMP_NUM_THREADS ?= 1
@@ -45,10 +54,10 @@ test: env check-params ## lint, unit, property, papermill and notebook checks
 	@$(BIN)/pytest --quiet tests/after_notebooks.py
 
 lab: env ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(call quote,$(CURDIR)) --LabApp.default_url=/lab/tree/notebooks
 
 live: env ## open the live demo in JupyterLab
-	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/50_live_demo.ipynb
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=$(call quote,$(CURDIR)) --LabApp.default_url=/lab/tree/notebooks/50_live_demo.ipynb
 
 page: env ## show the live demo as a web page on localhost
 	@$(BIN)/python -m fer_utils.cli page
@@ -58,7 +67,8 @@ data: env ## list which data sets are found, complete or missing
 
 check-params: env ## validate the parameter files (all, or PROFILE's)
 	@$(BIN)/python -m fer_utils.cli check-params \
-		$(if $(RUN)$(filter-out file,$(origin PROFILE)),--profile $(PROFILE)) $(if $(RUN),--run $(RUN))
+		$(if $(RUN)$(filter-out file,$(origin PROFILE)),--profile $(call quote,$(PROFILE))) \
+		$(if $(RUN),--run $(call quote,$(RUN)))
 
 refresh-outputs: env ## execute the notebooks and store their outputs
 	@$(BIN)/python -m fer_utils.cli refresh-outputs

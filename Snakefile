@@ -7,15 +7,15 @@
 #
 # Snakemake deletes what a rule declares as output before the job and after a failure. So a run declares only the
 # marker `.made` inside its folder: the folder itself is replaced by the runner, as a whole, when it is finished.
-import json
 import shutil
 from pathlib import Path
 
 import yaml
 
 from fer_utils.run import find_runs, profile_runs
+from fer_utils.tables import load_result
 
-PROFILE = config.get("profile", "smoke")
+PROFILE = str(config.get("profile", "smoke"))
 FILES = profile_runs(Path("params", PROFILE))  # run -> parameter file
 RUNS = list(FILES)
 STUDIES = [run for run in RUNS if not run.startswith(("61_", "90_"))]
@@ -49,10 +49,10 @@ def fold_job_markers(wildcards):
         job=range(jobs)) if jobs > 1 else []
 
 
-# What was missing for a run may have been put in place since: try it again.
+# A damaged result is made again, and what was missing for a run may have been put in place since.
 for marker in Path("reports", PROFILE).glob("*/.made"):
     results = marker.with_name("results.json")
-    if results.exists() and json.loads(results.read_text(encoding="utf-8"))["status"] == "not_run":
+    if results.exists() and load_result(results)["status"] != "done":
         marker.unlink()
 
 
@@ -66,7 +66,7 @@ rule all:
 
 rule one_run:
     input:
-        made(find_runs(Path("params", PROFILE), config["run"]) if "run" in config else []),
+        made(find_runs(Path("params", PROFILE), str(config["run"])) if "run" in config else []),
 
 
 rule run:
@@ -83,7 +83,7 @@ rule run:
     resources:
         gpu=lambda wildcards: GPU if wildcards.run.startswith(TRAININGS) else 0,
     shell:
-        "{PYTHON} -m fer_utils.cli run {input.yaml} --run {wildcards.run}"
+        "{PYTHON} -m fer_utils.cli run {input.yaml:q} --run {wildcards.run:q}"
 
 
 # The longest smoke runs start first, so that none runs alone at the end.
@@ -106,7 +106,7 @@ rule fold_job:
     resources:
         gpu=GPU,
     shell:
-        "{PYTHON} -m fer_utils.cli train {input.yaml} --run {wildcards.run} --job {wildcards.job}"
+        "{PYTHON} -m fer_utils.cli train {input.yaml:q} --run {wildcards.run:q} --job {wildcards.job}"
 
 
 rule index:
@@ -115,9 +115,9 @@ rule index:
     output:
         f"reports/{PROFILE}/index.html",
     shell:
-        "{PYTHON} -m fer_utils.cli index --profile {PROFILE} > /dev/null"
+        "{PYTHON} -m fer_utils.cli index --profile {PROFILE:q} > /dev/null"
 
 
 onerror:
     # A failure is shown on the page too; the earlier result of that run, if any, stays beside it.
-    shell("{PYTHON} -m fer_utils.cli index --profile {PROFILE}")
+    shell("{PYTHON} -m fer_utils.cli index --profile {PROFILE:q}")

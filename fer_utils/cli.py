@@ -15,6 +15,8 @@ RAW = project_path("data/raw")  # where data sets are looked for; a fresh checko
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal may have no "č"
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
@@ -55,7 +57,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _profiles() -> dict[str, Path]:
-    return {path.name: path for path in project_path("params").iterdir() if path.is_dir()}
+    return {path.name: path for path in project_path("params").glob("[!.]*/")}
 
 
 def _profile(name: str) -> Path:
@@ -67,7 +69,7 @@ def _profile(name: str) -> Path:
 def _check_params(options: argparse.Namespace) -> int:
     files, problems = set(), 0
     for folder in [_profile(options.profile)] if options.profile else _profiles().values():
-        files |= set(find_runs(folder, options.run).values() if options.run else folder.glob("*.yaml"))
+        files |= set(find_runs(folder, options.run).values() if options.run else folder.glob("[!.]*.yaml"))
     for path in sorted(files):
         try:
             read_runs(path)
@@ -139,6 +141,12 @@ def _page(options: argparse.Namespace) -> None:
     serve(notebook_path("50_live_demo"), port=options.port, open_browser=not options.no_browser)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to 65535")
+    return int(text)
+
+
 def _audit(options: argparse.Namespace) -> int:
     from fer_utils.audit.files import audit_command
 
@@ -187,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     refresh.add_argument("notebooks", nargs="*")
     command("networks", _networks, "renew the live demo's networks from their runs in reports/reference")
     page = command("page", _page, "serve the live demo as a page, on this machine alone")
-    page.add_argument("--port", type=int, default=8866)
+    page.add_argument("--port", type=_port, default=8866)
     page.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     audited = command("audit", _audit, "check whether printed tables can be; exits 3 if they cannot")
     audited.add_argument("file", nargs="?", type=Path, help="YAML, or one table as CSV, Markdown or report")

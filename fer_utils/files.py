@@ -1,6 +1,7 @@
 """Files that are either whole or absent, and the hashes that name their content."""
 
 import difflib
+import fcntl
 import hashlib
 import json
 import os
@@ -54,6 +55,21 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the operating system releases when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.name}: in progress in another process; waiting for it", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            print(f"warning: {path.parent}: no locks here ({error}); start no run twice", file=sys.stderr)
+        yield
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -109,12 +109,16 @@ class Compute(Block):
 
 
 class Environment(Block):
-    """Versions and commit; "-modified" after the commit says that files differed from it."""
+    """Versions and commit; "-modified" after the commit says that files differed from it.
+
+    `commit_unknown` is what git said where there is no commit.
+    """
 
     python: str
     packages: dict[str, str]
     platform: str
     commit: str | None
+    commit_unknown: str | None = None
     created: str
 
     @classmethod
@@ -124,8 +128,8 @@ class Environment(Block):
             python=platform.python_version(),
             packages={name: version(name) for name in PACKAGES},
             platform=platform.platform(terse=True),
-            commit=_commit(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            **_commit(),
         )
 
 
@@ -189,16 +193,16 @@ def schema() -> str:
     return json.dumps(Results.model_json_schema(by_alias=True), indent=2, ensure_ascii=False) + "\n"
 
 
-def _commit() -> str | None:
+def _commit() -> dict[str, str | None]:
     def git(*arguments: str) -> str:
-        return subprocess.check_output(
-            ["git", "-C", PROJECT, *arguments], text=True, stderr=subprocess.DEVNULL
-        )
+        return subprocess.run(
+            ["git", "-C", PROJECT, *arguments], text=True, capture_output=True, check=True
+        ).stdout
 
     try:
         # A run changes files in reports/; that does not change the code that it was made with.
         code = ["--", ":(top)", ":(top,exclude)reports"]
         changed = git("status", "--porcelain", "--untracked-files=no", *code)
-        return git("rev-parse", "--short=12", "HEAD").strip() + ("-modified" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
+        return {"commit": git("rev-parse", "--short=12", "HEAD").strip() + ("-modified" if changed else "")}
+    except (OSError, subprocess.CalledProcessError) as error:
+        return {"commit": None, "commit_unknown": str(getattr(error, "stderr", error)).strip()}

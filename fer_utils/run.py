@@ -68,7 +68,7 @@ def read_runs(path: Path) -> dict[str, dict[str, object]]:
 
 def profile_runs(folder: Path) -> dict[str, Path]:
     """Return all runs of a profile, sorted by name, each with its parameter file; values are not checked."""
-    return dict(sorted((run, path) for path in folder.glob("*.yaml") for run in _expand_grid(path)))
+    return dict(sorted((run, path) for path in folder.glob("[!.]*.yaml") for run in _expand_grid(path)))
 
 
 def find_runs(folder: Path, name: str) -> dict[str, Path]:

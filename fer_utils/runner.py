@@ -1,20 +1,18 @@
 """Execute notebooks: a run of a parameter file, and the outputs that are stored in `notebooks/`."""
 
-import fcntl
 import logging
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from fer_utils.files import ConfigError, project_path, stderr_to, write_text
+from fer_utils.files import ConfigError, locked, project_path, stderr_to, write_text
 from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
 from fer_utils.run import heading, notebook_path, read_runs, write_results
@@ -25,6 +23,7 @@ KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_le
 cause when a kernel dies."""
 
 MAX_STORED_BYTES = 1_000_000
+SHOWS_FIGURE = "run.show("
 _NOT_RUN = {"MissingData", "MissingGPU"}
 _VOLATILE = ("execution", "papermill", "widgets")
 
@@ -48,7 +47,7 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
     profile = path.absolute().parent.name
     target = reports / profile / run
     staging = reports / ".staging" / profile / run
-    with _lock(reports / ".locks" / profile / run):
+    with locked(reports / ".locks" / profile / run):
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         retired, status, start = _retired(target), "stopped", time.monotonic()
@@ -68,7 +67,7 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     """Execute the notebook in `staging`, write its report, and move the folder to its place."""
     staging.mkdir(parents=True)
     executed, log = staging / "notebook.ipynb", staging / "kernel.log"
-    status, reason = _execute(values, notebook_path(target.name), executed, log=log)
+    status, reason = _execute(values, target.name, executed, log=log)
     if reason:
         content = heading(target.name, target.parent.name, status=status) | {"reason": reason}
         write_results(staging, content | {"environment": Environment.current(), "params": values})
@@ -88,8 +87,17 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
     return status
 
 
-def _execute(values: dict[str, object], notebook: Path, executed: Path, *, log: Path) -> tuple[str, str]:
-    """Return the status and, unless it is "done", the reason."""
+def _execute(values: dict[str, object], run: str, executed: Path, *, log: Path) -> tuple[str, str]:
+    """Return the status and, unless it is "done", the reason.
+
+    A cell that shows a figure may fail: the report has its error in the figure's place, and the run goes on.
+    """
+    notebook = nbformat.read(notebook_path(run), as_version=4)
+    for cell in notebook.cells:
+        if SHOWS_FIGURE in cell.source:
+            cell.metadata.setdefault("tags", []).append("raises-exception")
+    os.environ.pop("JUPYTER_PATH", None)  # it may have another kernel of the name python3
+    os.environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(executed.parents[2] / "ipython")}
     try:
         with stderr_to(log):
             papermill.execute_notebook(
@@ -102,6 +110,9 @@ def _execute(values: dict[str, object], notebook: Path, executed: Path, *, log: 
                 extra_arguments=KERNEL_OPTIONS,
             )
     except PapermillExecutionError as error:
+        if SHOWS_FIGURE in error.source and executed.with_name("results.json").exists():
+            print(f"{run}: a figure is missing: {error.ename}: {error.evalue}", file=sys.stderr)
+            return "done", ""
         if error.ename in _NOT_RUN and error.evalue:
             return "not_run", _in_project(error.evalue)
         return "failed", _in_project(f"{error.ename}: {error.evalue}")
@@ -119,7 +130,6 @@ def refresh_outputs(notebook: Path) -> str:
 
     When a cell fails, or the outputs are larger than 1 MB, the stored notebook is left unchanged.
     """
-    import nbformat
     from nbclient import NotebookClient
 
     content = nbformat.read(notebook, as_version=4)
@@ -161,16 +171,3 @@ def _replace(target: Path, staging: Path) -> None:
         os.rename(target, retired)
     os.rename(staging, target)
     shutil.rmtree(retired, ignore_errors=True)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that the operating system releases when the process ends, also when it is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{path.name}: the same run is in progress; waiting for it", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

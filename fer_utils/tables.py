@@ -193,7 +193,7 @@ def run_summary(result: Record) -> "pd.DataFrame":
     rows["peak memory"] = f"{compute['peak_memory_mb']:.0f} MiB"
     rows |= {} if gpu_memory is None else {"peak GPU memory": f"{gpu_memory:.0f} MiB"}
     rows["software"] = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-    rows["commit"] = environment["commit"]
+    rows["commit"] = environment["commit"] or f"unknown: {environment.get('commit_unknown')}"
     table = _table([(name, str(text)) for name, text in rows.items()], "key", ["key", ""])
     return table.rename_axis(None)
 

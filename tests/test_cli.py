@@ -1,5 +1,6 @@
 """The commands behind `make`: exit 0 when done, 1 after a failure, 2 for unusable input."""
 
+import io
 import subprocess
 import sys
 
@@ -36,6 +37,18 @@ def test_unusable_input_is_one_line_that_names_the_right_one(project, capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("error: ") and f"'{RUN}'" in first
     assert "'report_dir'" in second and "'reports_dir'" in second
+
+
+def test_what_a_terminal_cannot_print_is_escaped_and_a_port_is_checked(project, monkeypatch, capsys):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        assert main(["data", "Čech"]) == 2
+    terminal.seek(0)
+    assert "\\u010cech: no such file or folder" in terminal.read()
+    with pytest.raises(SystemExit):
+        main(["page", "--port", "99999"])
+    assert "'99999' is no port: 1 to 65535" in capsys.readouterr().err
 
 
 def test_check_params_reports_every_problem_of_the_profiles_asked_for(project, capsys):

@@ -1,6 +1,9 @@
 """A Keras training repeats, resumes, selects on validation and says clearly when it cannot continue."""
 
+import os
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -160,6 +163,18 @@ def test_the_device_is_recorded_and_a_missing_gpu_is_an_error(keras_training, mo
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     keras_training.prepare(SimpleNamespace(threads=2, device="auto"))
     assert "KERAS_BACKEND=torch" in capsys.readouterr().out
+
+
+def test_a_file_of_keras_in_the_home_folder_has_no_say(keras_training):
+    import keras
+
+    keras.config.set_floatx("float16")
+    keras.config.set_image_data_format("channels_first")
+    keras_training.prepare(SimpleNamespace(threads=2, device="cpu"))
+    assert keras.config.floatx() == "float32" and keras.config.image_data_format() == "channels_last"
+    given = {**os.environ, "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", "import os, fer_utils; print(os.environ['KERAS_BACKEND'])"]
+    assert subprocess.run(command, env=given, capture_output=True, text=True).stdout == "tensorflow\n"
 
 
 def test_other_threads_in_a_running_kernel_are_a_configuration_error(keras_training):

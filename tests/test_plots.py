@@ -411,6 +411,19 @@ def test_show_displays_a_png_with_its_alt_text_and_saves_equal_files_of_few_byte
     assert first.startswith(b"\x89PNG") and len(first) < 250_000
 
 
+def test_a_class_name_is_no_formula_and_a_users_matplotlibrc_has_no_say():
+    def draw() -> bytes:
+        return plots.png(
+            plots.confusion_matrix(np.eye(2, dtype=int), ["$\\frac$", "Čech_1^2"], counted="Clips")
+        )
+
+    here = draw()
+    with matplotlib.rc_context(
+        {"axes.labelpad": 40, "axes.linewidth": 9, "figure.dpi": 30, "text.usetex": True}
+    ):
+        assert draw() == here
+
+
 def test_controls_draw_in_jupyterlab_alone(monkeypatch):
     drawn = []
 

@@ -1,11 +1,14 @@
 """One run: a whole folder or none, whatever happens to the notebook, its kernel or the machine."""
 
+import errno
 import fcntl
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import papermill
 import pytest
@@ -91,6 +94,36 @@ def test_a_failing_cell_is_shown_and_the_earlier_good_folder_untouched(tiny, cap
     assert left_behind(tiny) == []
     page = write_index(tiny.target.parent).read_text("utf-8")
     assert "the loss is not a number" in page and f".failed/{RUN}/report.html" in page
+
+
+@pytest.mark.parametrize(("after", "status"), [("", "done"), ("raise ValueError('no room')", "failed")])
+def test_a_figure_that_fails_says_so_in_its_place_and_decides_nothing(after, status, tiny, capfd):
+    tiny.write("run.show(plots.of_what_is_not_there)", WRITE_RESULTS, after)
+    assert run_yaml(tiny.yaml) == status
+    report = (tiny.target if status == "done" else tiny.failed) / "report.html"
+    assert "NameError" in report.read_text("utf-8")
+    assert ("a figure is missing" if status == "done" else "ValueError: no room") in capfd.readouterr().err
+
+
+def test_the_kernel_is_this_python_without_startup_files_of_the_user(tiny, monkeypatch):
+    for name, text in {
+        "kernels/python3/kernel.json": '{"argv": ["false"], "display_name": "other", "language": "python"}',
+        "profile_default/startup/00.py": "raise SystemExit",
+    }.items():
+        (tiny.folder / name).parent.mkdir(parents=True)
+        (tiny.folder / name).write_text(text)
+    for name in ("JUPYTER_PATH", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tiny.folder))
+    tiny.write(f"import sys\n\nassert sys.executable == {sys.executable!r}", WRITE_RESULTS)
+    assert run_yaml(tiny.yaml) == "done"
+
+
+def test_a_file_system_without_locks_is_named_and_the_run_goes_on(tiny, stopped_by, monkeypatch, capfd):
+    tiny.write()
+    stopped_by(cell_error("MissingData", MISSING))
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    assert run_yaml(tiny.yaml) == "not_run"
+    assert f"{tiny.folder}/reports/.locks/smoke: no locks here" in capfd.readouterr().err
 
 
 def test_a_kernel_that_dies_is_a_failure_even_after_the_result_was_written(tiny, capfd):

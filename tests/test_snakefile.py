@@ -1,5 +1,7 @@
 """`make reproduce` makes what is missing or changed, repeats what failed, and nothing else."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +19,16 @@ test "$3" = index && touch reports/smoke/index.html
 echo "begin" >> course; test ! -e slow || sleep 0.5; echo "end" >> course
 test ! -e broken
 """
-FILES = {"10_a": "", "10_a--b": "", "10_a--c": "grid: {seed: [0, 1]}", "90_summary": ""}
-RUNS = ["10_a", "10_a--b", "10_a--c--seed0", "10_a--c--seed1", "90_summary"]
+FILES = {
+    "10_a": "",
+    "10_a--b": "",
+    "10_a--c": "grid: {seed: [0, 1]}",
+    "10_a--it's (a copy)": "",
+    "90_summary": "",
+}
+FILES |= {".#10_a": "an editor's lock: ["}
+RUNS = ["10_a", "10_a--b", "10_a--c--seed0", "10_a--c--seed1", "10_a--it's (a copy)", "90_summary"]
+HEADING = {"kind": "summary", "variant": None, "notebook": "90_summary", "profile": "smoke", "paper": None}
 EVERYTHING = ["index --profile", *(f"run {run}" for run in RUNS)]
 
 
@@ -31,7 +41,8 @@ def reproduce(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
-    shutil.copy(PROJECT / "Snakefile", tmp_path)
+    for name in ("Snakefile", "Makefile"):
+        shutil.copy(PROJECT / name, tmp_path)
     command = [Path(sys.executable).with_name("snakemake"), "--quiet", "all", "--nolock"]
     options = ["--resources", "gpu=1", "--rerun-incomplete", "--keep-going"]
 
@@ -56,9 +67,10 @@ def test_what_failed_or_changed_is_made_again_and_nothing_else(reproduce, tmp_pa
     assert in_order.index("run 10_a--b") > max(i for i, call in enumerate(in_order) if "train" in call)
 
     (tmp_path / "params" / "smoke" / "10_a--b.yaml").write_text("seed: 1")
-    for run, status in (("10_a", "not_run"), ("10_a--c--seed1", "done")):
-        (tmp_path / "reports" / "smoke" / run / "results.json").write_text(f'{{"status": "{status}"}}')
-    unchanged = ("run 10_a--c--seed0", "run 10_a--c--seed1")
+    for run, status in (("10_a", "not_run"), ("10_a--c--seed0", "<<<<<<< HEAD"), ("10_a--c--seed1", "done")):
+        content = json.dumps(HEADING | {"run": run, "status": status, "reason": "none"})
+        (tmp_path / "reports" / "smoke" / run / "results.json").write_text(content)
+    unchanged = ("run 10_a--c--seed1", "run 10_a--it's (a copy)")
     assert reproduce() == (0, [call for call in EVERYTHING if call not in unchanged])
 
 
@@ -67,3 +79,20 @@ def test_a_parameter_file_makes_the_runs_of_its_grid_one_after_the_other_on_a_gp
     made = reproduce("run=10_a--c", "gpu=1", target="one_run", cores=16)
     assert made == (0, ["run 10_a--c--seed0", "run 10_a--c--seed1"])
     assert (tmp_path / "course").read_text().split() == ["begin", "end"] * 2
+
+
+def test_make_needs_no_home_folder_and_never_ends_without_a_reason(reproduce, tmp_path):
+    (tmp_path / ".venv" / "bin" / "snakemake").symlink_to(Path(sys.executable).with_name("snakemake"))
+    command = ["make", "--assume-old=.venv/.installed", "reproduce", "RUN=10_a--it's (a copy)"]
+    for name in (".venv/.installed", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+
+    def make() -> subprocess.CompletedProcess:
+        how = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False}
+        return subprocess.run(command, env={**os.environ, "HOME": "/proc/none"}, **how)
+
+    assert make().returncode == 0
+    assert "run 10_a--it's (a copy)" in (tmp_path / "calls").read_text()
+    with open(tmp_path / "Snakefile", "a") as file:
+        file.write("\n1 / 0\n")
+    assert "ZeroDivisionError" in make().stdout

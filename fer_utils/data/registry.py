@@ -4,7 +4,6 @@ A prepared set is a folder `<name>-<hash>/`, named by the content of its source 
 reader, with `pixels.npy` and `sidecar.json` (all other fields, hashes). A damaged one is made again.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -23,7 +22,16 @@ from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.folders import ImageFolder, OwnFolder, RafDb
 from fer_utils.data.raw_files import DataSet, MissingData, files_below, is_hidden, printable
 from fer_utils.data.samples import ClipSet, FaceSet, Samples, combine
-from fer_utils.files import ConfigError, digest, nearest, project_path, read_json, sha256_of, write_json
+from fer_utils.files import (
+    ConfigError,
+    digest,
+    locked,
+    nearest,
+    project_path,
+    read_json,
+    sha256_of,
+    write_json,
+)
 from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF, alike
 
 if TYPE_CHECKING:
@@ -199,9 +207,7 @@ def prepared_from(
     target = folder / f"{printable(source.stem)}-{digest(FORMAT, content, dict(settings))[:16]}"
     if not _is_whole(target):  # a whole set is opened without writing: its folder may be read-only
         folder.mkdir(parents=True, exist_ok=True)
-        # The operating system releases this lock when its process ends, however it ends.
-        with open(folder / f".{target.name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(folder / f".{target.name}.lock"):
             if not _is_whole(target):  # another process may have made it meanwhile
                 samples, size = read(), sum(file.stat().st_size for file in files)
                 found = {"file": printable(source.name), "bytes": size, "sha256": content}

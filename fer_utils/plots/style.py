@@ -1,11 +1,13 @@
 """The look that all figures share, and the parts they are put together from."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -20,8 +22,14 @@ INK, PALE = "#2f2f2f", "#dcdcdc"
 WIDTH = 8.2
 """Inches: about 900 pixels, the width of a report."""
 
-STYLE = matplotlib.rc_params_from_file(Path(__file__).with_name("style.mplstyle"), use_default_template=False)
+# On top of matplotlib's defaults, so that a user's matplotlibrc has no say.
+STYLE = dict(matplotlib.rc_params_from_file(Path(__file__).with_name("style.mplstyle")))
 STYLE |= {"axes.prop_cycle": matplotlib.cycler(color=COLORS)}
+STYLE.pop("backend")
+# Class names in other scripts: what DejaVu Sans lacks comes from a font of this machine; else a box, said once.
+_MORE = {"Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Arial Unicode MS", "Microsoft YaHei"}
+STYLE["font.family"] = ["DejaVu Sans", *sorted(_MORE & set(font_manager.get_font_names()))]
+warnings.filterwarnings("once", message="Glyph .* missing from font")
 
 PRINTED = {"marker": "D", "mfc": "white", "mec": INK, "mew": 1.3, "ms": 6, "ls": "none"}
 PRINTED |= {"zorder": 4, "clip_on": False}

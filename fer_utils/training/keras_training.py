@@ -33,6 +33,11 @@ def prepare(params: Training) -> None:
 
     A missing GPU is an error. If the machine has one that TensorFlow does not see, a line says so.
     """
+    keras.config.set_floatx("float32")  # whatever ~/.keras/keras.json says
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_max_epochs(None)  # whatever KERAS_MAX_EPOCHS says
+    keras.config.set_max_steps_per_epoch(None)
     backend = keras.backend.backend()
     if backend == "torch":
         gpu = prepare_torch(params)
