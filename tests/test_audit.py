@@ -241,6 +241,7 @@ def test_the_template_of_the_command_is_a_valid_file(tmp_path, capsys):
 FORMS = {
     "matrix.csv": ",angry,happy\nangry,18,3\nhappy,2,41\n",
     "matrix.md": "| | angry | happy |\n|---|--:|--:|\n| angry | 18 | 3 |\n| happy | 2 | 41 |\n",
+    "matrix.tsv": "\tangry\thappy\nangry\t18\t3\nhappy\t2\t41\n",
     "report.csv": ",precision,recall,f1-score,support\na,0.90,0.86,0.88,21\nb,0.94,0.95,0.94,43\n",
 }
 LABELS = [["angry"] * 21 + ["happy"] * 43, ["angry"] * 18 + ["happy"] * 44 + ["angry"] * 2]
@@ -274,6 +275,7 @@ def test_one_table_in_the_forms_that_tools_print(tmp_path, capsys, name):
             "line 6: tables.0.confusion: rows and",
         ),
         ("tables:", "table", "not YAML"),
+        ("- table: Table 2", "- table: Table 1", "line 4: tables.0.table: 'Table 1' is the name of more"),
         ("UAR: 0.55", "UARR: 0.55", "tables.2.figures.UARR: unknown figure"),
         ("figures: {", "figurs: {", "tables.2.figurs: unknown key; did you mean 'figures'?"),
         (

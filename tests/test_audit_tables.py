@@ -115,6 +115,14 @@ def test_a_figure_under_the_wrong_name_is_recognised():
     assert found.verdict == "inconsistent" and "macro precision" in found.explanation
 
 
+def test_a_row_with_a_digit_that_the_matrix_contradicts_follows_from_that_digit():
+    counts, names = [[30, 5], [4, 41]], ["a", "b"]
+    table = print_table(np.random.default_rng(0), figures_of(counts, names), ("precision", "recall", "f1"))
+    wrong_digit = {("a", "f1"): Printed("0.28", table["a", "f1"].unit)}
+    found = inconsistent(check(table | wrong_digit, split=SINGLE, matrix=(counts, names)))
+    assert found == {"Table 1: a f1": "", "Table 1: a": "Table 1: a f1"}
+
+
 def test_mistakes_are_named_and_what_follows_from_them_points_to_them():
     averages = {"macro_precision": "0.52", "weighted_precision": "0.53", "macro_f1": "0.51"}
     found = check(report(KUMAR, support="3534", accuracy="0.54", **averages), split=SINGLE)

@@ -18,11 +18,6 @@ from fer_utils.audit.findings import (
 from fer_utils.audit.rules import audit
 from fer_utils.papers import load_paper
 
-__all__ = [
-    "CERTAINTY", "VERDICTS", "Finding", "as_table", "as_text", "audit", "audit_file", "audit_paper",
-    "counts_table", "for_reading", "write_findings",
-]  # fmt: skip
-
 
 def audit_paper(key: str) -> list[Finding]:
     """Return the findings on one of `fer_utils.papers.PAPERS`."""

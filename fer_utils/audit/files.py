@@ -6,21 +6,71 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from fer_utils.audit.findings import Finding, as_text, write_page
 from fer_utils.audit.rules import RULES, Table, audit
+from fer_utils.audit.tables import ALIASES
 from fer_utils.files import PROJECT, ConfigError, nearest
 from fer_utils.papers import Paper, parse_printed
 
 YAML = (".yaml", ".yml")
-_NAMES = {"f1-score": "f1", "f1 score": "f1", "uar": "macro_recall", "uf1": "macro_f1", "wf1": "weighted_f1"}
 _COLUMNS = ("precision", "recall", "f1", "specificity", "support")
 FIGURES = ["accuracy", "cohen_kappa", "mcc", "support"]
 FIGURES += [f"{kind}_{metric}" for kind in ("macro", "weighted", "micro") for metric in _COLUMNS[:-1]]
+
+
+def _grid(text: str) -> list[list[str]]:
+    """Return the cells of a table in CSV, in Markdown, or with tabs or blanks between the columns."""
+    lines = [line for line in text.splitlines() if line.strip() and not re.fullmatch(r"[|:\s-]+", line)]
+    if separator := next((mark for mark in "|," if mark in text), None):
+        return [[cell.strip() for cell in line.strip(" |").split(separator)] for line in lines]
+    return [re.split(r"\s{2,}|\t", line.strip()) for line in lines]
+
+
+def _report(text: str) -> Iterator[tuple]:
+    """Yield name, metric, text and class of each number; a report repeats its total in each average."""
+    header, *rows = _grid(text) or [[]]
+    metrics, total = [ALIASES.get(label.lower(), label.lower()) for label in header], None
+    metrics = [metric for metric in metrics if metric in _COLUMNS]
+    for label, *values in rows:
+        kind, values = label.lower(), [value for value in values if value]
+        average = re.fullmatch(r"(macro|weighted|micro|samples)[ -]?(avg|average)", kind)
+        if kind == "accuracy" and values:
+            yield kind, kind, values[0], None
+            continue
+        if len(values) != len(metrics):
+            raise ValueError(f"{label!r} has {len(values)} numbers for {len(metrics)} columns")
+        for metric, printed in zip(metrics, values, strict=True):
+            if not average:
+                yield f"{label} / {metric}", metric, printed, kind
+            elif metric != "support":
+                yield f"{kind} / {metric}", f"{average[1]}_{metric}", printed, None
+            else:
+                total = total or printed
+    if total:
+        yield "support", "support", total, None
+
+
+def _confusion(text: str) -> list[list[str]]:
+    """Return the rows of a matrix, each with its class."""
+    header, *rows = _grid(text) or [[]]
+    classes = header[-len(rows) :]
+    if [row[0] for row in rows] != classes or {len(row) for row in rows} != {len(classes) + 1}:
+        raise ValueError("rows and columns need the same classes in one order, and counts")
+    return rows
+
+
+def _figures(figures: dict[str, str]) -> Iterator[tuple]:
+    """Yield name, metric, text and class of each figure."""
+    for label, printed in figures.items():
+        metric = ALIASES.get(label.lower(), label)
+        if metric not in FIGURES:
+            raise ValueError(f".{label}: unknown figure{nearest(metric, FIGURES)}")
+        yield label, metric, printed, None
 
 
 class OwnTable(Table):
@@ -35,74 +85,39 @@ class OwnTable(Table):
     table: str
     title: str = ""
     unit: Literal["fraction", "percent"] = "fraction"
-    report: str = ""
-    confusion: str = ""
-    figures: dict[str, str] = Field(default={})
+    # Read into lists, of the tuples that `_report` and `_figures` yield, and of rows.
+    report: Annotated[str, AfterValidator(_report), AfterValidator(list)] = Field(default=[])
+    confusion: Annotated[str, AfterValidator(_confusion)] = Field(default=[])
+    figures: Annotated[dict[str, str], AfterValidator(_figures), AfterValidator(list)] = Field(default=[])
     supports: dict[str, str] = Field(default={})
 
-    def parts(self) -> tuple[list[dict], list[dict]]:
-        """Return the table as tables and statements of a `Paper`."""
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
         if not (self.report or self.confusion or self.figures or self.supports):
             raise ValueError("a table needs one of the keys report, confusion, figures")
-        statements = []
-        for name, metric, printed, of_class in self._numbers():
-            unit = "count" if metric == "support" else "percent" if "%" in printed else self.unit
+        self.where, self.matrix = self.where or self.table, self.matrix or self.table * bool(self.confusion)
+        for cell in self.cells():
             try:
-                parse_printed(printed, unit=unit)
+                parse_printed(cell["printed"], unit=cell["unit"])
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from error
-            cell = {"cell": name, "printed": printed, "metric": metric, "unit": unit, "class": of_class}
-            statements.append({"table": self.table, "context": printed, "cells": [cell]})
-        return [self._matrix()] if self.confusion else [], statements
+                raise ValueError(f"{cell['cell']}: {error}") from error
+        return self
 
-    def _numbers(self) -> Iterator[tuple[str, str, str, str | None]]:
-        """Yield name, metric, text and class of each number; a report repeats its total in each average."""
-        for name, printed in self.supports.items():
-            yield f"{name} / support", "support", printed, name.lower()
-        for label, printed in self.figures.items():
-            metric = _NAMES.get(label.lower(), label)
-            if metric not in FIGURES:
-                raise ValueError(f"figures.{label}: unknown figure{nearest(metric, FIGURES)}")
-            yield label, metric, printed, None
-        header, *rows = _grid(self.report) or [[]]
-        metrics = [_NAMES.get(label.lower(), label.lower()) for label in header]
-        metrics, total = [metric for metric in metrics if metric in _COLUMNS], ""
-        for label, *values in rows:
-            kind, values = label.lower(), [value for value in values if value]
-            average = re.fullmatch(r"(macro|weighted|micro|samples)[ -]?(avg|average)", kind)
-            if kind == "accuracy":
-                yield kind, kind, values[0], None
-                continue
-            if len(values) != len(metrics):
-                raise ValueError(f"report: {label!r} has {len(values)} numbers for {len(metrics)} columns")
-            for metric, printed in zip(metrics, values, strict=True):
-                if not average:
-                    yield f"{label} / {metric}", metric, printed, kind
-                elif metric != "support":
-                    yield f"{kind} / {metric}", f"{average[1]}_{metric}", printed, None
-                else:
-                    total = total or printed
-        if total:
-            yield "support", "support", total, None
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Yield the numbers but for those of a confusion matrix as cells of a `Paper`."""
+        counts = [(f"{name} / support", "support", n, name.lower()) for name, n in self.supports.items()]
+        for name, metric, printed, of_class in counts + self.figures + self.report:
+            unit = "count" if metric == "support" else "percent" if "%" in printed else self.unit
+            yield {"cell": name, "printed": printed, "metric": metric, "unit": unit, "class": of_class}
 
-    def _matrix(self) -> dict[str, Any]:
-        header, *rows = _grid(self.confusion)
-        classes = header[-len(rows) :]
-        if [row[0] for row in rows] != classes or {len(row) for row in rows} != {len(classes) + 1}:
-            raise ValueError("confusion: rows and columns need the same classes in one order, and counts")
+    def matrices(self) -> list[dict[str, Any]]:
+        """Return the confusion matrix, if there is one, as a table of a `Paper`."""
+        classes = [name for name, *_ in self.confusion]
         template = "\t".join(f"{{{name}}}" for name in ("class", *classes))
         table = {"table": self.table, "matrix": True, "template": template, "row": "{class}"}
-        table["lines"] = "\n".join(map("\t".join, rows))
-        return table | {"fields": dict.fromkeys(classes, "count")}
-
-
-def _grid(text: str) -> list[list[str]]:
-    """Return the cells of a table in CSV, in Markdown, or with blanks between the columns."""
-    lines = [line for line in text.splitlines() if line.strip() and not re.fullmatch(r"[|:\s-]+", line)]
-    separator = next((mark for mark in ("|", ",", "\t") if mark in text), None)
-    if separator is None:
-        return [re.split(r"\s{2,}", line.strip()) for line in lines]
-    return [[cell.strip() for cell in line.strip(" |").split(separator)] for line in lines]
+        table["lines"] = "\n".join(map("\t".join, self.confusion))
+        table["fields"] = dict.fromkeys(classes, "count")
+        return [table] if classes else []
 
 
 def audit_command(path: Path | None, *, page: Path | None, split: str) -> int:
@@ -125,41 +140,40 @@ def audit_file(path: Path, *, split: str = "unknown") -> tuple[Paper, list[Findi
     ConfigError
         If the file cannot be used; the message names the line and the key.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text, is_yaml = path.read_text(encoding="utf-8", errors="replace"), path.suffix.lower() in YAML
     try:
         if not text.strip():
             raise ValueError("the file is empty")
-        if path.suffix.lower() in YAML:
+        if is_yaml:
             content = yaml.load(text, Loader=yaml.CBaseLoader)
         else:
             form = "report" if re.search("precision|recall", text, re.IGNORECASE) else "confusion"
             content = {"title": path.name, "tables": [{"table": path.stem, form: text, "split": split}]}
-        if not isinstance(content, dict):
+        if not (isinstance(content, dict) and isinstance(content.get("tables") or [], list)):
             raise ValueError("a file has the keys title, tables and claims")
         paper, tables = _paper(path.stem, content)
         return paper, audit(paper, tables=tables)
     except yaml.YAMLError as error:
-        hint = "under |, the first line of a table must not be indented further: put a word before it"
+        hint = "no tabs before a key; under |, the first line of a table begins with a word, not with blanks"
         raise ConfigError(f"{path}: not YAML: {error}\n({hint})") from None
-    except ValidationError as error:
-        problems = _problems(error)
-    except ValueError as error:
-        problems = [str(error)]
-    lines = [f", line {_line(text, problem)}" if path.suffix.lower() in YAML else "" for problem in problems]
+    except ValueError as error:  # pydantic's, too
+        problems = _problems(error) if isinstance(error, ValidationError) else [str(error)]
+    lines = (f", line {_line(text, problem)}" if is_yaml else "" for problem in problems)
     raise ConfigError("\n".join(f"{path}{line}: {it}" for line, it in zip(lines, problems, strict=True)))
 
 
-def _problems(error: ValidationError, *within: str) -> list[str]:
+def _problems(error: ValidationError) -> list[str]:
     """Return what is wrong, each beginning with its place, such as ``claims.3.split: unknown key``."""
     problems = []
     for each in error.errors():
-        text = {"missing": "this key is missing"}.get(each["type"], each["msg"])
+        text = {"missing": "this key is missing"}.get(each["type"], each["msg"].removeprefix("Value error, "))
+        place = ".".join(map(str, each["loc"]))
         if each["type"] == "extra_forbidden":
-            text = "unknown key" + (nearest(each["loc"][-1], OwnTable.model_fields) if within else "")
+            own = error.title.startswith("dict")
+            text = "unknown key" + (nearest(each["loc"][-1], OwnTable.model_fields) if own else "")
         elif each["type"] == "union_tag_invalid":
             text = f"unknown rule{nearest(each['ctx']['tag'], RULES)}"
-        place = ".".join(map(str, (*within, *each["loc"])))
-        problems.append(f"{place}: {text}" if place else text.removeprefix("Value error, "))
+        problems.append(f"{place}: {text}".replace(": .", ".") if place else text)
     return problems
 
 
@@ -180,20 +194,15 @@ def _line(text: str, problem: str) -> int:
 
 def _paper(key: str, content: dict[str, Any]) -> tuple[Paper, dict[str, Table]]:
     """Return a paper whose own tables are written as tables and statements, and the claims that these fit."""
-    full, statements, claims = [], list(content.get("statements") or []), {}
-    for number, table in enumerate(content.get("tables") or []):
-        if "template" in table:
-            full.append(table)
-            continue
-        place = f"tables.{number}"
-        try:
-            own = OwnTable(**table)
-            own.where, own.matrix = own.where or own.table, own.matrix or own.table * bool(own.confusion)
-            tables, numbers = own.parts()
-        except ValidationError as error:
-            raise ValueError(_problems(error, place)[0]) from error
-        except ValueError as error:
-            separator = "." if re.match(r"(figures|report|confusion)\b[.:]", str(error)) else ": "
-            raise ValueError(f"{place}{separator}{error}") from error
-        full, statements, claims[place] = full + tables, statements + numbers, own
+    statements, entries = content.get("statements") or [], enumerate(content.get("tables") or [])
+    tables = {f"tables.{number}": table for number, table in entries}
+    full = [table for table in tables.values() if "template" in table]
+    own = {place: table for place, table in tables.items() if "template" not in table}
+    claims = TypeAdapter(dict[str, OwnTable]).validate_python(own)
+    names = [each.table for each in claims.values()]
+    for place, table in claims.items():
+        if names.count(table.table) > 1:
+            raise ValueError(f"{place}.table: {table.table!r} is the name of more than one table")
+        full += table.matrices()
+        statements += [{"table": table.table, "context": c["printed"], "cells": [c]} for c in table.cells()]
     return Paper(**content | {"tables": full, "statements": statements}, key=key), claims

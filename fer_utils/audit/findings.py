@@ -11,9 +11,6 @@ import pandas as pd
 
 from fer_utils.files import PROJECT, write_json, write_text
 
-Verdict = Literal["consistent", "inconsistent", "noteworthy", "not_checkable"]
-Certainty = Literal["certain", "likely", "possible"]
-
 STYLE = PROJECT / "fer_utils/templates/style.css"
 VERDICTS = {
     "consistent": "The numbers agree with each other, or with what is published.",
@@ -31,6 +28,7 @@ CERTAINTY = {
     "possible": "The verdict holds for one reading of what the paper leaves open; another one is named.",
 }
 """What each certainty of a verdict means."""
+Verdict, Certainty = Literal[*VERDICTS], Literal[*CERTAINTY]
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,6 @@ class Finding:
     certainty: Certainty = "certain"
     follows_from: str = ""
 
-    @property
-    def where(self) -> str:
-        """Where the claim stands and what it says, as a sentence."""
-        expected = f" Expected: {self.expected}." if self.expected else ""
-        return f"{self.location}. Printed: {self.printed}.{expected}"
-
 
 def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return one row per finding, with the fields as columns."""
@@ -72,12 +64,12 @@ def for_reading(findings: Sequence[Finding], *, verdict: Verdict, paper: str = "
     chosen = [each for each in findings if each.verdict == verdict and paper in ("", each.paper)]
     order = {each.location: number for number, each in reversed(list(enumerate(chosen)))}
     chosen.sort(key=lambda each: order.get(each.follows_from, order[each.location]))
-    arrows = ["↳ " * (each.follows_from in order) for each in chosen]
-    columns = {
-        "claim": [arrow + each.where for arrow, each in zip(arrows, chosen, strict=True)],
-        "why": [each.explanation for each in chosen],
-    }
-    return pd.DataFrame(columns, index=pd.Index([each.certainty for each in chosen], name="certainty"))
+    rows = []
+    for each in chosen:
+        expected = f" Expected: {each.expected}." * bool(each.expected)
+        claim = f"{each.location}. Printed: {each.printed}.{expected}"
+        rows.append((each.certainty, "↳ " * (each.follows_from in order) + claim, each.explanation))
+    return pd.DataFrame(rows, columns=["certainty", "claim", "why"]).set_index("certainty")
 
 
 def counts_table(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Confusion matrices: the figures that follow from one, and the search for one that has given figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,44 +12,50 @@ from fer_utils.audit.rounding import SLACK, Ends
 METRICS = ("precision", "recall", "f1")
 OF_CLASSES = ("support", "predicted_count", *METRICS, "specificity", "one_vs_rest_accuracy")
 """Figures of a class; all others are of the whole table."""
+NOT_LINEAR = ("f1", "precision")
 
 NODES = 40
 """The search ends after so many integer programs, undecided; seconds would differ by machine."""
 _MIP_NODES = 1_000
 _ROUNDS, _TRIES = 60, 400
 
+Wanted = Mapping[tuple[int | None, str], Ends]
+"""Ranges of figures, ``(number of the class or None, metric) -> ends``."""
 
-def figures(support: Any, hits: Any, predicted: Any, undefined: int = 0) -> dict[str, Any]:
-    """Return the figures of matrices with these supports ``(K,)``, hits and predictions ``(..., K)``.
+
+def _ratios(s: Any, h: Any, p: Any) -> dict[str, tuple[Any, Any]]:
+    """Return numerator and denominator of figures; but for Matthews' correlation, both are linear."""
+    n, right, chance = s.sum(), h.sum(-1), (s * p).sum(-1)
+    spread = (n * n - (p * p).sum(-1)) * (n * n - (s * s).sum())
+    return {
+        "support": (s, 1),
+        "predicted_count": (p, 1),
+        "precision": (h, p),
+        "recall": (h, s),
+        "f1": (2 * h, s + p),
+        "specificity": (n - s - p + h, n - s),
+        "one_vs_rest_accuracy": (n - s - p + 2 * h, n),
+        "accuracy": (right, n),
+        "cohen_kappa": (n * right - chance, n * n - chance),
+        "mcc": (n * right - chance, np.sqrt(spread)),
+    }
+
+
+def figures(s: Any, h: Any, p: Any, undefined: int = 0) -> dict[str, Any]:
+    """Return the figures of matrices with supports s ``(K,)``, hits h and predictions p ``(..., K)``.
 
     `undefined` is the value of a figure that is 0/0, such as the precision of a class without predictions;
     scikit-learn prints 0 unless told otherwise.
     """
-
-    def ratio(part: Any, whole: Any, otherwise: int = undefined) -> Any:
-        return np.where(whole == 0, otherwise, part / np.where(whole == 0, 1, whole))[()]
-
-    n, right = support.sum(), hits.sum(-1)
-    found = {
-        "support": support,
-        "predicted_count": predicted,
-        "precision": ratio(hits, predicted),
-        "recall": ratio(hits, support),
-        "f1": ratio(2 * hits, support + predicted),
-        "specificity": ratio(n - support - predicted + hits, n - support),
-        "one_vs_rest_accuracy": ratio(n - support - predicted + 2 * hits, n),
-        "accuracy": ratio(right, n),
-    }
+    found = {}
+    for metric, (part, whole) in _ratios(s, h, p).items():
+        otherwise = 0 if metric in ("cohen_kappa", "mcc") else undefined
+        found[metric] = np.where(whole == 0, otherwise, part / np.where(whole == 0, 1, whole))[()]
     for metric in (*METRICS, "specificity"):
-        found[f"macro_{metric}"] = found[metric].sum(-1) / len(support)
-        found[f"weighted_{metric}"] = ratio((found[metric] * support).sum(-1), n)
+        found[f"macro_{metric}"] = found[metric].sum(-1) / len(s)
+        found[f"weighted_{metric}"] = (found[metric] * s).sum(-1) / max(s.sum(), 1)
     # Every sample has one class and one prediction, so that these three are the accuracy.
-    found |= {f"micro_{metric}": found["accuracy"] for metric in METRICS}
-    chance = (support * predicted).sum(-1)
-    found["cohen_kappa"] = ratio(n * right - chance, n * n - chance, 0)
-    spread = (n * n - (predicted * predicted).sum(-1)) * (n * n - (support * support).sum())
-    found["mcc"] = ratio(n * right - chance, np.sqrt(spread), 0)
-    return found
+    return found | {f"micro_{metric}": found["accuracy"] for metric in METRICS}
 
 
 def figures_of(
@@ -71,37 +78,28 @@ class Search(NamedTuple):
     predicted: np.ndarray | None = None
 
 
-def search_matrix(
-    supports: np.ndarray, wanted: Mapping[tuple[int | None, str], Ends], *, nodes: int = NODES
-) -> Search:
+@lru_cache(maxsize=50_000)
+def search_matrix(s: tuple[float, ...], wanted: tuple, *, nodes: int = NODES) -> Search:
     """Look for a confusion matrix with figures in given ranges, by branch and bound over integer programs.
 
-    Hits h, supports s and predictions p are those of a matrix of n samples if h <= s, h <= p, the p sum to n,
-    and of each class misses and false alarms, s - h + p - h, are no more than all misses n - sum(h). All
-    figures but Matthews' correlation are linear in h, p, F1 and precision, and two equations are not:
-    F1 x (s + p) = 2 h, and precision x p = h. McCormick's envelopes bound them on a box of predictions, and
-    boxes are cut where a solution is off.
-
-    Parameters
-    ----------
-    supports
-        ``(K,)``
-    wanted
-        Ranges of figures, ``(number of the class or None, metric) -> ends``.
-    nodes
-        Number of integer programs after which the search ends undecided.
+    `wanted` are pairs ``((number of the class or None, metric), ends)``. Hits h, supports s ``(K,)`` and
+    predictions p are those of a matrix of n samples if h <= s, h <= p, the p sum to n, and of each class
+    misses and false alarms, s - h + p - h, are no more than all misses n - sum(h). All figures but Matthews'
+    correlation are linear in h, p, F1 and precision, and two equations are not: F1 x (s + p) = 2 h, and
+    precision x p = h. McCormick's envelopes bound them on a box of predictions, and boxes are cut where a
+    solution is off. After `nodes` programs, it ends undecided.
     """
-    k, none, status = len(supports), np.zeros(len(supports)), "impossible"
+    supports, wanted, k, status = np.array(s), dict(wanted), len(s), "impossible"
+    none = np.zeros(k)
     hits, boxes = (none, supports), [np.array([none, none + supports.sum()])]
     averages = {metric.partition("_")[2] for _, metric in wanted}
-    uses = [figure for figure in ("f1", "precision") if figure in averages]
-    linear = list(_linear(supports, wanted))
+    uses, linear = [figure for figure in NOT_LINEAR if figure in averages], [*_linear(supports, wanted)]
     for node in range(1, nodes + 1):
         if not boxes:
             return Search(status)
         low, high = box = boxes.pop()
-        rows = linear + [row for figure in uses for row in _envelope(figure, supports, wanted, box)]
-        coefficients, least, most = map(np.array, zip(*rows, strict=True))
+        rows = linear + [rows for figure in uses for rows in _envelope(figure, supports, wanted, box)]
+        coefficients, least, most = map(np.concatenate, zip(*rows, strict=True))
         scale = np.abs(coefficients).max(axis=1)  # without it, HiGHS solves some programs twice and prints so
         scaled = coefficients / scale[:, None], (least - SLACK) / scale, (most + SLACK) / scale
         solved = milp(
@@ -120,7 +118,7 @@ def search_matrix(
         often = node & (node - 1) == 0  # the descent is slow: at nodes 1, 2, 4, 8 and so on
         if (found := _descend(supports, wanted, state, _ROUNDS if often else 0)) is not None:
             return Search("feasible", *found.astype(int))
-        exact, given = figures(supports, *state), dict(zip(("f1", "precision"), ratios, strict=True))
+        exact, given = figures(supports, *state), dict(zip(NOT_LINEAR, ratios, strict=True))
         off = sum(abs(exact[figure] - given[figure]) for figure in uses) + 1e-6 * (high - low)
         worst = np.where(high > low, off, -1).argmax()
         if high[worst] == low[worst]:  # what remains is the hits, on which no box is cut
@@ -132,67 +130,49 @@ def search_matrix(
     return Search("undecided")
 
 
-def _row(low: float, high: float, *parts: Any) -> tuple[np.ndarray, float, float]:
-    """Return a linear constraint; `parts` are coefficients of h, p, F1 and precision ``(K,)``."""
-    none = np.zeros_like(parts[0], dtype=float)
-    return np.concatenate([*parts, *[none] * (4 - len(parts))]), low, high
+def _linear(s: np.ndarray, wanted: Wanted) -> Iterator[tuple]:
+    """Yield coefficients of h, p and `NOT_LINEAR` ``(m, 4 K)`` with ends ``(m,)`` that hold in every box.
 
+    A coefficient is what one hit or one prediction adds.
+    """
+    n, k = s.sum(), len(s)
+    h, p = np.vstack([np.zeros(2 * k), np.eye(2 * k)]).reshape(-1, 2, k).swapaxes(0, 1)
 
-def _linear(s: np.ndarray, wanted: Mapping) -> Iterator[tuple]:
-    """Yield the constraints that hold in every box."""
-    n, k, none, no = s.sum(), len(s), np.zeros(len(s)), np.inf
-    yield _row(n, n, none, none + 1)
-    for one, support in zip(np.eye(k), s, strict=True):
-        yield _row(-no, 0, one, -one)
-        yield _row(-no, n - support, 1 - 2 * one, one)
-    for (number, metric), (low, high) in wanted.items():
-        one = none + 1 if number is None else np.eye(k)[number]
+    def rows(values: np.ndarray, high: float = np.inf) -> tuple:
+        """Values of h and p ``(1 + 2 K, m)`` are not negative."""
+        return np.pad((values[1:] - values[0]).T, ((0, 0), (0, 2 * k))), -values[0], high - values[0]
+
+    ratios, undefined = _ratios(s, h, p), [figures(s, h, p, one) for one in (1, 0)]  # 0/0 may be either
+    yield rows(p.sum(1, keepdims=True) - n, high=0)
+    yield rows(np.hstack([p - h, n - h.sum(1, keepdims=True) - (s + p - 2 * h)]))
+    for (number, metric), ends in wanted.items():
         kind, _, figure = metric.partition("_")
-        weight, others = s / n if kind == "weighted" else one / k, n - s @ one
-        if kind != "micro" and figure in ("f1", "precision"):
-            yield _row(low, high, none, none, *(weight * (figure == each) for each in ("f1", "precision")))
-            continue
-        whole = s if figure == "recall" else n - s
-        share, undefined = weight / np.maximum(whole, 1), weight @ (whole == 0)
-        forms = {  # numerator and denominator, each of h, p and 1; both may be divided by a constant
-            "predicted_count": ((none, one, 0), (none, none, 1)),
-            "precision": ((one, none, 0), (none, one, 0)),
-            "recall": ((one, none, 0), (none, none, s @ one)),
-            "f1": ((2 * one, none, 0), (none, one, s @ one)),
-            "specificity": ((one, -one, others), (none, none, others)),
-            "one_vs_rest_accuracy": ((2 * one, -one, others), (none, none, n)),
-            "macro_recall": ((share, none, 0), (none, none, 1)),
-            "macro_specificity": ((share, -share, 1 - undefined), (none, none, 1)),
-            "cohen_kappa": ((one / n, -s / n**2, 0), (none, -s / n**2, 1)),
-        }
-        forms["weighted_specificity"] = forms["macro_specificity"]
-        if metric == "mcc":
-            continue
-        top, bottom = forms.get(metric, ((one, none, 0), (none, none, n)))  # others are the accuracy
-        low -= undefined if metric in forms and kind in ("macro", "weighted") else 0
-        for end, ends in ((low, (0, no)), (high, (-no, 0))):
-            h, p, constant = (a - end * b for a, b in zip(top, bottom, strict=True))
-            yield _row(*(each - constant for each in ends), h, p)
+        if figure in NOT_LINEAR and kind != "micro":
+            weights = s / n if kind == "weighted" else np.full(k, 1 / k)
+            which = [figure == each for each in NOT_LINEAR]
+            yield np.concatenate([0 * s, 0 * s, np.kron(which, weights)])[None], *np.reshape(ends, (2, 1))
+        elif metric != "mcc":
+            parts = [ratios.get(metric, (average[metric], 1)) for average in undefined]
+            (one, low), (other, high) = zip(parts, ends, strict=True)
+            values = np.stack([one[0] - low * one[1], high * other[1] - other[0]], axis=-1)
+            yield rows(values if number is None else values[:, number])
 
 
-def _envelope(figure: str, s: np.ndarray, wanted: Mapping, box: np.ndarray) -> Iterator[tuple]:
+def _envelope(figure: str, s: np.ndarray, wanted: Wanted, box: np.ndarray) -> Iterator[tuple]:
     """Yield McCormick's bounds of y x (c + p) = t x h on a box of p, y being F1 or precision."""
-    (low, high), of_f1 = box, figure == "f1"
-    t, c = (2, s) if of_f1 else (1, 0 * s)
-    most = np.minimum(s, high)
+    (low, high), eye, which = box, np.eye(len(s)), [[figure == each for each in NOT_LINEAR]]
+    t, c = (2, s) if figure == "f1" else (1, 0 * s)
+    most, no = np.minimum(s, high), np.full(len(s), np.inf)
     given = np.array([wanted.get((i, figure), (0.0, 1.0)) for i in range(len(s))]).T
     highest = np.where(c + low > 0, t * most / np.maximum(c + np.maximum(low, most), 1), 1)
     y_low, y_high = given[0], np.maximum(given[0], np.minimum(given[1], highest))
-    corners = [(y_low, low, 0), (y_high, high, 0), (y_high, low, 1), (y_low, high, 1)]
-    for i, one in enumerate(np.eye(len(s))):
-        none, before = 0 * one, [] if of_f1 else [0 * one]
-        yield _row(y_low[i], y_high[i], none, none, *before, one)
-        for y, p, above in corners:
-            ends = (-np.inf, -y[i] * p[i]) if above else (-y[i] * p[i], np.inf)
-            yield _row(*ends, t * one, -y[i] * one, *before, -(c[i] + p[i]) * one)
+    yield np.hstack([0 * eye, 0 * eye, np.kron(which, eye)]), y_low, y_high
+    for y, p, above in [(y_low, low, 0), (y_high, high, 0), (y_high, low, 1), (y_low, high, 1)]:
+        rows = np.hstack([t * eye, np.diag(-y), np.kron(which, np.diag(-c - p))])
+        yield rows, *((-no, -y * p) if above else (-y * p, no))
 
 
-def _descend(s: np.ndarray, wanted: Mapping, state: np.ndarray, rounds: int) -> np.ndarray | None:
+def _descend(s: np.ndarray, wanted: Wanted, state: np.ndarray, rounds: int) -> np.ndarray | None:
     """Move hits and predictions ``(2, K)`` by random steps until they fit; None if that fails."""
     best, rng, shape = _excess(s, wanted, state[None])[0], np.random.default_rng(0), (_TRIES, 2, len(s))
     for _ in range(rounds):
@@ -208,7 +188,7 @@ def _descend(s: np.ndarray, wanted: Mapping, state: np.ndarray, rounds: int) -> 
     return state if best == 0 else None
 
 
-def _excess(s: np.ndarray, wanted: Mapping, states: np.ndarray) -> np.ndarray:
+def _excess(s: np.ndarray, wanted: Wanted, states: np.ndarray) -> np.ndarray:
     """Return how far the figures of hits and predictions ``(m, 2, K)`` are from the ranges; 0: they fit.
 
     Infinite where no matrix has these hits and predictions.

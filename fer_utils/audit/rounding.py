@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from functools import cache, cached_property
 from math import floor
@@ -36,18 +35,14 @@ class Printed:
         return cls(f"{cell.value:.0f}" if words else cell.printed, cell.unit)
 
     @cached_property
-    def _decimal(self) -> Decimal:
-        return Decimal(self.text.replace(",", "").replace("%", "").strip())
-
-    @cached_property
     def value(self) -> Fraction:
         """The number as it stands, exactly; percent as a fraction."""
-        return Fraction(self._decimal) / (100 if self.unit == "percent" else 1)
+        return Fraction(re.sub("[,% ]", "", self.text)) / (100 if self.unit == "percent" else 1)
 
     @property
     def decimals(self) -> int:
         """The number of printed decimals."""
-        return -self._decimal.as_tuple().exponent
+        return len(re.sub(r"^[^.]*\.?|\D", "", self.text))
 
     @property
     def last_digit(self) -> float:

@@ -8,7 +8,6 @@ with ``*`` for any text.
 """
 
 import ast
-import operator
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -36,7 +35,10 @@ _verdict = {True: "consistent", False: "inconsistent"}.get
 
 
 class Claim(BaseModel, extra="forbid"):
-    """What all claims have in common."""
+    """What all claims have in common.
+
+    A rule's `_check` yields place within the claim, verdict, what is printed, expected, why, and certainty.
+    """
 
     rule: str
     where: str
@@ -55,10 +57,6 @@ class Claim(BaseModel, extra="forbid"):
             cause = "" if verdict == "consistent" else self.follows_from
             printed = str(self.says or printed)
             yield Finding(where, self.rule, verdict, printed, str(expected), why, certainty, cause)
-
-    def _check(self, paper: Paper) -> Iterator[tuple[str, Verdict, object, object, str, Certainty]]:
-        """Yield the place within the claim, verdict, what is printed and expected, why, and certainty."""
-        raise NotImplementedError
 
 
 class Judgement(Claim):
@@ -116,29 +114,30 @@ class Arithmetic(Claim):
     certainty: Certainty | None = None
 
     def _check(self, paper: Paper) -> Iterator[tuple]:
-        names = dict.fromkeys(name for text in self.holds for name in _CELL.findall(text))
+        names = dict.fromkeys(name for text in self.holds for name in _ATOM.findall(text) if name)
         cells = {name: [Printed.of(cell) for cell in paper.select(name)] for name in names}
         false = [text for text in self.holds if not is_true(text, cells)]
-        changes = (
-            cells | {name: [*printed[:i], changed, *printed[i + 1 :]]}
+        slip = false and any(
+            all(is_true(text, cells | {name: [*printed[:i], new, *printed[i + 1 :]]}) for text in self.holds)
             for name, printed in cells.items()
             for i, one in enumerate(printed)
-            for changed in one.one_digit_changes()
+            for new in one.one_digit_changes()
         )
-        slip = false and any(all(is_true(text, changed) for text in self.holds) for changed in changes)
-        why = "; ".join(f"{_filled(text, cells)}{' is false' * (text in false)}" for text in self.holds) + "."
-        why += " One changed digit would make it true." if slip and not self.certainty else ""
+        signs = {name: " %" * (printed[0].unit == "percent") for name, printed in cells.items()}
+        shown = {k: ", ".join(f"{one}{signs[k]}".replace("% %", "%") for one in cells[k]) for k in cells}
+        filled = {text: _ATOM.sub(lambda m: shown.get(m[1], m[0]), text) for text in self.holds}
+        texts = (f"{filled[text].replace('==', '=')}{' is false' * (text in false)}" for text in filled)
+        why = f"{'; '.join(texts)}." + " One changed digit would make it true." * bool(
+            slip and not self.certainty
+        )
         printed = ", ".join(str(one) for several in cells.values() for one in several)
         certainty = self.certainty or ("likely" if slip else "certain")
         yield "", self.otherwise if false else "consistent", printed, "", why, certainty
 
 
-_CELL = re.compile(r"\{(.*?)\}")
-_OPERATORS = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Eq: operator.eq, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
+_ATOM = re.compile(r"\{(.*?)\}|(?:\d[\d_]*)?\.?\d+(?:e-?\d+)?")
+_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.cmpop)
+_SYNTAX = (ast.Expression, ast.Compare, ast.BinOp, ast.Call, ast.Name, ast.Load, *_OPERATORS)
 _FUNCTIONS = {
     "max": max,
     "sum": sum,
@@ -149,38 +148,20 @@ _FUNCTIONS = {
 
 def is_true(text: str, cells: Mapping[str, list[Printed]]) -> bool:
     """Return whether a statement of cells, numbers, ``+ - * / //`` and comparisons is true, exactly."""
-    names = {name: f"cell{number}" for number, name in enumerate(cells)}
-    values = {names[name]: [one.value for one in printed] for name, printed in cells.items()}
-    lists = {names[name] for name in cells if "*" in name}
+    names: dict[str, Any] = dict(_FUNCTIONS)
 
-    def value(node: ast.AST) -> Any:
-        match node:
-            case ast.Constant(value=int() | float() as number):
-                return Fraction(str(number))
-            case ast.Name(id=name) if name in values:
-                return values[name] if name in lists else values[name][0]
-            case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=cell)]) if name in _FUNCTIONS:
-                return _FUNCTIONS[name](values[cell])
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-                return _OPERATORS[type(op)](value(left), value(right))
-            case ast.Compare(left=left, ops=ops, comparators=others) if {*map(type, ops)} <= {*_OPERATORS}:
-                pairs = pairwise([value(left), *map(value, others)])
-                return all(_OPERATORS[type(op)](a, b) for op, (a, b) in zip(ops, pairs, strict=True))
-        raise SyntaxError
+    def name(atom: re.Match) -> str:
+        values = [one.value for one in cells[atom[1]]] if atom[1] else [Fraction(atom[0])]
+        names[new := f"_{len(names)}"] = values if "*" in (atom[1] or "") else values[0]
+        return new
 
     try:
-        return bool(value(ast.parse(_CELL.sub(lambda m: names[m[1]], text), mode="eval").body))
-    except (SyntaxError, TypeError, KeyError, ZeroDivisionError):
-        raise ValueError(f"not a comparison of cells in braces and numbers: {text}") from None
-
-
-def _filled(text: str, cells: Mapping[str, list[Printed]]) -> str:
-    """Return a statement with the numbers of its cells."""
-
-    def number(one: Printed) -> str:
-        return f"{one} %" if one.unit == "percent" and "%" not in one.text else str(one)
-
-    return _CELL.sub(lambda m: ", ".join(map(number, cells[m[1]])), text).replace("==", "=")
+        tree = ast.parse(_ATOM.sub(name, text), mode="eval")
+        if all(isinstance(node, _SYNTAX) for node in ast.walk(tree)):  # hence no attributes and no builtins
+            return bool(eval(compile(tree, text, "eval"), {"__builtins__": {}}, names))
+    except (SyntaxError, TypeError, NameError, ZeroDivisionError):
+        pass
+    raise ValueError(f"not a comparison of cells in braces and numbers: {text}")
 
 
 class Same(Claim):
@@ -196,13 +177,13 @@ class Same(Claim):
             alike = [o for o in others if (o.class_name, o.metric) == (cell.class_name, cell.metric)]
             printed = Printed.of(cell)
             near = min(map(Printed.of, alike or others), key=lambda other: abs(other.value - printed.value))
-            if overlap(printed.ends(), near.ends()):
+            agree = [overlap(new.ends(), near.ends()) for new in (printed, *printed.one_digit_changes())]
+            if agree[0]:
                 agreeing.append(f"{cell.cell} {printed} and {near}")
                 continue
-            slip = any(overlap(new.ends(), near.ends()) for new in printed.one_digit_changes())
             why = f"The nearest number there is {near}."
-            why += " One changed digit would make them agree." if slip else ""
-            place, certainty = cell.cell if len(cells) > 1 else "", "likely" if slip else "certain"
+            why += " One changed digit would make them agree." * any(agree)
+            place, certainty = cell.cell * (len(cells) > 1), "likely" if any(agree) else "certain"
             yield place, "inconsistent", printed, near, why, certainty
         if agreeing:
             shown = f"{len(agreeing)} of {len(cells)} numbers" if len(cells) > 1 else agreeing[0]
@@ -228,7 +209,7 @@ class Composition(Claim):
 
 @cache
 def published_facts(subject: str) -> dict[str, Any]:
-    """Return what is published of a data set or a method: an entry of ``data/facts.yaml``."""
+    """Return an entry of ``data/facts.yaml``: what is published of a data set or a method."""
     facts = yaml.safe_load((PROJECT / "data/facts.yaml").read_text(encoding="utf-8"))
     if subject not in facts:
         raise KeyError(f"data/facts.yaml has no {subject!r}{nearest(subject, facts)}")
@@ -269,23 +250,29 @@ class Rates(Claim):
 
     def _check(self, paper: Paper) -> Iterator[tuple]:
         rates = {cell.cell: Printed.of(cell) for cell in paper.select(self.cells)}
-        fitting = {n: sum(fits(rate, n) for rate in rates.values()) for n in self.n}
-        n = max(self.n, key=fitting.get)
-        joined = ", ".join(f"{name} {rate}" for name, rate in rates.items())
+        fitting = {n: [name for name, rate in rates.items() if fits(rate, n)] for n in self.n}
+        n = max(self.n, key=lambda n: len(fitting[n]))
+        good = {name: rates[name] for name in fitting[n]}
+        joined = ", ".join(f"{name} {rate}" for name, rate in (good or rates).items())
         if all(rate.last_digit * n >= 1 for rate in rates.values()):
             why = f"Steps of 1/{n} are smaller than the printed digits, so every rate fits."
             yield "", "not_checkable", joined, "", why, "certain"
             return
         if self.sizes:
-            yield self._size(list(rates.values()), n)
-        good = {name: rate for name, rate in rates.items() if fits(rate, n)}
+            sizes = np.arange(self.sizes[0], self.sizes[1] + 1)
+            counts = np.sum([fits(rate, sizes) for rate in rates.values()], axis=0)
+            best, most = sizes[counts == counts.max()], counts.max()
+            listed = ", ".join(map(str, best[:6])) + ", ..." * (len(best) > 6)
+            why = f"Of all n from {sizes[0]:,} to {sizes[-1]:,}, these fit most ({most} of {len(rates)})."
+            certainty = "possible" if (best % n).any() else "certain"
+            yield "number of samples", _verdict(n in best), n, listed, why, certainty
         if good:
             chance = len(self.n) * prod(min(1.0, 1.5 * n * rate.last_digit) for rate in good.values())
             cut = ", ".join(name for name, rate in good.items() if not fits(rate, n, "rounded"))
-            why = f"Rates that fit: {', '.join(f'{k} with n = {m}' for m, k in fitting.items())}."
+            counts = ", ".join(f"{len(names)} with n = {size}" for size, names in fitting.items())
+            why = f"Rates that fit: {counts}."
             why += f" By chance, so many would fit with probability {min(1.0, chance):.2g}."
             why += f" Only if truncated, not rounded: {cut}." if cut else ""
-            joined = ", ".join(f"{name} {rate}" for name, rate in good.items())
             certainty = "certain" if chance < 0.05 else "possible"
             yield "", "consistent", joined, f"whole numbers divided by {n}", why, certainty
         for name in [name for name in rates if name not in good]:
@@ -294,15 +281,6 @@ class Rates(Claim):
             why = f"None prints as {rates[name]}, rounded or truncated."
             why += f" One changed digit gives {', '.join(mended)}, which would fit." if mended else ""
             yield name, "inconsistent", rates[name], near, why, "likely" if mended else "certain"
-
-    def _size(self, rates: list[Printed], n: int) -> tuple:
-        sizes = np.arange(self.sizes[0], self.sizes[1] + 1)
-        counts = np.sum([fits(rate, sizes) for rate in rates], axis=0)
-        best = sizes[counts == counts.max()]
-        listed = ", ".join(map(str, best[:6])) + ", ..." * (len(best) > 6)
-        why = f"Of all n from {sizes[0]:,} to {sizes[-1]:,}, these fit most ({counts.max()} of {len(rates)})."
-        certainty = "possible" if (best % n).any() else "certain"
-        return "number of samples", _verdict(n in best), n, listed, why, certainty
 
 
 _AnyClaim = Judgement | Table | Arithmetic | Same | Composition | Fact | Rates

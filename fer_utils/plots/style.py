@@ -26,7 +26,7 @@ WIDTH = 8.2
 STYLE = dict(matplotlib.rc_params_from_file(Path(__file__).with_name("style.mplstyle")))
 STYLE |= {"axes.prop_cycle": matplotlib.cycler(color=COLORS)}
 STYLE.pop("backend")
-# Class names in other scripts: what DejaVu Sans lacks comes from a font of this machine; else a box, said once.
+# Class names in other scripts: what DejaVu Sans lacks comes from a font of this machine, else it is a box.
 _MORE = {"Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Arial Unicode MS", "Microsoft YaHei"}
 STYLE["font.family"] = ["DejaVu Sans", *sorted(_MORE & set(font_manager.get_font_names()))]
 warnings.filterwarnings("once", message="Glyph .* missing from font")
