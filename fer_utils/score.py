@@ -47,7 +47,7 @@ def score(given: Namespace) -> str:
     if table is not None and "subject" in table:
         predictions, base, about = _of_subjects(file, table, given.dataset or file.stem)
     else:
-        wanted = {"dataset": given.dataset or "fer2013", "data_path": given.data_path}
+        wanted = {"dataset": given.dataset or "fer2013", "data_path": str(given.data_path)}
         wanted = FaceParameters.from_values(wanted, where=COMMAND)
         predictions, base, about = _of_faces(file, table, wanted, given.split)
     result = asdict(evaluate(predictions))

@@ -1,13 +1,22 @@
 """Class names and their orders: a mistake here would silently turn happy into sad."""
 
-from fer_utils.labels import CKPLUS7, FER6, FER7, LABEL_SETS, RAFDB7, SMIC3, SMIC3_OF, SYNONYMS, canonical
+from fer_utils.data.registry import FACES
+from fer_utils.labels import FER6, FER7, LABEL_SETS, SMIC3, SMIC3_OF, SYNONYMS, canonical
 
 
 def test_the_label_sets_have_the_orders_of_their_sources():
     assert FER7 == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert FER6 == ("angry", "fear", "happy", "sad", "surprise", "neutral")
-    assert sorted(RAFDB7) == sorted(FER7) and RAFDB7 != FER7
-    assert {*CKPLUS7} ^ {*FER7} == {"contempt", "neutral"} and len(CKPLUS7) == 7
+    assert [*FACES["rafdb"].codes.values()] == [
+        "surprise",
+        "fear",
+        "disgust",
+        "happy",
+        "sad",
+        "angry",
+        "neutral",
+    ]
+    assert {*FACES["ckplus"].class_names} ^ {*FER7} == {"contempt", "neutral"}
     for names in LABEL_SETS.values():
         assert len(set(names)) == len(names) and set(names) <= set(FER7)
 

@@ -154,9 +154,7 @@ def audit_file(path: Path, *, split: str = "unknown") -> tuple[Paper, list[Findi
         paper, tables = _paper(path.stem, content)
         return paper, audit(paper, tables=tables)
     except yaml.YAMLError as error:
-        hint = (
-            "no tabs before a key; under |, the first line of a table has no further indent: put a word first"
-        )
+        hint = "no tabs before a key; under |, the first line of a table begins with a word, not with blanks"
         raise ConfigError(f"{path}: not YAML: {error}\n({hint})") from None
     except ValueError as error:  # pydantic's, too
         problems = _problems(error) if isinstance(error, ValidationError) else [str(error)]
@@ -196,17 +194,15 @@ def _line(text: str, problem: str) -> int:
 
 def _paper(key: str, content: dict[str, Any]) -> tuple[Paper, dict[str, Table]]:
     """Return a paper whose own tables are written as tables and statements, and the claims that these fit."""
-    entries = {f"tables.{number}": table for number, table in enumerate(content.get("tables") or [])}
-    full = [table for table in entries.values() if "template" in table]
-    own = {place: table for place, table in entries.items() if "template" not in table}
-    claims, statements = (
-        TypeAdapter(dict[str, OwnTable]).validate_python(own),
-        content.get("statements") or [],
-    )
+    statements, entries = content.get("statements") or [], enumerate(content.get("tables") or [])
+    tables = {f"tables.{number}": table for number, table in entries}
+    full = [table for table in tables.values() if "template" in table]
+    own = {place: table for place, table in tables.items() if "template" not in table}
+    claims = TypeAdapter(dict[str, OwnTable]).validate_python(own)
     names = [each.table for each in claims.values()]
-    for place, own in claims.items():
-        if names.count(own.table) > 1:
-            raise ValueError(f"{place}.table: {own.table!r} is the name of more than one table")
-        full += own.matrices()
-        statements += [{"table": own.table, "context": c["printed"], "cells": [c]} for c in own.cells()]
+    for place, table in claims.items():
+        if names.count(table.table) > 1:
+            raise ValueError(f"{place}.table: {table.table!r} is the name of more than one table")
+        full += table.matrices()
+        statements += [{"table": table.table, "context": c["printed"], "cells": [c]} for c in table.cells()]
     return Paper(**content | {"tables": full, "statements": statements}, key=key), claims
