@@ -22,7 +22,7 @@ STUDIES = [run for run in RUNS if not run.startswith(("61_", "90_"))]
 CODE = {".py", ".json", ".j2", ".yaml", ".css", ".js", ".mplstyle"}
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in CODE)
 PACKAGE += sorted(map(str, [*Path("data").glob("*.yaml"), *Path("data/published").glob("*.yaml")]))
-TRAININGS = ("10_", "20_", "30_", "40_", "41_")
+TRAININGS = ("10_", "20_", "30_", "31_", "40_", "41_")
 GPU = int(config.get("gpu", shutil.which("nvidia-smi") is not None))
 PYTHON = ".venv/bin/python"
 

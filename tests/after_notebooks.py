@@ -10,7 +10,7 @@ from fer_utils.comparison import paired_difference
 from fer_utils.files import PROJECT, read_json
 from fer_utils.predictions import Predictions
 
-TRAININGS = ("10_", "20_", "30_", "40_", "41_")
+TRAININGS = ("10_", "20_", "30_", "31_", "40_", "41_")
 EXEMPT = {"reports/smoke/20_hybrid_hog_cnn--frames", "reports/smoke/40_fastai_transfer--random"}
 """Frames with subjects held out, and a large network from random weights: expected to fail, as a result."""
 BY_HAND = [f"reports/by_hand/{path.stem}" for path in sorted((PROJECT / "notebooks").glob("*.ipynb"))]

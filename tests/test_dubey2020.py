@@ -78,7 +78,7 @@ def test_pixels_are_scaled_and_change_is_relative_to_the_onset(torch, dubey2020)
 
 @pytest.mark.parametrize(("n_frames", "size", "method"), [(16, 32, "cnn3d"), (18, 16, "flow")])
 def test_clips_that_are_too_short_or_too_small_raise_an_error(build, n_frames, size, method):
-    needed = {"cnn3d": "17 frames of 5 pixels", "flow": "2 frames of 32 pixels"}[method]
+    needed = {"cnn3d": "17 frames of 5 pixels", "flow": "2 frames of 28 pixels"}[method]
     with pytest.raises(ConfigError, match=needed):
         build(n_frames, size, method)
 

@@ -32,8 +32,8 @@ class FlowFiles(DataSet):
     class_names: tuple[str, ...]
 
     def holds(self, path: Path) -> bool:
-        """Return whether a folder has a test folder for each subject."""
-        return any(path.glob("*/u_test"))
+        """Return whether a path is a file of arrays, or has a test folder for each subject."""
+        return (path.is_file() and path.suffix == ".npz") or any(path.glob("*/u_test"))
 
     def missing_from(self, clips: ClipSet) -> str:
         """Return what a copy lacks of the published numbers of clips and subjects, or an empty text."""
