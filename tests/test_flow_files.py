@@ -65,7 +65,10 @@ def test_arrays_and_folders_are_the_same_clips_and_what_is_lacking_is_noted(arra
     [
         (lambda a: a | {"x": a["x"][..., ::-1]}, "look like horizontal in 2, vertical in 1, strain in 0"),
         (lambda a: a | {"x": a["x"][:, :20]}, r"not uint8 \(N, 28, 28, 3\)"),
-        (lambda a: a | {"clip": np.full(len(a["y"]), "a")}, r"the clip casme2/sub02/a is there .* in classes"),
+        (
+            lambda a: a | {"clip": np.full(len(a["y"]), "a")},
+            r"the clip casme2/sub02/a is there .* in classes",
+        ),
         (lambda a: a | {"y": a["y"] + 1}, "has class 3, not 0 to 2"),
         (
             lambda a: a | {"dataset": np.full(len(a["y"]), "mmew")},
