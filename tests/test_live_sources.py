@@ -175,7 +175,6 @@ EXIF = Image.Exif()
 EXIF[0x0112] = 6  # the left of the image is up
 
 FORMS = {
-    "png": (encode(IMAGE), GRADIENT),
     "CMYK jpeg": (encode(IMAGE.convert("CMYK"), "jpeg", quality=95), GRADIENT),
     "rotated": (encode(IMAGE, "jpeg", quality=95, exif=EXIF), np.rot90(GRADIENT, -1)),
     "animated": (
