@@ -120,12 +120,7 @@ def test_samm_is_read_below_thirteen_rows_of_explanations(tmp_path):
 def test_samm_subjects_must_agree_in_cells_folders_and_names(tmp_path):
     numbers = [[6, *SAMM_ROWS[0][1:]], [11, *SAMM_ROWS[1][1:]]]  # as Excel makes them of 006 and 011
     assert load(tmp_path, "samm", write_samm(tmp_path / "a", numbers)).subject.tolist() == ["006", "011"]
-    cells = [
-        (None, "011_2_4"),
-        ("006", "011_2_5"),
-        ("012", "012_3_1"),
-        ("006", "006_1_3"),
-    ]  # merged, mistyped
+    cells = [(None, "011_2_4"), ("006", "011_2_5"), ("012", "012_3_1"), ("006", "006_1_3")]
     root = write_samm(tmp_path / "b", [SAMM_ROWS[0], *([*two, *SAMM_ROWS[1][2:]] for two in cells)])
     for place in ("011/011_2_5", "007/007_1_1", "006/006_1_3"):
         write_frames(root / place, frame_names("011_{:04d}.jpg", range(28, 36)))
