@@ -292,7 +292,7 @@ def test_a_table_without_its_columns_is_named(tmp_path):
         load(tmp_path, "table", write_table(tmp_path / "clips", header=f"{HEADER},emotion"))
     path.write_bytes(f"{HEADER}\nb,J\xf6rg,1,2,sad\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"meview\.csv: .*utf-8"):
-        load(tmp_path, "table", path)
+        load(tmp_path, "table", tmp_path)
     write_table(tmp_path / "clips").rename(tmp_path / "clips" / "a.csv")
     write_table(tmp_path / "clips")
     with pytest.raises(ConfigError, match=r"a\.csv, meview\.csv"):

@@ -187,6 +187,7 @@ def read_table(
     try:
         if path.suffix.lower() == ".csv":
             options |= csv_format(path) | {"skip_blank_lines": False, "skipinitialspace": True}
+            options["encoding_errors"] = "replace" if n_rows else "strict"  # what it is shows in its header
             cells = pd.read_csv(path, **options)
         else:
             cells, formulas = (
