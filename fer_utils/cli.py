@@ -2,18 +2,15 @@
 
 import argparse
 import sys
-import textwrap
+from os.path import relpath
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from fer_utils.files import ConfigError, project_path
 from fer_utils.params import FixedSplit
 from fer_utils.run import find_runs, notebook_defaults, notebook_of, notebook_path, profile_runs, read_runs
 
-if TYPE_CHECKING:
-    from fer_utils.data.raw_files import DataSet
-
-RAW = "data/raw"  # where data sets are looked for; a fresh checkout has no such folder yet
+RAW = project_path("data/raw")  # where data sets are looked for; a fresh checkout has no such folder yet
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,53 +89,26 @@ def _index(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from fer_utils.data import registry
+    from fer_utils.data import load_clips, load_faces, registry
+    from fer_utils.params import ClipParameters, FaceParameters
+    from fer_utils.report import template
 
-    if not project_path(options.path).exists() and options.path != RAW:
+    if not options.path.exists() and options.path != RAW:
         raise ConfigError(f"{options.path}: no such file or folder")
     unusable = 0
-    for dataset, found in registry.sources(project_path(options.path)):
-        print(f"{dataset.name}: {'missing' if found is None else f'found {found}'}")
-        if found is None:
-            print("  expected at", " or ".join(f"{options.path}/{place}" for place in dataset.expected))
-        else:
-            try:
-                _describe(dataset, found)
-            except (ValueError, OSError) as error:
-                print(f"  {'unreadable' if isinstance(error, OSError) else 'damaged'} {error}")
-                unusable += 1
-        print(f"  from {dataset.obtained_from}\n  terms: {dataset.terms}")
+    for dataset, found in registry.sources(options.path):
+        page = {"dataset": dataset, "found": found, "folder": options.path, "raw": relpath(options.path)}
+        given = {"dataset": dataset.name, "data_path": str(found)}
+        try:
+            if found and dataset.name in registry.CLIPS:
+                page["samples"] = load_clips(ClipParameters(**given))
+            elif found:
+                page["samples"] = load_faces(FaceParameters(**given))
+        except (ValueError, OSError) as error:
+            page["problem"], unusable = error, unusable + 1
+        print(template("data.txt.j2").render(page), end="")
     print("synthetic: always available (rendered by fer_utils.synthetic)\ndata/README.md describes every set")
     return int(unusable > 0)
-
-
-def _describe(dataset: "DataSet", path: Path) -> None:
-    """Print what a copy of a data set holds and lacks."""
-    from fer_utils.data import ClipSet, load_clips, load_faces, registry
-    from fer_utils.params import ClipParameters, FaceParameters
-
-    given = {"dataset": dataset.name, "data_path": str(path)}
-    if dataset.name in registry.CLIPS:
-        samples = load_clips(ClipParameters(**given))
-        copy = samples.name
-    else:
-        samples = load_faces(FaceParameters(**given))
-        published = dataset.published.get(samples.origin.get("md5"))
-        copy = f"{published} as published" if published else "an unverified copy"
-    lacking, counts = dataset.missing_from(samples), samples.counts()
-    sha256, fingerprint = samples.origin["sha256"], samples.fingerprint[:16]
-    print(f"  copy    {copy}; {samples.origin['form']}; SHA-256 {sha256}; fingerprint {fingerprint}")
-    print(f"  state   {f'incomplete: {lacking}' if lacking else 'complete'}")
-    if isinstance(samples, ClipSet):
-        subjects = counts.loc["total"].drop("total")
-        most = f"{subjects.max()} of them of {subjects.idxmax()}"
-        print(f"  clips   {len(samples)} of {len(subjects)} subject{'s' * (len(subjects) > 1)}, {most}")
-        counts = counts[["total"]]
-        for skipped in samples.skipped:
-            print(f"  skipped {skipped}")
-    for note in samples.notes:
-        print(f"  note    {note}")
-    print(textwrap.indent(counts.to_string(), "  "))
 
 
 def _refresh(options: argparse.Namespace) -> None:
@@ -193,6 +163,11 @@ def _score(options: argparse.Namespace) -> None:
         raise ConfigError(str(error)) from error
 
 
+def _typed_path(text: str) -> Path:
+    """Return a path as the shell means it: from its own folder, unlike those in parameters."""
+    return Path(text).expanduser().absolute()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-utils", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -215,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     index = command("index", _index, "write reports/<profile>/index.html from the run folders")
     index.add_argument("--profile", default="smoke")
     data = command("data", _data, "say which data sets are found, complete, missing")
-    data.add_argument("path", nargs="?", default=RAW)
+    data.add_argument("path", nargs="?", type=_typed_path, default=RAW)
     refresh = command("refresh-outputs", _refresh, "execute the notebooks as stored and keep their outputs")
     refresh.add_argument("notebooks", nargs="*")
     command("networks", _networks, "renew the live demo's networks from their runs in reports/reference")
@@ -231,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("file", type=Path, help="CSV with sample_id and label, or a column a class; or ONNX")
     scored.add_argument("--dataset", help="of faces (fer2013), or the name of a study with subject and truth")
     scored.add_argument("--split", choices=get_args(FixedSplit), default="official", help="of which test set")
-    scored.add_argument("--data-path", default=RAW)
+    scored.add_argument("--data-path", type=_typed_path, default=RAW)
     runs = [path.parent.name for path in project_path("reports/reference").glob("*/predictions.npz")]
     scored.add_argument("--against", choices=sorted(runs), metavar="RUN", help="of reports/reference")
     scored.add_argument("--selection", default="not stated", help="how the model was selected")

@@ -16,6 +16,8 @@ from raw_copies import LABELS, PICTURES, USAGES, encoded
 
 from fer_utils.data.images import ImageDecoder
 from fer_utils.data.registry import FACES
+from fer_utils.live.frames import Frame, Problem
+from fer_utils.live.sources import decode_image
 
 DIGITS = PICTURES[:3] % 10  # rows half as long as usual
 ROWS = [
@@ -112,6 +114,7 @@ ENCODED = {
 def test_an_edited_image_is_decoded_or_refused(kind, change):
     content = change(ENCODED[kind])
     with warnings.catch_warnings(action="ignore"):
+        assert isinstance(decode_image(content), Frame | Problem)
         try:
             image, problem = ImageDecoder(48).decode(content), ""
         except ValueError as error:

@@ -1,7 +1,6 @@
 """Clips in the files of their data sets: tables of clips, numbered images, videos."""
 
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,17 +12,19 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data.detection import Haar
-from fer_utils.data.images import check_size, open_image, to_gray
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, read_file
+from fer_utils.data.forms import IMAGE_SUFFIXES, csv_format, is_hidden, refusal, some
+from fer_utils.data.images import check_size, open_image, plain
+from fer_utils.data.raw_files import natural_order, read_file
 from fer_utils.data.samples import NO_APEX
+from fer_utils.labels import INVISIBLE, name_key
 
 Sampling = Literal["interpolate", "first"]
 """`interpolate`: frames at even times from onset to offset. `first`: the first ones in the order of their
 names, as some public networks take them, which is not the order of time where numbers are not padded."""
 
 MAX_CLIP_BYTES = 2**30  # of a clip, decoded: five times the longest ones of SAMM, whose frames are large
+UNCOMPUTED = "a formula without a value: open the table in Excel or LibreOffice and save it"
 FRAME_NUMBER = r"[0-9]{1,9}(\.0+)?"  # as Excel writes one
-MAX_HEADER = 10_000  # bytes that are read of a CSV file to see whether it is a table of clips
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class ClipDecoder:
 
         `length` is the number of frames in the files; they are `whole` where no face was found.
         """
-        images = _numbered_images(place, self.prefix) if place.is_dir() else {}
+        prefix = self.prefix.replace("<subject>", row.subject)
+        images = _numbered_images(place, prefix) if place.is_dir() else {}
         onset, apex, offset = _times(row) if hasattr(row, "onset") else (min(images), NO_APEX, max(images))
         if images:
             found, frame_rate = self._images(images, onset, offset), self.frame_rate
@@ -76,7 +78,7 @@ class ClipDecoder:
         for path in paths:
             try:
                 with open_image(read_file(path)) as image:
-                    yield np.asarray(to_gray(image))
+                    yield np.asarray(plain(image)[0].convert("L"))
             except Exception as error:  # damaged bytes raise nearly anything
                 raise ValueError(f"{path.name}: {error}") from error
 
@@ -99,21 +101,27 @@ def _times(row: tuple) -> tuple[int, int, int]:
 def folders(path: Path) -> list[Path]:
     """Return the folders in a folder, without hidden ones, s2 before s10; none when it is not there."""
     found = path.iterdir() if path.is_dir() else ()
-    return sorted((entry for entry in found if entry.is_dir() and entry.name[0] != "."), key=natural_order)
+    return sorted(
+        (entry for entry in found if entry.is_dir() and not is_hidden(entry.name)), key=natural_order
+    )
 
 
 def _numbered_images(folder: Path, prefix: str) -> dict[int, Path]:
     """Return the images of a folder by the frame numbers that end their names; another name is an error."""
     images: dict[int, Path] = {}
+    beginnings: dict[str, str] = {}  # of file names
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+        if is_hidden(path.name) or path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        if not (named := re.fullmatch(f"(?:{prefix})([0-9]{{1,9}})", path.stem)):
+        if not (named := re.fullmatch(f"({prefix})([0-9]{{1,9}})", path.stem)):
             raise ValueError(f"the image {path.name} is not named {prefix}<number>")
-        if (other := images.setdefault(int(named[1]), path)) != path:
+        beginnings.setdefault(named[1], path.name)
+        if (other := images.setdefault(int(named[2]), path)) != path:
             raise ValueError(f"{other.name} and {path.name} are two images of one frame")
+    if len(beginnings) > 1:
+        raise ValueError(f"images of several clips: {some([*beginnings.values()])}; move all but one clip's")
     if not images:
-        raise ValueError("the folder has no images")
+        raise ValueError(f"no images in it; {refusal(sorted(folder.iterdir())[:9], IMAGE_SUFFIXES)}")
     return images
 
 
@@ -168,38 +176,44 @@ def resample(frames: np.ndarray, n_frames: int, *, method: Sampling = "interpola
     return np.rint((1 - weight) * frames[before] + weight * frames[before + 1]).astype(np.uint8)
 
 
-def csv_header(path: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the column names of a CSV file in lower case, and how pandas has to read it."""
-    with open(path, "rb") as file:
-        start = file.read(MAX_HEADER)
-    encoding = "utf-16" if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
-    first = start.decode(encoding, errors="replace").partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    names = [name.strip().strip('"').lower() for name in first.split(separator)]
-    return names, {"sep": separator, "encoding": encoding}
-
-
-def read_table(path: Path, columns: Mapping[str, str], *, sheet: str = "") -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Mapping[str, str], *, sheet: str = "", n_rows: int | None = None
+) -> pd.DataFrame:
     """Return a CSV file or an Excel worksheet as texts; `columns` gives columns of it other names.
 
     The header is the first row that has all these columns; the index is the row's number in the file.
     """
-    is_csv = path.suffix.lower() == ".csv"
+    options = {"header": None, "dtype": str, "na_filter": False, "nrows": n_rows}
     try:
-        if is_csv:
-            options = csv_header(path)[1] | {"skip_blank_lines": False, "skipinitialspace": True}
-            cells = pd.read_csv(path, header=None, dtype=str, na_filter=False, **options)
+        if path.suffix.lower() == ".csv":
+            options |= csv_format(path) | {"skip_blank_lines": False, "skipinitialspace": True}
+            options["encoding_errors"] = "replace" if n_rows else "strict"  # what it is shows in its header
+            cells = pd.read_csv(path, **options)
         else:
-            cells = pd.read_excel(path, sheet_name=sheet or 0, header=None, dtype=str, na_filter=False)
+            cells, formulas = (
+                pd.read_excel(path, sheet_name=sheet or 0, engine_kwargs={"data_only": values}, **options)
+                for values in (True, False)
+            )
+            cells = cells.reindex_like(formulas).fillna("")  # rows of formulas alone may be missing in it
+            computed = (cells != "") | ~formulas.apply(lambda column: column.str.startswith("="))
+            cells = cells.where(computed, UNCOMPUTED)
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: not a whole table in UTF-8 or .xlsx ({error!r:.120})") from error
-    cells = cells.fillna("").apply(lambda column: column.str.strip())
+        found = refusal([path], [".xlsx", ".csv in UTF-8 or UTF-16"])
+        raise ValueError(f"{path}: not a whole table ({error!r:.120}); {found}") from error
+    cells = cells.fillna("").apply(lambda column: column.str.translate(INVISIBLE).str.strip())
+    fields = {name_key(name): field for field, name in columns.items()}
+    lacking = [*columns.values()]
     for number, row in enumerate(cells.itertuples(index=False), start=1):
-        header = [name.lower() for name in row] if is_csv else list(row)
-        if set(columns.values()) <= set(header):
+        found = {name_key(name) for name in row}
+        lacking = min(lacking, [name for name in columns.values() if name_key(name) not in found], key=len)
+        if not lacking:
+            other = [" ".join(name.split()).lower() for name in row]
+            other = [f"{name} (not read)" if name in columns else name for name in other]
+            header = [fields.get(name_key(name), rest) for name, rest in zip(row, other, strict=True)]
             if repeated := {name for name in header if name and header.count(name) > 1}:
-                raise ValueError(f"{path}, row {number}: more than one column {', '.join(sorted(repeated))}")
+                twice = ", ".join(sorted(columns.get(name, name) for name in repeated))
+                raise ValueError(f"{path}, row {number}: more than one column {twice}; remove one")
             table = cells.iloc[number:].set_axis(header, axis=1).set_index(cells.index[number:] + 1)
-            table = table.rename(columns={name: field for field, name in columns.items()})
             return table[(table != "").any(axis=1)]
-    raise ValueError(f"{path}: no row has the columns {', '.join(columns.values())}")
+    needed, absent = ", ".join(columns.values()), ", ".join(lacking)
+    raise ValueError(f"{path}: no row has the columns {needed}; the nearest lacks {absent}")

@@ -1,32 +1,34 @@
 """The data sets of clips: SMIC, SAMM, CASME II, and a table of clips of any origin, such as MEVIEW."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fer_utils.data.clip_files import ClipDecoder, Sampling, csv_header, folders, read_table
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, DataSet, files_below, is_hidden, printable
+from fer_utils.data.clip_files import ClipDecoder, Sampling, folders, read_table
+from fer_utils.data.forms import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_hidden, printable, refusal, some
+from fer_utils.data.raw_files import DataSet, files_below, only
 from fer_utils.data.samples import NO_APEX, ClipSet
-from fer_utils.files import ConfigError
-from fer_utils.labels import canonical
-
-SMIC_CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
-SMIC_NAME = "^(?:s0*(?P<folder>[0-9]+)/micro/(?P<emotion>[^/]*)/)?"
-SMIC_NAME += "s0*(?P<subject>[0-9]+)_(?P<code>ne|po|sur)_[0-9]+$"
-VIDEO_SUFFIX = r"\.(avi|mp4|m4v|mov|mkv|webm|mpe?g|wmv|3gp|mts|m2ts)"
+from fer_utils.labels import agree, canonical, name_key
 
 
 class ClipReader(DataSet):
-    """A data set of clips: folders of subjects, and an annotation in or up to two folders above them."""
+    """A data set of clips: folders of subjects, and an annotation in or up to two folders above them.
+
+    SAMM (`006/006_1_2/006_05562.jpg`) and CASME II (`sub01/EP02_01f/img46.jpg`) are such.
+    """
 
     n_clips: int = 0
     subject: str = ""
     annotation_name: str = ""
     sheet: str = ""
+    subject_folder: str = ""
+    long_ids: bool = False
     columns: Mapping[str, str]
     prefix: Mapping[str, str]
     frame_rate: float = 200.0
@@ -42,10 +44,11 @@ class ClipReader(DataSet):
     def annotation(self, path: Path) -> Path | None:
         """Return the annotation that belongs to the clips in `path`, None where the form has none."""
         for folder in (path, *list(path.absolute().parents)[:2]):
-            for file in sorted(folder.iterdir()):
-                if re.fullmatch(self.annotation_name, file.name):
-                    return file
-        raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) there or above")
+            if named := [file for file in folder.iterdir() if re.fullmatch(self.annotation_name, file.name)]:
+                return only(named, "the annotation")
+        tables = sorted([*path.glob("*.[xoc][lds]*"), *path.parent.glob("*.[xoc][lds]*")])  # .xls, .ods, .csv
+        there = refusal(tables, [self.annotation_name])
+        raise FileNotFoundError(f"{path}: no annotation there or above; {there}")
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return the folder of the clips, and the annotation, which may lie beside it."""
@@ -60,24 +63,40 @@ class ClipReader(DataSet):
         return next(iter(self.prefix))
 
     def _media(self, path: Path) -> dict[str, Path]:
-        """Return the folders of images, and the videos, by the names that the annotation gives them."""
-        return {folder.name: folder for subject in self._subjects(path) for folder in folders(subject)}
+        """Return the folders of images, and the videos, by their places such as `006/006_1_2`."""
+        return {f"{one.name}/{clip.name}": clip for one in self._subjects(path) for clip in folders(one)}
 
     def _rows(self, path: Path) -> pd.DataFrame:
-        """Return the rows of the annotation; a `problem` in one says why its clip cannot be used."""
+        """Return the rows of the annotation; `stated` is the subject as a cell says it."""
         file = self.annotation(path)
         table = read_table(file, self.columns, sheet=self.sheet)
         if file.suffix != ".csv":
             table = table[table["place"] != ""]  # remarks below the table
-        given = {"subject": "", "label": "", "apex": "", "problem": "", "clip_id": table["place"]}
+        given = {"subject": "", "label": "", "apex": "", "clip_id": table["place"]}
         table = table.assign(**{name: value for name, value in given.items() if name not in table})
-        return table.assign(label=table["label"].map(canonical))
+        table = table.assign(label=table["label"].map(canonical), stated=table["subject"])
+        if not self.subject_folder:
+            return table
+        stated = table["subject"].map(name_key)
+        subject = stated.map(self.subject_folder.format).where(stated != "", "")
+        place = subject + "/" + table["place"]
+        ids = place if self.long_ids else table["place"]
+        return table.assign(subject=subject, place=place, clip_id=ids)
 
-    def missing_from(self, clips: ClipSet) -> str:
-        """Return how many clips a copy lacks, or an empty text."""
-        whole = 0 if clips.origin["form"] == "long" else self.n_clips  # SMIC-E is another set of clips
-        lacking = [f"{len(clips)} of {whole} clips"] if len(clips) < whole else []
-        return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))
+    def _check(self, row: Any) -> None:
+        """Raise `ValueError` where folder, name and annotation do not say the same of a row's clip."""
+
+    def _absent(self, place: str, path: Path, media: Mapping[str, Path]) -> str:
+        """Return why there is nothing to read at a place that the annotation names."""
+        root = path if path.is_dir() else path.parent
+        if ".." in PurePosixPath(place).parts or PurePosixPath(place).is_absolute():
+            return f"{place} lies outside the folder {root.name}; put it there"
+        if not (root / place).exists():
+            same = [one for one in media if name_key(one) == name_key(place)]
+            near = [f"; did you mean {one!r}?" for one in same or get_close_matches(place, media)]
+            return f"there is no {place}{''.join(near[:1])}"
+        inside = sorted((root / place).iterdir())[:9] if (root / place).is_dir() else [root / place]
+        return f"{place} is no clip; {refusal(inside, [*VIDEO_SUFFIXES, 'folders of numbered images'])}"
 
     def read(
         self, path: Path, *, size: int, n_frames: int, sampling: Sampling, frame_rate: float | None = None
@@ -93,8 +112,11 @@ class ClipReader(DataSet):
         skipped = []
         for row in rows.itertuples():
             try:
-                if problem := row.problem or _problem(row, media, kept, class_names):
+                self._check(row)
+                if problem := _problem(row, kept, class_names):
                     raise ValueError(problem)
+                if row.place not in media:
+                    raise ValueError(self._absent(row.place, path, media))
                 kept[row.clip_id] = row._asdict() | decoder.decode(row, media[row.place])
             except (OSError, ValueError) as error:
                 where = f"{table.name}, row {row.Index}: " if table else ""
@@ -125,10 +147,9 @@ class ClipReader(DataSet):
         )
 
 
-def _problem(row: Any, media: Mapping[str, Path], kept: Mapping, class_names: Sequence[str]) -> str:
+def _problem(row: Any, kept: Mapping, class_names: Sequence[str]) -> str:
     """Return why the clip of a row cannot be used, or an empty text."""
     problems = {
-        f"there is no {row.place}, or it is no video or folder of images": row.place not in media,
         "the name is not UTF-8; give it another": not (row.clip_id + row.subject).isprintable(),
         "a second clip of this name": row.clip_id in kept,
         "no subject is given": not row.subject,
@@ -141,16 +162,15 @@ def _notes(clips: pd.DataFrame, decoder: ClipDecoder) -> list[str]:
     n_frames = decoder.n_frames
     first = f"the first {n_frames} frames in the order of their names, not onset to offset"
     notes = [first] if decoder.sampling == "first" else []
-    few = f"have fewer than {n_frames} frames; those between were interpolated"
     for what, mask in {
-        few: clips["length"] < n_frames,
+        f"have fewer than {n_frames} frames; those between were interpolated": clips["length"] < n_frames,
+        "have one gray level in all frames": clips["frames"].map(np.ptp) == 0,
         "have no face that the detector finds and are whole frames": clips["whole"],
         "have no apex between onset and offset in the annotation": clips["apex"] == NO_APEX,
     }.items():
         if mask.any():
-            ids = clips["clip_id"][mask]
-            some = ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
-            notes.append(f"{len(ids)} of {len(clips)} clips {what}: {some}")
+            ids = clips["clip_id"][mask].tolist()
+            notes.append(f"{len(ids)} of {len(clips)} clips {what}: {some(ids)}")
     return notes
 
 
@@ -179,47 +199,28 @@ class Smic(ClipReader):
         return {str(clip.relative_to(path)): clip for one in classes for clip in folders(one)}
 
     def _rows(self, path: Path) -> pd.DataFrame:
+        media = [*self._media(path)]
         if self._form(path) == "long":
             rows = super()._rows(path)
             second = rows[rows["onset2"] != ""]
             times = {"onset": second["onset2"], "offset": second["offset2"]}
             second = second.assign(clip_id=second["place"] + "_2", **times)
             rows = pd.concat([rows, second]).sort_index(kind="stable")
+            rows["place"] = rows["place"].replace({place.rpartition("/")[2]: place for place in media})
         else:
-            rows = pd.DataFrame({"place": list(self._media(path)), "problem": ""}, dtype=str)
+            rows = pd.DataFrame({"place": media, "subject": ""}, dtype=str)
             rows["clip_id"] = rows["place"].str.rpartition("/")[2]
-        named = rows["place"].str.extract(SMIC_NAME)
-        label = named["code"].map(SMIC_CODES)
-        rows = rows.assign(subject="s" + named["subject"].str.zfill(2), label=label).fillna("")
-        misplaced = (named["folder"] != named["subject"]) | (named["emotion"] != label)
-        where = "lies in " + rows["place"].str.rpartition("/")[0] + "/, which is not what its name says"
-        rows["problem"] = where.where(named["folder"].notna() & misplaced, rows["problem"])
-        rows.loc[named["code"].isna(), "problem"] = "not named like s1_ne_01 (subject; ne, po or sur; number)"
-        return rows
+        named = rows["place"].str.extract(self.clip).fillna("")
+        subject, label = "s" + named["subject"].str.zfill(2), named["code"].map(self.codes).fillna("")
+        return rows.assign(subject=subject, label=label, stated=rows["subject"])
 
-
-class Samm(ClipReader):
-    """SAMM: `006/006_1_2/006_05562.jpg` and so on, and `SAMM_Micro_FACS_Codes_v2.xlsx` there or beside it."""
-
-    def _rows(self, path: Path) -> pd.DataFrame:
-        rows = super()._rows(path)
-        owner = rows["place"].str.partition("_")[0]
-        problem = "the Subject is '" + rows["subject"] + "', not '" + owner + "'; correct the cell"
-        wrong = rows["subject"].str.zfill(3) != owner
-        return rows.assign(subject=owner, problem=problem.where(wrong, ""))
-
-
-class Casme2(ClipReader):
-    """CASME II; ids are like `sub01/EP02_01f`, because the films' names repeat between subjects."""
-
-    def _media(self, path: Path) -> dict[str, Path]:
-        return {f"{one.name}/{film.name}": film for one in self._subjects(path) for film in folders(one)}
-
-    def _rows(self, path: Path) -> pd.DataFrame:
-        rows = super()._rows(path)
-        subject = "sub" + rows["subject"].str.zfill(2)
-        place = subject + "/" + rows["place"]
-        return rows.assign(subject=subject, place=place, clip_id=place)
+    def _check(self, row: Any) -> None:
+        if not (named := re.fullmatch(self.clip, row.place)):
+            raise ValueError("not named like s1_ne_01 (subject; ne, po or sur; number)")
+        folder, emotion, subject, _ = named.groups()
+        stated = row.stated.lower().removeprefix("s")
+        agree({"folder": folder or subject, "name": subject, "column Subject": stated or subject})
+        agree({"folder": emotion or row.label, "name": row.label})
 
 
 class ClipTable(ClipReader):
@@ -230,22 +231,22 @@ class ClipTable(ClipReader):
 
     def holds(self, path: Path) -> bool:
         """Return whether a file is a table of clips."""
-        is_csv = path.suffix.lower() == ".csv" and path.is_file()
-        return is_csv and {*self.columns.values()} <= {*csv_header(path)[0]}
+        problem = self._problem_of(path) if path.is_file() else "no file"
+        return not problem or "more than one column" in problem  # which is an error when it is read
 
-    def find(self, folder: Path) -> Path:
-        """Return the one table of clips in a folder; several are a `ConfigError`."""
-        if folder.is_file():
-            return folder
-        for place in self.places:
-            tables = [file for file in sorted(folder.glob(place)) if self.holds(file)]
-            if len(tables) > 1:
-                names = ", ".join(table.name for table in tables)
-                several = f"several tables of clips, {names}"
-                raise ConfigError(f"{tables[0].parent}: {several}; name one in data_path")
-            if tables:
-                return tables[0]
-        return super().find(folder)
+    def _problem_of(self, path: Path) -> str:
+        try:
+            read_table(path, self.columns, n_rows=20)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def near(self, folder: Path) -> str:
+        """Return which tables are in a folder, and what they lack."""
+        problems = [self._problem_of(file) for place in self.places for file in sorted(folder.glob(place))]
+        return "; ".join(
+            text for text in problems if text.partition(" lacks ")[2].count(",") < 3
+        )  # not others
 
     def annotation(self, path: Path) -> Path:
         """Return the table itself."""
@@ -257,12 +258,13 @@ class ClipTable(ClipReader):
             suffix = file.suffix.lower()
             image = suffix in IMAGE_SUFFIXES and file.parent != path.parent
             place = file.parent if image else file
-            name = place.relative_to(path.parent).as_posix()
-            if (image or re.fullmatch(VIDEO_SUFFIX, suffix)) and not is_hidden(name):
+            name = unicodedata.normalize("NFC", place.relative_to(path.parent).as_posix())
+            if (image or suffix in VIDEO_SUFFIXES) and not is_hidden(name):
                 found[name] = place
         return found
 
     def _rows(self, path: Path) -> pd.DataFrame:
         rows = super()._rows(path)
-        place = rows["place"].map(lambda one: str(PurePosixPath(one)))  # without a "./" in front
+        place = rows["place"].str.replace("\\", "/").str.normalize("NFC").str.removeprefix(f"{path.parent}/")
+        place = place.map(lambda one: str(PurePosixPath(one)))  # without a "./" in front
         return rows.assign(place=place, clip_id=place + "/" + rows["onset"] + "-" + rows["offset"])

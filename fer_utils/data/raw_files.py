@@ -7,7 +7,7 @@ bytes than it declares.
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,8 +15,10 @@ from typing import Literal
 
 import yaml
 
+from fer_utils.data.forms import IMAGE_SUFFIXES, is_hidden, printable, refusal, some, unread
+from fer_utils.files import ConfigError
+
 OnBadRows = Literal["error", "drop"]
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 MAX_FILE_BYTES = 2**28  # of one image file: as many as the largest accepted image takes without compression
 MAX_ARCHIVE_BYTES = 2**34  # of all images in one archive, unpacked: 16 GiB
 MAX_DROPPED = 10_000  # with more bad rows the file is of another kind, not a damaged copy
@@ -42,7 +44,7 @@ class DataSet:
             setattr(self, key, tuple(value) if isinstance(value, list) else value)
 
     def holds(self, path: Path) -> bool:
-        """Return whether a folder is this data set."""
+        """Return whether a folder or a file is this data set."""
         raise NotImplementedError
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
@@ -52,17 +54,29 @@ class DataSet:
     def find(self, folder: Path) -> Path:
         """Return the file or folder of the data set in a folder; `MissingData` names all places."""
         for place in self.places:
-            if (folder / place).is_file() or self.holds(folder / place):
-                return folder / place
-        places = ", ".join(str(folder / place) for place in self.places)
-        raise MissingData(
-            f"{self.title} is not here; looked for {places}. data/README.md says where it comes from"
-        )
+            named = folder.glob(place) if "*" in place else [folder / place]
+            if found := [path for path in sorted(named) if self.holds(path)]:
+                return only(found, self.title)
+        places, near = ", ".join(str(folder / place) for place in self.places), self.near(folder)
+        there = f"; {near}" if near else ""
+        raise MissingData(f"{self.title} is not here; looked for {places}{there}. data/README.md says more")
+
+    def near(self, folder: Path) -> str:
+        """Return what in a folder may be this data set under another name or packed, and what to do."""
+        heads = {place.split("/")[0].split(".")[0].lower() for place in self.places} - {"", "*"}
+        found = [folder] if folder.is_file() else sorted(folder.glob("*"))
+        found = [one for one in found if one.name.lower().startswith((*heads, "archive")) or one == folder]
+        return "; ".join(f"{one.name} is there: {unread(one) or 'another form or name'}" for one in found[:5])
 
 
-def printable(text: str) -> str:
-    """Return `text` with characters that cannot be printed written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def only(files: Sequence[Path], what: str) -> Path:
+    """Return the one file that is `what`; of several none is chosen, but all are named in a `ConfigError`."""
+    if len(files) == 1:
+        return files[0]
+    names = some(sorted(file.name for file in files))
+    raise ConfigError(
+        f"{files[0].parent}: {names} may each be {what}; keep one here, or name it in data_path"
+    )
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
@@ -108,11 +122,10 @@ class BadRows:
 
     def notes(self, kept: int) -> tuple[str, ...]:
         """Return a note on what was dropped, given how many rows were kept; none kept is an error."""
-        count, first = len(self.dropped), "; ".join(self.dropped[:3])
+        count, first = len(self.dropped), some(self.dropped, 3)
         if not kept:
             raise ValueError(f"{self.path}: no usable {self.unit}, {count} are bad; {first}")
-        more = " ..." if count > 3 else ""
-        return (f"{count} of {kept + count} {self.unit} were dropped: {first}{more}",) if count else ()
+        return (f"{count} of {kept + count} {self.unit} were dropped: {first}",) if count else ()
 
 
 @contextmanager
@@ -141,7 +154,10 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # damaged bytes raise nearly anything
-            raise ValueError(f"{path}: neither a folder nor a whole .zip archive ({error})") from error
+            found = (
+                f"neither a folder nor a whole .zip archive ({error}); {refusal([path], ['folders', '.zip'])}"
+            )
+            raise ValueError(f"{path}: {found}") from error
         entries, total = {}, 0
         for entry in archive.infolist():
             name = entry.orig_filename
@@ -154,8 +170,9 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
                 total += entry.file_size
                 if entry.file_size > MAX_FILE_BYTES or total > MAX_ARCHIVE_BYTES:
                     most = f"{MAX_FILE_BYTES:,} at most, and {MAX_ARCHIVE_BYTES:,} for all images"
-                    size = f"unpacks to {entry.file_size:,} bytes"
-                    raise ValueError(printable(f"{path}: {name} {size}; {most}"))
+                    raise ValueError(
+                        printable(f"{path}: {name} unpacks to {entry.file_size:,} bytes; {most}")
+                    )
             if not name.endswith("/"):
                 entries[name] = partial(_read_entry, archive, entry)
         yield entries
@@ -174,8 +191,3 @@ def read_file(path: Path) -> bytes:
     if (size := path.stat().st_size) > MAX_FILE_BYTES:
         raise ValueError(f"{size:,} bytes; {MAX_FILE_BYTES:,} at most")
     return path.read_bytes()
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a file, or a folder above it, is one of those that systems leave behind."""
-    return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(name).parts)

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 
 from fer_utils.data import clip_files
-from fer_utils.data.clip_readers import Casme2, ClipReader, ClipTable, Samm, Smic
+from fer_utils.data.clip_readers import ClipReader, ClipTable, Smic
 from fer_utils.data.fer2013 import Fer2013
-from fer_utils.data.folders import CkPlus, ImageFolder, Jaffe, OwnFolder, RafDb
-from fer_utils.data.raw_files import DataSet, MissingData, files_below, printable
+from fer_utils.data.folders import ImageFolder, OwnFolder, RafDb
+from fer_utils.data.forms import is_hidden, printable
+from fer_utils.data.raw_files import DataSet, MissingData, files_below
 from fer_utils.data.samples import ClipSet, FaceSet, Samples, combine
 from fer_utils.files import (
     ConfigError,
@@ -32,18 +33,20 @@ from fer_utils.files import (
     sha256_of,
     write_json,
 )
-from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF
+from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF, alike
 
 if TYPE_CHECKING:
     from fer_utils.params import ClipParameters, FaceParameters
 
-_FACES = {"fer2013": Fer2013, "rafdb": RafDb, "ckplus": CkPlus, "jaffe": Jaffe, "folder": OwnFolder}
-_CLIPS = {"smic-hs": Smic, "smic-vis": Smic, "smic-nir": Smic, "samm": Samm, "casme2": Casme2}
-FACES: Mapping[str, ImageFolder] = {name: kind(name) for name, kind in _FACES.items()}
-CLIPS: Mapping[str, ClipReader] = {name: kind(name) for name, kind in (_CLIPS | {"table": ClipTable}).items()}
+_READERS = {"fer2013": Fer2013, "rafdb": RafDb, "folder": OwnFolder, "table": ClipTable}
+_FACES = ("fer2013", "rafdb", "ckplus", "jaffe", "folder")
+FACES: Mapping[str, ImageFolder] = {name: _READERS.get(name, ImageFolder)(name) for name in _FACES}
+_READERS |= dict.fromkeys(("smic-hs", "smic-vis", "smic-nir"), Smic)
+_CLIPS = ("smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table")
+CLIPS: Mapping[str, ClipReader] = {name: _READERS.get(name, ClipReader)(name) for name in _CLIPS}
 """Value of the `dataset` parameter -> data set of still faces, or of clips."""
 
-FORMAT = 6  # raised when a reader or this layout changes meaning, so that older prepared files are made again
+FORMAT = 7  # raised when a reader or this layout changes meaning, so that older prepared files are made again
 PREPARED = "data/prepared"  # where the memory-mapped forms are kept, below the project folder
 
 _MD5 = partial(hashlib.md5, usedforsecurity=False)
@@ -75,7 +78,23 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
         found = {name: find(name, params.data_path) for name in names}  # all, before the first is read
         sets = [_prepared(FACES[name], path, options, prepared_dir) for name, path in found.items()]
         faces = combine(sets, class_names=FER7) if len(sets) > 1 else sets[0]
+    faces = _distinct(faces, strict=params.on_bad_rows == "error")
     return faces if params.label_set == "own" else faces.with_classes(LABEL_SETS[params.label_set])
+
+
+def _distinct(samples: AnySamples, *, strict: bool) -> AnySamples:
+    """Note subjects and classes whose names hardly differ, and are probably one; under `strict` an error.
+
+    A subject under two ids would be in training and test at once.
+    """
+    names = {"subjects": samples.subject, "classes": samples.class_names}
+    if not (found := [f"{what} {group}" for what in names for group in alike(names[what])]):
+        return samples
+    note = f"{'; '.join(found)} differ only in case, spaces, zeros or Unicode form; are they the same?"
+    if strict:
+        setting = "on_bad_rows: drop" if isinstance(samples, FaceSet) else "strict: false"
+        raise ValueError(f"{samples.name}: {note} Give each one name, or set {setting} if they are not")
+    return replace(samples, notes=(*samples.notes, note))
 
 
 def _prepared(
@@ -106,6 +125,7 @@ def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED)
         path = find(params.dataset, params.data_path)
         clips = _prepared(CLIPS[params.dataset], path, options, prepared_dir)
     clips = _without(clips, {*params.leave_out}) if params.leave_out else clips
+    clips = _distinct(clips, strict=params.strict)
     if params.strict and clips.skipped:
         more = f" (and {len(clips.skipped) - 1} more)" if len(clips.skipped) > 1 else ""
         raise ValueError(f"{clips.name}: {clips.skipped[0]}{more}")
@@ -127,21 +147,9 @@ def _synthetic_clips(params: "ClipParameters", options: Mapping[str, int], folde
         "seed": params.synthetic_seed,
         **options,
     }
-    code = _code_of(Path(generator.__file__).parent)
-    origin = {"form": "synthetic", "generator": generator.__name__.rpartition(".")[0], "sha256": code}
-    return prepared(
-        lambda: replace(generator.synthetic_clips(**arguments), origin=origin),
-        name="synthetic-clips",
-        content=code,
-        folder=folder,
-        settings=arguments,
-    )
-
-
-@cache
-def _code_of(package: Path) -> str:
-    files = [*sorted(package.glob("*.*")), Path(clip_files.__file__)]
-    return digest([sha256_of(file) for file in files], np.__version__, cv2.__version__)
+    code = {"numpy": np.__version__, "cv2": cv2.__version__, "resample": sha256_of(clip_files.__file__)}
+    package, make = Path(generator.__file__).parent, partial(generator.synthetic_clips, **arguments)
+    return prepared_from(package, make, folder=folder, settings=arguments | code)
 
 
 def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
@@ -159,7 +167,8 @@ def _without(clips: ClipSet, leave_out: set[str]) -> ClipSet:
 def find(dataset: str, data_path: str | Path = "data/raw") -> Path:
     """Return the file or folder of a real data set, which `data_path` is or holds, or raise `MissingData`."""
     path = project_path(data_path)
-    return path if path.is_file() and dataset in FACES else {**FACES, **CLIPS}[dataset].find(path)
+    is_set = path.is_file() and (dataset in FACES or dataset == "table")
+    return path if is_set else {**FACES, **CLIPS}[dataset].find(path)
 
 
 def title_of(dataset: str) -> str:
@@ -172,10 +181,8 @@ def sources(folder: Path) -> Iterator[tuple[DataSet, Path | None]]:
     for dataset in (one for one in (*FACES.values(), *CLIPS.values()) if one.expected):
         try:
             yield dataset, dataset.find(folder)
-        except MissingData:
-            yield dataset, None
-        except ConfigError:  # several tables of clips, which `load_clips` will say again
-            yield dataset, folder
+        except (MissingData, ConfigError) as error:  # several tables of clips, which `load_clips` says again
+            yield dataset, None if isinstance(error, MissingData) else folder
 
 
 def prepared_from(
@@ -188,35 +195,24 @@ def prepared_from(
     if source.is_file():
         files, content = [source], sha256_of(source)
     else:
-        files, total = sorted(files_below(source)), hashlib.sha256()
+        files = [f for f in sorted(files_below(source)) if not is_hidden(f.relative_to(source).as_posix())]
+        total = hashlib.sha256()
         for file in files:
             total.update(f"{file.relative_to(source).as_posix()}\0".encode("utf-8", "surrogateescape"))
             total.update(bytes.fromhex(sha256_of(file)))
         content = total.hexdigest()
-
-    def make() -> AnySamples:
-        samples = read()
-        size = sum(file.stat().st_size for file in files)
-        found = {"file": printable(source.name), "bytes": size, "sha256": content}
-        if source.is_file():  # not a safeguard, but the hash by which published copies are known
-            with open(source, "rb") as file:
-                found["md5"] = hashlib.file_digest(file, _MD5).hexdigest()
-        return replace(samples, origin={**samples.origin, **found})
-
-    return prepared(make, name=source.stem, content=content, folder=folder, settings=settings)
-
-
-def prepared(
-    make: Callable[[], AnySamples], *, name: str, content: str, folder: Path, settings: Mapping[str, object]
-) -> AnySamples:
-    """Return what `make` returns, or an earlier call with the same `content`, a hash, and `settings`."""
-    key = digest(FORMAT, content, dict(settings))[:16]
-    target = folder / f"{printable(name)}-{key}"
+    target = folder / f"{printable(source.stem)}-{digest(FORMAT, content, dict(settings))[:16]}"
     if not _is_whole(target):  # a whole set is opened without writing: its folder may be read-only
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{target.name}.lock"):
             if not _is_whole(target):  # another process may have made it meanwhile
-                _write(make(), target, settings=dict(settings))
+                samples, size = read(), sum(file.stat().st_size for file in files)
+                found = {"file": printable(source.name), "bytes": size, "sha256": content}
+                if source.is_file():  # not a safeguard, but the hash by which published copies are known
+                    with open(source, "rb") as opened:
+                        found["md5"] = hashlib.file_digest(opened, _MD5).hexdigest()
+                samples = replace(samples, origin=samples.origin | found)
+                _write(samples, target, settings=dict(settings))
     sidecar = read_json(target / "sidecar.json")
     kind = _KINDS[sidecar["kind"]]
     pixels = np.load(target / "pixels.npy", mmap_mode="r", allow_pickle=False)

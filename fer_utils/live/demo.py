@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from fer_utils.live.session import Session
 from fer_utils.onnx import OnnxModel, export_half
 from fer_utils.params import FaceParameters, LiveDemo
 from fer_utils.predictions import Predictions
+from fer_utils.report import template
 
 REFERENCE = project_path("reports/reference")
 NETWORKS = Path(__file__).with_name("networks")  # below a megabyte each
@@ -91,26 +91,12 @@ def build_panel(params: LiveDemo) -> Panel:
 def networks_html(pipeline: Pipeline) -> str:
     """Return what the networks were trained on and how accurate they are, as HTML."""
     models = {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}
-    lines = [f"{task}: {_about(model)}" for task, model in models.items() if model]
-    return f"<h4>The networks</h4><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    return template("networks.html.j2").render(models=models)
 
 
 def model_card(pipeline: Pipeline) -> str:
     """Return the model card of the panel and the notebook as HTML."""
     return networks_html(pipeline) + CARD.read_text("utf-8")
-
-
-def _about(model: OnnxModel) -> str:
-    about, accuracy = model.description, model.description.metrics["accuracy"]
-    synthetic = "synthetic faces: its predictions for people mean nothing"
-    trained = synthetic if about.source == "synthetic" else about.dataset
-    value = f"{100 * accuracy.value:.1f} %"
-    if accuracy.ci95 is not None:
-        value += " [{:.1f}, {:.1f}]".format(*100 * np.array(accuracy.ci95))
-    return (
-        f"{', '.join(model.class_names)}. Trained on {trained}. Accuracy {value}, "
-        f"n {accuracy.n:,}: {about.estimate}; {about.split}. From run {about.run}."
-    )
 
 
 def reference_predictions() -> Predictions:

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import pdist
 
 from fer_utils.data.detection import LONGEST_SIDE, Box, Detector, gray, reduced
-from fer_utils.data.images import squared, to_gray
+from fer_utils.data.images import squared
 
 _BRIGHT = 160.0  # least mean gray level of the brightest tenth of an image after `brighten`
 _MAX_FACTOR = 24.0  # beyond it there is only noise
@@ -67,7 +67,7 @@ def crop_face(image: np.ndarray, box: Box, *, size: int, framing: Framing = STIL
     height, width = image.shape[:2]
     rows = np.clip(np.arange(top, bottom), 0, height - 1)
     region = image[rows].take(np.clip(np.arange(left, right), 0, width - 1), axis=1)
-    face = to_gray(Image.fromarray(region))
+    face = Image.fromarray(region).convert("L")
     x, y, step = x - left, y - top, side / size
     if framing.resampling == "lanczos":
         return np.asarray(squared(face, size, region=(x, y, x + side, y + side)))

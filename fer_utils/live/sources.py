@@ -16,10 +16,10 @@ from time import monotonic, sleep
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
-from fer_utils.data.images import check_size, open_image, to_gray
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, natural_order, printable
+from fer_utils.data.forms import IMAGE_SUFFIXES, is_hidden, printable, refusal
+from fer_utils.data.images import check_size, open_image, plain
+from fer_utils.data.raw_files import natural_order
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
@@ -109,13 +109,13 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
     """Read the images of a folder in natural order (2 before 10); their times are 0, 1, 2, ..."""
     path = Path(path)
     try:
-        files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+        files = [file for file in path.iterdir() if file.is_file() and not is_hidden(file.name)]
     except OSError as error:
         yield Problem(f"{printable(str(path))}: {error.strerror}")
         return
-    images = sorted((file for file in files if not file.name.startswith(".")), key=natural_order)
+    images = sorted((f for f in files if f.suffix.lower() in IMAGE_SUFFIXES), key=natural_order)
     if not images:
-        yield Problem(f"{printable(str(path))}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
+        yield Problem(printable(f"{path}: no images in this folder; {refusal(files, IMAGE_SUFFIXES)}"))
     for number, file in enumerate(images):
         try:
             yield decode_image(file.read_bytes(), time=float(number), name=file.name, still=True)
@@ -124,7 +124,7 @@ def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
 
 
 def decode_image(content: bytes, *, time: float = 0, name: str = "", still: bool = False) -> Frame | Problem:
-    """Decode an image file: upright by EXIF, transparency white, 16 bits scaled to 8, at most `MAX_SIDE`."""
+    """Decode an image file as `fer_utils.data.images.plain` describes, to at most `MAX_SIDE` pixels."""
     try:
         if len(content) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB; reduce the image")
@@ -132,12 +132,7 @@ def decode_image(content: bytes, *, time: float = 0, name: str = "", still: bool
             scale = min(1.0, MAX_SIDE / max(image.size))
             # JPEG can be decoded at a half, a quarter or an eighth, which is faster.
             image.draft(None, tuple(round(scale * side) for side in image.size))
-            if image.mode == "F" or image.mode.startswith("I"):
-                image = to_gray(image)  # scales 16 bits and refuses 32
-            elif (image := ImageOps.exif_transpose(image)).has_transparency_data:
-                page = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(page, image.convert("RGBA"))
-            image = image.convert("RGB")
+            image = plain(image)[0].convert("RGB")
             image.thumbnail((MAX_SIDE, MAX_SIDE))
         return Frame(np.asarray(image), time, _short(name), still)
     except Exception as error:  # Pillow's parsers raise almost anything for damaged files

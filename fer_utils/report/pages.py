@@ -12,7 +12,7 @@ from fer_utils import tables
 from fer_utils.effects import effects_table, read_effects
 from fer_utils.files import PROJECT, project_path, read_json, write_text
 from fer_utils.papers import load_paper
-from fer_utils.report import FIGURE, comparison_figure
+from fer_utils.report import FIGURE, comparison_figure, template
 from fer_utils.tables import Record, find_metric, format_metric
 
 PAGES = ("README.md", "docs/results.md", "docs/live_demo.md")
@@ -37,12 +37,13 @@ def generated(reference: Path) -> dict[str, str]:
     still = f"\n{waiting} of the papers' {len(first)} headline numbers have no run on real data yet.\n"
     effects = effects_table(read_effects(reference / "61_protocol_effects" / "effects.json"))
     shown = {row["result"].get("run") for row in comparison}
+    covered = [result for result in honest if result["run"] in shown]
     of_runs = yaml.safe_load((PROJECT / "data" / "tables.yaml").read_text(encoding="utf-8"))
     return {
         "learnt": learnt(results, effects, reference),
         "headline": headline(first, link="docs/results.md") + still,
         "results": headline(comparison) + still,
-        "runs": runs([result for result in honest if result["run"] in shown]),
+        "runs": template("runs.md.j2").render(results=covered, tables=tables),
         "methods": methods(honest),
         **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames")},
         "effects": "\n".join(effects_on(data, rows) for data, rows in effects.groupby("data")),
@@ -72,23 +73,6 @@ def headline(comparison: Iterable[Record], *, link: str = "") -> str:
         if row["measured"] is not None
     ]
     return tables.markdown(rows)
-
-
-def runs(results: Iterable[Record]) -> str:
-    """Return one section for each run: data, protocol, hardware, commit and command."""
-    sections = []
-    for result in results:
-        data = result["dataset"]
-        facts = {
-            "Data": f"{data['name']}, {data['form']}, fingerprint `{data['fingerprint'][:12]}`",
-            "Protocol": tables.describe_protocol(result),
-            "Computed on": tables.describe_hardware(result),
-            "Commit": result.get("note") or f"`{result['environment']['commit']}`",
-            "Command": f"`make reproduce PROFILE={result['profile']} RUN={result['run']}`",
-        }
-        lines = [f"- {name}: {text}" for name, text in facts.items()]
-        sections.append("\n".join([f"### {result['run']}", "", *lines, ""]))
-    return "\n".join(sections)
 
 
 def methods(results: Iterable[Record]) -> str:
@@ -145,36 +129,14 @@ def demo(results: Mapping[str, Record], metrics: Mapping[str, tuple[str, str]], 
 
 def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path) -> str:
     """Return sentences on what the study has shown so far."""
-    kumar, hybrid = results["10_baseline_cnn--kumar2021"], results["20_hybrid_hog_cnn--hybrid"]
-    accuracy, happy = (
-        load_paper("kumar2021").cell("Table 2", f"{row} / f1") for row in ("Accuracy", "Happy")
-    )
-    kishor = load_paper("kishor2022").cell("Table 1", "Adam / validation")
-    plain, distinct, on_fer = (
-        format_metric(find_metric(run, key), percent=True)
-        for run, key in ((kumar, "accuracy"), (kumar, "without_duplicates.accuracy"), (hybrid, "accuracy"))
-    )
     pairs = pd.concat([pairs for _, pairs in tables.compare_methods(reference)])
-    hog = pairs.loc["20_hybrid_hog_cnn--hybrid − 20_hybrid_hog_cnn--raw"]
-    points, low, high = 100 * hog[["difference", "low", "high"]]
-    reshuffled = effects.loc["reshuffle training, validation and test images for every epoch"]
-    duplicates = effects.loc["keep exact duplicates of other sets in the test set"]
-    unseen = effects.loc["keep duplicates in the test set, but train on none of them"]
-    sentences = [
-        f"kumar2021's accuracy of {100 * accuracy.value:.0f} % is reproduced (one seed, six classes): "
-        f"{plain}, without duplicates {distinct}. For happy the paper reports an F1 of {happy.value:.2f}; "
-        f"here it is {format_metric(find_metric(kumar, 'per_class.happy.f1'))}.",
-        f"kishor2022 reports {100 * kishor.value:.1f} % without saying on which of its data sets; its "
-        f"network reaches {on_fer} on FER-2013.",
-        "Adding HOG features to the pixels makes no detectable difference: "
-        f"{points:+z.1f} points [{low:+.1f}, {high:+.1f}], n = {int(hog['n']):,}.",
-        "Reshuffling training, validation and test images every epoch lifts the validation accuracy of one "
-        f"network from {reshuffled['honest']} to {reshuffled['looks like']}.",
-        "Exact duplicates across FER-2013's sets inflate accuracy by "
-        f"{duplicates['adds, points [95 %]']} points. They are remembered rather than easier: to a network "
-        f"that has trained on none, exact and near duplicates add {unseen['adds, points [95 %]']} points.",
-    ]
-    return "".join(f"- {sentence}\n" for sentence in sentences)
+    return template("learnt.md.j2").render(
+        printed=lambda paper, table, cell: load_paper(paper).cell(table, cell).value,
+        metric=lambda run, key, **options: format_metric(find_metric(results[run], key), **options),
+        hog=pairs.loc["20_hybrid_hog_cnn--hybrid − 20_hybrid_hog_cnn--raw"],
+        effects=effects,
+        added="adds, points [95 %]",
+    )
 
 
 def write_pages(reference: Path) -> list[Path]:
