@@ -17,8 +17,9 @@ from time import monotonic, sleep
 import cv2
 import numpy as np
 
+from fer_utils.data.forms import IMAGE_SUFFIXES, is_hidden, printable, refusal
 from fer_utils.data.images import check_size, open_image, plain
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, is_hidden, natural_order, printable, refusal
+from fer_utils.data.raw_files import natural_order
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
