@@ -119,6 +119,11 @@ _ParameterLoader.add_implicit_resolver(
 )
 
 
+for _digit in "0123456789":  # before YAML's own rules, which take 006_1_2, a clip of SAMM, for a number
+    _clip = ("tag:yaml.org,2002:str", re.compile(r"\d+(_\d+)+$"))
+    _ParameterLoader.yaml_implicit_resolvers[_digit].insert(0, _clip)
+
+
 class Run:
     """A run in progress; `finish` writes `results.json` into `folder`, which is what makes it a result."""
 

@@ -22,10 +22,10 @@ from fer_utils import hardware, report, tables
 from fer_utils.comparison import mcnemar_p_value, paired_difference
 from fer_utils.data import FaceSet, load_faces
 from fer_utils.data.clip_files import read_table
-from fer_utils.data.raw_files import IMAGE_SUFFIXES
+from fer_utils.data.forms import IMAGE_SUFFIXES
 from fer_utils.evaluation import evaluate, reference_points, reliability, reliability_records
 from fer_utils.files import ConfigError, digest, nearest, project_path, read_json, sha256_of, write_text
-from fer_utils.labels import LABEL_SETS, canonical
+from fer_utils.labels import LABEL_SETS, alike, canonical
 from fer_utils.onnx import OnnxModel
 from fer_utils.params import FaceParameters
 from fer_utils.predictions import Predictions
@@ -136,6 +136,8 @@ def _of_subjects(file: Path, table: pd.DataFrame, name: str) -> tuple[Prediction
     ids, subject = (table[key].to_numpy(str) for key in ("sample_id", "subject"))
     if (n_subjects := len(np.unique(subject))) < 2:
         raise ConfigError(f"{file}, column subject: {subject[0]!r} only; two or more subjects are needed")
+    if twins := alike(subject):
+        raise ConfigError(f"{file}, column subject: {twins[0]} hardly differ; give each subject one id")
     predictions = Predictions(ids, truth, probabilities, tuple(classes), group=subject)
     data = {"name": name, "source": "synthetic" if name == "synthetic" else "real", "samples": len(table)}
     data |= {"classes": classes, "form": "labels and subjects as a CSV file states them"}

@@ -29,11 +29,11 @@ def frame_names(pattern: str, numbers: Iterable[int]) -> dict[int, str]:
     return {number: pattern.format(number) for number in numbers}
 
 
-def write_video(path: Path, frames: np.ndarray, *, rate: float = 25.0) -> None:
-    """Write gray frames, shape (T, H, W), as a Motion-JPEG video."""
+def write_video(path: Path, frames: np.ndarray, *, rate: float = 25.0, codec: str = "MJPG") -> None:
+    """Write gray frames, shape (T, H, W), as a video."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size = (frames.shape[2], frames.shape[1])
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), rate, size)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size)
     for frame in frames:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
     writer.release()

@@ -117,28 +117,49 @@ def test_samm_is_read_below_thirteen_rows_of_explanations(tmp_path):
     assert any("no apex" in note and "011_2_4" in note for note in clips.notes)
 
 
-def test_samm_subjects_must_agree_with_the_folder(tmp_path):
+def test_samm_subjects_must_agree_in_cells_folders_and_names(tmp_path):
     numbers = [[6, *SAMM_ROWS[0][1:]], [11, *SAMM_ROWS[1][1:]]]  # as Excel makes them of 006 and 011
     assert load(tmp_path, "samm", write_samm(tmp_path / "a", numbers)).subject.tolist() == ["006", "011"]
-    absent = ["012", "012_3_1", 1, 3, 4, 9, 7, "Micro", "4", "Anger", 2, None]
-    for subject, problem in (
-        (None, "no subject is given"),
-        ("006", "no 006/011_2_4; did you mean '011/011_2_4'"),
-    ):
-        write_samm(tmp_path / "b", [SAMM_ROWS[0], [subject, *SAMM_ROWS[1][1:]], absent])
-        write_frames(tmp_path / "b/007/007_1_1", frame_names("007_{}.jpg", range(3)))
-        clips = load(tmp_path, "samm", tmp_path / "b")
-        assert clips.subject.tolist() == ["006"]
-        skipped = {text.partition(": ")[0]: text for text in clips.skipped}
-        assert "row 16: " in skipped["011_2_4"] and problem in skipped["011_2_4"]
-        assert "no 012/012_3_1" in skipped["012_3_1"] and "has no row" in skipped["007/007_1_1"]
-    sheet = [[*SAMM_HEADER, "Subject"], *([*row, "006"] for row in SAMM_ROWS)]
-    write_workbook(tmp_path / "b" / "SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": sheet})
+    cells = [(None, "011_2_4"), ("006", "011_2_5"), ("012", "012_3_1"), ("006", "006_1_3")]
+    root = write_samm(tmp_path / "b", [SAMM_ROWS[0], *([*two, *SAMM_ROWS[1][2:]] for two in cells)])
+    for place in ("011/011_2_5", "007/007_1_1", "006/006_1_3"):
+        write_frames(root / place, frame_names("011_{:04d}.jpg", range(28, 36)))
+    clips = load(tmp_path, "samm", root)
+    assert clips.sample_id.tolist() == ["006_1_2"]
+    skipped = dict(text.split(": ", 1) for text in clips.skipped)
+    for name, problem in {
+        "011_2_4": "SAMM_Micro_FACS_Codes_v2.xlsx, row 16: no subject is given",
+        "011_2_5": "there is no 006/011_2_5; did you mean '011/011_2_5'?",
+        "012_3_1": "there is no 012/012_3_1",
+        "006_1_3": "011_0028.jpg is not named 006_<number>",
+        "007/007_1_1": "has no row",
+    }.items():
+        assert problem in skipped[name]
+
+
+def test_a_workbook_is_refused_where_it_is_not_clear_what_it_says(tmp_path):
+    root = write_samm(tmp_path / "SAMM")
+    table = root / "SAMM_Micro_FACS_Codes_v2.xlsx"
+    odd = ["Sub\u200bject", "FILENAME ", "Code", "Onset\nFrame", "Apex\u00a0Frame", *SAMM_HEADER[5:]]
+    computed = [[*row[:3], f"={row[3]}", *row[4:]] for row in SAMM_ROWS[1:]]
+    write_workbook(table, {"MICRO_ONLY": [odd, SAMM_ROWS[0], *computed]})
+    clips = load(tmp_path, "samm", root)
+    assert clips.sample_id.tolist() == ["006_1_2"]
+    assert "011_2_4: SAMM_Micro_FACS_Codes_v2.xlsx, row 3: the onset is 'a formula" in clips.skipped[0]
+    sheet = [[*SAMM_HEADER, "subject "], *([*row, "006"] for row in SAMM_ROWS)]
+    write_workbook(table, {"MICRO_ONLY": sheet})
     with pytest.raises(ValueError, match="more than one column Subject"):
-        load(tmp_path, "samm", tmp_path / "b")
-    write_workbook(tmp_path / "b" / "SAMM_Micro_FACS_Codes_v2.xlsx", {"other": sheet})
+        load(tmp_path, "samm", root)
+    write_workbook(table, {"other": sheet})
     with pytest.raises(ValueError, match=r"v2\.xlsx: .*MICRO_ONLY"):
-        load(tmp_path, "samm", tmp_path / "b")
+        load(tmp_path, "samm", root)
+    write_workbook(table.with_name("SAMM_FACS_Codes (1).xlsx"), {"MICRO_ONLY": sheet})
+    with pytest.raises(ConfigError, match=r"Codes \(1\)\.xlsx, SAMM_Micro_FACS_Codes_v2\.xlsx may each"):
+        load(tmp_path, "samm", root)
+    for file in root.glob("*.xlsx"):
+        file.rename(file.with_suffix(".xls"))
+    with pytest.raises(FileNotFoundError, match=r"_v2\.xls; a table of another kind: save it as \.xlsx"):
+        load(tmp_path, "samm", root)
 
 
 @pytest.mark.parametrize("prefix", ["img", "reg_img"], ids=["raw", "cropped"])
@@ -197,7 +218,11 @@ BAD_CLIPS = {
     "good,p1,1,8,sad": "a second clip of this name",
     "good,p1,2,x,sad": "the offset is 'x'",
     "good,p1,5,4,sad": "the onset 5 is after the offset 4",
-    "note.doc,p1,1,4,sad": "row 17: note.doc is no clip; found note.doc; read are .avi",
+    "two,p1,1,4,sad": "images of several clips: a1.png, b2.png",
+    "phone,p1,1,4,sad": "phone is no clip; found 1.heic; a HEIF or AVIF image: save it as JPEG",
+    "SHORT.avi,p1,1,4,sad": "there is no SHORT.avi; did you mean 'short.avi'?",
+    "/short.avi,p1,1,4,sad": "/short.avi lies outside the folder raw",
+    "note.doc,p1,1,4,sad": "row 21: note.doc is no clip; found note.doc; read are .avi",
 }
 
 
@@ -212,6 +237,9 @@ def test_everything_that_cannot_be_used_is_listed_with_its_reason(tmp_path):
     (root / "noise.avi").write_bytes(bytes(range(256)) * 8)
     (root / "note.doc").write_bytes(b"x")
     write_frames(root / "names", {1: "1.png", 2: "01.png"})
+    write_frames(root / "two", {1: "a1.png", 2: "b2.png"})
+    (root / "phone").mkdir()
+    (root / "phone" / "1.heic").write_bytes(b"\0\0\0 ftypheic")
     write_frames(root / "words", {1: "1.png", 2: "last.png"})
     clips = load(tmp_path, "table", write_table(root, "good,p1,1,8,sad", *BAD_CLIPS), frame_rate=25.0)
     assert clips.sample_id.tolist() == ["good/1-8"]
@@ -231,17 +259,27 @@ HEADER, ROWS = "clip,subject,onset,offset,emotion", ["a.avi,s1,1,5,happy", "b.av
         "\n".join([HEADER, *ROWS]).replace(",", "\t"),
         "\n".join([HEADER.title(), *ROWS, ",,,,", ",,,,"]),
         "\n".join([HEADER, *(f"./{row}" for row in ROWS)]),
+        "\n".join([HEADER, *(f"FOLDER\\{row}" for row in ROWS)]),
+        "\n".join(['"cl\u200bip ","Sub\nject",onset,offset,emotion', *ROWS]),
     ],
-    ids=["semicolons", "tabs", "capitals and empty rows", "./"],
+    ids=["semicolons", "tabs", "capitals and empty rows", "./", "absolute of Windows", "odd header"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_other_ways_of_writing_the_table_read_the_same(tmp_path, text, encoding):
     root = tmp_path / "clips"
     for name in "ab":
         write_video(root / f"{name}.avi", ramp(5))
-    (root / "t.csv").write_bytes(text.encode(encoding))
+    (root / "t.csv").write_bytes(text.replace("FOLDER", str(root).replace("/", "\\")).encode(encoding))
     clips = load(tmp_path, "table", tmp_path)
     assert [clips.class_names[label] for label in clips.labels] == ["happy", "sad"] and clips.skipped == ()
+
+
+@pytest.mark.parametrize("name", ["a.M4V", "a.mpg", "a.m1v", "a.ts", "a.3gp"])
+def test_videos_of_phones_and_discs_are_read(tmp_path, name):
+    write_video(tmp_path / "clips" / name, ramp(8), codec="mp4v" if name[-1] in "Vp" else "MPG1")
+    write_table(tmp_path / "clips", f"{name},s1,2,6,sad")
+    found = levels(load(tmp_path, "table", tmp_path), f"{name}/2-6")
+    np.testing.assert_allclose(found, 68 + 8 * np.arange(1, 6), atol=4)
 
 
 def test_a_table_without_its_columns_is_named(tmp_path):
@@ -254,7 +292,7 @@ def test_a_table_without_its_columns_is_named(tmp_path):
         load(tmp_path, "table", write_table(tmp_path / "clips", header=f"{HEADER},emotion"))
     path.write_bytes(f"{HEADER}\nb,J\xf6rg,1,2,sad\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"meview\.csv: .*utf-8"):
-        load(tmp_path, "table", path)
+        load(tmp_path, "table", tmp_path)
     write_table(tmp_path / "clips").rename(tmp_path / "clips" / "a.csv")
     write_table(tmp_path / "clips")
     with pytest.raises(ConfigError, match=r"a\.csv, meview\.csv"):

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from fer_utils.labels import FER7
 read = FACES["fer2013"].read
 ROWS = list(zip(LABELS, USAGES, map(pixels, PICTURES), strict=True))
 ICML = ["emotion, Usage, pixels", *(f"{label}, {usage}, {image}" for label, usage, image in ROWS)]
+
+SEMICOLONS = [lines()[0].upper().replace(",", ";"), *(line.replace(",", ";") for line in lines()[1:])]
 
 
 @pytest.fixture
@@ -42,11 +45,16 @@ def test_folder_zip_and_table_give_the_same_faces_and_name_their_form(tmp_path, 
         (lines(), "\n", b"\xef\xbb\xbf"),
         (ICML, "\n", b""),
         ([",".join(f'"{cell}"' for cell in line.split(",")) for line in lines()], "\n", b""),
+        (SEMICOLONS, "\n", b""),
     ],
-    ids=["CRLF", "byte-order mark", "icml", "quoted"],
+    ids=["CRLF", "byte-order mark", "icml", "quoted", "capitals, semicolons"],
 )
-def test_other_ways_of_writing_the_table_read_the_same(table, rows, end, start):
-    faces = read(csv(table, rows, end=end, start=start))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_other_ways_of_writing_the_table_read_the_same(table, rows, end, start, encoding):
+    csv(table, rows, end=end, start=start)
+    if encoding != "utf-8":
+        table.write_bytes(table.read_bytes().decode("utf-8-sig").replace(",", "\t").encode(encoding))
+    faces = read(table)
     np.testing.assert_array_equal(faces.images, PICTURES)
     assert (faces.labels.tolist(), faces.sample_id[-1]) == (LABELS, "PrivateTest_row00006")
 
@@ -58,8 +66,16 @@ def test_packed_tables_are_named_with_what_to_do(tmp_path):
     assert len(read(plain)) == 5
     (tmp_path / "fer2013.csv.gz").write_bytes(gzip.compress(text, mtime=0))
     zipped(tmp_path / "fer2013.zip", {"fer2013.csv": text})
-    for name in ("fer2013.csv.gz", "fer2013.zip"):
-        with pytest.raises(ValueError, match=f"{name}.*unpack"):
+    with tarfile.open(tmp_path / "icml.tar.xz", "w:xz") as archive:
+        archive.add(plain, "data/icml_face_data.csv")
+    (tmp_path / "page.csv").write_text("<!DOCTYPE html><p>sign in to download")
+    for name, named in {
+        "fer2013.csv.gz": "a gzip file: unpack it",
+        "fer2013.zip": r"unpack it; found fer2013\.csv",
+        "icml.tar.xz": r"a tar archive with data/icml_face_data\.csv: unpack it",
+        "page.csv": "a web page: download the file itself",
+    }.items():
+        with pytest.raises(ValueError, match=f"{name}.*{named}"):
             read(tmp_path / name)
 
 
@@ -109,7 +125,7 @@ def test_a_bad_row_is_an_error_with_its_line_or_dropped_and_listed(table, case):
         (b"emotion,pixels,Usage\n", "no usable rows"),
         (b"emotion,pixels\n3,0\n", "columns are emotion, pixels; emotion, pixels, Usage are needed"),
         ("emotion".encode("utf-16"), "columns are emotion; emotion, pixels, Usage are needed"),
-        (b"SQLite format 3", r"read are this table as CSV, the Kaggle folder"),
+        (b"SQLite format 3", "in a CSV file; or the Kaggle folder"),
         (b"emotion,pixels,Usage\n7,0,Training\n", "no usable rows, 1 are bad"),
         (b"emotion,pixels,Usage\n" + b"\n" * 20_000, "more than 10,000 bad rows"),
     ],

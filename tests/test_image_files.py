@@ -93,6 +93,8 @@ def declaring(path: Path, size: int) -> Path:
 def test_entries_above_the_archive_are_ignored_and_repeated_or_encrypted_ones_are_errors(tmp_path):
     path = zipped(tmp_path / "bad.zip", {"a/1.png": b"one", "../a.png": b"", "..\\b.png": b""})
     assert listed(path)[0] == {"a/1.png": b"one"}
+    with_flags(zipped(path, {"a\\grün.png": b"one"}), 0)  # as macOS writes UTF-8, and Windows folders
+    assert list(listed(path)[0]) == ["a/grün.png"]
     with_flags(zipped(path, {"a/1.png": PNG}), 1)
     with pytest.raises(ValueError, match=r"cannot be unpacked .*encrypted"):
         listed(path)
@@ -118,11 +120,6 @@ def test_an_archive_gives_no_more_than_it_declares_and_may_not_declare_too_much(
         listed(path)
     assert tracemalloc.get_traced_memory()[1] < 2**21
     tracemalloc.stop()
-
-
-def test_undeclared_utf8_names_and_backslashes_are_understood(tmp_path):
-    path = with_flags(zipped(tmp_path / "mac.zip", {"a\\grün.png": b"one"}), 0)
-    assert list(listed(path)[0]) == ["a/grün.png"]
 
 
 def test_colour_depth_and_transparency_are_converted():

@@ -180,10 +180,14 @@ def test_folders_above_a_class_are_splits_and_below_it_subjects(tmp_path, put, t
     assert faces.notes == (f"folders{top and ' in '}{top} {read}",)
 
 
-@pytest.mark.parametrize("folders", ["Training PublicTest PrivateTest", "train_set dev", "FER2013Train val"])
-def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders):
-    names = [f"{folder}/{name}/1.png" for folder in folders.split() for name in ("happy", "sad")]
-    faces = OWN.read(unzipped(tmp_path / "mine", images(*names)))
+@pytest.mark.parametrize(
+    "folders", ["Training PublicTest", "train_set dev", "FER2013Train val", "TRAIN-IMAGES Valid2"]
+)
+@pytest.mark.parametrize("top", ["", "archive/mine/"])
+def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folders, top):
+    names = [f"{top}{folder}/{name}/1.png" for folder in folders.split() for name in ("happy", "sad")]
+    content = images(*names) | {f"{names[0].rpartition('/')[0]}/@eaDir/1.png/thumb.jpg": b"of a NAS"}
+    faces = OWN.read(unzipped(tmp_path / "mine", content))
     assert faces.class_names == ("happy", "sad") and {*faces.split} >= {"train", "validation"}
 
 
@@ -198,6 +202,10 @@ def test_other_names_of_split_folders_are_not_taken_for_classes(tmp_path, folder
         (("train/happy/1.png", "happy/2.png"), r"happy/2\.png lies beside train/"),
         (("happy/1.png", "total/2.png"), r"total/2\.png: 'total'"),
         (("train_set/images/1.png", "val_set/images/2.png"), r"train_set/images/1\.png: 'images'"),
+        (("fold1/happy/1.png", "fold2/happy/2.png"), r"fold1/happy/1\.png: 'fold1' cannot be a class"),
+        (("train/happy/1.png", "eval/happy/2.png"), r"eval/happy/2\.png: 'eval' cannot be a class"),
+        (("siteA/Joy/1.png", "siteB/sad/2.png"), ".* 'siteA' would be the class and 'Joy' a subject"),
+        (("pain/train/1.png", "rest/ben/2.png"), ".* 'pain' would be the class and 'train' a subject"),
     ],
 )
 def test_another_layout_is_an_error_under_drop_too(tmp_path, put, names, message):

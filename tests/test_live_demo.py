@@ -91,8 +91,10 @@ def test_page_executes_only_its_cells_on_127_0_0_1(monkeypatch):
     started = {}
     monkeypatch.setattr(page.Page, "launch_instance", lambda argv, config: started.update(config))
     page.serve(notebook_path("50_live_demo"), port=1, open_browser=False, parameters={"seed": 7})
-    assert started["Voila"]["ip"] == "127.0.0.1" and started["Voila"]["auto_token"]
-    policy = started["Voila"]["tornado_settings"]["headers"]["Content-Security-Policy"]
+    assert started["Voila"]["config_file_paths"] == [str(page.SETTINGS)]
+    settings = read_json(page.SETTINGS / "voila.json")["Voila"]
+    assert settings["ip"] == "127.0.0.1" and settings["auto_token"]
+    policy = settings["tornado_settings"]["headers"]["Content-Security-Policy"]
     assert "default-src 'self'" in policy and "http" not in policy
     notebook = nbformat.read(notebook_path("50_live_demo"), as_version=4)
     cells = started["VoilaConfiguration"]["prelaunch_hook"](None, notebook=notebook, cwd="").cells

@@ -1,6 +1,7 @@
 """The panel without a browser: the test sends what panel.js would send and reads what it would receive."""
 
 import asyncio
+import os
 import re
 import threading
 from time import monotonic
@@ -106,8 +107,8 @@ def test_assets_and_networks_are_in_the_wheel():
     from hatchling.builders.wheel import WheelBuilder
 
     files = {file.relative_path for file in WheelBuilder(str(PROJECT)).recurse_included_files()}
-    assets = ("static/panel.js", "static/panel.css", "static/voila/index.html.j2", "networks/fer2013.onnx")
-    assert {f"fer_utils/live/{name}" for name in assets} <= files
+    static = ("panel.js", "panel.css", "voila/index.html.j2", "voila/voila.json", "../networks/fer2013.onnx")
+    assert {os.path.normpath(f"fer_utils/live/static/{name}") for name in static} <= files
 
 
 # --- sources on the side of the kernel -----------------------------------------------------------

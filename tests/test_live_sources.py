@@ -175,13 +175,9 @@ EXIF = Image.Exif()
 EXIF[0x0112] = 6  # the left of the image is up
 
 FORMS = {
-    "png": (encode(IMAGE), GRADIENT),
     "CMYK jpeg": (encode(IMAGE.convert("CMYK"), "jpeg", quality=95), GRADIENT),
     "rotated": (encode(IMAGE, "jpeg", quality=95, exif=EXIF), np.rot90(GRADIENT, -1)),
-    "animated": (
-        encode(IMAGE.quantize(128), "gif", save_all=True, append_images=[IMAGE.quantize()]),
-        GRADIENT,
-    ),
+    "animated": (encode(IMAGE.quantize(128), "gif", save_all=True, append_images=[IMAGE]), GRADIENT),
 }
 
 

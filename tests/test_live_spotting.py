@@ -13,7 +13,7 @@ from fer_utils.live.faces import CLIPS, crop_face
 from fer_utils.live.frames import Event
 from fer_utils.live.measurements import SpottingTrial, match_events, spotting_scores
 from fer_utils.live.spotting import GAP, MEMORY, Spotter, kind_of
-from fer_utils.synthetic.motion import Performance, Sway, synthetic_video
+from fer_utils.synthetic.motion import Performance, synthetic_video
 
 RATE = 60.0
 GRAY = np.full((32, 32), 90, np.uint8)
@@ -41,9 +41,9 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    video = synthetic_video(seconds=8, frame_rate=RATE, size=128, n_micro=2, n_macro=1, seed=1013)
-    frames = [video.performance.frame(number / RATE, size=128) for number in range(video.n_frames)]
-    return Recording(video.performance, video.events, Haar().find(frames[0])[0], frames)
+    performance = synthetic_video(seconds=8, n_micro=2, n_macro=1, seed=1013)
+    frames = [performance.frame(number / RATE, size=128) for number in range(round(8 * RATE))]
+    return Recording(performance, performance.events, Haar().find(frames[0])[0], frames)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_blinks_head_movement_and_light_are_no_movements(recording, crops):
     blinking = recording.again(movements=blinks)
     assert spot(blinking, times_of(blinking)) == []
     angles = {"yaw": (1.5, 0.3, 0), "pitch": (1.2, 0.4, 1), "roll": (0.8, 0.3, 2)}
-    sway = Sway({**angles, "shift_x": (0.006, 0.5, 3), "shift_y": (0.006, 0.2, 4)})
+    sway = {**angles, "shift_x": (0.006, 0.5, 3), "shift_y": (0.006, 0.2, 4)}
     swaying = recording.again(movements=(), sway=sway)
     assert spot(swaying, times_of(swaying)) == []
     still = noisy(crops[0], 240)

@@ -62,7 +62,12 @@ def test_every_parameter_file_is_valid(path):
 
 
 @pytest.mark.parametrize(
-    ("text", "values"), [("# no changes\n", {}), ("learning_rate: 1e-3", {"learning_rate": 0.001})]
+    ("text", "values"),
+    [
+        ("# no changes\n", {}),
+        ("learning_rate: 1e-3", {"learning_rate": 0.001}),
+        ("data_path: 006_1_2", {"data_path": "006_1_2"}),  # a clip of SAMM, which YAML takes for a number
+    ],
 )
 def test_a_parameter_file_holds_what_differs_from_the_defaults(tmp_path, text, values):
     assert read_runs(yaml_file(tmp_path, text)) == {"10_baseline_cnn--kumar2021": values}

@@ -139,6 +139,7 @@ LOSO = {"subject": ["a"] * 21, "truth": ["happy"] * 21, "label": ["happy"] * 21}
         (changed(1, "sample_id", "PrivatTest_row00017"), "row 3, .*'PrivateTest_row00017'"),
         (changed(1, "sample_id", "Training_row00002"), "row 3, .*train"),
         (table(**LOSO), "two or more subjects"),
+        (table(**LOSO | {"subject": ["a", "A "] + ["b"] * 19}), "'A' and 'a' hardly differ"),
         (table(**LOSO).drop(columns="truth"), "subject and truth"),
         (table(**LOSO | {"truth": ["happy"] * 20 + [""]}), "row 22, column truth: ''"),
     ],

@@ -26,6 +26,7 @@ Wanted = Mapping[tuple[int | None, str], Ends]
 def _ratios(s: Any, h: Any, p: Any) -> dict[str, tuple[Any, Any]]:
     """Return numerator and denominator of figures; but for Matthews' correlation, both are linear."""
     n, right, chance = s.sum(), h.sum(-1), (s * p).sum(-1)
+    agreed, by_chance = right / max(n, 1), chance / max(n, 1) ** 2  # large coefficients upset the search
     spread = (n * n - (p * p).sum(-1)) * (n * n - (s * s).sum())
     return {
         "support": (s, 1),
@@ -36,7 +37,7 @@ def _ratios(s: Any, h: Any, p: Any) -> dict[str, tuple[Any, Any]]:
         "specificity": (n - s - p + h, n - s),
         "one_vs_rest_accuracy": (n - s - p + 2 * h, n),
         "accuracy": (right, n),
-        "cohen_kappa": (n * right - chance, n * n - chance),
+        "cohen_kappa": (agreed - by_chance, 1 - by_chance),
         "mcc": (n * right - chance, np.sqrt(spread)),
     }
 
@@ -90,8 +91,7 @@ def search_matrix(s: tuple[float, ...], wanted: tuple, *, nodes: int = NODES) ->
     solution is off. After `nodes` programs, it ends undecided.
     """
     supports, wanted, k, status = np.array(s), dict(wanted), len(s), "impossible"
-    none = np.zeros(k)
-    hits, boxes = (none, supports), [np.array([none, none + supports.sum()])]
+    hits, boxes = (0 * supports, supports), [np.array([0 * supports, 0 * supports + supports.sum()])]
     averages = {metric.partition("_")[2] for _, metric in wanted}
     uses, linear = [figure for figure in NOT_LINEAR if figure in averages], [*_linear(supports, wanted)]
     for node in range(1, nodes + 1):

@@ -12,16 +12,9 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data.detection import Haar
+from fer_utils.data.forms import IMAGE_SUFFIXES, csv_format, is_hidden, refusal, some
 from fer_utils.data.images import check_size, open_image, plain
-from fer_utils.data.raw_files import (
-    IMAGE_SUFFIXES,
-    csv_format,
-    is_hidden,
-    natural_order,
-    read_file,
-    refusal,
-    some,
-)
+from fer_utils.data.raw_files import natural_order, read_file
 from fer_utils.data.samples import NO_APEX
 from fer_utils.labels import INVISIBLE, name_key
 
@@ -30,6 +23,7 @@ Sampling = Literal["interpolate", "first"]
 names, as some public networks take them, which is not the order of time where numbers are not padded."""
 
 MAX_CLIP_BYTES = 2**30  # of a clip, decoded: five times the longest ones of SAMM, whose frames are large
+UNCOMPUTED = "a formula without a value: open the table in Excel or LibreOffice and save it"
 FRAME_NUMBER = r"[0-9]{1,9}(\.0+)?"  # as Excel writes one
 
 
@@ -193,9 +187,16 @@ def read_table(
     try:
         if path.suffix.lower() == ".csv":
             options |= csv_format(path) | {"skip_blank_lines": False, "skipinitialspace": True}
+            options["encoding_errors"] = "replace" if n_rows else "strict"  # what it is shows in its header
             cells = pd.read_csv(path, **options)
         else:
-            cells = pd.read_excel(path, sheet_name=sheet or 0, **options)
+            cells, formulas = (
+                pd.read_excel(path, sheet_name=sheet or 0, engine_kwargs={"data_only": values}, **options)
+                for values in (True, False)
+            )
+            cells = cells.reindex_like(formulas).fillna("")  # rows of formulas alone may be missing in it
+            computed = (cells != "") | ~formulas.apply(lambda column: column.str.startswith("="))
+            cells = cells.where(computed, UNCOMPUTED)
     except Exception as error:  # damaged bytes raise nearly anything
         found = refusal([path], [".xlsx", ".csv in UTF-8 or UTF-16"])
         raise ValueError(f"{path}: not a whole table ({error!r:.120}); {found}") from error

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,19 +11,9 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.data.clip_files import ClipDecoder, Sampling, folders, read_table
-from fer_utils.data.raw_files import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    DataSet,
-    files_below,
-    is_hidden,
-    only,
-    printable,
-    refusal,
-    some,
-)
+from fer_utils.data.forms import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_hidden, printable, refusal, some
+from fer_utils.data.raw_files import DataSet, files_below, only
 from fer_utils.data.samples import NO_APEX, ClipSet
-from fer_utils.files import nearest
 from fer_utils.labels import agree, canonical, name_key
 
 
@@ -55,7 +46,9 @@ class ClipReader(DataSet):
         for folder in (path, *list(path.absolute().parents)[:2]):
             if named := [file for file in folder.iterdir() if re.fullmatch(self.annotation_name, file.name)]:
                 return only(named, "the annotation")
-        raise FileNotFoundError(f"{path}: no annotation ({self.annotation_name}) there or above")
+        tables = sorted([*path.glob("*.[xoc][lds]*"), *path.parent.glob("*.[xoc][lds]*")])  # .xls, .ods, .csv
+        there = refusal(tables, [self.annotation_name])
+        raise FileNotFoundError(f"{path}: no annotation there or above; {there}")
 
     def files(self, path: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return the folder of the clips, and the annotation, which may lie beside it."""
@@ -99,16 +92,12 @@ class ClipReader(DataSet):
         if ".." in PurePosixPath(place).parts or PurePosixPath(place).is_absolute():
             return f"{place} lies outside the folder {root.name}; put it there"
         if not (root / place).exists():
-            near = nearest(place, media)
-            return f"there is no {place}{near if 'mean' in near else ''}"
+            name = f"/{place.rpartition('/')[2]}"
+            same = [one for one in media if name_key(one) == name_key(place) or one.endswith(name)]
+            near = [f"; did you mean {one!r}?" for one in same or get_close_matches(place, media)]
+            return f"there is no {place}{''.join(near[:1])}"
         inside = sorted((root / place).iterdir())[:9] if (root / place).is_dir() else [root / place]
         return f"{place} is no clip; {refusal(inside, [*VIDEO_SUFFIXES, 'folders of numbered images'])}"
-
-    def missing_from(self, clips: ClipSet) -> str:
-        """Return how many clips a copy lacks, or an empty text."""
-        whole = 0 if clips.origin["form"] == "long" else self.n_clips  # SMIC-E is another set of clips
-        lacking = [f"{len(clips)} of {whole} clips"] if len(clips) < whole else []
-        return "; ".join(lacking + ([f"{len(clips.skipped)} skipped"] if clips.skipped else []))
 
     def read(
         self, path: Path, *, size: int, n_frames: int, sampling: Sampling, frame_rate: float | None = None
@@ -133,8 +122,9 @@ class ClipReader(DataSet):
             except (OSError, ValueError) as error:
                 where = f"{table.name}, row {row.Index}: " if table else ""
                 skipped.append(printable(f"{row.clip_id}: {where}{error}"))
-        listed = set(rows["place"])
-        skipped += [printable(f"{one}: {table.name} has no row of it") for one in media if one not in listed]
+        listed = {*rows["place"], *(place.rpartition("/")[2] for place in {*rows["place"]} - {*media})}
+        unlisted = [one for one in media if not {one, one.rpartition("/")[2]} & listed]
+        skipped += [printable(f"{one}: {table.name} has no row of it") for one in unlisted]
         if not kept:
             raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
         clips = pd.DataFrame(list(kept.values()))
@@ -243,7 +233,8 @@ class ClipTable(ClipReader):
 
     def holds(self, path: Path) -> bool:
         """Return whether a file is a table of clips."""
-        return path.is_file() and not self._problem_of(path)
+        problem = self._problem_of(path) if path.is_file() else "no file"
+        return not problem or "more than one column" in problem  # which is an error when it is read
 
     def _problem_of(self, path: Path) -> str:
         try:
@@ -254,9 +245,10 @@ class ClipTable(ClipReader):
 
     def near(self, folder: Path) -> str:
         """Return which tables are in a folder, and what they lack."""
+        problems = [self._problem_of(file) for place in self.places for file in sorted(folder.glob(place))]
         return "; ".join(
-            self._problem_of(file) for place in self.places for file in sorted(folder.glob(place))
-        )
+            text for text in problems if text.partition(" lacks ")[2].count(",") < 3
+        )  # not others
 
     def annotation(self, path: Path) -> Path:
         """Return the table itself."""

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from fer_utils.data.folders import Face, ImageFolder
+from fer_utils.data.forms import MAX_HEADER, csv_format, printable, unread
 from fer_utils.data.images import squared
-from fer_utils.data.raw_files import MAX_HEADER, BadRows, OnBadRows, csv_format, printable, refusal
+from fer_utils.data.raw_files import BadRows, OnBadRows
 from fer_utils.data.samples import FaceSet
 from fer_utils.labels import FER7, agree, name_key
 
@@ -39,8 +40,7 @@ class Fer2013(ImageFolder):
         if "pooled_test" in faces.split:
             split = np.where(faces.split == "train", "train", "pooled_test")
             faces = replace(faces, split=split, notes=(self.pooled, *faces.notes))
-        size = f"all images were scaled from 48x48 to {image_size}x{image_size} pixels"
-        return faces if image_size == SIZE else replace(faces, notes=(*faces.notes, size))
+        return faces
 
     def _read_table(self, path: Path, on_bad_rows: OnBadRows, image_size: int) -> FaceSet:
         bad, kept, images = BadRows(path, on_bad_rows, unit="rows"), [], []
@@ -49,16 +49,17 @@ class Fer2013(ImageFolder):
             header = _cells(file.readline(MAX_HEADER), sep)
             names = [name_key(cell) for cell in header]
             if not {*COLUMNS} <= {*names} or len({*names}) < len(names):
-                found = printable(", ".join(name[:20] for name in header[:5])) or "missing"
-                needed = "emotion, pixels, Usage are needed, each once"
-                kinds = refusal([path], ["this table as CSV", "the Kaggle folder", ".zip of the folder"])
-                raise ValueError(f"{path}, line 1: the columns are {found}; {needed}; {kinds}")
+                columns = printable(", ".join(name[:20] for name in header[:5])) or "missing"
+                found = unread(path) or f"the columns are {columns}"
+                needed = "emotion, pixels, Usage are needed, each once, in a CSV file; or the Kaggle folder"
+                raise ValueError(f"{path}, line 1: {found}; {needed}")
             for number, line in enumerate(file, start=2):
                 with bad.at(f"line {number}"):
                     label, usage, image = _row(_cells(line, sep), names)
                     kept.append(Face(f"{usage}_row{number:05d}", FER7[label], split=USAGE[usage]))
                     images.append(np.asarray(squared(Image.fromarray(image), image_size)))
-        return self._face_set(kept, images, bad, form="csv")
+        scaled = f"all images were scaled from 48x48 to {image_size}x{image_size} pixels"
+        return self._face_set(kept, images, bad, form="csv", notes=[scaled] if image_size != SIZE else [])
 
     def _describe(self, name: str, known: None) -> Face:
         *_, folder, class_name, file = ("", "", *name.split("/"))

@@ -11,17 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fer_utils.data.forms import IMAGE_SUFFIXES, printable, refusal, some
 from fer_utils.data.images import ImageDecoder
-from fer_utils.data.raw_files import (
-    IMAGE_SUFFIXES,
-    BadRows,
-    DataSet,
-    OnBadRows,
-    open_images,
-    printable,
-    refusal,
-    some,
-)
+from fer_utils.data.raw_files import BadRows, DataSet, OnBadRows, open_images
 from fer_utils.data.samples import FaceSet
 from fer_utils.labels import FER7, SMIC3_OF, agree, canonical
 
@@ -227,7 +219,7 @@ class OwnFolder(ImageFolder):
             raise ValueError(f"{name}: {class_name!r} cannot be a class; use {self.layout}")
         if subject and (canonical(subject[0]) in EMOTIONS or self._split_of(subject[0])):
             wrong = f"{class_name!r} would be the class and {subject[0]!r} a subject"
-            raise ValueError(f"{name}: {wrong}; rename the folders to {self.layout}")
+            raise ValueError(f"{name}: {wrong}; rename one of them; read are {self.layout}")
         return Face(name, own, "".join(subject), split or "unassigned")
 
     def _notes(self, faces: Sequence[Face], others: Sequence[str], known: str) -> list[str]:

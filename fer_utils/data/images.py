@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
-from fer_utils.data.raw_files import refusal
+from fer_utils.data.forms import refusal
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # tried on an image file, whatever its suffix
 MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16_384, 2**26  # 8192 x 8192 pixels in colour take 256 MiB

@@ -6,9 +6,7 @@ bytes than it declares.
 
 import os
 import re
-import tarfile
 import zipfile
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -17,17 +15,15 @@ from typing import Literal
 
 import yaml
 
+from fer_utils.data.forms import IMAGE_SUFFIXES, is_hidden, printable, refusal, some, unread
 from fer_utils.files import ConfigError
 
 OnBadRows = Literal["error", "drop"]
 MAX_FILE_BYTES = 2**28  # of one image file: as many as the largest accepted image takes without compression
 MAX_ARCHIVE_BYTES = 2**34  # of all images in one archive, unpacked: 16 GiB
-MAX_HEADER = 8192  # bytes that are read of a table for its header, which a file of another kind may lack
 MAX_DROPPED = 10_000  # with more bad rows the file is of another kind, not a damaged copy
 
 _SETS = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
-_FORMS = yaml.safe_load(Path(__file__).with_name("forms.yaml").read_text(encoding="utf-8"))
-IMAGE_SUFFIXES, VIDEO_SUFFIXES = tuple(_FORMS["images"]), tuple(_FORMS["videos"])
 
 
 class MissingData(FileNotFoundError):
@@ -68,42 +64,9 @@ class DataSet:
     def near(self, folder: Path) -> str:
         """Return what in a folder may be this data set under another name or packed, and what to do."""
         heads = {place.split("/")[0].split(".")[0].lower() for place in self.places} - {"", "*"}
-        found = sorted(folder.iterdir()) if folder.is_dir() and heads else []
-        found = [one for one in found if one.name.lower().startswith((*heads, "archive"))]
+        found = [folder] if folder.is_file() else sorted(folder.glob("*"))
+        found = [one for one in found if one.name.lower().startswith((*heads, "archive")) or one == folder]
         return "; ".join(f"{one.name} is there: {unread(one) or 'another form or name'}" for one in found[:5])
-
-
-def printable(text: str) -> str:
-    """Return `text` with characters that cannot be printed written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def some(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names, as a note lists them."""
-    return printable(", ".join(names[:most])) + " ..." * (len(names) > most)
-
-
-def unread(file: str | Path, start: bytes = b"") -> str:
-    """Return what a file is that no reader takes, by its first bytes or its name, and what to do with it."""
-    if isinstance(file, Path) and file.is_file():
-        if tarfile.is_tarfile(file):
-            with tarfile.open(file) as archive:
-                inside = next((one.name for one in archive if one.isfile()), "nothing")
-            return f"a tar archive with {inside}: unpack it"
-        with open(file, "rb") as opened:
-            start = opened.read(512)
-    for form in _FORMS["unread"]:
-        starts, suffixes = tuple(map(bytes.fromhex, form["starts"])), tuple(form["suffixes"])
-        if start.startswith(starts, form.get("skip", 0)) or str(file).lower().endswith(suffixes):
-            return f"{form['name']}: {form['fix']}"
-    return ""
-
-
-def refusal(files: Sequence[str | Path], read: Sequence[str], start: bytes = b"") -> str:
-    """Return the end of an error: the files that are there, what to do with them, the forms that are read."""
-    names = [Path(file).name if isinstance(file, Path) else file for file in files]
-    fixes = dict.fromkeys(unread(file, start) for file in files or [""])
-    return "; ".join(filter(None, [names and f"found {some(names)}", *fixes, f"read are {', '.join(read)}"]))
 
 
 def only(files: Sequence[Path], what: str) -> Path:
@@ -132,15 +95,6 @@ def files_below(folder: Path) -> Iterator[Path]:
         above = {real, *real.parents}
         folders[:] = [name for name in folders if (real / name).resolve() not in above]
         yield from (path for name in names if (path := Path(place, name)).is_file())
-
-
-def csv_format(path: Path) -> dict[str, str]:
-    """Return the encoding and the separator `sep` of a table in text."""
-    with open(path, "rb") as file:
-        start = file.read(MAX_HEADER)
-    encoding = "utf-16" if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
-    first = start.decode(encoding, errors="replace").partition("\n")[0]
-    return {"sep": max(",;\t", key=first.count), "encoding": encoding}
 
 
 class BadRows:
@@ -237,8 +191,3 @@ def read_file(path: Path) -> bytes:
     if (size := path.stat().st_size) > MAX_FILE_BYTES:
         raise ValueError(f"{size:,} bytes; {MAX_FILE_BYTES:,} at most")
     return path.read_bytes()
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a file, or a folder above it, is one of those that systems and NAS leave behind."""
-    return any(part.startswith(".") or part in _FORMS["system"] for part in PurePosixPath(name).parts)

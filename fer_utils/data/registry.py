@@ -21,7 +21,8 @@ from fer_utils.data.clip_readers import ClipReader, ClipTable, Smic
 from fer_utils.data.fer2013 import Fer2013
 from fer_utils.data.flow_files import FlowFiles
 from fer_utils.data.folders import ImageFolder, OwnFolder, RafDb
-from fer_utils.data.raw_files import DataSet, MissingData, files_below, is_hidden, printable
+from fer_utils.data.forms import is_hidden, printable
+from fer_utils.data.raw_files import DataSet, MissingData, files_below
 from fer_utils.data.samples import ClipSet, FaceSet, Samples, combine
 from fer_utils.files import (
     ConfigError,
@@ -38,17 +39,12 @@ from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF, alike
 if TYPE_CHECKING:
     from fer_utils.params import ClipParameters, FaceParameters
 
-_FACES = {
-    "fer2013": Fer2013,
-    "rafdb": RafDb,
-    "ckplus": ImageFolder,
-    "jaffe": ImageFolder,
-    "folder": OwnFolder,
-}
-_CLIPS = {"smic-hs": Smic, "smic-vis": Smic, "smic-nir": Smic, "samm": ClipReader, "casme2": ClipReader}
-FACES: Mapping[str, ImageFolder] = {name: kind(name) for name, kind in _FACES.items()}
-_CLIPS |= {"table": ClipTable, "megc2019": FlowFiles}
-CLIPS: Mapping[str, ClipReader | FlowFiles] = {name: kind(name) for name, kind in _CLIPS.items()}
+_READERS = {"fer2013": Fer2013, "rafdb": RafDb, "folder": OwnFolder, "table": ClipTable}
+_FACES = ("fer2013", "rafdb", "ckplus", "jaffe", "folder")
+FACES: Mapping[str, ImageFolder] = {name: _READERS.get(name, ImageFolder)(name) for name in _FACES}
+_READERS |= dict.fromkeys(("smic-hs", "smic-vis", "smic-nir"), Smic) | {"megc2019": FlowFiles}
+_CLIPS = ("smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table", "megc2019")
+CLIPS: Mapping[str, ClipReader | FlowFiles] = {name: _READERS.get(name, ClipReader)(name) for name in _CLIPS}
 """Value of the `dataset` parameter -> data set of still faces, or of clips."""
 
 FORMAT = 7  # raised when a reader or this layout changes meaning, so that older prepared files are made again

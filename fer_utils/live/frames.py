@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from fer_utils.data.detection import Box
-from fer_utils.data.raw_files import printable
+from fer_utils.data.forms import printable
 
 COLORS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#ece133", "#56b4e9")
 """Colours of faces and classes: seaborn's palette "colorblind" without grey."""

@@ -11,13 +11,8 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 from voila.app import Voila
 
-IDLE_SECONDS = 600  # after which the kernel of a closed page is ended
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; frame-ancestors 'self'; form-action 'self'"
-)
-"""With it, the browser itself refuses to contact any other machine."""
+SETTINGS = Path(__file__).with_name("static") / "voila"
+"""Template and `voila.json`: with its policy, the browser itself refuses to contact any other machine."""
 
 
 class Page(Voila):
@@ -26,7 +21,7 @@ class Page(Voila):
     def setup_template_dirs(self) -> None:
         """Look for templates in this package first."""
         super().setup_template_dirs()
-        self.template_paths.insert(0, str(Path(__file__).with_name("static") / "voila"))
+        self.template_paths.insert(0, str(SETTINGS))
 
     def launch_browser(self) -> None:
         """Open the page through a private file, because command lines are visible to other users."""
@@ -49,22 +44,7 @@ def serve(
         notebook.metadata.setdefault("papermill", nbformat.NotebookNode())
         return parameterize_notebook(notebook, dict(parameters)) if parameters else notebook
 
-    config = Config()
-    config.Voila.update(
-        ip="127.0.0.1",
-        port=port,
-        auto_token=True,
-        open_browser=open_browser,
-        config_file_paths=[],  # settings of other pages of this machine
-        tornado_settings={"headers": {"Content-Security-Policy": CONTENT_SECURITY_POLICY}},
-    )
-    config.VoilaConfiguration.update(
-        theme="light",
-        strip_sources=True,
-        allow_template_override="NO",
-        allow_theme_override="NO",
-        file_allowlist=[],
-        prelaunch_hook=prepare,
-    )
-    config.MappingKernelManager.update(cull_idle_timeout=IDLE_SECONDS, cull_interval=60)
+    config = Config(VoilaConfiguration={"prelaunch_hook": prepare})
+    # Not the settings of other pages of this machine.
+    config.Voila.update(port=port, open_browser=open_browser, config_file_paths=[str(SETTINGS)])
     Page.launch_instance(argv=[str(notebook)], config=config)

@@ -17,8 +17,9 @@ from time import monotonic, sleep
 import cv2
 import numpy as np
 
+from fer_utils.data.forms import IMAGE_SUFFIXES, is_hidden, printable, refusal
 from fer_utils.data.images import check_size, open_image, plain
-from fer_utils.data.raw_files import IMAGE_SUFFIXES, is_hidden, natural_order, printable, refusal
+from fer_utils.data.raw_files import natural_order
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Frame, Problem
 from fer_utils.synthetic.motion import EXPRESSIONS, synthetic_video
@@ -160,40 +161,40 @@ class SyntheticSource:
         passes: int = 1,
         seed: int = 0,
     ) -> None:
-        self.passes = passes
-        self._side = min(_WIDTH // people, 2 * _HEIGHT // 3)  # of the square of one person
-        length = {"seconds": seconds, "frame_rate": frame_rate, "size": min(self._side, _SYNTHETIC_SIDE)}
+        self.passes, self.frame_rate, self.n_frames = passes, frame_rate, round(seconds * frame_rate)
         counts = {"n_micro": int(0.2 * seconds), "n_macro": int(0.3 * seconds) or int(seconds >= 3)}
         self.videos = [
-            synthetic_video(**length, **counts, class_names=class_names, seed=20 * seed + person)
+            synthetic_video(seconds=seconds, **counts, class_names=class_names, seed=20 * seed + person)
             for person in range(people)
         ]
 
     def __iter__(self) -> Iterator[Frame]:
+        column = _WIDTH // len(self.videos)
+        side = min(column, 2 * _HEIGHT // 3)  # of the square of one person
+        around = (_HEIGHT - side, 0, (column - side) // 2, column - side - (column - side) // 2)
+
         @lru_cache(maxsize=_CACHED)
         def draw(person: int, index: int) -> np.ndarray:
             video = self.videos[person]
-            scene = replace(video.performance.scene, noise=0.0)  # added when the image has its full size
-            return replace(video.performance, scene=scene).frame(index / video.frame_rate, size=video.size)
+            scene = replace(video.scene, noise=0.0)  # added when the image has its full size
+            size = min(side, _SYNTHETIC_SIDE)
+            return replace(video, scene=scene).frame(index / self.frame_rate, size=size)
 
-        rng = np.random.default_rng(self.videos[0].performance.scene.seed)
+        rng = np.random.default_rng(self.videos[0].scene.seed)
         noise = np.rint(rng.normal(0, _NOISE, (2 * _HEIGHT, 2 * _WIDTH))).astype(np.int8)
         tints = [_tint(rng.uniform(*_WARMTH)) for _ in self.videos]
-        n_frames = self.videos[0].n_frames
-        side, column = self._side, _WIDTH // len(self.videos)
-        around = (_HEIGHT - side, 0, (column - side) // 2, column - side - (column - side) // 2)
-        for number in range(self.passes * n_frames):
-            turn, index = divmod(number, n_frames)
+        for number in range(self.passes * self.n_frames):
+            turn, index = divmod(number, self.n_frames)
             image = np.full((_HEIGHT, _WIDTH, 3), 128, np.uint8)
             top, left = rng.integers(_HEIGHT), rng.integers(_WIDTH)  # another part of the noise
             for person, tint in enumerate(tints):
-                drawing = draw(person, n_frames - 1 - index if turn % 2 else index)
+                drawing = draw(person, self.n_frames - 1 - index if turn % 2 else index)
                 gray = cv2.resize(drawing, (side, side), interpolation=cv2.INTER_CUBIC)
                 gray = cv2.copyMakeBorder(gray, *around, cv2.BORDER_REPLICATE)
                 x = person * column
                 grain = noise[top : top + _HEIGHT, left + x : left + x + column]
                 image[:, x : x + column] = cv2.applyColorMap(cv2.add(gray, grain, dtype=cv2.CV_8U), tint)
-            yield Frame(image, number / self.videos[0].frame_rate)
+            yield Frame(image, number / self.frame_rate)
 
 
 def _tint(warmth: float) -> np.ndarray:

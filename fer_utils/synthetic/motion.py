@@ -39,6 +39,9 @@ _SMIC_SUBJECTS = (39, 22, 19, 13, 13, 10, 9, 8, 7, 6, 6, 4, 4, 2, 1, 1)
 
 _PERSON, _CLIP, _PLAN, _VIDEO = 1, 2, 3, 4  # last part of a seed, so that no two samples share one
 
+Sway = Mapping[str, tuple[float, float, float]]
+"""Slight head movement: amplitude, hertz and phase by the field of `Scene` that moves."""
+
 
 @dataclass(frozen=True)
 class Movement:
@@ -59,31 +62,6 @@ class Movement:
 
 
 @dataclass(frozen=True)
-class Sway:
-    """Slight head movement: amplitude, hertz and phase by the field of `Scene` that moves."""
-
-    waves: Mapping[str, tuple[float, float, float]]
-
-    @classmethod
-    def sample(cls, rng: np.random.Generator) -> "Sway":
-        """Return the movement of a person who sits still."""
-        amplitudes = {"yaw": 1.5, "pitch": 1.2, "roll": 0.8, "shift_x": 0.006, "shift_y": 0.006}
-        waves = {}
-        for name, amplitude in amplitudes.items():
-            share, hertz, phase = rng.uniform((0.3, 0.1, 0.0), (1.0, 0.5, 2 * math.pi)).tolist()
-            waves[name] = amplitude * share, hertz, phase
-        return cls(waves)
-
-    def move(self, scene: Scene, time: float) -> Scene:
-        """Return the scene at a time."""
-        moved = {
-            name: getattr(scene, name) + amplitude * math.sin(2 * math.pi * hertz * time + phase)
-            for name, (amplitude, hertz, phase) in self.waves.items()
-        }
-        return replace(scene, **moved)
-
-
-@dataclass(frozen=True)
 class Performance:
     """A person's face over time; `scene` and `asymmetry` as in `render_face`."""
 
@@ -92,7 +70,12 @@ class Performance:
     movements: tuple[Movement, ...]  # added to the rest; together no unit exceeds 1
     scene: Scene
     sway: Sway
-    asymmetry: float = 0.0
+    asymmetry: float
+
+    @property
+    def events(self) -> tuple[Movement, ...]:
+        """Its expressions in the order of their onsets; micro-expressions last half a second at most."""
+        return tuple(movement for movement in self.movements if movement.label != "blink")
 
     def units(self, time: float) -> dict[int, float]:
         """Return the action-unit intensities at a time."""
@@ -105,40 +88,23 @@ class Performance:
 
     def frame(self, time: float, *, size: int) -> np.ndarray:
         """Render one instant: uint8, (size, size). The same time gives the same noise."""
-        scene = self.sway.move(self.scene, time)
+        scene = _sway(self.scene, self.sway, time)
         scene = replace(scene, seed=scene.seed + round(1e6 * time))
         return render_face(self.identity, self.units(time), size=size, scene=scene, asymmetry=self.asymmetry)
 
 
-@dataclass(frozen=True)
-class SyntheticVideo:
-    """One person in front of a camera: mostly neutral, with blinks and expressions at known times."""
-
-    performance: Performance
-    n_frames: int
-    frame_rate: float
-    size: int
-
-    @property
-    def events(self) -> tuple[Movement, ...]:
-        """The expressions in the order of their onsets; micro-expressions last half a second at most."""
-        return tuple(movement for movement in self.performance.movements if movement.label != "blink")
-
-
 def synthetic_video(
     *,
-    seconds: float = 20.0,
-    frame_rate: float = 100.0,
-    size: int = 128,
+    seconds: float,
     n_micro: int = 4,
     n_macro: int = 2,
     class_names: Sequence[str] = SMIC3,
     seed: int = 0,
-) -> SyntheticVideo:
-    """Film one person for spotting and the live demo.
+) -> Performance:
+    """Return a person in front of a camera, mostly neutral, for spotting and the live demo.
 
-    Micro- and macro-expressions (0.7 to 2 seconds) are of random classes of `class_names` (keys of
-    `EXPRESSIONS`), in random order and at least half a second apart.
+    There are blinks, micro- and macro-expressions (0.7 to 2 seconds). These are of random classes of
+    `class_names` (keys of `EXPRESSIONS`), in random order and at least half a second apart.
     """
     rng = np.random.default_rng((seed, 0, 0, _VIDEO))
     scene = replace(sample_studio(rng), scale=1.0)
@@ -162,9 +128,7 @@ def synthetic_video(
         blinks.append(Movement("blink", {43: 1.0}, start, start + 0.4 * length, start + length))
         start += rng.uniform(2.0, 6.0)
     identity, movements = Identity.sample((seed, 0, 1, _VIDEO)), (*events, *blinks)
-    sway, asymmetry = Sway.sample(rng), sample_asymmetry(rng)
-    performance = Performance(identity, rest, movements, scene, sway, asymmetry)
-    return SyntheticVideo(performance, round(seconds * frame_rate), frame_rate, size)
+    return Performance(identity, rest, movements, scene, _sample_sway(rng), sample_asymmetry(rng))
 
 
 def sample_studio(rng: np.random.Generator) -> Scene:
@@ -179,6 +143,25 @@ def sample_resting_units(rng: np.random.Generator, *, strongest: float) -> dict[
     active = rng.random(len(_RESTING_UNITS)) < 0.6
     intensities = active * rng.uniform(0.0, strongest, len(_RESTING_UNITS))
     return dict(zip(_RESTING_UNITS, intensities.tolist(), strict=True))
+
+
+def _sample_sway(rng: np.random.Generator) -> Sway:
+    """Sample the head movement of a person who sits still."""
+    amplitudes = {"yaw": 1.5, "pitch": 1.2, "roll": 0.8, "shift_x": 0.006, "shift_y": 0.006}
+    waves = {}
+    for name, amplitude in amplitudes.items():
+        share, hertz, phase = rng.uniform((0.3, 0.1, 0.0), (1.0, 0.5, 2 * math.pi)).tolist()
+        waves[name] = amplitude * share, hertz, phase
+    return waves
+
+
+def _sway(scene: Scene, sway: Sway, time: float) -> Scene:
+    """Return the scene at a time."""
+    moved = {
+        name: getattr(scene, name) + amplitude * math.sin(2 * math.pi * hertz * time + phase)
+        for name, (amplitude, hertz, phase) in sway.items()
+    }
+    return replace(scene, **moved)
 
 
 def sample_movement(
@@ -243,8 +226,8 @@ def synthetic_clip(sample_id: str, label: str, *, seed: int = 0) -> Performance:
     scene, usual = sample_studio(person), sample_resting_units(person, strongest=0.4)
     rng = np.random.default_rng((seed, subject, number, _CLIP))
     mood = sample_resting_units(rng, strongest=0.6)
-    turned = Sway.sample(rng).move(scene, 0.0)  # the head's position differs between clips
-    sway = Sway.sample(rng)
+    turned = _sway(scene, _sample_sway(rng), 0.0)  # the head's position differs between clips
+    sway = _sample_sway(rng)
     asymmetry = sample_asymmetry(rng)
     seconds, peak = rng.uniform(*MICRO_SECONDS), rng.uniform(*MICRO_PEAK)
     movement = sample_movement(label, rng, start=0.0, seconds=seconds, peak=peak)

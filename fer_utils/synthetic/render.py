@@ -1,7 +1,7 @@
 """Render a synthetic face: paint its unlit tones, light it by surface normals, pose it, photograph it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 import cv2
@@ -235,15 +235,10 @@ def _body(canvas: Canvas, cover: Canvas, p: Identity, skin: float) -> None:
         ends = [(w + 0.19, 0.5 * length), (w + 0.17, length)]
         ends += [(w + 0.05, length + 0.09), (0.3 * w, length + 0.11)]
         parts.insert(0, ([*crown, *ends], 225 * p.hair_tone))
-    for half, tone in parts:
-        canvas.fill(_mirrored(half), tone)
-        cover.fill(_mirrored(half), 255)
-
-
-def _mirrored(right: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Return a closed outline from its right half, given from top to bottom."""
-    half = np.array(right)
-    return np.concatenate([half, half[::-1] * (-1.0, 1.0)])
+    for right, tone in parts:
+        outline = np.concatenate([right, np.array(right)[::-1] * (-1.0, 1.0)])
+        canvas.fill(outline, tone)
+        cover.fill(outline, 255)
 
 
 def _eyes(canvas: Canvas, shapes: Shapes, scene: Scene) -> None:

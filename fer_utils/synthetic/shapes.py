@@ -133,11 +133,7 @@ class Shapes:
         power = np.where(sin > 0, 1.17 - 0.46 * p.jaw_width, 0.95)
         x = p.head_width * np.sign(cos) * np.abs(cos) ** power
         y = np.where(sin > 0, p.chin, 0.96) * sin
-        return points(x, y + self.jaw_drop(y))
-
-    def jaw_drop(self, y: np.ndarray) -> np.ndarray:
-        """How far the jaw's outline moves down at height y."""
-        return 0.16 * self.mid[26] * np.clip((y - 0.30) / 0.65, 0, 1) ** 1.5
+        return points(x, y + 0.16 * self.mid[26] * np.clip((y - 0.30) / 0.65, 0, 1) ** 1.5)
 
     def bumps(self) -> np.ndarray:
         """Smooth bumps of the skin, (bumps, 6): centre x, y, radius x, y, height, and light gained."""
