@@ -34,7 +34,7 @@ class FakeNetwork:
     def cam_layer(self, size):
         return "relu"
 
-    def maps(self, images, classes, *, layer, method="Grad-CAM"):
+    def maps(self, images, classes, *, layer="relu", method="Grad-CAM"):
         maps = self.make(images) if callable(self.make) else self.make
         return GradCAM(np.asarray(maps, np.float32), (12, 12), layer, tuple(classes), method)
 

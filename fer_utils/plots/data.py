@@ -185,8 +185,16 @@ def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figur
     figure, axes = style.panels(2 * len(chosen), columns=4, height=height, title=title)
     # A few pixels where the flow is lost must not decide the scale.
     scale = ScalarMappable(Normalize(0, float(np.percentile(fields[:, 2], 99.5)) or 1.0), "magma")
+    mesh = max(1, width // 16)
+    grid = (slice(None), *(slice(mesh // 2, None, mesh),) * 2)  # every few pixels
+    y, x = np.indices(clips.clips.shape[2:])[grid]
     for row, (left, right) in enumerate(zip(axes[::2], axes[1::2], strict=True)):
-        _arrows(left, chosen.clips[row, 0], fields[row, :2])
+        style.face(left, chosen.clips[row, 0])
+        u, v = fields[row, :2][grid]
+        longest = float(np.hypot(u, v).max())  # spans two cells of the grid
+        size = {"angles": "xy", "scale_units": "xy", "scale": (longest or 1.0) / (2 * mesh)}
+        left.quiver(x, y, u, v, color=style.ORANGE, width=0.009, minlength=0.3, **size)
+        left.set_xlabel(f"longest arrow: {longest:.2f} pixels", fontsize=7.5, labelpad=3)
         right.imshow(fields[row, 2], cmap=scale.cmap, norm=scale.norm, interpolation="nearest")
         style.blank(right)
         left.set_title(_class_and_subject(chosen, row), fontsize=8.5, pad=4)
@@ -209,15 +217,3 @@ def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int) -> None:
 
 def _class_and_subject(clips: ClipSet, row: int) -> str:
     return f"{clips.class_names[clips.labels[row]]}, subject {clips.subject[row]}"
-
-
-def _arrows(ax: Axes, image: np.ndarray, flow: np.ndarray) -> None:
-    """Draw every few pixels' displacement on an image; the longest arrow spans two grid cells."""
-    style.face(ax, image)
-    mesh = max(1, image.shape[1] // 16)
-    grid = (slice(mesh // 2, None, mesh),) * 2
-    (y, x), (u, v) = (part[(slice(None), *grid)] for part in (np.indices(image.shape), flow))
-    longest = float(np.hypot(u, v).max())
-    size = {"angles": "xy", "scale_units": "xy", "scale": (longest or 1.0) / (2 * mesh)}
-    ax.quiver(x, y, u, v, color=style.ORANGE, width=0.009, minlength=0.3, **size)
-    ax.set_xlabel(f"longest arrow: {longest:.2f} pixels", fontsize=7.5, labelpad=3)
