@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 
+import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from fer_utils.data import ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots import style
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, action_unit_mask, render_face
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, render_face
 
 _SIZE = 96  # pixels of a synthetic face
 _AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
@@ -109,13 +110,14 @@ def synthetic_face(person: Identity, units: Mapping[int, float], *, scene: Scene
 
 @style.styled
 def action_unit_faces(person: Identity) -> Figure:
-    """Draw a synthetic person once for each action unit at intensity 1, the unit's region outlined."""
-    title = "One action unit at intensity 1 (synthetic), with the region that it can change"
+    """Draw a synthetic person once for each action unit at intensity 1, what the unit changes outlined."""
+    title = "One action unit at intensity 1 (synthetic), with the region that it changes"
     figure, axes = style.panels(len(ACTION_UNITS), columns=6, row_height=1.75, title=title)
     for ax, (unit, name) in zip(axes, ACTION_UNITS.items(), strict=True):
-        style.face(ax, render_face(person, {unit: 1.0}, size=_SIZE))
-        region = action_unit_mask(person, unit, size=_SIZE)
-        ax.contour(region, levels=[0.5], colors=style.ORANGE, linewidths=1.2)
+        neutral, moved = (render_face(person, {unit: at}, size=_SIZE) for at in (0.0, 1.0))
+        style.face(ax, moved)
+        changed = cv2.GaussianBlur(cv2.absdiff(moved, neutral), (0, 0), 1.5)
+        ax.contour(changed, levels=[5], colors=style.ORANGE, linewidths=1.2)
         ax.set_title(f"AU{unit}\n{name}", fontsize=8, pad=3)
     return figure
 
