@@ -21,8 +21,6 @@ RECORDED_EPOCHS = sorted(path.parent.name for path in REFERENCE.glob("*/epochs_t
 SYNTHETIC = {"30_cnn3d_smic", "30_cnn3d_smic--live", "20_hybrid_hog_cnn--frames"}
 """Runs on synthetic clips, because real ones are given to researchers on request only."""
 BFLOAT16 = {"40_fastai_transfer--live", "40_fastai_transfer--small_resnet"}  # until they run in float32
-WAITING = {"random_clips", "best_epoch_of_all", "best_epoch_of_each"}
-"""Effects that read predictions of 30_cnn3d_smic's arms, until that run is repeated."""
 LEAKY = {"random": (0.05, 0.2), "cached": (0.75, 0.9), "reshuffled": (1, 1)}
 """First word of a `split_by` with data leakage -> share of test images that are in training."""
 
@@ -54,6 +52,19 @@ def test_metrics_of_other_views_and_protocols_follow_from_their_predictions():
         others = read_json(path.with_name("results.json"))["other_metrics"]
         stored = others[path.stem.removeprefix("predictions_")]
         assert_same_metrics(evaluate(Predictions.load(path)).metrics, stored)
+
+
+def test_the_means_of_the_grid_follow_from_its_predictions():
+    folder = REFERENCE / "30_cnn3d_smic"
+    results, rows = read_json(folder / "results.json"), pd.read_csv(folder / "grid_predictions.csv")
+    names = results["dataset"]["classes"]
+    for cell, trainings in rows.groupby(["activation", "split"]):
+        runs = [
+            Predictions(one["sample_id"], one["truth"], one[names], tuple(names), group=one["group"])
+            for _, one in trainings.groupby("seed")
+        ]
+        stored = results["other_metrics"][f"grid_{'_'.join(cell)}"]
+        assert_same_metrics(comparison.mean_metrics(runs), stored)
 
 
 @pytest.mark.parametrize("run", RESULTS)
@@ -141,7 +152,7 @@ def test_the_stored_aggregates_follow_from_the_runs():
 def test_the_effects_of_protocols_follow_from_the_runs():
     stored = effects.read_effects(REFERENCE / "61_protocol_effects" / "effects.json")
     again, missing = effects.measure_all(REFERENCE)
-    assert set(missing) == WAITING and [effect.key for effect in again] == [effect.key for effect in stored]
+    assert not missing and [effect.key for effect in again] == [effect.key for effect in stored]
     for one, other in zip(again, stored, strict=True):
         assert (one.runs, one.honest.leak, one.leaky.leak) == (other.runs, "none", other.leaky.leak)
         assert (one.size, *one.by_seed) == pytest.approx((other.size, *other.by_seed), abs=1e-9)

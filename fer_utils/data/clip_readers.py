@@ -92,7 +92,8 @@ class ClipReader(DataSet):
         if ".." in PurePosixPath(place).parts or PurePosixPath(place).is_absolute():
             return f"{place} lies outside the folder {root.name}; put it there"
         if not (root / place).exists():
-            same = [one for one in media if name_key(one) == name_key(place)]
+            name = f"/{place.rpartition('/')[2]}"
+            same = [one for one in media if name_key(one) == name_key(place) or one.endswith(name)]
             near = [f"; did you mean {one!r}?" for one in same or get_close_matches(place, media)]
             return f"there is no {place}{''.join(near[:1])}"
         inside = sorted((root / place).iterdir())[:9] if (root / place).is_dir() else [root / place]
@@ -121,8 +122,9 @@ class ClipReader(DataSet):
             except (OSError, ValueError) as error:
                 where = f"{table.name}, row {row.Index}: " if table else ""
                 skipped.append(printable(f"{row.clip_id}: {where}{error}"))
-        listed = set(rows["place"])
-        skipped += [printable(f"{one}: {table.name} has no row of it") for one in media if one not in listed]
+        listed = {*rows["place"], *(place.rpartition("/")[2] for place in {*rows["place"]} - {*media})}
+        unlisted = [one for one in media if not {one, one.rpartition("/")[2]} & listed]
+        skipped += [printable(f"{one}: {table.name} has no row of it") for one in unlisted]
         if not kept:
             raise ValueError(f"{name}: no clip could be read; {skipped[0] if skipped else 'there are none'}")
         clips = pd.DataFrame(list(kept.values()))
