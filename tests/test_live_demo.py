@@ -81,8 +81,8 @@ def test_images_of_a_data_set_are_processed_in_frames_and_frames_timed():
     assert table["found"].mean() > 0.8 and (table["correct"] <= table["found"]).all()
     assert measurements.image_metrics(table)["found"]["n"] == 12
     frames = [frame for frame, _ in zip(demo.open_source(parameters()), range(20), strict=False)]
-    table = measurements.latency_table(measurements.measure_latency(pipeline, frames))
-    assert table.loc["total", "share"] == 1 and (table.drop("total")["share"] < 1).all()
+    seconds = measurements.measure_latency(pipeline, frames).sum()
+    assert (seconds.drop("total") < seconds["total"]).all()
 
 
 def test_page_executes_only_its_cells_on_127_0_0_1(monkeypatch):

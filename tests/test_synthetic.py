@@ -16,8 +16,6 @@ from fer_utils.labels import FER7, SMIC3
 from fer_utils.synthetic import (
     ACTION_UNITS,
     Identity,
-    Scene,
-    action_unit_mask,
     render_face,
     synthetic_changes,
     synthetic_clip,
@@ -48,22 +46,18 @@ def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 @settings(max_examples=15, deadline=None)
 @given(
     person=seeds,
-    scene=seeds,
     units=intensities,
-    unit=st.sampled_from(sorted(ACTION_UNITS)),
+    unit=st.sampled_from((1, 2, 4, 5, 7, 43, 15, 16, 20, 23, 24, 25)),
     asymmetry=st.floats(-0.4, 0.4),
 )
-def test_an_action_unit_changes_pixels_only_inside_its_mask(person, scene, units, unit, asymmetry):
-    identity, scene = Identity.sample(person), Scene.sample(scene)
+def test_units_of_brows_and_eyes_leave_the_mouth_as_it_is_and_the_reverse(person, units, unit, asymmetry):
     off, on, again = (
-        render_face(identity, {**units, unit: value}, size=96, scene=scene, asymmetry=asymmetry)
+        render_face(Identity.sample(person), {**units, unit: value}, size=96, asymmetry=asymmetry)
         for value in (0.0, 1.0, 1.0)
     )
     np.testing.assert_array_equal(on, again)
-    mask = action_unit_mask(identity, unit, size=96, scene=scene)
-    assert 0 < mask.mean() < 0.5
-    outside = difference(off, on)[~mask]
-    assert outside.max() <= 3 and outside.mean() < 0.01
+    of_eyes = unit in (1, 2, 4, 5, 7, 43)
+    assert not difference(off, on)[slice(54, None) if of_eyes else slice(50)].any()
 
 
 @pytest.mark.parametrize(("n_subjects", "per_subject"), [(3, 1), (5, 9), (8, 7)])

@@ -14,8 +14,7 @@ from skimage.metrics import structural_similarity
 from fer_utils.explain.network import enlarge
 from fer_utils.statistics import bootstrap_weights, percentiles
 
-Bands = Mapping[str, tuple[float, float]]
-"""Top and bottom of each band as fractions of the image's height."""
+Bands = Mapping[str, tuple[float, float]]  # top and bottom as fractions of the image's height
 
 FACE_BANDS: Bands = {"brow": (0.25, 0.40), "eye": (0.40, 0.53), "nose": (0.53, 0.69), "mouth": (0.69, 0.90)}
 """Bands of synthetic faces, measured on the mean of 420 of them: at 48 pixels, brows around row 17, irises at
@@ -25,8 +24,7 @@ FER2013_BANDS: Bands = {"brow": (0.21, 0.31), "eye": (0.31, 0.44), "nose": (0.44
 """Bands of FER-2013, measured on the mean of the 3,589 PublicTest images: brows around row 13 of 48, the
 eyes darkest at row 17, nostrils at row 32, lips at row 38. A tilted head moves them out of their band."""
 
-_BLUR = 0.1
-"""Standard deviation of the blurred image in insertion, as a share of its height: 4.8 of 48 pixels."""
+_BLUR = 0.1  # of an image's height, 4.8 of 48 pixels: standard deviation of the blurred image in insertion
 
 
 def band_energy(maps: np.ndarray, bands: Bands) -> pd.DataFrame:
@@ -111,10 +109,8 @@ def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """
     a, b = (pd.DataFrame(maps.reshape(len(maps), -1)).rank(axis=1) for maps in (first, second))
     how = {"data_range": 1.0, "gaussian_weights": True, "use_sample_covariance": False}
-    ssim = [
-        structural_similarity(*pair, **how)
-        for pair in zip(first.astype(float), second.astype(float), strict=True)
-    ]
+    pairs = zip(first.astype(float), second.astype(float), strict=True)
+    ssim = [structural_similarity(*pair, **how) for pair in pairs]
     return pd.DataFrame({"rank": a.corrwith(b, axis=1), "ssim": ssim})
 
 

@@ -53,9 +53,9 @@ class KerasNetwork(Network):
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
         if keras.backend.backend() == "torch":
-            from fer_utils.explain.torch_network import maps_and_gradients
+            from fer_utils.explain.torch_network import TorchNetwork
 
-            found = maps_and_gradients(self, images, classes, layer)
+            found = TorchNetwork._maps_and_gradients(self, images, classes, layer)  # by our hooks and logits
             return tuple(np.moveaxis(values, -1, 1) for values in found)
         import tensorflow as tf
 

@@ -50,17 +50,14 @@ class CamStudy:
         self.bands = FACE_BANDS if faces.source == "synthetic" else FER2013_BANDS
         self._unit = "subject" if (self.faces.subject != "").all() else "image"  # what intervals resample
         self._units = self.faces.subject if self._unit == "subject" else self.faces.sample_id
-        layer = network.cam_layer(faces.images.shape[1:])
-        self.cams = {
-            method: network.maps(self.faces.images, self.faces.labels, layer=layer, method=method)
-            for method in METHODS
-        }
+        labels = self.faces.labels
+        self.cams = {method: network.maps(self.faces.images, labels, method=method) for method in METHODS}
         self.maps = self.cams["Grad-CAM"]
         self.masks = None
         if faces.source == "synthetic":
             self.masks = synthetic_changes(self.faces, seed=seed) > CHANGED
             still = [label for label, name in enumerate(faces.class_names) if not PROTOTYPES[name]]
-            self.masks[np.isin(self.faces.labels, still)] = False  # a weak unit alone is no expression
+            self.masks[np.isin(labels, still)] = False  # a weak unit alone is no expression
 
     @property
     def description(self) -> str:
@@ -176,9 +173,9 @@ class CamStudy:
         table = _interval_table(["area", RANDOM, "difference"], areas)
         table = table.rename(columns={"area low": "low", "area high": "high"})
         differences = table[["difference low", "difference high"]].itertuples()
-        table["verdict"] = [self._too_few(self._units) or verdict(*row) for row in differences]
-        columns = ["area", "low", "high", RANDOM, "difference", "difference low", "difference high"]
-        return table[[*columns, "verdict", "n"]]
+        verdicts = [self._too_few(self._units) or verdict(*row) for row in differences]
+        table.insert(len(table.columns) - 1, "verdict", verdicts)
+        return table.drop(columns=[f"{RANDOM} low", f"{RANDOM} high"])
 
     @cached_property
     def randomisation(self) -> pd.DataFrame:
@@ -223,7 +220,8 @@ class CamStudy:
         """Write the tables as ``cam_<name>.csv`` into a folder."""
         tables = {"bands": self.band_shares, "claims": self.claims, "truth": self.truth}
         tables |= {"curves": self.perturbation, "areas": self.perturbation_areas}
-        for name, table in (tables | {"randomised": self.randomisation}).items():
+        tables["randomised"] = self.randomisation
+        for name, table in tables.items():
             if table is not None:
                 table.to_csv(folder / f"cam_{name}.csv", index=not isinstance(table.index, pd.RangeIndex))
 

@@ -88,7 +88,20 @@ class TorchNetwork(Network):
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        return maps_and_gradients(self, images, classes, layer)
+        # The map is detached, so that the gradient exists in a frozen network, too. The layers after it get a
+        # copy, because an in-place ReLU would change the map.
+        captured: list[Tensor] = []
+
+        def cut(output: Tensor) -> Tensor:
+            captured.append(output.detach().requires_grad_())
+            return captured[-1].clone()
+
+        with torch.enable_grad(), self._watch(layer, cut):
+            logits = self._logits(images)
+            targets = torch.from_numpy(classes).to(logits.device)
+            # Images do not influence each other in evaluation mode: the sum's gradient holds that of each.
+            (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
+        return captured[-1].detach().cpu().numpy(), gradients.cpu().numpy()
 
     def _watch(self, layer: str, see: Callable[[Tensor], Tensor | None]) -> Any:
         """Return a context in which what `see(output)` returns replaces a layer's output, unless None."""
@@ -99,28 +112,6 @@ class TorchNetwork(Network):
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-
-def maps_and_gradients(
-    network: Any, images: np.ndarray, classes: np.ndarray, layer: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's maps and gradients of the classes' logits, for a `TorchNetwork` or Keras on torch.
-
-    The map is detached, so that the gradient exists in a frozen network, too. The layers after it get a copy,
-    because an in-place ReLU would change the map.
-    """
-    captured: list[Tensor] = []
-
-    def cut(output: Tensor) -> Tensor:
-        captured.append(output.detach().requires_grad_())
-        return captured[-1].clone()
-
-    with torch.enable_grad(), network._watch(layer, cut):
-        logits = network._logits(images)
-        targets = torch.from_numpy(classes).to(logits.device)
-        # Images do not influence each other in evaluation mode: the sum's gradient holds each image's own.
-        (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
-    return captured[-1].detach().cpu().numpy(), gradients.cpu().numpy()
 
 
 def _n_parameters(module: nn.Module) -> int:

@@ -18,12 +18,10 @@ from fer_utils.live.pipeline import Pipeline
 from fer_utils.live.session import Session
 from fer_utils.onnx import OnnxModel, export_half
 from fer_utils.params import FaceParameters, LiveDemo
-from fer_utils.predictions import Predictions
 from fer_utils.report import template
 
 REFERENCE = project_path("reports/reference")
 NETWORKS = Path(__file__).with_name("networks")  # below a megabyte each
-CARD = Path(__file__).with_name("static") / "card.html"  # below the networks
 STILLS, CLIPS = "fer2013.onnx", "synthetic_clips.onnx"
 RUNS = {STILLS: "40_fastai_transfer--live", CLIPS: "30_cnn3d_smic--live"}  # that trained them
 PASSES = 60  # of the synthetic video in the panel: ten minutes with the defaults
@@ -88,20 +86,10 @@ def build_panel(params: LiveDemo) -> Panel:
     return Panel(Session(pipeline), panel_sources(params, pipeline.stills), card=model_card(pipeline))
 
 
-def networks_html(pipeline: Pipeline) -> str:
-    """Return what the networks were trained on and how accurate they are, as HTML."""
+def model_card(pipeline: Pipeline, *, limits: bool = True) -> str:
+    """Return what the networks were trained on, how accurate they are, and their limits as HTML."""
     models = {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}
-    return template("networks.html.j2").render(models=models)
-
-
-def model_card(pipeline: Pipeline) -> str:
-    """Return the model card of the panel and the notebook as HTML."""
-    return networks_html(pipeline) + CARD.read_text("utf-8")
-
-
-def reference_predictions() -> Predictions:
-    """Return the predictions of the shipped network for PrivateTest, from its reference run."""
-    return Predictions.load(REFERENCE / RUNS[STILLS] / "predictions.npz")
+    return template("model_card.html.j2").render(models=models, limits=limits)
 
 
 def private_test_images(params: LiveDemo) -> FaceSet:

@@ -209,10 +209,3 @@ def measure_latency(pipeline: Pipeline, frames: Sequence[Frame]) -> pd.DataFrame
         end = perf_counter()
         rows.append({**analysis.seconds, "draw": end - processed, "total": end - start})
     return pd.DataFrame(rows[WARM_UP:], columns=[*STEPS, "draw", "total"])
-
-
-def latency_table(seconds: pd.DataFrame) -> pd.DataFrame:
-    """Return median and 95th percentile of each step in milliseconds, and its share of the total."""
-    quantiles = 1000 * seconds.quantile([0.5, 0.95]).T
-    quantiles.columns = ["median_ms", "p95_ms"]
-    return quantiles.assign(share=seconds.sum() / seconds["total"].sum()).rename_axis("step")

@@ -1,19 +1,15 @@
 """Figures of a `CamStudy`: heat maps, and what the four checks found."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_utils.explain import CamStudy, GradCAM
 from fer_utils.plots import style
-
-if TYPE_CHECKING:
-    from fer_utils.explain import CamStudy, GradCAM
 
 
 @style.styled
-def mean_maps(study: "CamStudy") -> Figure:
+def mean_maps(study: CamStudy) -> Figure:
     """Draw the mean map of each class's images over their mean face, and the bands of the face.
 
     One scale for all classes: the maximum of all means is 1. Each map is divided by its own maximum, so a
@@ -42,7 +38,7 @@ def mean_maps(study: "CamStudy") -> Figure:
 
 
 @style.styled
-def cam_examples(study: "CamStudy", *, per_class: int = 2) -> Figure:
+def cam_examples(study: CamStudy, *, per_class: int = 2) -> Figure:
     """Draw the first `per_class` images of each class, one class a row, each beside its maps.
 
     On synthetic faces the region of the expression is outlined in blue.
@@ -131,5 +127,5 @@ def randomised_similarity(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _layer(maps: "GradCAM") -> str:
+def _layer(maps: GradCAM) -> str:
     return "{} × {}".format(*maps.native_size) + f" maps of {maps.layer}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 
+import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from fer_utils.data import ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots import style
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, action_unit_mask, render_face
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, render_face
 
 _SIZE = 96  # pixels of a synthetic face
 _AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
@@ -109,13 +110,14 @@ def synthetic_face(person: Identity, units: Mapping[int, float], *, scene: Scene
 
 @style.styled
 def action_unit_faces(person: Identity) -> Figure:
-    """Draw a synthetic person once for each action unit at intensity 1, the unit's region outlined."""
-    title = "One action unit at intensity 1 (synthetic), with the region that it can change"
+    """Draw a synthetic person once for each action unit at intensity 1, what the unit changes outlined."""
+    title = "One action unit at intensity 1 (synthetic), with the region that it changes"
     figure, axes = style.panels(len(ACTION_UNITS), columns=6, row_height=1.75, title=title)
     for ax, (unit, name) in zip(axes, ACTION_UNITS.items(), strict=True):
-        style.face(ax, render_face(person, {unit: 1.0}, size=_SIZE))
-        region = action_unit_mask(person, unit, size=_SIZE)
-        ax.contour(region, levels=[0.5], colors=style.ORANGE, linewidths=1.2)
+        neutral, moved = (render_face(person, {unit: at}, size=_SIZE) for at in (0.0, 1.0))
+        style.face(ax, moved)
+        changed = cv2.GaussianBlur(cv2.absdiff(moved, neutral), (0, 0), 1.5)
+        ax.contour(changed, levels=[5], colors=style.ORANGE, linewidths=1.2)
         ax.set_title(f"AU{unit}\n{name}", fontsize=8, pad=3)
     return figure
 
@@ -185,8 +187,16 @@ def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figur
     figure, axes = style.panels(2 * len(chosen), columns=4, height=height, title=title)
     # A few pixels where the flow is lost must not decide the scale.
     scale = ScalarMappable(Normalize(0, float(np.percentile(fields[:, 2], 99.5)) or 1.0), "magma")
+    mesh = max(1, width // 16)
+    grid = (slice(None), *(slice(mesh // 2, None, mesh),) * 2)  # every few pixels
+    y, x = np.indices(clips.clips.shape[2:])[grid]
     for row, (left, right) in enumerate(zip(axes[::2], axes[1::2], strict=True)):
-        _arrows(left, chosen.clips[row, 0], fields[row, :2])
+        style.face(left, chosen.clips[row, 0])
+        u, v = fields[row, :2][grid]
+        longest = float(np.hypot(u, v).max())  # spans two cells of the grid
+        size = {"angles": "xy", "scale_units": "xy", "scale": (longest or 1.0) / (2 * mesh)}
+        left.quiver(x, y, u, v, color=style.ORANGE, width=0.009, minlength=0.3, **size)
+        left.set_xlabel(f"longest arrow: {longest:.2f} pixels", fontsize=7.5, labelpad=3)
         right.imshow(fields[row, 2], cmap=scale.cmap, norm=scale.norm, interpolation="nearest")
         style.blank(right)
         left.set_title(_class_and_subject(chosen, row), fontsize=8.5, pad=4)
@@ -209,15 +219,3 @@ def _tiles(ax: Axes, rows: Sequence[np.ndarray], *, columns: int) -> None:
 
 def _class_and_subject(clips: ClipSet, row: int) -> str:
     return f"{clips.class_names[clips.labels[row]]}, subject {clips.subject[row]}"
-
-
-def _arrows(ax: Axes, image: np.ndarray, flow: np.ndarray) -> None:
-    """Draw every few pixels' displacement on an image; the longest arrow spans two grid cells."""
-    style.face(ax, image)
-    mesh = max(1, image.shape[1] // 16)
-    grid = (slice(mesh // 2, None, mesh),) * 2
-    (y, x), (u, v) = (part[(slice(None), *grid)] for part in (np.indices(image.shape), flow))
-    longest = float(np.hypot(u, v).max())
-    size = {"angles": "xy", "scale_units": "xy", "scale": (longest or 1.0) / (2 * mesh)}
-    ax.quiver(x, y, u, v, color=style.ORANGE, width=0.009, minlength=0.3, **size)
-    ax.set_xlabel(f"longest arrow: {longest:.2f} pixels", fontsize=7.5, labelpad=3)

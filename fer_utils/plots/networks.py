@@ -10,11 +10,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from fer_utils.explain import GradCAM
 from fer_utils.plots import style
 
 if TYPE_CHECKING:
-    from fer_utils.explain import GradCAM
-    from fer_utils.features.hog import HOG
+    from fer_utils.features.hog import HOG  # imports torch
 
 _COLUMNS = 8  # maps in a row of a sheet
 _STEP = 1.07  # from one map of a sheet to the next, in maps
@@ -58,7 +58,7 @@ def hog_glyphs(
     *,
     histograms: np.ndarray,
     hog: "HOG",
-    cams: "Mapping[str, GradCAM] | None" = None,
+    cams: Mapping[str, GradCAM] | None = None,
 ) -> Figure:
     """Draw each face beside its HOG, shape (N, rows, columns, orientations), and heat maps between the two.
 

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from fer_utils.effects import Effect
 from fer_utils.plots import style
-
-if TYPE_CHECKING:
-    from fer_utils.effects import Effect
 
 
 @style.styled
@@ -75,7 +72,7 @@ def arms(
 
 
 @style.styled
-def effect_sizes(effects: "Sequence[Effect]") -> Figure:
+def effect_sizes(effects: Sequence[Effect]) -> Figure:
     """Draw honest and leaky accuracies as the ends of a line, the largest difference first and as text."""
     effects = sorted(effects, key=lambda effect: -effect.size)
     rows, labels = range(len(effects)), [f"{effect.trick}\n({effect.data})" for effect in effects]

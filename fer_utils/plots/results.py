@@ -1,7 +1,6 @@
 """Figures of one run: its training, its metrics, its predictions, and what the live demo found."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,11 +8,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from sklearn.metrics import RocCurveDisplay
 
+from fer_utils.live.frames import Event
 from fer_utils.plots import style
 from fer_utils.predictions import Predictions
-
-if TYPE_CHECKING:
-    from fer_utils.live.frames import Event
 
 _KIND_COLORS = {"micro": style.ORANGE, "macro": style.BLUE, "expression": style.GREY}
 
@@ -41,7 +38,7 @@ def rate_finder(
         ax.plot(rate, loss, marker, label=f"{rule}: {rate:.1e}", **look)
     ax.axvline(chosen, color=style.GREY, ls=":", label=f"used: {chosen:.1e}")
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss, running mean")
-    style.legend_right(ax)
+    ax.legend(**style.RIGHT)
     return figure
 
 
@@ -180,12 +177,12 @@ def probability_timeline(
         # Neighbours in two rows, so that names do not overlap.
         ax.text((onset + offset) / 2, 1.02 + 0.06 * (number % 2), name, **text)
     ax.set(xlabel="seconds", ylabel="probability", ylim=(0, 1), xlim=(times[0], times[-1]))
-    style.legend_right(ax)
+    ax.legend(**style.RIGHT)
     return figure
 
 
 @style.styled
-def events(lanes: "Mapping[str, Sequence[Event]]", *, seconds: float) -> Figure:
+def events(lanes: Mapping[str, Sequence[Event]], *, seconds: float) -> Figure:
     """Draw events as bars from onset to offset with a tick at the apex, one row per name from the top."""
     figure, ax = style.labelled_rows(lanes, row_height=0.75, xlabel="seconds")
     bars = {}
@@ -217,5 +214,5 @@ def reliability(table: pd.DataFrame) -> Figure:
         ax.text(row.confidence, row.low - 0.02, f"n {row.n:,}", ha="center", va="top", fontsize=8)
     ax.set(xlabel="confidence: probability of the predicted class", xlim=(0, 1.02))
     ax.set(ylabel="accuracy", ylim=(0, 1.02))
-    style.legend_right(ax)
+    ax.legend(**style.RIGHT)
     return figure

@@ -36,6 +36,7 @@ PRINTED |= {"zorder": 4, "clip_on": False}
 """A number that a paper prints is a hollow diamond, in every figure, and a whole one at 0 and at 1."""
 
 MAJORITY = {"color": "#6b6b6b", "ls": "--", "lw": 1.2}
+RIGHT = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}  # of the axes: a legend
 
 styled = matplotlib.rc_context(STYLE)
 """Decorator: the function runs under `STYLE`, and the settings of before come back."""
@@ -131,11 +132,6 @@ def source_name(samples: Any) -> str:
 def legend_above(ax: Axes, *, columns: int = 4) -> None:
     """Write the legend in one line above the axes, at the right."""
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, borderaxespad=0.2, columnspacing=1.2)
-
-
-def legend_right(ax: Axes) -> None:
-    """Write the legend beside the axes."""
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 def darker(color: str) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
-from fer_utils.synthetic.shapes import EYE_Y, SIDES, Shapes, action_unit_region, points
+from fer_utils.synthetic.shapes import EYE_Y, SIDES, Shapes, points
 
 FRONTAL = Scene()
 REACH = 1.3
@@ -47,31 +47,12 @@ def render_face(
     shares = min(1.0, 1.0 - asymmetry), min(1.0, 1.0 + asymmetry)
     halves = tuple({unit: share * intensity for unit, intensity in units.items()} for share in shares)
     shapes = Shapes(identity, halves)
-    side = _canvas_side(size)
+    side = 2 * max(size, 48)  # averaging smooths details thinner than a pixel
     face = _light(*paint(shapes, scene, side), shapes, scene)
     posed = cv2.remap(
         face, *_pose_map(identity, scene, side), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return _photograph(cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA), scene)
-
-
-def action_unit_mask(
-    identity: Identity, action_unit: int, *, size: int = 48, scene: Scene = FRONTAL
-) -> np.ndarray:
-    """Return where an action unit can change the image, in the scene's pose and blur: bool, (size, size)."""
-    side = _canvas_side(size)
-    region = Canvas.blank(side)
-    for x, y, rx, ry in action_unit_region(identity, action_unit):
-        region.oval(x, y, rx, ry, 255)
-    posed = cv2.remap(region.pixels, *_pose_map(identity, scene, side), cv2.INTER_LINEAR)
-    small = cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA)
-    reach = 2 * math.ceil(4 * scene.blur * size) + 1  # OpenCV cuts its Gaussian at four sigma
-    return cv2.dilate(small, np.ones((reach, reach), np.uint8)) > 0
-
-
-def _canvas_side(size: int) -> int:
-    """Render at twice the size: averaging smooths details thinner than a pixel."""
-    return 2 * max(size, 48)
 
 
 def _light(albedo: np.ndarray, cover: np.ndarray, shapes: Shapes, scene: Scene) -> np.ndarray:

@@ -216,39 +216,3 @@ def points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     pairs = np.empty((*y.shape, 2))
     pairs[..., 0], pairs[..., 1] = x, y
     return pairs
-
-
-def action_unit_region(person: Identity, action_unit: int) -> list[tuple[float, float, float, float]]:
-    """Return the ovals (centre x, y, radius x, y) in which one action unit moves or folds the skin."""
-    p = person
-    brow, eye, nose, mouth, wide = p.brow_height, p.eye_spacing, p.nose_length, p.mouth_height, p.mouth_width
-    eyes = _both(eye, EYE_Y - 0.01, 0.25, 0.20)
-    jaw = [(0.0, mouth + 0.25, p.head_width + 0.06, 0.66), *_both(p.head_width - 0.14, 0.52, 0.20, 0.38)]
-    cheeks = _both(0.40, 0.17, 0.34, 0.41)
-    smile_folds = _both(0.30, 0.5 * (nose + mouth), 0.27, 0.26)
-    lips = [(0.0, mouth + 0.02, wide + 0.16, 0.22)]
-    open_lips = [*lips, (0.0, mouth + 0.12, wide + 0.14, 0.34)]  # the jaw may carry the lower lip down
-    return {
-        1: [(0.0, brow - 0.10, 0.58, 0.30)],
-        2: _both(eye + 0.06, brow - 0.08, 0.38, 0.27),
-        4: [(0.0, brow + 0.04, 0.20, 0.24), *_both(eye, brow - 0.02, 0.36, 0.25), *eyes],
-        5: eyes,
-        6: [*cheeks, *_both(eye + 0.05, EYE_Y, 0.30, 0.19), *smile_folds],
-        7: eyes,
-        9: [(0.0, 0.14, 0.28, 0.52), *eyes, *_both(eye - 0.02, brow - 0.03, 0.36, 0.25), *smile_folds, *lips],
-        10: [(0.0, nose + 0.02, 0.29, 0.29), *smile_folds, *lips],
-        12: [*smile_folds, *cheeks, *open_lips],
-        15: [*_both(wide + 0.03, mouth + 0.05, 0.20, 0.24), *lips, *smile_folds],
-        16: open_lips,
-        17: [(0.0, 0.86, 0.34, 0.38), *open_lips],
-        20: [*_both(wide + 0.07, mouth + 0.02, 0.18, 0.22), *smile_folds, *open_lips],
-        23: [*smile_folds, *open_lips],
-        24: [*smile_folds, *open_lips],
-        25: open_lips,
-        26: [*jaw, *smile_folds],
-        43: eyes,
-    }[action_unit]
-
-
-def _both(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float, float, float]]:
-    return [(-x, y, rx, ry), (x, y, rx, ry)]
