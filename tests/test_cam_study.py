@@ -138,16 +138,6 @@ def test_pixels_with_equal_evidence_are_removed_in_random_order():
     assert upper[1] == pytest.approx(0.5, abs=0.15)
 
 
-@pytest.mark.parametrize("n", [6, 10, 30])
-def test_the_interval_of_a_mean_covers_it_as_often_as_it_should(n):
-    values = np.random.default_rng(1).normal(size=(n, 600))
-    _, low, high = checks.mean_intervals(values, np.arange(n), n_boot=1000).T
-    assert ((low <= 0) & (high >= 0)).mean() == pytest.approx(0.95, abs=0.03)
-    _, lower, higher = checks.mean_intervals(values, np.arange(n), level=0.99, n_boot=1000).T
-    assert (lower <= low).all() and (higher >= high).all()
-    assert np.isnan(checks.mean_intervals([[1.0], [3.0]], np.array(["a", "a"]))[0, 1:]).all()
-
-
 def test_the_images_are_balanced_and_the_seed_decides_them():
     mixed = faces(labels=np.arange(40) % 4)
     network = FakeNetwork(lambda images: noise(images.shape))

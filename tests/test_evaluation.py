@@ -148,33 +148,6 @@ def test_accuracy_has_a_wilson_interval_only_for_independent_samples():
     assert evaluate(alone).metrics["accuracy"]["ci95"] == pytest.approx(wilson, abs=0.006)
 
 
-def test_the_bootstrap_covers_about_95_percent():
-    rng = np.random.default_rng(0)
-    recall = np.array([0.9, 0.6, 0.4])
-    covered = 0
-    for _ in range(120):
-        truth = rng.choice(3, size=150, p=[0.5, 0.3, 0.2])
-        predicted = np.where(rng.random(150) < recall[truth], truth, (truth + 1) % 3)
-        result = evaluate(certain(truth, predicted, n_classes=3), n_boot=200)
-        low, high = result.metrics["balanced_accuracy"]["ci95"]
-        covered += low <= recall.mean() <= high
-    assert 0.90 <= covered / 120 <= 0.985
-
-
-def test_only_the_grouped_bootstrap_covers_when_subjects_differ():
-    rng = np.random.default_rng(0)
-    covered = {"grouped": 0, "independent": 0}
-    for _ in range(60):
-        subject = np.repeat(np.arange(30), 8)
-        right = rng.random(240) < rng.choice([0.2, 0.9], size=30)[subject]
-        p = certain(np.zeros(240, dtype=int), (~right).astype(int), n_classes=2)
-        for name, group in (("independent", ""), ("grouped", subject.astype(str))):
-            metric = evaluate(replace(p, group=group), n_boot=200).metrics["accuracy"]
-            covered[name] += metric["ci95"][0] <= 0.55 <= metric["ci95"][1]
-    assert covered["grouped"] / 60 >= 0.88
-    assert covered["independent"] / 60 <= 0.75
-
-
 # --- reference points -----------------------------------------------------------------------------
 
 

@@ -224,12 +224,6 @@ def test_a_longer_cascade_has_the_new_weights_of_a_shorter_one_and_the_seed_deci
     assert changed(short, long) == {"conv1"}
 
 
-def test_the_default_cascade_goes_from_the_head_to_the_first_block_with_weights():
-    assert network(random_model()).cascade == ("logits", "conv2", "norm1", "conv1")
-    model = sequential(body=random_model()[:7], head=random_model()[7:])
-    assert network(model).cascade == ("head", "body.conv2", "body.norm1", "body.conv1")
-
-
 def test_nothing_changes_the_weights():
     model = random_model()
     before, looked = weights(network(model)), network(model)

@@ -6,7 +6,6 @@ import os
 import stat
 from contextlib import suppress
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,14 +42,6 @@ def test_an_interrupted_write_leaves_the_earlier_file_and_nothing_else(tmp_path)
         raise KeyboardInterrupt
     assert path.read_text() == "earlier"
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_temporary_file_has_the_suffix_that_libraries_go_by(tmp_path):
-    with atomic_write(tmp_path / "model.weights.h5") as temporary:
-        assert temporary.name.endswith(".weights.h5")
-    with atomic_write(tmp_path / "array.npy") as temporary:
-        np.save(temporary, np.arange(3))
-    assert np.load(tmp_path / "array.npy").tolist() == [0, 1, 2]
 
 
 def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):

@@ -262,15 +262,6 @@ def test_synthetic_data_is_called_so():
     assert "synthetic (synthetic)" not in words(plots.mean_faces(faces(name="synthetic")))
 
 
-def test_the_sample_is_one_class_a_row_chosen_by_the_seed():
-    toy = faces()
-    pixels = [plots.sample_grid(toy, per_class=4, seed=s).axes[0].images[0].get_array() for s in (0, 0, 1)]
-    np.testing.assert_array_equal(pixels[0], pixels[1])
-    assert (pixels[0] != pixels[2]).any()
-    second_row = pixels[0][SIDE + 2 : 2 * SIDE + 2, :SIDE]
-    assert any((second_row == image).all() for image in toy.images[toy.labels == 1])
-
-
 def test_a_clip_runs_from_onset_to_offset_with_its_apex_framed():
     toy = clips()
     figure = plots.clip_strip(toy, [1])
