@@ -1,8 +1,9 @@
 """`Network` for Keras on TensorFlow or torch."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -73,21 +74,13 @@ class KerasNetwork(Network):
         found = captured[-1], tape.gradient(score, captured[-1])
         return tuple(np.moveaxis(values.numpy(), -1, 1) for values in found)
 
-    @contextmanager
-    def _watch(self, layer: str, see: Callable[[Any], Any]) -> Iterator[None]:
+    def _watch(self, layer: str, see: Callable[[Any], Any]) -> AbstractContextManager:
+        """Return a context in which `see(output)` replaces a layer's output; Keras has no hooks."""
         watched = self.model.get_layer(layer)
         call = watched.call
-        watched.call = lambda *inputs, **how: see(call(*inputs, **how))
-        try:
-            yield
-        finally:
-            del watched.call  # Keras has no hooks; the instance's attribute hides the method
+        return patch.object(watched, "call", lambda *inputs, **how: see(call(*inputs, **how)))
 
     def _logits(self, images: np.ndarray) -> Any:
         """Return the logits: the softmax of the last layer is left out, as its gradient mixes the classes."""
-        last = self.model.layers[-1]
-        activation, last.activation = last.activation, keras.activations.linear
-        try:
+        with patch.object(self.model.layers[-1], "activation", keras.activations.linear):
             return self.model(images[..., None], training=False)
-        finally:
-            last.activation = activation

@@ -186,17 +186,9 @@ class Panel(anywidget.AnyWidget):
     ) -> None:
         """Send the state to the browser; with an analysis, also its image and the timeline up to it."""
         session, images = self._session, []
-        state = {
-            "kind": "state",
-            "run": self._run,
-            "playing": self.playing,
-            "answer": answer,
-            "reset": reset,
-            "rate": session.frames_per_second,
-            "messages": session.messages,
-            "video": session.recorder is not None,
-            "points": [],
-        }
+        state = {"run": self._run, "playing": self.playing, "answer": answer, "reset": reset, "points": []}
+        state |= {"rate": session.frames_per_second, "messages": session.messages}
+        state |= {"kind": "state", "video": session.recorder is not None}
         if reset:
             self._points = []
         if analysis is not None:

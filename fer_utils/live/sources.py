@@ -75,9 +75,8 @@ def read_camera(index: int = 0, *, devices: Path = Path("/dev")) -> Iterator[Fra
         capture.release()
 
 
-def read_video(path: str | Path) -> Iterator[Frame | Problem]:
+def read_video(path: Path) -> Iterator[Frame | Problem]:
     """Read a video file, upright; its times start at 0, and where they do not increase, its rate is used."""
-    path = Path(path)
     name = _short(path.name)
     if not path.is_file():
         yield Problem(f"{name}: no such file in {printable(str(path.parent))}")
@@ -105,9 +104,8 @@ def read_video(path: str | Path) -> Iterator[Frame | Problem]:
         capture.release()
 
 
-def read_folder(path: str | Path) -> Iterator[Frame | Problem]:
+def read_folder(path: Path) -> Iterator[Frame | Problem]:
     """Read the images of a folder in natural order (2 before 10); their times are 0, 1, 2, ..."""
-    path = Path(path)
     try:
         files = [file for file in path.iterdir() if file.is_file() and not is_hidden(file.name)]
     except OSError as error:

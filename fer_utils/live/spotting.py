@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+from scipy.interpolate import make_interp_spline
 
 from fer_utils.live.faces import CLIPS
 from fer_utils.live.frames import Event
@@ -138,12 +139,9 @@ class Spotter:
 
     def clip(self, movement: Event, *, n_frames: int) -> np.ndarray:
         """Return crops at even times from onset to offset, linearly interpolated: uint8, (n_frames, S, S)."""
-        wanted = np.linspace(movement.onset, movement.offset, n_frames)
-        place = np.interp(wanted, self.times, np.arange(len(self._moments)))
-        before = np.minimum(place.astype(int), len(self._moments) - 2)
         crops = np.stack([moment.crop for moment in self._moments])
-        weight = (place - before)[:, None, None]
-        return np.rint((1 - weight) * crops[before] + weight * crops[before + 1]).astype(np.uint8)
+        wanted = np.linspace(movement.onset, movement.offset, n_frames)
+        return np.rint(make_interp_spline(self.times, crops, k=1)(wanted)).astype(np.uint8)
 
     def _wait_for_onset(self, now: float, displacement: np.ndarray) -> None:
         """Notice a movement, or let the baseline follow the face."""
