@@ -36,7 +36,7 @@ Methods = Mapping[str, Sequence[Predictions]]
 
 
 def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
-    """Return the means of accuracy and macro-F1 over several runs of a method, as metric records.
+    """Return the means of accuracy, macro-F1 and balanced accuracy over several runs of a method, as metric records.
 
     The samples of the runs may differ; `n` is the number of distinct samples. The interval covers other
     samples (or groups) and other seeds: the bootstrap variance of the mean, in which a sample that several
@@ -73,12 +73,12 @@ def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> Est
 
 
 def _resampled(runs: Sequence[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return accuracy and macro-F1 of each run, and the mean over the runs in each resample."""
+    """Return three metrics of each run, and the mean over the runs in each resample."""
     names = ["accuracy", "macro_f1", "balanced_accuracy"]
     units, unit = np.unique(np.concatenate([run.unit for run in runs]), return_inverse=True)
     of_run = np.split(unit, np.cumsum([len(run) for run in runs])[:-1])
 
-    def measured(weights: np.ndarray) -> np.ndarray:  # shape (runs, 2, B)
+    def measured(weights: np.ndarray) -> np.ndarray:  # shape (runs, metrics, B)
         values = [measure(run, weights[rows], names=names) for run, rows in zip(runs, of_run, strict=True)]
         return np.array([[value[name] for name in names] for value in values])
 

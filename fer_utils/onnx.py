@@ -117,9 +117,13 @@ def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str,
     *frames, height, width = samples.pixels.shape[1:]
     preprocessing = f"gray, {height}x{width} pixels, 0 to 255; the network scales them"
     if frames:
-        even = samples.origin.get("sampling", "interpolate") == "interpolate"
-        times = "at even times from onset to offset" if even else "the first from the onset on"
-        preprocessing = f"{frames[0]} frames, {times}; {preprocessing}"
+        sampling = samples.origin.get("sampling", "interpolate")
+        if sampling == "flow":
+            preprocessing = f"optical flow from onset to apex and its strain, {height}x{width} pixels"
+        else:
+            even = sampling == "interpolate"
+            times = "at even times from onset to offset" if even else "the first from the onset on"
+            preprocessing = f"{frames[0]} frames, {times}; {preprocessing}"
     description = Description(
         run=run,
         notebook=run.split("--")[0],

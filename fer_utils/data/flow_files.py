@@ -1,8 +1,8 @@
 """Micro-expressions as optical flow: the composite of MEGC 2019, one image of three channels for each clip.
 
 Two forms are read: an ``.npz`` with arrays `x` (N, 28, 28, 3), `y`, `subject`, `dataset` and `clip`, and the
-folders ``<subject>/u_test/<class>/<clip>.png`` of public programs, in which a clip is in the test folder of
-its own subject once. Channels are horizontal flow, vertical flow and strain from onset to apex, each scaled
+folders ``<subject>/u_test/<class>/<subject>_<clip> .png`` of public programs, where a clip is once in the test
+folder of its own subject. Channels are horizontal flow, vertical flow and strain from onset to apex, each scaled
 from its own minimum to maximum.
 """
 
@@ -81,7 +81,8 @@ class FlowFiles(DataSet):
 
     def _arrays(self, path: Path) -> tuple[np.ndarray, pd.DataFrame]:
         with reading_arrays(path, what="flow of clips") as stored:
-            columns = {name: stored[name] for name in ("dataset", "subject", "clip")} | {"label": stored["y"]}
+            columns = {name: stored[name].astype(str) for name in ("dataset", "subject", "clip")}
+            columns["label"] = stored["y"]
             images = stored["x"]
             if images.dtype != np.uint8 or images.shape != (len(columns["label"]), SIDE, SIDE, 3):
                 raise ValueError(f"x is {images.dtype} {images.shape}, not uint8 (N, {SIDE}, {SIDE}, 3)")
@@ -93,14 +94,15 @@ class FlowFiles(DataSet):
             subject, _, label = file.relative_to(path).parts[:3]
             owner = [name for name, form in self.folder_of.items() if re.fullmatch(form, subject)]
             if not owner or not label.isdecimal():
-                form = "<subject>/u_test/<class>/<clip>.png, subjects like sub01, 006 and s1, classes 0 to 2"
+                form = "<subject>/u_test/<class>/<clip>.png, subjects like sub01, 006 and s01, classes 0 to 2"
                 raise ValueError(f"{file}: expected {form}")
             with Image.open(file) as image:
                 pixels = np.asarray(image.convert("RGB"))
             if pixels.shape != (SIDE, SIDE, 3):
                 raise ValueError(f"{file}: {pixels.shape[1]}x{pixels.shape[0]} pixels, not {SIDE}x{SIDE}")
             images.append(pixels)
-            rows.append({"dataset": owner[0], "subject": subject, "clip": file.stem, "label": int(label)})
+            clip = file.stem.strip().removeprefix(f"{subject}_")
+            rows.append({"dataset": owner[0], "subject": subject, "clip": clip, "label": int(label)})
         if not rows:
             raise ValueError(f"{path}: no image in <subject>/u_test/<class>/")
         return np.stack(images), pd.DataFrame(rows)

@@ -36,6 +36,10 @@ def load_network(params: LiveDemo, name: Literal["model", "clip_model"]) -> Onnx
     model = OnnxModel.read(path, threads=params.threads)
     if (model.n_frames is None) != (name == "model"):
         raise ConfigError(f"{name}={value!r}: `model` needs a network for stills, `clip_model` one for clips")
+    if "optical flow" in model.description.preprocessing:
+        raise ConfigError(
+            f"{name}={value!r}: this network takes optical flow, which the demo does not compute"
+        )
     return model
 
 

@@ -19,13 +19,13 @@ STREAMS = (3, 5, 8)
 
 
 class FlowNet(nn.Sequential):
-    """A small network on the optical flow between onset and apex, images of `features.flow.as_images`.
+    """A small network on the optical flow between onset and apex, images of `features.flow`.
 
     Shape (N, 1, 3, H, W) (two displacements and the strain) to logits, shape (N, K): about 27,000 parameters
     for three classes, as there are few clips. In the spirit of S.-T. Liong et al., *Shallow triple stream
     three-dimensional CNN (STSTNet) for micro-expression recognition*, FG 2019. The logits are computed from
     averages over 4x4 fields, which keeps the place of a movement: one average over the whole image reached an
-    accuracy of 0.56 instead of 0.76 (164 synthetic clips in five folds by subject, 30 epochs).
+    accuracy of 0.56 instead of 0.76 (`as_images` of 164 synthetic clips, five folds by subject, 30 epochs).
     """
 
     def __init__(self, n_classes: int, activation: type[nn.Module], _: int) -> None:
@@ -44,7 +44,7 @@ class FlowNet(nn.Sequential):
 
 
 class ScaleFlow(nn.Module):
-    """Scale flow images to -1-1, where 0 is no movement."""
+    """Scale flow images to -1-1; of `features.flow.as_images`, 0 is no movement."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images of shape (N, 3, H, W) for images of shape (N, 1, 3, H, W) or (N, 3, H, W)."""
@@ -55,8 +55,8 @@ class ThreeStreams(nn.Module):
     """Three shallow streams after STSTNet (S.-T. Liong et al., FG 2019), from its printed description.
 
     Each stream convolves the flow image, shape (N, 1, 3, H, W), with few filters of 3x3 and pools by 3; their
-    channels are joined, averaged over 2x2 fields, and lead to 400 units and K logits. Batch normalisation and
-    dropout are not in the description; as in public programs, they are added.
+    channels are joined and averaged over 2x2 fields, to 400 values for 28x28 pixels, and lead to K logits.
+    Batch normalisation and dropout are those of the authors' program.
     """
 
     def __init__(self, n_classes: int, activation: type[nn.Module], side: int) -> None:
@@ -75,10 +75,8 @@ class ThreeStreams(nn.Module):
         self.head = nn.Sequential(
             nn.AvgPool2d(2),
             nn.Flatten(),
-            he(nn.Linear(sum(STREAMS) * fields**2, 400)),
-            activation(),
             nn.Dropout(0.5),
-            nn.Linear(400, n_classes),
+            nn.Linear(sum(STREAMS) * fields**2, n_classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:
