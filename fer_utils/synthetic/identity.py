@@ -43,8 +43,7 @@ def _sampled(kind: type, rng: np.random.Generator) -> dict[str, float]:
 class Identity:
     """One person: everything that stays the same from image to image.
 
-    Lengths are in face units, tones are the reflected share of light in [0, 1]. ``Identity()`` is an average
-    face; `sample` draws a random one.
+    Tones are the reflected share of light in [0, 1]. ``Identity()`` is an average face.
     """
 
     head_width: float = _near(0.70, 0.035)
