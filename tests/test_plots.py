@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 
 from fer_utils import evaluation, plots
 from fer_utils.data import NO_APEX, ClipSet, FaceSet
-from fer_utils.features.hog import HOG
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Event
 from fer_utils.synthetic import PROTOTYPES, Identity
@@ -30,8 +29,6 @@ MOVEMENT = Event("micro", 1, "happy", 1.0, 1.2, 1.4, 0.8)
 K, SIDE = 3, 12
 NAMES = ("angry", "happy", "sad")
 
-
-HOG_4 = HOG(pixels_per_cell=4)
 CAM = SimpleNamespace(
     maps=RNG.random((2, SIDE, SIDE)), native_size=(6, 6), layer="relu", method="Grad-CAM", classes=(0, 2)
 )
@@ -185,7 +182,7 @@ EVERY_FIGURE = {
     "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1\ninner brow raiser", "AU43"]),
     "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
     "hog_glyphs": (
-        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, hog=HOG_4),
+        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, pixels_per_cell=4),
         ["3 × 3 cells"],
     ),
     "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
@@ -197,7 +194,7 @@ EVERY_FIGURE = {
     ),
     "hog and cam": (
         lambda: plots.hog_glyphs(
-            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, hog=HOG_4, cams={"predicted": CAM}
+            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, pixels_per_cell=4, cams={"predicted": CAM}
         ),
         ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
     ),

@@ -196,7 +196,7 @@ class Tracker:
     def _detect(self, image: np.ndarray, time: float) -> None:
         """Confirm and correct the tracked faces by a detection, and add new ones."""
         boxes = self.detector.find(image)
-        overlap = np.array([[_overlap(face.box, box) for box in boxes] for face in self._faces])
+        overlap = np.array([[_iou(face.box, box) for box in boxes] for face in self._faces])
         overlap = np.where(overlap < _C.same_face, 0, overlap).reshape(len(self._faces), len(boxes))
         pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
         matches = {row: column for row, column in pairs if overlap[row, column]}
@@ -249,8 +249,7 @@ def _transform(box: Box, change: np.ndarray) -> Box:
     return Box(float(x - width / 2), float(y - height / 2), float(width), float(height))
 
 
-def _overlap(a: Box, b: Box) -> float:
-    """Return intersection over union."""
+def _iou(a: Box, b: Box) -> float:
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     shared = max(width, 0.0) * max(height, 0.0)

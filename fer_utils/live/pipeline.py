@@ -155,7 +155,6 @@ class Pipeline:
         return Analysis(frame, tuple(faces), tuple(events), tuple(dict.fromkeys(messages)), seconds)
 
     def _classify(self, movement: Event, spotter: Spotter) -> Event:
-        """Give a spotted movement its label."""
         clip = spotter.clip(movement, n_frames=self.clips.n_frames)
         size = (self.clips.image_size,) * 2
         frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])

@@ -1,7 +1,7 @@
 """The look that all figures share, and the parts they are put together from."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,8 @@ def labelled_rows(
     return figure, ax
 
 
-def label_rows(ax: Axes, labels: Iterable[str]) -> None:
+def label_rows(ax: Axes, labels: Sequence[str]) -> None:
     """Label rows 0, 1, 2, ... from the top down."""
-    labels = list(labels)
     ax.set_yticks(range(len(labels)), labels)
     ax.tick_params(axis="y", pad=7)
     ax.set_ylim(len(labels) - 0.5, -0.5)

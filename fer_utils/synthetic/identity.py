@@ -28,7 +28,6 @@ def _within(average: float, low: float, high: float) -> float:
 
 
 def _sampled(kind: type, rng: np.random.Generator) -> dict[str, float]:
-    """Draw all fields that vary."""
     near = [one for one in fields(kind) if "deviation" in one.metadata]
     deviates = np.clip(rng.standard_normal(len(near)), -2.0, 2.0)
     drawn = {
