@@ -1,7 +1,9 @@
 """Whenever `make reproduce` is killed, running it again ends in the numbers of an uninterrupted run.
 
-Takes a smoke profile and a half: `SOAK_KILLS=10 .venv/bin/pytest -m soak tests/test_reproduce.py`.
-`SOAK_RUN=<name>` repeats one run of the profile only, `SOAK_SEED` chooses other moments.
+    python benchmarks/kill_and_resume.py [kills] [run] [seed]
+
+By default three kills at random moments of the smoke profile, which takes it twice; `run` is one of its runs,
+`seed` chooses other moments.
 """
 
 import json
@@ -9,20 +11,19 @@ import os
 import random
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from checkout import copy_project, environment
 
-KILLS = int(os.environ.get("SOAK_KILLS", "10"))
-RUN = os.environ.get("SOAK_RUN", "")
-SEED = int(os.environ.get("SOAK_SEED", "0"))
+KILLS, RUN, SEED = (*sys.argv[1:], *("3", "", "0")[len(sys.argv) - 1 :])
 NUMBERS = ("status", "dataset", "protocol", "metrics", "other_metrics", "per_class", "confusion_matrix")
-
-pytestmark = pytest.mark.soak
 
 
 def reproduce(project: Path) -> subprocess.Popen:
@@ -74,11 +75,12 @@ def assert_nothing_half_made(project: Path) -> None:
             assert made >= {"results.json", "report.html", "notebook.ipynb", "params.yaml"}, folder
 
 
-def test_kills_at_random_moments_end_in_the_numbers_of_an_uninterrupted_run(tmp_path):
-    uninterrupted = copy_project(tmp_path / "uninterrupted")
+def main(folder: Path) -> None:
+    """Kill at random moments, resume, and compare with an uninterrupted run."""
+    uninterrupted = copy_project(folder / "uninterrupted")
     seconds = finish(uninterrupted)
-    project, chance, kills = copy_project(tmp_path / "killed"), random.Random(SEED), 0
-    while kills < KILLS:
+    project, chance, kills = copy_project(folder / "killed"), random.Random(int(SEED)), 0
+    while kills < int(KILLS):
         moment, kernels_too = chance.uniform(0.02, 0.6) * seconds, chance.random() < 0.5
         if kill_after(project, moment, kernels_too=kernels_too):
             kills += 1
@@ -88,8 +90,14 @@ def test_kills_at_random_moments_end_in_the_numbers_of_an_uninterrupted_run(tmp_
             )
         else:  # all is made: the remaining kills begin with a fresh copy
             assert numbers(project) == numbers(uninterrupted)
-            project = copy_project(tmp_path / f"killed-{kills}-{moment:.3f}")
+            project = copy_project(folder / f"killed-{kills}-{moment:.3f}")
         assert_nothing_half_made(project)
     finish(project)
     assert numbers(uninterrupted)
     assert numbers(project) == numbers(uninterrupted)
+    print("the numbers are those of the uninterrupted run")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        main(Path(folder))
