@@ -20,18 +20,15 @@ from matplotlib.figure import Figure
 
 from fer_utils import evaluation, plots
 from fer_utils.data import NO_APEX, ClipSet, FaceSet
-from fer_utils.features.hog import HOG
 from fer_utils.labels import FER7
 from fer_utils.live.frames import Event
-from fer_utils.synthetic import PROTOTYPES, Identity, Scene
+from fer_utils.synthetic import PROTOTYPES, Identity
 
 RNG = np.random.default_rng(0)
 MOVEMENT = Event("micro", 1, "happy", 1.0, 1.2, 1.4, 0.8)
 K, SIDE = 3, 12
 NAMES = ("angry", "happy", "sad")
 
-
-HOG_4 = HOG(pixels_per_cell=4)
 CAM = SimpleNamespace(
     maps=RNG.random((2, SIDE, SIDE)), native_size=(6, 6), layer="relu", method="Grad-CAM", classes=(0, 2)
 )
@@ -145,7 +142,7 @@ PER_CLASS = evaluation.evaluate(predictions(), n_boot=0).per_class
 HISTOGRAMS = np.ones((2, 3, 3, 9))
 
 EVERY_FIGURE = {
-    "annotated_frames": (lambda: plots.annotated_frames(FRAMES, ["1.5 s"] * 4), ["1.5 s"]),
+    "frames": (lambda: plots.image_grid(FRAMES, ["1.5 s"] * 4, columns=3), ["1.5 s"]),
     "probability_timeline": (
         lambda: plots.probability_timeline(*TIMELINE, NAMES, truth=[("fear", 1, 2)]),
         ["fear"],
@@ -166,7 +163,7 @@ EVERY_FIGURE = {
         ["seed 0: +1.43 points"],
     ),
     "printed_luck": (lambda: plots.printed_luck(LUCK, two_runs=0.02), ["a: x or y", "n is not printed"]),
-    "batch": (lambda: plots.batch(faces(10).images, faces(10).labels, NAMES), NAMES),
+    "image_grid": (lambda: plots.image_grid(faces(10).images, NAMES * 3 + ("sad",), columns=8), NAMES),
     "rate_finder": (
         lambda: plots.rate_finder(*FINDER, suggestions={"valley": 1e-3}, chosen=1e-2),
         ["1.0e-03"],
@@ -182,11 +179,10 @@ EVERY_FIGURE = {
         lambda: plots.nearest_similarity(faces(), NEAREST, threshold=0.9),
         ["0.90: 10 images"],
     ),
-    "synthetic_face": (lambda: plots.synthetic_face(Identity(), {12: 1.0}, scene=Scene(yaw=9.0)), []),
     "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1\ninner brow raiser", "AU43"]),
     "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
     "hog_glyphs": (
-        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, hog=HOG_4),
+        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, pixels_per_cell=4),
         ["3 × 3 cells"],
     ),
     "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
@@ -198,7 +194,7 @@ EVERY_FIGURE = {
     ),
     "hog and cam": (
         lambda: plots.hog_glyphs(
-            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, hog=HOG_4, cams={"predicted": CAM}
+            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, pixels_per_cell=4, cams={"predicted": CAM}
         ),
         ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
     ),

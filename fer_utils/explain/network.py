@@ -10,9 +10,7 @@ import numpy as np
 
 from fer_utils.files import ConfigError
 
-SMALLEST_MAP = 6
-"""Rows and columns that a layer's map needs: an enlarged map of 2x2 says nothing about a face."""
-
+SMALLEST_MAP = 6  # rows and columns that a layer's map needs: one of 2x2 says nothing about a face
 BATCH = 256
 
 
@@ -99,10 +97,9 @@ class Network(ABC):
     def maps(
         self, images: np.ndarray, classes: np.ndarray, *, layer: str | None = None, method: str = "Grad-CAM"
     ) -> GradCAM:
-        """Return heat maps of the evidence for one class in each image, uint8 of shape (N, H, W).
+        """Return heat maps of the evidence for one class in each image; images are uint8, shape (N, H, W).
 
-        `classes` has the true class of each image, the predicted one, or any other. `layer` is `cam_layer` by
-        default, `method` a key of `METHODS`.
+        The classes may be the true ones or any others. `layer` is `cam_layer` by default.
         """
         classes = np.array(classes, np.int64)
         if len(classes) != len(images):

@@ -16,14 +16,9 @@ from fer_utils.explain.network import METHODS, Network
 from fer_utils.papers import load_paper
 from fer_utils.synthetic import PROTOTYPES, synthetic_changes
 
-CHANGED = 10
-"""Gray levels by which a pixel must differ from the same person's neutral face to count as expression."""
-
-FEWEST_UNITS = 6
-"""Subjects (images where they are unknown) below which there is no verdict: the intervals are too narrow."""
-
-RANDOM, OTHER_CLASSES, OTHER_IMAGES = "random maps", "maps of other classes", "maps of other images"
-RANDOM_COARSE, ANYWHERE = "random maps, as coarse", "anywhere, by area"
+CHANGED = 10  # gray levels by which the pixels of an expression differ from the person's neutral face
+FEWEST_UNITS = 6  # subjects (images where they are unknown) for a verdict: intervals of fewer are too narrow
+RANDOM = "random maps"
 
 _DRAWS = 20  # random maps of each image
 
@@ -63,9 +58,9 @@ class CamStudy:
     def description(self) -> str:
         """Number of images and subjects, size of the maps, and how the bands were measured."""
         n_subjects = len(np.unique(self._units)) if self._unit == "subject" else "unknown"
-        measured_on = "synthetic faces" if self.faces.source == "synthetic" else "FER-2013's mean face"
-        bands = f"bands measured on {measured_on}"
-        if self.faces.source == "real" and self.faces.name != "fer2013":
+        synthetic = self.faces.source == "synthetic"
+        bands = f"bands measured on {'synthetic faces' if synthetic else 'the mean face of FER-2013'}"
+        if not synthetic and self.faces.name != "fer2013":
             bands += f": a guess for {self.faces.name}; check them on the mean face"
         layer = "{}: a map of {}×{}".format(self.maps.layer, *self.maps.native_size)
         return f"{len(self.faces)} test images; subjects: {n_subjects}\n{layer}\n{bands}"
@@ -134,11 +129,11 @@ class CamStudy:
 
         found = {name: scores(cam.maps[used]) for name, cam in self.cams.items()}
         others = _rows_of_other_classes(self.faces.labels[used], seed=self.seed)
-        found[OTHER_CLASSES] = scores(self.maps.maps[used][others])
+        found["maps of other classes"] = scores(self.maps.maps[used][others])
         seeds = range(self.seed, self.seed + _DRAWS)
         noise = [scores(checks.random_maps(masks.shape, seed=seed, native_size=size)) for seed in seeds]
-        found[RANDOM_COARSE] = np.mean(noise, axis=0)
-        found[ANYWHERE] = np.repeat(masks.mean(axis=(1, 2))[:, None], 2, axis=1)
+        found["random maps, as coarse"] = np.mean(noise, axis=0)
+        found["anywhere, by area"] = np.repeat(masks.mean(axis=(1, 2))[:, None], 2, axis=1)
         units = self._units[used]
         return _interval_table(["pointing", "energy"], {name: (one, units) for name, one in found.items()})
 
@@ -191,7 +186,7 @@ class CamStudy:
         for name in self.network.cascade:
             random = self.network.randomised(name, seed=self.seed)
             after[name] = random.maps(images, labels, layer=self.maps.layer).maps
-        after[OTHER_IMAGES] = trained[_rows_of_other_classes(labels, seed=self.seed)]
+        after["maps of other images"] = trained[_rows_of_other_classes(labels, seed=self.seed)]
         similar = {}
         for name, others in after.items():
             used = trained.any(axis=(1, 2)) & others.any(axis=(1, 2))

@@ -3,6 +3,7 @@
 import math
 from itertools import permutations
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 import cv2
@@ -13,6 +14,7 @@ from scipy.spatial.distance import pdist
 
 from fer_utils.data.detection import LONGEST_SIDE, Box, Detector, gray, reduced
 from fer_utils.data.images import squared
+from fer_utils.live import THRESHOLDS
 
 _BRIGHT = 160.0  # least mean gray level of the brightest tenth of an image after `brighten`
 _MAX_FACTOR = 24.0  # beyond it there is only noise
@@ -51,6 +53,7 @@ images themselves; 0.619 with a scale of 0.85, 0.598 with 1.2."""
 CLIPS = Framing(1.36, -0.045, "area")
 """Synthetic clips, which show the whole head. Median over the first frames of clips of 300 people."""
 
+_C = SimpleNamespace(**THRESHOLDS["tracking"])
 _STEPS = 64  # crops are placed to 1/64 pixel, so that rounding errors cannot change them
 
 
@@ -91,21 +94,6 @@ def _interpolate(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     return rows[before] + (at - before)[:, None] * (rows[after] - rows[before])
 
 
-# Lengths for tracking are in pixels of the reduced frame.
-_GRID, _INNER = 8, 0.8  # points a side, and the share of a box in which they lie: corners show background
-_WINDOW = (15, 15)
-_MAX_RETURN = 1.0  # forward-backward error of a point that counts as tracked
-_MIN_POINTS, _MIN_SHARE = 10, 0.3  # that must be tracked: in one face over half are, across a cut a sixth
-_CUT = 0.75  # correlation with the frame before, below which all faces are new
-_SAME_FACE = 0.3  # intersection over union of a detection and a tracked box
-_TOLERANCE = 0.06  # of the side: a detection this close changes nothing
-_PULL = 0.1  # share of the remaining difference that is corrected until the next detection
-_MEMORY = 1.0  # seconds that a face may be covered
-_PATIENCE = 3  # consecutive detections that may miss a face; fewer for a face detected less often
-_MOST_FACES = 10  # tracked at the same time; the largest are added first
-_INERTIA = 0.8  # of the speed at which a covered face continues
-
-
 class Track:
     """Tracked face: its number, from 1 and never reused, and its box in pixels of the frame."""
 
@@ -122,7 +110,7 @@ class Track:
             self.box = _transform(self.box, np.append(self._speed, 0.0))
             return
         step = np.subtract(box.centre, self.box.centre)
-        self._speed = _INERTIA * self._speed + (1 - _INERTIA) * step
+        self._speed = _C.inertia * self._speed + (1 - _C.inertia) * step
         self.box = _transform(box, self._correction)
 
     def confirm(self, box: Box, time: float, *, every: int) -> None:
@@ -133,13 +121,16 @@ class Track:
             return
         side = self.box.width
         error = np.append(np.subtract(box.centre, self.box.centre) / side, np.log(box.width / side))
-        beyond = np.sign(error) * np.maximum(np.abs(error) - _TOLERANCE, 0)
-        self._correction = _PULL / every * beyond * (side, side, 1)
+        beyond = np.sign(error) * np.maximum(np.abs(error) - _C.tolerance, 0)
+        self._correction = _C.pull / every * beyond * (side, side, 1)
 
     def remains(self, time: float, shape: tuple[int, ...]) -> bool:
         """Return whether the face is in a frame of this shape and was detected often enough."""
         (x, y), (height, width) = self.box.centre, shape
-        seen = abs(time - self.confirmed) <= _MEMORY if self.lost else self.misses < min(_PATIENCE, self.hits)
+        if self.lost:
+            seen = abs(time - self.confirmed) <= _C.memory
+        else:
+            seen = self.misses < min(_C.patience, self.hits)
         return seen and 0 <= x <= width and 0 <= y <= height
 
 
@@ -194,7 +185,7 @@ class Tracker:
             boxes = _median_flow(self._before, frame, [face.box for face in visible], factor)
         if not any(boxes):
             small = [cv2.resize(one, (16, 16), interpolation=cv2.INTER_AREA) for one in (frame, self._before)]
-            if not comparable or cv2.matchTemplate(*small, cv2.TM_CCOEFF_NORMED)[0, 0] < _CUT:
+            if not comparable or cv2.matchTemplate(*small, cv2.TM_CCOEFF_NORMED)[0, 0] < _C.cut:
                 self._faces = []
                 return True
         moved = {face.number: box for face, box in zip(visible, boxes, strict=True)}
@@ -205,8 +196,8 @@ class Tracker:
     def _detect(self, image: np.ndarray, time: float) -> None:
         """Confirm and correct the tracked faces by a detection, and add new ones."""
         boxes = self.detector.find(image)
-        overlap = np.array([[_overlap(face.box, box) for box in boxes] for face in self._faces])
-        overlap = np.where(overlap < _SAME_FACE, 0, overlap).reshape(len(self._faces), len(boxes))
+        overlap = np.array([[_iou(face.box, box) for box in boxes] for face in self._faces])
+        overlap = np.where(overlap < _C.same_face, 0, overlap).reshape(len(self._faces), len(boxes))
         pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
         matches = {row: column for row, column in pairs if overlap[row, column]}
         for row, face in enumerate(self._faces):
@@ -216,27 +207,27 @@ class Tracker:
                 face.misses += 1
         for box in (box for column, box in enumerate(boxes) if column not in matches.values()):
             known = any(_inside(np.array([box.centre]), face.box) for face in self._faces)
-            if not known and len(self._faces) < _MOST_FACES:
+            if not known and len(self._faces) < _C.most_faces:
                 self._last_number += 1
                 self._faces.append(Track(self._last_number, box, time))
 
 
 def _median_flow(before: np.ndarray, after: np.ndarray, boxes: list[Box], factor: float) -> list[Box | None]:
     """Return boxes in the next frame, gray and reduced by a factor; None for one that is lost."""
-    places = 0.5 + _INNER * np.linspace(-0.5, 0.5, _GRID)
+    places = 0.5 + _C.inner * np.linspace(-0.5, 0.5, _C.grid)
     grids = [np.meshgrid(box.x + places * box.width, box.y + places * box.height) for box in boxes]
     start = np.stack([np.stack([x.ravel(), y.ravel()], axis=1) for x, y in grids])
     points = (factor * start).astype(np.float32).reshape(-1, 1, 2)
-    there, there_ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=_WINDOW)
-    back, back_ok, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=_WINDOW)
+    there, there_ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=_C.window)
+    back, back_ok, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=_C.window)
     errors = np.where(there_ok & back_ok, np.linalg.norm(back - points, axis=2), np.inf)
     errors = errors.reshape(start.shape[:2])
     for row, other in permutations(range(len(boxes)), 2):  # a point in two boxes may belong to either face
         errors[row, _inside(start[row], boxes[other])] = np.nan
     ends, moved = there.reshape(start.shape) / factor, []
     for box, begin, end, error in zip(boxes, start, ends, errors, strict=True):
-        good = error < _MAX_RETURN
-        if good.sum() < max(_MIN_POINTS, _MIN_SHARE * (~np.isnan(error)).sum()):
+        good = error < _C.max_return
+        if good.sum() < max(_C.min_points, _C.min_share * (~np.isnan(error)).sum()):
             moved.append(None)
             continue
         good &= error <= np.median(error[good])
@@ -258,8 +249,7 @@ def _transform(box: Box, change: np.ndarray) -> Box:
     return Box(float(x - width / 2), float(y - height / 2), float(width), float(height))
 
 
-def _overlap(a: Box, b: Box) -> float:
-    """Return intersection over union."""
+def _iou(a: Box, b: Box) -> float:
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     shared = max(width, 0.0) * max(height, 0.0)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
@@ -85,39 +86,40 @@ def annotate(analysis: Analysis) -> np.ndarray:
     """Return the frame, or a copy with a box around each face and a label such as "happy 87 %"."""
     if not analysis.faces:
         return analysis.frame.image
-    image = Image.fromarray(analysis.frame.image)
-    draw, line = ImageDraw.Draw(image), max(2, image.height // 200)
+    image = np.array(analysis.frame.image, order="C")
+    height, width = image.shape[:2]
+    line = max(2, height // 200)
     # The largest face last, so that nothing covers its label.
     for face in sorted(analysis.faces, key=lambda face: face.box.area):
         color = COLORS[(face.number - 1) % len(COLORS)]
+        number = f"{face.number}  " if len(analysis.faces) > 1 else ""
+        text = f"{number}{printable(face.label)} {100 * face.probability:.0f} %"
         contrast = "#000000" if ImageColor.getcolor(color, "L") > 100 else "#ffffff"
+        label = _label(text, color, contrast, max(11, min(height // 26, int(face.box.width / 8))))
         x, y = round(face.box.x), round(face.box.y)
         right, bottom = round(face.box.x + face.box.width), round(face.box.y + face.box.height)
         # An edge in the opposite colour keeps the box visible on bright and on dark images.
-        draw.rectangle((x - 2, y - 2, right + 2, bottom + 2), outline=contrast, width=line + 3)
-        draw.rectangle((x - 1, y - 1, right + 1, bottom + 1), outline=color, width=line + 1)
-        number = f"{face.number}  " if len(analysis.faces) > 1 else ""
-        text = f"{number}{printable(face.label)} {percent(face.probability)}"
-        font = _font(max(11, min(image.height // 26, int(face.box.width / 8))))
-        margin = font.size // 3
-        width, height = round(font.getlength(text)) + 2 * margin, sum(font.getmetrics()) + margin // 2
-        top = y - line - height  # above the box, else below it, else on its upper edge
+        cv2.rectangle(image, (x, y), (right, bottom), ImageColor.getrgb(contrast), line + 2)
+        cv2.rectangle(image, (x, y), (right, bottom), ImageColor.getrgb(color), line)
+        top = y - line - len(label)  # above the box, else below it, else on its upper edge
         if top < 0:
-            top = bottom + line if bottom + line + height <= image.height else max(y, 0)
-        left, top = max(min(x - line, image.width - width), 0), max(min(top, image.height - height), 0)
-        draw.rectangle((left, top, left + width - 1, top + height - 1), fill=color)
-        draw.text((left + margin, top + margin // 4), text, fill=contrast, font=font)
-    return np.asarray(image)
+            top = bottom + line if bottom + line + len(label) <= height else max(y, 0)
+        top = int(np.clip(top, 0, max(height - len(label), 0)))
+        left = int(np.clip(x - line, 0, max(width - label.shape[1], 0)))
+        region = image[top : top + len(label), left : left + label.shape[1]]
+        region[:] = label[: region.shape[0], : region.shape[1]]
+    return image
 
 
-def percent(share: float) -> str:
-    """Format a share as in "87 %"."""
-    return f"{100 * share:.0f} %"
-
-
-@lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+@lru_cache(maxsize=256)
+def _label(text: str, color: str, text_color: str, size: int) -> np.ndarray:
+    """Return text on a bar, uint8 (rows, columns, 3)."""
     import matplotlib  # ships DejaVu Sans
 
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
-    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+    margin, (ascent, descent) = size // 3, font.getmetrics()
+    shape = (round(font.getlength(text)) + 2 * margin, ascent + descent + margin // 2)
+    bar = Image.new("RGB", shape, color)
+    ImageDraw.Draw(bar).text((margin, margin // 4), text, fill=text_color, font=font)
+    return np.asarray(bar)

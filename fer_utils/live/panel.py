@@ -14,7 +14,6 @@ from typing import Any
 
 import anywidget
 import cv2
-import numpy as np
 import traitlets
 
 from fer_utils.live.frames import COLORS, Analysis, Face, Frame, Problem, annotate
@@ -43,9 +42,9 @@ class Panel(anywidget.AnyWidget):
     card = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, session: Session, sources: Mapping[str, Source], *, card: str) -> None:
-        names = {"class_names": list(session.pipeline.class_names), "sources": list(sources)}
-        limits = {"file_bytes": MAX_UPLOAD, "files": MAX_FILES, "side": CAMERA_SIZE}
-        super().__init__(settings=names | limits | {"colors": COLORS}, card=card)
+        settings = {"class_names": list(session.pipeline.class_names), "sources": list(sources)}
+        settings |= {"file_bytes": MAX_UPLOAD, "files": MAX_FILES, "side": CAMERA_SIZE, "colors": COLORS}
+        super().__init__(settings=settings, card=card)
         self.playing: str | None = None  # name of the source
         self._session, self._sources = session, dict(sources)
         self._run: float | None = None  # number that the browser gave the start
@@ -174,8 +173,8 @@ class Panel(anywidget.AnyWidget):
         else:
             try:
                 analysis = self._session.process(frame)
-                largest = sorted(analysis.faces, key=lambda face: face.box.area)[-1:]
-                self._points += [(frame.time, face.number, _rounded(face.probabilities)) for face in largest]
+                for face in sorted(analysis.faces, key=lambda face: face.box.area)[-1:]:  # the largest
+                    self._points.append((frame.time, face.number, face.probabilities.round(4).tolist()))
             except Exception as error:  # of a network; the next frame may succeed
                 self._session.add_problem(f"frame at {frame.time:.2f} s: {error or type(error).__name__}")
         if analysis is None or self._drawn or answer is not None:
@@ -226,9 +225,6 @@ def _reduced_jpeg(analysis: Analysis) -> bytes:
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 
-def _rounded(probabilities: np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in probabilities]
-
-
 def _face(face: Face) -> dict[str, Any]:
-    return {"number": face.number, "label": face.label, "probabilities": _rounded(face.probabilities)}
+    probabilities = face.probabilities.round(4).tolist()
+    return {"number": face.number, "label": face.label, "probabilities": probabilities}

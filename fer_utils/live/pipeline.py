@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import cv2
@@ -85,6 +85,7 @@ class ExpressionTracker:
         return replace(event, apex=apex, offset=self._time, score=score)
 
 
+@dataclass(eq=False)
 class Pipeline:
     """Tracks and classifies the faces of one source at a time.
 
@@ -92,20 +93,16 @@ class Pipeline:
     `still_tracker` is for single images. With `light` "off" dark frames are not brightened.
     """
 
-    def __init__(
-        self,
-        stills: OnnxModel,
-        *,
-        clips: OnnxModel | None = None,
-        tracker: Tracker,
-        still_tracker: Tracker | None = None,
-        light: str = "auto",
-        half_life: float = HALF_LIFE,
-    ) -> None:
-        self.stills, self.clips, self.class_names = stills, clips, stills.class_names
-        self.tracker, self.still_tracker = tracker, still_tracker or tracker
-        self.light, self.half_life = light, half_life
-        synthetic = clips is not None and clips.description.source == "synthetic"
+    stills: OnnxModel
+    tracker: Tracker
+    still_tracker: Tracker | None = None
+    clips: OnnxModel | None = None
+    light: str = "auto"
+    half_life: float = HALF_LIFE
+
+    def __post_init__(self) -> None:
+        self.class_names, self.still_tracker = self.stills.class_names, self.still_tracker or self.tracker
+        synthetic = self.clips is not None and self.clips.description.source == "synthetic"
         self.warning = SYNTHETIC_CLIPS if synthetic else None
         self._expressions: dict[int, ExpressionTracker] = {}
         self._spotters: dict[int, Spotter] = {}
@@ -158,7 +155,6 @@ class Pipeline:
         return Analysis(frame, tuple(faces), tuple(events), tuple(dict.fromkeys(messages)), seconds)
 
     def _classify(self, movement: Event, spotter: Spotter) -> Event:
-        """Give a spotted movement its label."""
         clip = spotter.clip(movement, n_frames=self.clips.n_frames)
         size = (self.clips.image_size,) * 2
         frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from fer_utils.files import stderr_to
-from fer_utils.live.frames import Analysis, Event, Frame, annotate, percent
+from fer_utils.live.frames import Analysis, Event, Frame, annotate
 from fer_utils.live.pipeline import Pipeline
 
 MAX_EVENTS = 1000  # in the log; older ones are dropped
@@ -30,15 +30,6 @@ def events_csv(events: Iterable[Event]) -> bytes:
         times = (round(time, 3) for time in (event.onset, event.apex, event.offset, event.seconds))
         rows.append((event.kind, event.face, event.label, *times, round(event.score, 4)))
     return pd.DataFrame(rows, columns=CSV_COLUMNS).to_csv(index=False, lineterminator="\r\n").encode()
-
-
-def log_line(event: Event) -> str:
-    """Return an event as a line of a log: as in Fig. 9 of kishor2022 ("Happy : 92 %"), with its time."""
-    minutes, seconds = divmod(round(event.onset, 1), 60)
-    kind = "" if event.kind == "expression" else f"{event.kind}-expression, "
-    duration = f"{event.seconds:.2f} s" if event.kind == "micro" else f"{event.seconds:.1f} s"
-    what = f"{event.label.capitalize()} : {percent(event.score)}"
-    return f"{minutes:02.0f}:{seconds:04.1f}  {what}  ({kind}face {event.face}, {duration})"
 
 
 class VideoRecorder:

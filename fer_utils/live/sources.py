@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic, sleep
@@ -28,7 +28,6 @@ MAX_BYTES, MAX_SIDE = 20_000_000, 1600  # of an image file; larger images are re
 TIMEOUT = 5.0  # seconds without a frame after which a camera counts as lost
 SYNTHETIC_CLASSES = tuple(name for name in FER7 if name in EXPRESSIONS)  # without neutral
 _RETRY = 0.1  # seconds until a missed frame is read again
-_DEFAULT_RATE = 25.0  # of a video that states none
 _HEIGHT, _WIDTH = 480, 640  # of synthetic frames
 _SYNTHETIC_SIDE = 160  # pixels in which a person is drawn; enlarging is several times faster than drawing
 _CACHED = 2500  # drawings that are shown again: 64 MB
@@ -87,7 +86,7 @@ def read_video(path: Path) -> Iterator[Frame | Problem]:
             raise ValueError("not a readable video; convert it to MP4 with H.264, or to WebM")
         check_size(*(int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)))
         rate, stated = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        step = 1 / rate if 0 < rate < math.inf else 1 / _DEFAULT_RATE
+        step = 1 / rate if 0 < rate < math.inf else 1 / 25  # of a video that states no rate
         count, time, first = 0, -step, None
         while (image := capture.read()[1]) is not None:
             position = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -142,6 +141,7 @@ def _short(name: str) -> str:
     return name if len(name) <= 80 else f"{name[:68]}...{name[-9:]}"
 
 
+@dataclass(kw_only=True)
 class SyntheticSource:
     """Frames (480, 640) of synthetic people side by side; `videos` has one a person, with the true `events`.
 
@@ -149,22 +149,18 @@ class SyntheticSource:
     backwards, so that nothing jumps.
     """
 
-    def __init__(
-        self,
-        *,
-        seconds: float = 20.0,
-        frame_rate: float = 25.0,
-        people: int = 1,
-        class_names: Sequence[str] = SYNTHETIC_CLASSES,
-        passes: int = 1,
-        seed: int = 0,
-    ) -> None:
-        self.passes, self.frame_rate, self.n_frames = passes, frame_rate, round(seconds * frame_rate)
-        counts = {"n_micro": int(0.2 * seconds), "n_macro": int(0.3 * seconds) or int(seconds >= 3)}
-        self.videos = [
-            synthetic_video(seconds=seconds, **counts, class_names=class_names, seed=20 * seed + person)
-            for person in range(people)
-        ]
+    seconds: float = 20.0
+    frame_rate: float = 25.0
+    people: int = 1
+    class_names: Sequence[str] = SYNTHETIC_CLASSES
+    passes: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.n_frames = round(self.seconds * self.frame_rate)
+        how = {"seconds": self.seconds, "class_names": self.class_names, "n_micro": int(0.2 * self.seconds)}
+        how["n_macro"] = int(0.3 * self.seconds) or int(self.seconds >= 3)
+        self.videos = [synthetic_video(**how, seed=20 * self.seed + person) for person in range(self.people)]
 
     def __iter__(self) -> Iterator[Frame]:
         column = _WIDTH // len(self.videos)

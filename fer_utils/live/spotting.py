@@ -7,19 +7,21 @@ Schunck, *Determining optical flow*, 1981). The eyes are left out, because they 
 Davison et al., *Micro-facial movement detection using individualised baselines* (SMC 2015), follows the face
 while it rests.
 
-Constants without a source were chosen on `synthetic_video(seed=1000)` to 1009, at 30 and 100 frames per
-second, also with twice the sway and twice the noise.
+The thresholds in `thresholds.yaml` were chosen on `synthetic_video(seed=1000)` to 1009, at 30 and 100 frames
+per second, also with twice the sway and twice the noise.
 """
 
 import math
 from collections import deque
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
+from fer_utils.live import THRESHOLDS
 from fer_utils.live.faces import CLIPS
 from fer_utils.live.frames import Event
 
@@ -29,29 +31,7 @@ LONGEST = 4.0  # seconds: macro-expressions; a face that has not returned by the
 MEMORY = LONGEST + 1.0  # seconds of crops
 GAP = 1.0  # seconds without a crop after which the face is learned anew
 
-# Shares of the detector's box from its upper and left edge.
-_BROWS, _EYES, _MOUTH = (0.08, 0.28), (0.27, 0.50), (0.62, 0.97)
-_ACROSS = (0.13, 0.87)  # hair and the outline of the cheeks stay outside
-
-_BLUR = 1 / 64  # of the side of a crop: standard deviation of the smoothing
-_OUTLIER = 2.0  # times the typical difference: pixels that differ more do not inform about the head
-_LOST = 0.4  # of half a crop: the head cannot have moved further
-_REFRESH = 10  # crops after which the gradients of the baseline are computed again
-
-_LEARN = 0.4  # seconds at the start in which nothing is spotted
-_DELAY = 0.25  # seconds before a crop becomes part of the baseline; a movement would be noticed by then
-_TIME_CONSTANT = 0.5  # seconds, of the baseline
-_STILLNESS = 8.0  # seconds that determine how much a face moves at rest
-_ENOUGH = 1.5  # seconds of stillness that suffice; with less, thresholds are higher
-_RISE = 5.0  # times the spread at rest: onset of a movement
-_SMALLEST = 0.0019  # of the side of the box: smaller is never a movement (0.08 pixels of 64-pixel crops)
-_LOW, _RETURNED = 2.5, 0.3  # times the spread, or share of the peak, below which a face may have returned
-_HOLD, _STILL = 0.15, 0.07  # seconds in which it then moves by less than this share of the peak
-_AROUND = 0.2  # seconds before an event that define its baseline
-_CLEAR = 4.0  # gray levels; larger changes count no more than this
-_SHORTEST = 0.1  # seconds; shorter is a jump of the image
-_EDGE = 0.1  # share of the change at the apex at onset and offset
-_JITTER = 3.0  # times the spread of that share at rest, if this is more
+_C = SimpleNamespace(**THRESHOLDS["spotting"])
 
 
 def kind_of(onset: float, offset: float) -> Literal["micro", "macro"]:
@@ -130,7 +110,7 @@ class Spotter:
         while time - self._moments[0].time > MEMORY:
             self._moments.popleft()
         displacement = self._baseline.distance(registered, self._baseline.image)
-        if time - self._started < _LEARN:
+        if time - self._started < _C.learn:
             self._baseline.update(registered, share=1 / len(self._moments))
             self._updated = time
             self._rest.append((time, *displacement))
@@ -146,20 +126,20 @@ class Spotter:
     def _wait_for_onset(self, now: float, displacement: np.ndarray) -> None:
         """Notice a movement, or let the baseline follow the face."""
         self._rest.append((now, *displacement))
-        while now - self._rest[0][0] > _STILLNESS:
+        while now - self._rest[0][0] > _C.stillness:
             self._rest.popleft()
         self._pending.append(self._moments[-1])
-        while self._pending[0].time <= now - _DELAY:
+        while self._pending[0].time <= now - _C.delay:
             moment = self._pending.popleft()
-            share = 1 - math.exp((self._updated - moment.time) / _TIME_CONSTANT)
+            share = 1 - math.exp((self._updated - moment.time) / _C.time_constant)
             self._baseline.update(moment.registered, share=share)
             self._updated = moment.time
         values = np.array(self._rest)[:, 1:]
         level = np.median(values, axis=0)
         spread = 1.4826 * np.median(np.abs(values - level), axis=0)
-        uncertainty = max(1.0, _ENOUGH / max(self._rest[-1][0] - self._rest[0][0], 1e-3))
-        spread = np.maximum(spread, uncertainty * _SMALLEST / _RISE)
-        if (displacement - level > _RISE * spread).any():
+        uncertainty = max(1.0, _C.enough / max(self._rest[-1][0] - self._rest[0][0], 1e-3))
+        spread = np.maximum(spread, uncertainty * _C.smallest / _C.rise)
+        if (displacement - level > _C.rise * spread).any():
             self._open = _OpenMovement(now, level, spread, displacement - level)
             self._pending.clear()
 
@@ -169,23 +149,23 @@ class Spotter:
         event.peak = np.maximum(event.peak, displacement)
         if now - event.since > LONGEST:
             self._restart_baseline(now)
-        elif (displacement >= np.maximum(_LOW * event.spread, _RETURNED * event.peak)).any():
+        elif (displacement >= np.maximum(_C.low * event.spread, _C.returned * event.peak)).any():
             event.back = None
         elif event.back is None or not self._is_still(event):
             event.back = now
-        elif now - event.back >= _HOLD:
+        elif now - event.back >= _C.hold:
             movement = self._measure(event)
             self._restart_baseline(event.back)
             return movement
         return None
 
     def _is_still(self, event: _OpenMovement) -> bool:
-        """Return whether the face has not moved for `_HOLD` seconds."""
+        """Return whether the face has not moved for `_C.hold` seconds."""
         now = self._moments[-1]
-        then = next(moment for moment in self._moments if moment.time >= now.time - _HOLD)
+        then = next(moment for moment in self._moments if moment.time >= now.time - _C.hold)
         # The noise of two crops is √2 of that against the baseline, which is a mean of many.
         moved = self._baseline.distance(now.registered, then.registered) - math.sqrt(2) * event.level
-        return bool((moved < np.maximum(_LOW * event.spread, _STILL * event.peak)).all())
+        return bool((moved < np.maximum(_C.low * event.spread, _C.still * event.peak)).all())
 
     def _restart_baseline(self, since: float) -> None:
         """Take the mean of the crops since a time as the baseline."""
@@ -197,8 +177,8 @@ class Spotter:
     def _measure(self, event: _OpenMovement) -> Event | None:
         """Return onset, apex and offset of a movement that is over, if it was one."""
         times, baseline = self.times, self._baseline
-        first = event.since - _DELAY
-        before = (times >= first - _AROUND) & (times <= event.since - _DELAY / 2)
+        first = event.since - _C.delay
+        before = (times >= first - _C.around) & (times <= event.since - _C.delay / 2)
         after = times >= event.back
         if not before.any():
             return None
@@ -210,20 +190,20 @@ class Spotter:
         change = regions - drift
         size = np.linalg.norm(change, axis=1) * ((times >= first) & (times <= event.back))
         top = int(size.argmax())
-        if (baseline.displacement(change[top]) - event.level < _RISE * event.spread).all():
+        if (baseline.displacement(change[top]) - event.level < _C.rise * event.spread).all():
             return None
-        # As a share of the apex: mean over the pixels that change clearly. Each counts `_CLEAR` gray levels
+        # As a share of the apex: mean over the pixels that change clearly. Each counts `_C.clear` gray levels
         # at most, or parting lips would outweigh all that goes before.
-        clear = np.abs(change[top]) > min(_CLEAR / 2, np.abs(change[top]).max() / 2)
-        share = np.clip(change[:, clear] * np.sign(change[top][clear]), -_CLEAR, _CLEAR).mean(axis=1)
+        clear = np.abs(change[top]) > min(_C.clear / 2, np.abs(change[top]).max() / 2)
+        share = np.clip(change[:, clear] * np.sign(change[top][clear]), -_C.clear, _C.clear).mean(axis=1)
         share = share / share[top]
-        edge = max(_EDGE, _JITTER * 1.4826 * float(np.median(np.abs(share[before | after]))))
+        edge = max(_C.edge, _C.jitter * 1.4826 * float(np.median(np.abs(share[before | after]))))
         ends = (int(np.flatnonzero(before)[0]), len(times) - 1)
         onset, offset = (_crossing(share, times, edge, top, end) for end in ends)
         if self.problem:
             certain = offset - onset - 2 / self.frame_rate > LONGEST_MICRO
         else:
-            certain = offset - onset >= _SHORTEST and ((times > onset) & (times < offset)).sum() >= 2
+            certain = offset - onset >= _C.shortest and ((times > onset) & (times < offset)).sum() >= 2
         event = Event(kind_of(onset, offset), self.face, "", onset, float(times[top]), offset, math.nan)
         return event if certain else None
 
@@ -235,15 +215,15 @@ class _Baseline:
         side, middle = len(crop) / CLIPS.scale, (len(crop) - 1) / 2
         left, top = (len(crop) - side) / 2, (len(crop) - side) / 2 - CLIPS.shift * side
         rows, columns = (np.arange(max(round(at), 0), min(round(at + side), len(crop))) for at in (top, left))
-        self._half, self._side, self._blur = len(crop) / 2, side, _BLUR * len(crop)
+        self._half, self._side, self._blur = len(crop) / 2, side, _C.blur * len(crop)
         down, across = ((np.float32(pixels) - middle) / self._half for pixels in (rows, columns))
         self._y, self._x = np.meshgrid(down, across, indexing="ij")
         self._pixels = np.array([[self._half, 0, middle], [0, self._half, middle], [0, 0, 1]])
         self._corner = np.linalg.inv(self._pixels) @ [[1, 0, columns[0]], [0, 1, rows[0]], [0, 0, 1]]
         # Pixels of brows and mouth, and those that inform about the head.
         v, u = (rows + 0.5 - top) / side, (columns + 0.5 - left) / side
-        inside = (u > _ACROSS[0]) & (u < _ACROSS[1])
-        brows, eyes, mouth = ((v > low) & (v < high) for low, high in (_BROWS, _EYES, _MOUTH))
+        inside = (u > _C.across[0]) & (u < _C.across[1])
+        brows, eyes, mouth = ((v > low) & (v < high) for low, high in (_C.brows, _C.eyes, _C.mouth))
         self._regions = [np.flatnonzero(np.outer(band, inside)) for band in (brows, mouth)]
         self._steady = np.flatnonzero(~(np.outer(eyes, u == u) | np.outer(mouth, inside)))
         self._pose, self._age = np.eye(3), 0
@@ -253,7 +233,7 @@ class _Baseline:
 
     def register(self, crop: np.ndarray) -> np.ndarray | None:
         """Return a crop registered by one Gauss-Newton step: float32 (h, w), or None if the head is lost."""
-        if self._age == _REFRESH:
+        if self._age == _C.refresh:
             self._prepare()
         self._age += 1
         image = self._smooth(crop)
@@ -270,18 +250,18 @@ class _Baseline:
         step = np.linalg.solve(hessian, weighted.T @ difference)
         residual = difference - self._basis @ step
         typical = 1.4826 * np.median(np.abs(residual)) + 0.3  # gray levels: rounding alone leaves as much
-        self._weight = ((1 + (residual / (_OUTLIER * typical)) ** 2) ** -2).astype(np.float32)
+        self._weight = ((1 + (residual / (_C.outlier * typical)) ** 2) ** -2).astype(np.float32)
         return step
 
     def _move(self, movement: np.ndarray) -> bool:
         """Move the pose by the first eight parameters, and return whether the head is not lost."""
         a, b, c, d, e, f, g, h = movement / self._half
         moved = np.array([[c, d, a], [e, f, b], [-g, -h, 0]])
-        if not np.abs(moved).max() < _LOST:  # also for NaN
+        if not np.abs(moved).max() < _C.lost:  # also for NaN
             return False
         self._pose = self._pose @ np.linalg.inv(np.eye(3) + moved)
         self._pose /= self._pose[2, 2]
-        return bool(np.abs(self._pose - np.eye(3)).max() <= _LOST)
+        return bool(np.abs(self._pose - np.eye(3)).max() <= _C.lost)
 
     def update(self, registered: np.ndarray, *, share: float) -> None:
         """Move the baseline towards a registered crop by a share from 0 to 1."""

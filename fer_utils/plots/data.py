@@ -1,6 +1,6 @@
 """Figures of data sets: faces, their duplicates, clips, and the generator of synthetic faces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import cv2
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from fer_utils.data import ClipSet, FaceSet
 from fer_utils.features.flow import apex_frames
 from fer_utils.plots import style
-from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, Scene, render_face
+from fer_utils.synthetic import ACTION_UNITS, PROTOTYPES, Identity, render_face
 
 _SIZE = 96  # pixels of a synthetic face
 _AMPLIFIED = 4  # the change between onset and apex, so that it can be seen
@@ -97,14 +97,6 @@ def nearest_similarity(faces: FaceSet, nearest: np.ndarray, *, threshold: float)
     ax.set_title(f"{style.source_name(faces)}: {others}")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     style.legend_above(ax)
-    return figure
-
-
-@style.styled
-def synthetic_face(person: Identity, units: Mapping[int, float], *, scene: Scene) -> Figure:
-    """Draw a synthetic person with action units at some intensities, in a pose and light."""
-    figure, (ax,) = style.panels(1)
-    style.face(ax, render_face(person, units, size=2 * _SIZE, scene=scene))
     return figure
 
 

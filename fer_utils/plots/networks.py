@@ -1,7 +1,6 @@
 """Figures of what a network and HOG compute from a face."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +11,6 @@ from matplotlib.figure import Figure
 
 from fer_utils.explain import GradCAM
 from fer_utils.plots import style
-
-if TYPE_CHECKING:
-    from fer_utils.features.hog import HOG  # imports torch
 
 _COLUMNS = 8  # maps in a row of a sheet
 _STEP = 1.07  # from one map of a sheet to the next, in maps
@@ -57,7 +53,7 @@ def hog_glyphs(
     class_names: Sequence[str],
     *,
     histograms: np.ndarray,
-    hog: "HOG",
+    pixels_per_cell: int,
     cams: Mapping[str, GradCAM] | None = None,
 ) -> Figure:
     """Draw each face beside its HOG, shape (N, rows, columns, orientations), and heat maps between the two.
@@ -65,9 +61,9 @@ def hog_glyphs(
     A cell has one stroke per bin, along the edges that voted for it. Length and darkness grow with the square
     root of the bin, relative to the image's largest. `cams` has a name for each kind of map.
     """
-    cams, side = cams or {}, hog.pixels_per_cell
+    cams, side = cams or {}, pixels_per_cell
     title = "HOG: {} × {} cells of {} × {} pixels, ".format(*histograms.shape[1:3], side, side)
-    title += f"{hog.orientations} orientations"
+    title += f"{histograms.shape[3]} orientations"
     for cam in list(cams.values())[:1]:
         title += f"; {cam.method}: {' × '.join(map(str, cam.native_size))} of {cam.layer}, line at half"
     columns = 2 + len(cams)
@@ -82,7 +78,7 @@ def hog_glyphs(
         for ax, (name, cam) in zip(middle, cams.items(), strict=True):
             style.overlay(ax, image, cam.maps[n])
             ax.set_title(f"{name}: {class_names[cam.classes[n]]}", **text)
-        _strokes(right, histograms[n], image.shape, side)
+        _strokes(right, histograms[n], image.shape, pixels_per_cell)
         right.set_title("HOG", **text)
     return figure
 

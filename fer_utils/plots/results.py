@@ -16,12 +16,14 @@ _KIND_COLORS = {"micro": style.ORANGE, "macro": style.BLUE, "expression": style.
 
 
 @style.styled
-def batch(images: np.ndarray, labels: Sequence[int], class_names: Sequence[str]) -> Figure:
-    """Draw the images of a training batch, gray levels 0 to 255 after augmentation, with their classes."""
-    figure, axes = style.panels(len(images), columns=8, row_height=1.2)
-    for ax, image, label in zip(axes, images, labels, strict=True):
+def image_grid(images: Sequence[np.ndarray], titles: Sequence[str], *, columns: int) -> Figure:
+    """Draw images, gray (H, W) or RGB (H, W, 3), 0 to 255, row by row with a title above each."""
+    height, width = images[0].shape[:2]
+    row_height = style.WIDTH / columns * height / width + 0.175
+    figure, axes = style.panels(len(images), columns=columns, row_height=row_height)
+    for ax, image, title in zip(axes, images, titles, strict=True):
         style.face(ax, image)
-        ax.set_title(class_names[label], fontsize=8, pad=2, loc="center")
+        ax.set_title(title, fontsize=8, pad=2, loc="center")
     return figure
 
 
@@ -144,18 +146,6 @@ def prediction_grid(images: np.ndarray, predictions: Predictions, rows: Sequence
         text = f"{mark} {predicted} {predictions.probabilities[row].max():.2f}"
         ax.set_title(text, loc="center", fontsize=8.5, pad=4, color=style.darker(color))
         ax.set_xlabel(f"true: {true}", fontsize=8.5)
-    return figure
-
-
-@style.styled
-def annotated_frames(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
-    """Draw frames with boxes and labels, uint8 of shape (H, W, 3), with a caption under each."""
-    height, width = pictures[0].shape[:2]
-    figure, axes = style.panels(len(pictures), columns=3, row_height=style.WIDTH / 3 * height / width + 0.3)
-    for ax, picture, caption in zip(axes, pictures, captions, strict=True):
-        ax.imshow(picture)
-        style.blank(ax)
-        ax.set_xlabel(caption)
     return figure
 
 

@@ -1,7 +1,7 @@
 """The look that all figures share, and the parts they are put together from."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ PURPLE, BROWN, GREY, SKY = "#cc78bc", "#ca9161", "#949494", "#56b4e9"
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, GREY, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, PALE = "#2f2f2f", "#dcdcdc"
-WIDTH = 8.2
-"""Inches: about 900 pixels, the width of a report."""
+WIDTH = 8.2  # inches: about 900 pixels, the width of a report
 
 # On top of matplotlib's defaults, so that a user's matplotlibrc has no say.
 STYLE = dict(matplotlib.rc_params_from_file(Path(__file__).with_name("style.mplstyle")))
@@ -76,9 +75,8 @@ def labelled_rows(
     return figure, ax
 
 
-def label_rows(ax: Axes, labels: Iterable[str]) -> None:
+def label_rows(ax: Axes, labels: Sequence[str]) -> None:
     """Label rows 0, 1, 2, ... from the top down."""
-    labels = list(labels)
     ax.set_yticks(range(len(labels)), labels)
     ax.tick_params(axis="y", pad=7)
     ax.set_ylim(len(labels) - 0.5, -0.5)
@@ -93,7 +91,7 @@ def blank(ax: Axes, *, frame: str | None = None) -> None:
 
 
 def face(ax: Axes, image: np.ndarray, *, frame: str | None = None) -> None:
-    """Draw a gray image, shape (H, W), black to white being 0 to 255, in a coloured frame or none."""
+    """Draw an image, gray (H, W) or RGB (H, W, 3), of values 0 to 255, in a coloured frame or none."""
     ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     blank(ax, frame=frame)
 

@@ -28,7 +28,6 @@ def _within(average: float, low: float, high: float) -> float:
 
 
 def _sampled(kind: type, rng: np.random.Generator) -> dict[str, float]:
-    """Draw all fields that vary."""
     near = [one for one in fields(kind) if "deviation" in one.metadata]
     deviates = np.clip(rng.standard_normal(len(near)), -2.0, 2.0)
     drawn = {
@@ -43,8 +42,7 @@ def _sampled(kind: type, rng: np.random.Generator) -> dict[str, float]:
 class Identity:
     """One person: everything that stays the same from image to image.
 
-    Lengths are in face units, tones are the reflected share of light in [0, 1]. ``Identity()`` is an average
-    face; `sample` draws a random one.
+    Tones are the reflected share of light in [0, 1]. ``Identity()`` is an average face.
     """
 
     head_width: float = _near(0.70, 0.035)

@@ -156,7 +156,6 @@ def _sample_sway(rng: np.random.Generator) -> Sway:
 
 
 def _sway(scene: Scene, sway: Sway, time: float) -> Scene:
-    """Return the scene at a time."""
     moved = {
         name: getattr(scene, name) + amplitude * math.sin(2 * math.pi * hertz * time + phase)
         for name, (amplitude, hertz, phase) in sway.items()

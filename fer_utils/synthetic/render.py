@@ -11,11 +11,8 @@ from fer_utils.synthetic.identity import ACTION_UNITS, Identity, Scene
 from fer_utils.synthetic.shapes import EYE_Y, SIDES, Shapes, points
 
 FRONTAL = Scene()
-REACH = 1.3
-"""A canvas shows face units from -REACH to REACH."""
-
+REACH = 1.3  # a canvas shows face units from -REACH to REACH
 _BLEED = 0.6  # pixels by which OpenCV's smooth edge lies outside an outline
-_DOWN = np.array((0.0, 1.0))
 _SHIFT = 4  # OpenCV takes sub-pixel positions as integers with this many binary places
 _HALF_TURN = np.linspace(0.0, np.pi, 32)
 _TOP_CIRCLE = np.stack([np.cos(_HALF_TURN), -np.sin(_HALF_TURN)], axis=1)
@@ -142,7 +139,7 @@ class Canvas:
         """Fill between two curves, (points, 2), that share their x."""
         # OpenCV's anti-aliased edge lies outside the outline, which would thicken brows and lips.
         bleed = np.minimum(_BLEED / self.unit, 0.45 * (lower[:, 1] - upper[:, 1]))
-        inset = bleed[:, None] * _DOWN
+        inset = bleed[:, None] * (0.0, 1.0)
         self.fill(np.concatenate([upper + inset, (lower - inset)[::-1]]), tone)
 
     def oval(self, x: float, y: float, rx: float, ry: float, tone: float) -> None:

@@ -25,10 +25,10 @@ _LIP = np.linspace(-1.0, 1.0, 25)
 _TURN = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
 
 _STEPS = np.linspace(0.0, 1.0, 7)[:, None]
+# Weights of three points on the curve through them, (points, 3).
 _QUADRATIC = np.hstack(
     [(1 - _STEPS) * (1 - 2 * _STEPS), 4 * _STEPS * (1 - _STEPS), _STEPS * (2 * _STEPS - 1)]
 )
-"""Weights of three points on the curve through them, (points, 3)."""
 
 
 @dataclass(frozen=True)
