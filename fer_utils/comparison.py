@@ -36,7 +36,7 @@ Methods = Mapping[str, Sequence[Predictions]]
 
 
 def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
-    """Return the means of accuracy, macro-F1 and balanced accuracy over several runs of a method, as metric records.
+    """Return mean accuracy, macro-F1 and balanced accuracy over several runs of a method, as metric records.
 
     The samples of the runs may differ; `n` is the number of distinct samples. The interval covers other
     samples (or groups) and other seeds: the bootstrap variance of the mean, in which a sample that several
