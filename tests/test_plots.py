@@ -182,7 +182,7 @@ EVERY_FIGURE = {
     "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1\ninner brow raiser", "AU43"]),
     "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
     "hog_glyphs": (
-        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, pixels_per_cell=4),
+        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, cell=4),
         ["3 × 3 cells"],
     ),
     "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
@@ -194,7 +194,7 @@ EVERY_FIGURE = {
     ),
     "hog and cam": (
         lambda: plots.hog_glyphs(
-            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, pixels_per_cell=4, cams={"predicted": CAM}
+            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, cell=4, cams={"predicted": CAM}
         ),
         ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
     ),

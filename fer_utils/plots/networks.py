@@ -53,16 +53,16 @@ def hog_glyphs(
     class_names: Sequence[str],
     *,
     histograms: np.ndarray,
-    pixels_per_cell: int,
+    cell: int,
     cams: Mapping[str, GradCAM] | None = None,
 ) -> Figure:
     """Draw each face beside its HOG, shape (N, rows, columns, orientations), and heat maps between the two.
 
-    A cell has one stroke per bin, along the edges that voted for it. Length and darkness grow with the square
-    root of the bin, relative to the image's largest. `cams` has a name for each kind of map.
+    Each square of `cell` pixels a side has a stroke per bin, along the edges that voted for it. Length and
+    darkness grow with the square root of the bin, relative to the image's largest. `cams` is named maps.
     """
-    cams, side = cams or {}, pixels_per_cell
-    title = "HOG: {} × {} cells of {} × {} pixels, ".format(*histograms.shape[1:3], side, side)
+    cams = cams or {}
+    title = "HOG: {} × {} cells of {} × {} pixels, ".format(*histograms.shape[1:3], cell, cell)
     title += f"{histograms.shape[3]} orientations"
     for cam in list(cams.values())[:1]:
         title += f"; {cam.method}: {' × '.join(map(str, cam.native_size))} of {cam.layer}, line at half"
@@ -78,7 +78,7 @@ def hog_glyphs(
         for ax, (name, cam) in zip(middle, cams.items(), strict=True):
             style.overlay(ax, image, cam.maps[n])
             ax.set_title(f"{name}: {class_names[cam.classes[n]]}", **text)
-        _strokes(right, histograms[n], image.shape, pixels_per_cell)
+        _strokes(right, histograms[n], image.shape, cell)
         right.set_title("HOG", **text)
     return figure
 

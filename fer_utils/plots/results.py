@@ -22,7 +22,8 @@ def image_grid(images: Sequence[np.ndarray], titles: Sequence[str], *, columns: 
     row_height = style.WIDTH / columns * height / width + 0.175
     figure, axes = style.panels(len(images), columns=columns, row_height=row_height)
     for ax, image, title in zip(axes, images, titles, strict=True):
-        style.face(ax, image)
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if width < 100 else "auto")
+        style.blank(ax)
         ax.set_title(title, fontsize=8, pad=2, loc="center")
     return figure
 
