@@ -52,6 +52,14 @@ def render_face(
     return _photograph(cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA), scene)
 
 
+def action_unit_mask(
+    identity: Identity, action_unit: int, *, size: int = 48, scene: Scene = FRONTAL
+) -> np.ndarray:
+    """Return where an action unit at intensity 1 changes the image of a face: bool, (size, size)."""
+    still, moved = (render_face(identity, {action_unit: at}, size=size, scene=scene) for at in (0.0, 1.0))
+    return still != moved
+
+
 def _light(albedo: np.ndarray, cover: np.ndarray, shapes: Shapes, scene: Scene) -> np.ndarray:
     """Light the head by one distant lamp (Lambert's law) and ambient light, and darken the folds."""
     side = len(albedo)
