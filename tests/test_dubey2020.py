@@ -59,13 +59,14 @@ def test_the_activation_is_the_only_difference(torch, build):
     torch.testing.assert_close(relu.act_dense(x), torch.relu(x))
 
 
-@pytest.mark.parametrize("method", ["cnn3d", "flow"])
+@pytest.mark.parametrize("method", ["cnn3d", "flow", "streams"])
 def test_the_seed_alone_determines_the_weights(torch, build, method):
     first = build(method=method).state_dict()
     state = torch.get_rng_state()
     again, other = build(method=method).state_dict(), build(method=method, seed=1).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["logits.weight"], other["logits.weight"])
+    last = [*first][-2]
+    assert not torch.equal(first[last], other[last])
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -89,3 +90,5 @@ def test_the_network_on_flow_takes_flow_images_and_maps_no_movement_to_zero(torc
     assert model(still).shape == (2, 3)
     assert (torch.nn.Sequential(*list(model)[:-2])(still) == 0).all()
     assert sum(weights.numel() for weights in model.parameters()) == 26_659
+    streams = build(size=28, method="streams").eval()
+    assert streams(still[..., :28, :28]).shape == (2, 3) and streams.head[-1].in_features == 400
