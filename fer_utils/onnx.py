@@ -117,13 +117,10 @@ def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str,
     *frames, height, width = samples.pixels.shape[1:]
     preprocessing = f"gray, {height}x{width} pixels, 0 to 255; the network scales them"
     if frames:
-        sampling = samples.origin.get("sampling", "interpolate")
-        if sampling == "flow":
-            preprocessing = f"optical flow from onset to apex and its strain, {height}x{width} pixels"
-        else:
-            even = sampling == "interpolate"
-            times = "at even times from onset to offset" if even else "the first from the onset on"
-            preprocessing = f"{frames[0]} frames, {times}; {preprocessing}"
+        times = {"first": "the first from the onset on", "flow": "optical flow to the apex and its strain"}
+        even = "at even times from onset to offset"
+        form = times.get(samples.origin.get("sampling"), even)
+        preprocessing = f"{frames[0]} frames, {form}; {preprocessing}"
     description = Description(
         run=run,
         notebook=run.split("--")[0],

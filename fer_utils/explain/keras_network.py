@@ -1,9 +1,8 @@
 """`Network` for Keras on TensorFlow or torch."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
-from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -74,13 +73,21 @@ class KerasNetwork(Network):
         found = captured[-1], tape.gradient(score, captured[-1])
         return tuple(np.moveaxis(values.numpy(), -1, 1) for values in found)
 
-    def _watch(self, layer: str, see: Callable[[Any], Any]) -> AbstractContextManager:
-        """Return a context in which `see(output)` replaces a layer's output; Keras has no hooks."""
+    @contextmanager
+    def _watch(self, layer: str, see: Callable[[Any], Any]) -> Iterator[None]:
         watched = self.model.get_layer(layer)
         call = watched.call
-        return patch.object(watched, "call", lambda *inputs, **how: see(call(*inputs, **how)))
+        watched.call = lambda *inputs, **how: see(call(*inputs, **how))
+        try:
+            yield
+        finally:
+            del watched.call  # Keras has no hooks; the instance's attribute hides the method
 
     def _logits(self, images: np.ndarray) -> Any:
         """Return the logits: the softmax of the last layer is left out, as its gradient mixes the classes."""
-        with patch.object(self.model.layers[-1], "activation", keras.activations.linear):
+        last = self.model.layers[-1]
+        activation, last.activation = last.activation, keras.activations.linear
+        try:
             return self.model(images[..., None], training=False)
+        finally:
+            last.activation = activation
