@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import sys
 from itertools import islice, pairwise
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fer_utils.live import sources
@@ -208,6 +211,15 @@ def test_unusable_image_is_a_problem_with_its_name(content):
     problem = decode_image(content, name="a\n" + 300 * "b" + ".jpg")
     assert isinstance(problem, Problem)
     assert problem.message.startswith("a\\nbbb") and len(problem.message) < 300
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(sorted(FORMS)), st.randoms(use_true_random=False), st.integers(1, 30))
+def test_damaged_image_never_raises(form, rng: random.Random, n_bytes: int):
+    content = bytearray(FORMS[form][0])
+    for _ in range(n_bytes):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    assert isinstance(decode_image(bytes(content)), Frame | Problem)
 
 
 # --- synthetic people ----------------------------------------------------------------------------

@@ -68,6 +68,11 @@ def test_fer2013_is_found_under_its_published_names_the_whole_table_first(tmp_pa
     assert find("fer2013", tmp_path / "other") == tmp_path / "other"
 
 
+def test_a_zip_need_not_be_unpacked(tmp_path):
+    path = zipped(tmp_path / "CK+48.zip", CKPLUS)
+    assert len(load(tmp_path, "ckplus", tmp_path)) == len(load(tmp_path, "ckplus", path)) == 2
+
+
 @pytest.fixture
 def raw(tmp_path):
     """A folder with data sets of every kind where their distributions put them."""
