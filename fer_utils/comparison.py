@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from fer_utils.data import FaceSet
+from fer_utils.data.duplicates import DUPLICATES
 from fer_utils.evaluation import measure
 from fer_utils.files import PROJECT, digest
 from fer_utils.predictions import Predictions, aligned
@@ -57,14 +58,17 @@ def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
     return found
 
 
-def paired_difference(a: Sequence[Predictions], b: Sequence[Predictions]) -> Estimate | None:
-    """Return the mean accuracy over the runs of a, less that over the runs of b; None for a single group.
+def paired_difference(
+    a: Sequence[Predictions], b: Sequence[Predictions], *, metric: str = "accuracy"
+) -> Estimate | None:
+    """Return the mean of a metric over the runs of a, less that over the runs of b; None for a single group.
 
-    The samples (or groups) must be the same in all runs (`ValueError`). A method with several runs adds the
-    variance between them; that of a method with one run is not known and left out.
+    `metric` is accuracy, macro_f1 or balanced_accuracy. The samples (or groups) must be the same in all runs
+    (`ValueError`). A method with several runs adds the variance between them; that of a method with one run
+    is not known and left out.
     """
     aligned([*a, *b])
-    (values_a, drawn_a), (values_b, drawn_b) = (_resampled(runs)["accuracy"] for runs in (a, b))
+    (values_a, drawn_a), (values_b, drawn_b) = (_resampled(runs)[metric] for runs in (a, b))
     if not len(drawn_a):
         return None
     samples = over_samples(drawn_a - drawn_b, n_units=len(np.unique(a[0].unit)))
@@ -153,9 +157,9 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     blocks |= {name: [run["other_metrics"][name] for run in runs] for name in sorted(shared)}
     means, spread = {}, {}
     for block, records in blocks.items():
-        paths = [folder / name / f"predictions{'_' if block else ''}{block}.npz" for name in names]
-        # No predictions are saved of metrics on a part of the samples; their means have no interval.
-        kept = [Predictions.load(path) for path in paths] if all(map(Path.is_file, paths)) else []
+        kept = _predictions(folder, names, block)  # without them a mean has no interval
+        if any(len(run) != record["accuracy"]["n"] for run, record in zip(kept, records, strict=False)):
+            kept = []
         interval = {name: record["ci95"] for name, record in (mean_metrics(kept) if kept else {}).items()}
         common = [name for name in records[0] if all(name in record for record in records)]
         spread[block] = {name: mean_and_sd([record[name]["value"] for record in records]) for name in common}
@@ -180,6 +184,21 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
         "protocol": first["protocol"] | seeds,
         "compute": first["compute"] | {"seconds": sum(run["compute"]["seconds"] for run in runs)},
     }
+
+
+def _predictions(folder: Path, names: Sequence[str], block: str) -> list[Predictions]:
+    """Return the predictions of runs that a block of metrics is about; [] where they are not saved."""
+    part, copies = block == "without_duplicates", folder / DUPLICATES
+    stem = "predictions" if part or not block else f"predictions_{block}"
+    paths = [folder / name / f"{stem}.npz" for name in names]
+    if not all(map(Path.is_file, [*paths, *[copies] * part])):
+        return []
+    runs = [Predictions.load(path) for path in paths]
+    if not part:
+        return runs
+    table = pd.read_csv(copies)
+    repeated = table.loc[table["exact"], "sample_id"].to_numpy(str)
+    return [run.subset(~np.isin(run.sample_id, repeated)) for run in runs]
 
 
 def compare_methods(folder: Path, results: Sequence[Mapping]) -> list[list[dict]]:

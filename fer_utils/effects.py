@@ -16,14 +16,13 @@ import yaml
 from pydantic import BaseModel
 
 from fer_utils.data import MissingData
+from fer_utils.data.duplicates import DUPLICATES
 from fer_utils.files import PROJECT, read_json, write_json
 from fer_utils.papers import load_paper
 from fer_utils.predictions import EpochPredictions, Predictions
 from fer_utils.run import method_of
 from fer_utils.statistics import Estimate, Interval, Z, bootstrap_weights, over_samples, over_seeds
 
-DUPLICATES = Path("00_data_prep") / "copies.csv"
-"""Images with duplicates in other sets, in a profile's folder."""
 CHOSEN_ON_TEST = ("best on test", "best of each fold")
 """Values of `epoch` in `data/effects.yaml` that use the test samples."""
 
@@ -78,8 +77,10 @@ class Seeds:
 
     @cached_property
     def history(self) -> list[pd.DataFrame]:
-        """The history.csv of each run, one row per epoch."""
-        return [pd.read_csv(_existing(folder / "history.csv")) for folder in self.folders]
+        """The history.csv of each run, one row per epoch; of a run with several seeds a table for each."""
+        tables = [pd.read_csv(_existing(folder / "history.csv")) for folder in self.folders]
+        seeds = [table["seed"] if "seed" in table else [0] * len(table) for table in tables]
+        return [part for table, seed in zip(tables, seeds, strict=True) for _, part in table.groupby(seed)]
 
     def epochs(self, name: str) -> list[EpochPredictions]:
         """Return each run's predictions by epoch on one set, "validation" or "test"."""
@@ -235,7 +236,8 @@ def _accuracies(
 def _tested(setting: dict, seeds: Seeds) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the unit of each test sample, shape (N,), and what is correct, (epochs, N), for each seed."""
     if name := setting.get("predictions"):
-        every = [Predictions.load(_existing(folder / name)).in_id_order() for folder in seeds.folders]
+        files = [file for folder in seeds.folders for file in sorted(folder.glob(name)) or [folder / name]]
+        every = [Predictions.load(_existing(file)).in_id_order() for file in files]
         return [(one.unit, one.correct[None]) for one in every]
     if setting["set"] != "folds":
         return [(one.sample_id, one.correct) for one in seeds.epochs(setting["set"])]

@@ -1,6 +1,7 @@
 """Effects of evaluation protocols are read from run folders, with sign, interval and seeds."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -158,11 +159,30 @@ def test_effects_on_clips_are_read_from_predictions_and_folds(clips):
     assert of_each.leaky.value == pytest.approx((8 + 9 + 5 + 6) / 40)
 
 
+def test_several_seeds_of_one_run_count_as_seeds(clips):
+    folder = (clips / CLIPS).rename(clips / "31_micro_expressions_flow")
+    history = pd.read_csv(folder / "history.csv")
+    second = history.assign(seed=1, val_accuracy=history["val_accuracy"] - 0.1)
+    pd.concat([history.assign(seed=0), second]).to_csv(folder / "history.csv", index=False)
+    for seed, name in enumerate(("predictions", "predictions_pixels_random")):
+        shutil.copy(folder / f"{name}.npz", folder / f"predictions_streams_seed{seed}.npz")
+        shutil.copy(
+            folder / "predictions_pixels_random.npz", folder / f"predictions_streams_random_{seed}.npz"
+        )
+    random, of_all = (
+        effects.measure(f"{name}_real", clips) for name in ("random_clips", "best_epoch_of_all")
+    )
+    assert random.honest.by_seed == pytest.approx((0.5, 0.6)) and random.by_seed == pytest.approx((0.1, 0))
+    assert of_all.honest.by_seed == pytest.approx((0.5, 0.4)) and of_all.size == pytest.approx(23 / 40 - 0.5)
+
+
 def test_missing_runs_are_named_and_the_rest_is_measured(reports):
     measured, missing = effects.measure_all(reports)
     assert {effect.key for effect in measured} | set(missing) == set(effects.definitions()["experiments"])
-    unfinished = {"random_clips", "random_frames", "best_epoch_of_all", "best_epoch_of_each"}
-    assert set(missing) == {*unfinished, "easy_copies", "trained_copies"}
+    of_clips = {
+        key for key in effects.definitions()["experiments"] if key.startswith(("random_", "best_epoch_"))
+    }
+    assert set(missing) == {*of_clips - {"random_split"}, "easy_copies", "trained_copies"}
     assert CLIPS in missing["random_clips"]
     (reports / effects.DUPLICATES).unlink()
     assert "copies.csv" in effects.measure_all(reports)[1]["all_copies"]

@@ -1,6 +1,7 @@
 """Exact and near duplicates in a data set, contradicting labels and blank images."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from fer_utils.data.samples import SPLITS, FaceSet
 
+DUPLICATES = Path("00_data_prep") / "copies.csv"
+"""Images with duplicates in other sets, in a profile's folder."""
 NEAR = 0.90  # similarity from which two images are near duplicates; `near_duplicates` says how it was chosen
 CANDIDATE = 0.75  # least correlation of two thumbnails for their images to be compared at full size
 _THUMBNAIL = 12

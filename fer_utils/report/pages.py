@@ -38,17 +38,22 @@ def generated(reference: Path) -> dict[str, str]:
     effects = effects_table(read_effects(reference / "61_protocol_effects" / "effects.json"))
     shown = {row["result"].get("run") for row in comparison}
     covered = [result for result in honest if result["run"] in shown]
-    of_runs = yaml.safe_load((PROJECT / "data" / "tables.yaml").read_text(encoding="utf-8"))
+    of_runs = tables_of_runs()
     return {
         "learnt": learnt(results, effects, reference),
         "headline": headline(first, link="docs/results.md") + still,
         "results": headline(comparison) + still,
         "runs": template("runs.md.j2").render(results=covered, tables=tables),
         "methods": methods(honest),
-        **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames")},
+        **{name: metrics_of_run(results, table) for name, table in of_runs.items() if name != "demo"},
         "effects": "\n".join(effects_on(data, rows) for data, rows in effects.groupby("data")),
         "demo": demo(results, of_runs["demo"], reference),
     }
+
+
+def tables_of_runs() -> dict[str, Any]:
+    """Return the content of `data/tables.yaml`."""
+    return yaml.safe_load((PROJECT / "data" / "tables.yaml").read_text(encoding="utf-8"))
 
 
 def effects_on(data: str, effects: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from fastai.metrics import accuracy
 from torch import nn
 
 from fer_utils import evaluation, predictions
+from fer_utils.comparison import mean_metrics
 from fer_utils.data import ClipSet
 from fer_utils.features import flow
 from fer_utils.models import dubey2020, flow_networks
@@ -253,6 +254,25 @@ def grid_table(grid: Sequence[tuple[GridCell, Trained]]) -> pd.DataFrame:
         accuracies = (history["accuracy"].iloc[-1], correct.mean(), history["val_accuracy"].max())
         rows.append((*cell.name, cell.params.seed, *accuracies, len(correct)))
     return pd.DataFrame(rows, columns=columns)
+
+
+def grid_predictions(grid: Sequence[tuple[GridCell, Trained]]) -> pd.DataFrame:
+    """Return one row per held-out clip of each training: the training, the clip, its class probabilities."""
+    tables = []
+    for cell, trained in grid:
+        held_out, (activation, split) = trained.held_out, cell.name
+        columns = {name: getattr(held_out, name) for name in ("sample_id", "group", "truth")}
+        columns |= {"activation": activation, "split": split, "seed": cell.params.seed}
+        tables.append(pd.DataFrame(held_out.probabilities, columns=held_out.class_names).assign(**columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def grid_means(grid: Sequence[tuple[GridCell, Trained]]) -> dict[str, dict]:
+    """Return the means over the seeds of each activation and split, as metric records."""
+    cells: dict[str, list] = {}
+    for cell, trained in grid:
+        cells.setdefault(f"grid_{'_'.join(cell.name)}", []).append(trained.held_out)
+    return {name: mean_metrics(runs) for name, runs in cells.items()}
 
 
 def printed_grid() -> pd.DataFrame:
