@@ -105,8 +105,7 @@ CONFIDENCE_EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 def reliability(predictions: Predictions) -> pd.DataFrame:
     """Return accuracy by confidence, the probability of the predicted class.
 
-    One row per bin with samples, named such as "80 to 90 %": mean `confidence`, `accuracy`, its Wilson
-    interval `low` and `high`, and `n`.
+    One row per bin, such as "80 to 90 %": mean confidence, accuracy, its Wilson interval low and high, n.
     """
     names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(CONFIDENCE_EDGES)]
     columns = {"confidence": predictions.confidence, "correct": predictions.correct}

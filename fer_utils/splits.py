@@ -46,9 +46,8 @@ class Split(Generic[S]):
     """A training, a validation and a test set, and how they were made.
 
     `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch. The
-    `description` of a fold is its name, such as the subject held out. `leakage` is the name of the data
-    leakage; exact duplicates are counted separately (`repeated`). Where `redrawn` has training and validation
-    sets of each epoch, `train` and `validation` are those of the first.
+    `description` of a fold is its name, such as the subject held out. `leakage` does not cover exact
+    duplicates (`repeated`). Where sets are `redrawn`, `train` and `validation` are those of the first epoch.
     """
 
     train: S
@@ -276,8 +275,7 @@ def stratified_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
 def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
     """Hold out every subject once, in the order of their names.
 
-    A fold whose training set lacks a class, because only the held-out subject shows it, is skipped, or under
-    `strict` an error.
+    A fold whose training set lacks a class of the held-out subject is skipped, or under `strict` an error.
     """
     subjects = np.unique(samples.subject)
     if len(subjects) < 2:
@@ -301,9 +299,8 @@ def random_folds(
 ) -> Folds[S]:
     """Test on every sample once, in random folds that are stratified by class.
 
-    `by` is what is kept whole: "sample", "frame", "clip" or "subject"; samples and frames that are drawn
-    singly have their subjects on both sides. With `validation` each split also has a validation set: the next
-    fold that leaves every class in training.
+    `by` is what is kept whole: "sample", "frame", "clip" or "subject". With `validation` each split also has
+    a validation set: the next fold that leaves every class in training.
     """
     if validation and len(np.unique(samples.labels)) < 2:
         raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")

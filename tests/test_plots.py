@@ -15,7 +15,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.face_sets import face_set
+from helpers.face_sets import clip_set, face_set
 from matplotlib.figure import Figure
 
 from fer_utils import evaluation, plots
@@ -57,19 +57,9 @@ def history(epochs: int = 4) -> pd.DataFrame:
 
 
 def clips(n: int = 4) -> ClipSet:
-    return ClipSet(
-        name="toy",
-        source="synthetic",
-        clips=RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
-        labels=np.arange(n) % K,
-        class_names=NAMES,
-        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
-        subject=np.array([f"s{i % 2}" for i in range(n)]),
-        frame_rate=np.full(n, 100.0),
-        onset=np.full(n, 10),
-        apex=np.full(n, 15),
-        offset=np.full(n, 26),
-    )
+    times = {"onset": np.full(n, 10), "apex": np.full(n, 15), "offset": np.full(n, 26)}
+    frames, subject = RNG.integers(0, 256, (n, 9, SIDE, SIDE)), [f"s{i % 2}" for i in range(n)]
+    return clip_set(frames, np.arange(n) % K, NAMES, subject=subject, **times)
 
 
 def words(figure: Figure) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from helpers.face_sets import face_set
 
 import fer_utils.results
 from fer_utils import hardware
@@ -25,16 +26,10 @@ HISTORY = pd.DataFrame({"epoch": [1, 2], "seconds": [2.0, 3.0], "images_per_seco
 
 
 def faces(split: str, n: int) -> FaceSet:
-    return FaceSet(
-        name="tiny",
-        source="synthetic",
-        images=np.random.default_rng(0).integers(256, size=(n, 4, 4), dtype=np.uint8),
-        labels=np.arange(n) % 2,
-        class_names=("happy", "sad"),
-        split=np.full(n, split),
-        sample_id=np.array([f"{split}{i}" for i in range(n)]),
-        origin={"file": "tiny.csv"},
-    )
+    images = np.random.default_rng(0).integers(256, size=(n, 4, 4))
+    fields = {"name": "tiny", "source": "synthetic", "origin": {"file": "tiny.csv"}}
+    fields["sample_id"] = np.array([f"{split}{i}" for i in range(n)])
+    return face_set(images, split=np.full(n, split), **fields)
 
 
 def split() -> SimpleNamespace:

@@ -100,9 +100,10 @@ def test_a_failing_cell_is_shown_and_the_earlier_good_folder_untouched(tiny, cap
 def test_a_figure_that_fails_says_so_in_its_place_and_decides_nothing(after, status, tiny, capfd):
     tiny.write("run.show(plots.of_what_is_not_there)", WRITE_RESULTS, after)
     assert run_yaml(tiny.yaml) == status
-    report = (tiny.target if status == "done" else tiny.failed) / "report.html"
-    assert "NameError" in report.read_text("utf-8")
-    assert ("a figure is missing" if status == "done" else "ValueError: no room") in capfd.readouterr().err
+    folder = tiny.target if status == "done" else tiny.failed
+    assert "NameError" in (folder / "report.html").read_text("utf-8")
+    key, text = ("note", "a figure is missing: NameError") if status == "done" else ("reason", "no room")
+    assert text in tiny.results(folder)[key] and text in capfd.readouterr().err
 
 
 def test_the_kernel_is_this_python_without_startup_files_of_the_user(tiny, monkeypatch):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.face_sets import clip_set, face_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,34 +36,15 @@ APART = np.repeat(["a", "b", "c"], [40, 10, 10])
 
 def faces(split, *, labels=None, images=None, subject=None, name="fer2013", class_names=("happy", "sad")):
     n = len(split)
-    noise = np.random.default_rng(0).integers(256, size=(n, 4, 4), dtype=np.uint8)
-    return FaceSet(
-        name=name,
-        source="real",
-        images=noise if images is None else images,
-        labels=np.arange(n) % 2 if labels is None else np.array(labels),
-        class_names=class_names,
-        split=np.array(split),
-        sample_id=np.array([f"i{number:03d}" for number in range(n)]),
-        subject=subject if subject is None else np.array(subject),
-    )
+    images = np.random.default_rng(0).integers(256, size=(n, 4, 4)) if images is None else images
+    fields = {"name": name, "split": np.array(split), "sample_id": np.array([f"i{i:03d}" for i in range(n)])}
+    fields["subject"] = subject if subject is None else np.array(subject)
+    return face_set(images, labels, class_names, **fields)
 
 
 def clips(labels, subjects) -> ClipSet:
-    n = len(labels)
-    return ClipSet(
-        name="small",
-        source="synthetic",
-        clips=np.arange(n * 8, dtype=np.uint8).reshape(n, 2, 2, 2),
-        labels=np.array(labels),
-        class_names=CLASSES,
-        sample_id=np.array([f"clip-{i:02d}" for i in range(n)]),
-        subject=np.array(subjects),
-        frame_rate=np.full(n, 100.0),
-        onset=np.zeros(n, dtype=int),
-        apex=np.ones(n, dtype=int),
-        offset=np.full(n, 2),
-    )
+    pixels = np.arange(len(labels) * 8, dtype=np.uint8).reshape(-1, 2, 2, 2)
+    return clip_set(pixels, labels, CLASSES, subject=subjects, name="small")
 
 
 def frames(clips_of: list[int], *, labels=None, n_frames: int = 4) -> FaceSet:

@@ -18,10 +18,7 @@ from fer_utils.labels import agree, canonical, name_key
 
 
 class ClipReader(DataSet):
-    """A data set of clips: folders of subjects, and an annotation in or up to two folders above them.
-
-    SAMM (`006/006_1_2/006_05562.jpg`) and CASME II (`sub01/EP02_01f/img46.jpg`) are such.
-    """
+    """A data set of clips, such as SAMM: folders of subjects, and an annotation, up to two folders above."""
 
     n_clips: int = 0
     subject: str = ""
@@ -246,9 +243,8 @@ class ClipTable(ClipReader):
     def near(self, folder: Path) -> str:
         """Return which tables are in a folder, and what they lack."""
         problems = [self._problem_of(file) for place in self.places for file in sorted(folder.glob(place))]
-        return "; ".join(
-            text for text in problems if text.partition(" lacks ")[2].count(",") < 3
-        )  # not others
+        near = [text for text in problems if text.partition(" lacks ")[2].count(",") < 3]  # not other tables
+        return "; ".join(near)
 
     def annotation(self, path: Path) -> Path:
         """Return the table itself."""

@@ -60,10 +60,9 @@ def open_image(content: bytes) -> Image.Image:
     """Return the Pillow image of an image file's bytes; `ValueError` for another kind, size or no image."""
     if not content:
         raise ValueError("an empty file")
+    large = Image.DecompressionBombWarning  # an error below
     try:
-        with warnings.catch_warnings(
-            action="ignore", category=Image.DecompressionBombWarning
-        ):  # an error below
+        with warnings.catch_warnings(action="ignore", category=large):
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Exception as error:  # damaged bytes raise nearly anything
         raise ValueError(f"not a usable image; {refusal([], FORMATS, content[:512])}") from error

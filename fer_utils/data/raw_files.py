@@ -73,10 +73,8 @@ def only(files: Sequence[Path], what: str) -> Path:
     """Return the one file that is `what`; of several none is chosen, but all are named in a `ConfigError`."""
     if len(files) == 1:
         return files[0]
-    names = some(sorted(file.name for file in files))
-    raise ConfigError(
-        f"{files[0].parent}: {names} may each be {what}; keep one here, or name it in data_path"
-    )
+    each = some(sorted(file.name for file in files))
+    raise ConfigError(f"{files[0].parent}: {each} may each be {what}; keep one here, or name it in data_path")
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
@@ -154,10 +152,8 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # damaged bytes raise nearly anything
-            found = (
-                f"neither a folder nor a whole .zip archive ({error}); {refusal([path], ['folders', '.zip'])}"
-            )
-            raise ValueError(f"{path}: {found}") from error
+            found = f"neither a folder nor a whole .zip archive ({error})"
+            raise ValueError(f"{path}: {found}; {refusal([path], ['folders', '.zip'])}") from error
         entries, total = {}, 0
         for entry in archive.infolist():
             name = entry.orig_filename
@@ -170,9 +166,8 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
                 total += entry.file_size
                 if entry.file_size > MAX_FILE_BYTES or total > MAX_ARCHIVE_BYTES:
                     most = f"{MAX_FILE_BYTES:,} at most, and {MAX_ARCHIVE_BYTES:,} for all images"
-                    raise ValueError(
-                        printable(f"{path}: {name} unpacks to {entry.file_size:,} bytes; {most}")
-                    )
+                    size = f"{printable(name)} unpacks to {entry.file_size:,} bytes"
+                    raise ValueError(f"{path}: {size}; {most}")
             if not name.endswith("/"):
                 entries[name] = partial(_read_entry, archive, entry)
         yield entries

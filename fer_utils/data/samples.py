@@ -119,8 +119,7 @@ class Samples:
 class FaceSet(Samples):
     """Grayscale face images, uint8 (N, H, W), perhaps memory-mapped, with labels and where each came from.
 
-    `split` has one of `SPLITS` for every image; `dropped` the place and problem of every row or image that
-    was left out because it cannot be used.
+    `split` has one of `SPLITS` for every image; `dropped` the place and problem of every unusable one.
     """
 
     PIXELS: ClassVar[str] = "images"

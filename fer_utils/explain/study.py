@@ -27,12 +27,9 @@ class CamStudy:
     """Grad-CAM and Grad-CAM++ maps of some test images, and four checks on them.
 
     The explained class is the true one. Intervals are of 95 % and resample subjects where they are known,
-    else images. The tables are computed when they are first used. All checks use `maps`, those of Grad-CAM.
-
-    The images are `per_class` of each class of the test set, drawn by the seed, which is also that of the
-    data set, the run and the controls. `bands` is where brow, eye, nose and mouth are; FER-2013's are a guess
-    for other real faces. `masks`, bool of shape (N, H, W), has the pixels that a synthetic expression
-    changes; None for real faces.
+    else images. All checks use `maps`, those of Grad-CAM. The images are `per_class` of each class of the
+    test set, drawn by the seed, which is also that of the data set and the controls. `bands` is where brow,
+    eye, nose and mouth are. `masks`, bool (N, H, W), has the pixels that a synthetic expression changes.
     """
 
     def __init__(self, network: Network, faces: FaceSet, *, per_class: int, seed: int) -> None:
@@ -157,8 +154,8 @@ class CamStudy:
 
         def verdict(way: str, low: float, high: float) -> str:
             if low <= 0 <= high:
-                return "not told apart from random maps"
-            return f"{'better' if (high < 0) == (way == 'deletion') else 'worse'} than random maps"
+                return f"not told apart from {RANDOM}"
+            return f"{'better' if (high < 0) == (way == 'deletion') else 'worse'} than {RANDOM}"
 
         areas = {}
         for way in ("deletion", "insertion"):

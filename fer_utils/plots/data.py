@@ -169,8 +169,7 @@ def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
 def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figure:
     """Draw the displacement from onset to apex as arrows on the onset, and beside it the strain.
 
-    `flows` is `features.flow.onset_to_apex(clips)`, shape (N, 3, H, W); `rows` of them are drawn, two in a
-    line. Each clip has its own arrow length; the strain has one scale.
+    `flows`, shape (N, 3, H, W), is `features.flow.onset_to_apex(clips)`. Each clip has its own arrow length.
     """
     chosen, fields = clips.take(np.asarray(rows)), flows[np.asarray(rows)]
     title = f"{style.source_name(clips)}: displacement and strain from onset to apex"
