@@ -118,16 +118,16 @@ class Environment(Block):
     commit_unknown: str | None = None  # what git said
     created: str
 
-    @classmethod
-    def current(cls) -> Self:
-        """Return the environment of this process."""
-        return cls(
-            python=platform.python_version(),
-            packages={name: version(name) for name in PACKAGES},
-            platform=platform.platform(terse=True),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+    @staticmethod
+    def current() -> dict[str, Any]:
+        """Return the environment of this process as plain values."""
+        return {
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "platform": platform.platform(terse=True),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **_commit(),
-        )
+        }
 
 
 class Results(Block):

@@ -211,7 +211,7 @@ def heading(run: str, profile: str, *, status: str, paper: str | None = None) ->
 
 def write_results(folder: Path, content: Mapping[str, Any]) -> Path:
     """Check and write `results.json` into `folder`; what was never set is left out."""
-    plain = to_jsonable_python(content, exclude_unset=True, fallback=lambda value: value.tolist())  # of numpy
+    plain = to_jsonable_python(content, fallback=lambda value: value.tolist())  # of numpy
     checked = Results.check(plain).model_dump(mode="json", by_alias=True, exclude_unset=True)
     return write_json(folder / "results.json", checked)
 

@@ -23,7 +23,7 @@ KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_le
 cause when a kernel dies."""
 
 MAX_STORED_BYTES = 1_000_000
-SHOWS_FIGURE = "run.show("
+SHOWS_FIGURE = "run.show("  # such a cell may fail: the report has the error, results.json a note
 _NOT_RUN = {"MissingData", "MissingGPU"}
 _VOLATILE = ("execution", "papermill", "widgets")
 
@@ -86,10 +86,7 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
 
 
 def _execute(values: dict[str, object], run: str, executed: Path, *, log: Path) -> tuple[str, str]:
-    """Return the status and, unless it is "done", the reason.
-
-    A cell that shows a figure may fail: the report has its error in the figure's place, results.json a note.
-    """
+    """Return the status and, unless it is "done", the reason."""
     results = executed.with_name("results.json")
     notebook = nbformat.read(notebook_path(run), as_version=4)
     for cell in notebook.cells:
@@ -128,10 +125,7 @@ def _execute(values: dict[str, object], run: str, executed: Path, *, log: Path) 
 
 
 def refresh_outputs(notebook: Path) -> str:
-    """Execute a notebook with its defaults, store it with its outputs, and return a line that says so.
-
-    When a cell fails, or the outputs are larger than 1 MB, the stored notebook is left unchanged.
-    """
+    """Execute a notebook with its defaults, store it unless a cell fails, and return a line that says so."""
     from nbclient import NotebookClient
 
     content = nbformat.read(notebook, as_version=4)

@@ -108,10 +108,7 @@ def percentiles(
 
 
 def percentile_interval(resampled: Sequence[np.ndarray], *, value: float, n_units: int) -> list[float] | None:
-    """Return `percentiles` of a number from 0 to 1, as a list for JSON.
-
-    The arrays of `resampled` are NaN where the number is undefined; None is returned when it always is.
-    """
+    """Return `percentiles` of a number from 0 to 1 as a list, without NaN; None where nothing is left."""
     values = np.concatenate([np.empty(0), *resampled])
     values = values[~np.isnan(values)]
     return np.clip(percentiles(values, value=value, n_units=n_units), 0, 1).tolist() if len(values) else None

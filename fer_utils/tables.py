@@ -153,10 +153,9 @@ def published_by_class(published: Sequence[Record]) -> dict[str, dict[str, float
 
 def layers_table(model: Any) -> "pd.DataFrame":
     """Return the layers of a Keras model with output shape and parameters, and the total."""
-    rows = [
-        (layer.name, type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
-        for layer in model.layers
-    ]
+    shapes = ["×".join(map(str, layer.output.shape[1:])) for layer in model.layers]
+    found = zip(model.layers, shapes, strict=True)
+    rows = [(layer.name, type(layer).__name__, shape, layer.count_params()) for layer, shape in found]
     rows.append(("total", "", "", model.count_params()))
     return _table(rows, "layer", ["layer", "kind", "output", "parameters"])
 
@@ -196,10 +195,7 @@ def run_summary(result: Record) -> "pd.DataFrame":
 
 
 def load_results(folder: Path) -> list[Record]:
-    """Read ``<folder>/<run>/results.json`` of every run, in the order of their names.
-
-    A damaged file, or one of another form, becomes a failed run whose reason names the file.
-    """
+    """Read every ``<folder>/<run>/results.json``; a damaged one is a failed run whose reason names it."""
     return [load_result(path) for path in sorted(folder.glob("[!.]*/results.json"))]
 
 
@@ -215,10 +211,7 @@ def load_result(path: Path) -> Record:
 
 
 def load_methods(folder: Path) -> list[Record]:
-    """Return `load_results` with the seeds of each method merged into one result.
-
-    A merged result has the mean of each metric with its interval, `members`, and the sum of the times.
-    """
+    """Return `load_results` with each method's seeds merged: means with intervals, `members`, total times."""
     runs = {result["run"]: result for result in load_results(folder)}
     families: dict[str, list[Record]] = {}
     for run, result in runs.items():

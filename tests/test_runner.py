@@ -36,9 +36,8 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def cell_error(name: str, text: str) -> PapermillExecutionError:
-    return PapermillExecutionError(
-        cell_index=1, exec_count=2, source="", ename=name, evalue=text, traceback=[]
-    )
+    place = {"cell_index": 1, "exec_count": 2, "source": "", "traceback": []}
+    return PapermillExecutionError(ename=name, evalue=text, **place)
 
 
 @pytest.fixture
@@ -64,9 +63,8 @@ def test_a_good_run_leaves_a_whole_folder_and_one_line(tiny, capfd):
     (tiny.failed / "figures").mkdir(parents=True)
     assert run_yaml(tiny.yaml) == "done"
     assert tiny.results(tiny.target)["run"] == RUN
-    assert {path.name for path in tiny.target.iterdir()} == {
-        "notebook.ipynb", "report.html", "results.json", "kernel.log",
-    }  # fmt: skip
+    names = {"notebook.ipynb", "report.html", "results.json", "kernel.log"}
+    assert {path.name for path in tiny.target.iterdir()} == names
     assert left_behind(tiny) == []
     assert not tiny.failed.exists(), "an earlier failure is history"
 

@@ -124,9 +124,7 @@ def test_each_joined_data_set_is_split_separately():
         (APART, SHARED, False, SUBJECTS_SHARED),
     ],
 )
-def test_shared_subjects_of_one_joined_data_set_count_whatever_is_known_of_the_other(
-    subject, other, independent, leakage
-):
+def test_shared_subjects_of_one_joined_data_set_count_for_both(subject, other, independent, leakage):
     both = joined(faces(OFFICIAL, subject=subject), faces(OFFICIAL, subject=other))
     split = official_split(both)
     assert (split.subject_independent, split.leakage) == (independent, leakage)
@@ -296,11 +294,8 @@ def test_random_folds_of_frames_keep_together_what_they_promise(by, clips_of, n_
     folds, again = (random_folds(whole, by=by, n_folds=n_folds, seed=seed, validation=True) for _ in range(2))
     assert sorted(name for split in folds.splits for name in ids(split.test)) == sorted(ids(whole))
     assert [ids(split.test) for split in folds.splits] == [ids(split.test) for split in again.splits]
-    groups = {
-        "frame": ids,
-        "clip": lambda part: clip_of(part.sample_id),
-        "subject": lambda part: part.subject,
-    }[by]
+    by_clip, by_subject = (lambda part: clip_of(part.sample_id)), (lambda part: part.subject)
+    groups = {"frame": ids, "clip": by_clip, "subject": by_subject}[by]
     for split in folds.splits:
         sets = (split.train, split.validation, split.test)
         assert split.n_samples == len(whole) and min(map(len, sets))

@@ -174,10 +174,7 @@ def _notes(clips: pd.DataFrame, decoder: ClipDecoder) -> list[str]:
 
 
 class Smic(ClipReader):
-    """One part of SMIC: SMIC_all_cropped, SMIC_all_raw, or SMIC-E, which has an annotation.
-
-    A second movement in a recording of SMIC-E is a clip of its own whose id ends in `_2`.
-    """
+    """One part of SMIC: SMIC_all_cropped, SMIC_all_raw, or SMIC-E, which has an annotation."""
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has SMIC's subjects and is of this part, HS where its name names none."""
@@ -201,7 +198,7 @@ class Smic(ClipReader):
         media = [*self._media(path)]
         if self._form(path) == "long":
             rows = super()._rows(path)
-            second = rows[rows["onset2"] != ""]
+            second = rows[rows["onset2"] != ""]  # a second movement in a recording: a clip of its own
             times = {"onset": second["onset2"], "offset": second["offset2"]}
             second = second.assign(clip_id=second["place"] + "_2", **times)
             rows = pd.concat([rows, second]).sort_index(kind="stable")

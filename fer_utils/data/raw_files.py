@@ -96,10 +96,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 class BadRows:
-    """Rows or images (`unit`) of a source that cannot be used.
-
-    Under the policy "error" the first one is an error; under "drop" all are listed in `dropped`.
-    """
+    """Bad rows or images of a source: under "error" the first is an error; under "drop" all are `dropped`."""
 
     def __init__(self, path: Path, policy: OnBadRows, *, unit: str = "images") -> None:
         self.path, self.policy, self.unit = path, policy, unit
@@ -129,7 +126,9 @@ class BadRows:
 @contextmanager
 def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[], bytes]], list[str]]]:
     """List the image files of a folder or zip, each with a function that reads it, and its other files."""
-    with nullcontext(_folder_entries(path)) if path.is_dir() else _zip_entries(path) as found:
+    files = files_below(path) if path.is_dir() else ()
+    entries = {file.relative_to(path).as_posix(): partial(read_file, file) for file in files}
+    with nullcontext(entries) if path.is_dir() else _zip_entries(path) as found:
         images, others = {}, []
         for name in sorted(name for name in found if not is_hidden(name)):
             if not name.lower().endswith(IMAGE_SUFFIXES):
@@ -140,10 +139,6 @@ def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[
                     raise ValueError("the file name is not UTF-8; rename the file")
                 images[PurePosixPath(name).as_posix()] = found[name]
         yield images, others
-
-
-def _folder_entries(path: Path) -> dict[str, Callable[[], bytes]]:
-    return {file.relative_to(path).as_posix(): partial(read_file, file) for file in files_below(path)}
 
 
 @contextmanager

@@ -28,10 +28,7 @@ _BLUR = 0.1  # of an image's height, 4.8 of 48 pixels: standard deviation of the
 
 
 def band_energy(maps: np.ndarray, bands: Bands) -> pd.DataFrame:
-    """Return the share of each map's sum in each band: one row per map, the bands and then "elsewhere".
-
-    A pixel row belongs to the band that contains its centre. Shares sum to 1, or 0 for an all-zero map.
-    """
+    """Return the share of each map's sum in each band and "elsewhere", one row per map; 0 if all zero."""
     centres = (np.arange(maps.shape[1]) + 0.5) / maps.shape[1]
     rows = {name: (centres >= top) & (centres < bottom) for name, (top, bottom) in bands.items()}
     rows["elsewhere"] = ~np.any(list(rows.values()), axis=0)

@@ -132,10 +132,7 @@ def expression_strengths(person: Identity) -> Figure:
 
 @style.styled
 def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
-    """Draw clips, one a row: frames from onset to offset with their time, and the change until the apex.
-
-    The apex is framed: the annotated one, else the one of `features.flow.apex_by_strain`.
-    """
+    """Draw clips, one a row: frames from onset to offset with their time, and the change until the apex."""
     chosen, (_, n_frames, height, width) = clips.take(np.asarray(rows)), clips.clips.shape
     n_shown = min(7, n_frames)
     title = f"{style.source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed"

@@ -37,10 +37,8 @@ TRANSFER_EPOCHS = 25
 
 
 def printed_cells(params: BaselineCNN) -> dict[str, str]:
-    """Return the printed cells about a run's data set, network and classes: table -> pattern of its cells.
-
-    Synthetic faces count as FER-2013 here; whoever shows the cells says so.
-    """
+    """Return the printed cells about a run's data set, network and classes: table -> pattern of its cells."""
+    # Whoever shows the cells beside synthetic faces says so.
     key = ("fer2013" if params.dataset == "synthetic" else params.dataset, params.image_size)
     if not _as_printed(params):
         return {}

@@ -265,10 +265,7 @@ def protocols_table(protocols: Mapping[str, Protocol], results: Mapping[str, Res
 
 
 def by_epoch(history: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy on all held-out clips after each epoch, pooled over the folds.
-
-    Not for the rule "inner", where the history is about inner subjects.
-    """
+    """Return the pooled accuracy on all held-out clips after each epoch (of "inner": on inner subjects)."""
     correct = history.assign(correct=history["val_accuracy"] * history["held_out"])
     pooled = correct.groupby("epoch")[["correct", "held_out"]].sum()
     return (pooled["correct"] / pooled["held_out"]).rename("accuracy").reset_index()
