@@ -42,8 +42,7 @@ _WORDS = [
 class PublishedCell:
     """One printed number.
 
-    ``value`` is in [0, 1] for ``fraction`` and ``percent``, in seconds for ``minutes:seconds``, else as
-    printed. ``context`` is the line or phrase of the document that holds ``printed``.
+    ``value`` is in [0, 1] for ``fraction`` and ``percent``, in seconds for ``minutes:seconds``.
     """
 
     paper: str
@@ -54,7 +53,7 @@ class PublishedCell:
     unit: str
     printed: str
     value: float
-    context: str
+    context: str  # the line or phrase of the document that holds ``printed``
 
 
 @dataclass(frozen=True)
@@ -165,8 +164,7 @@ class _Statement(BaseModel, extra="forbid"):
 class Paper(BaseModel, extra="forbid", frozen=True):
     """A paper's printed results: tables first, then prose, each in the order of the document.
 
-    ``believe`` is what a reader should, in our words, after the audit and the runs on real data.
-    ``cam_regions`` is where its class-activation maps are said to highlight: class to parts of the face.
+    ``believe`` is what a reader should. ``cam_regions``: class to the parts of the face highlighted.
     """
 
     key: str

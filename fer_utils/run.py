@@ -55,9 +55,8 @@ def notebook_defaults(run: str) -> dict[str, object]:
 def read_runs(path: Path) -> dict[str, dict[str, object]]:
     """Return the runs of a parameter file with their values, checked against the notebook's model.
 
-    A file describes one run with its own name, `params/<profile>/<run>.yaml`. With a `grid:` block, such as
-    ``grid: {seed: [0, 1, 2]}``, it describes one run for each combination of values: `<file>--seed0`,
-    `<file>--seed1`, and so on. Several keys are joined by `-`; of a string only the value is in the name.
+    A file describes one run of its own name, or with ``grid: {seed: [0, 1, 2]}`` one for each combination of
+    values, `<file>--seed0` and so on. Several keys are joined by `-`; of a string only the value is named.
     """
     model, runs = NOTEBOOKS[notebook_of(path.stem)], _expand_grid(path)
     defaults = notebook_defaults(path.stem)

@@ -173,10 +173,9 @@ def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     """Split a data set as its authors did, or at random where they did not.
 
-    Without an official validation set, or where a copy pools validation and test images, a stratified tenth
-    of the training images is the validation set and all held-out images are the test set. A data set without
-    any official split is split 80/10/10, stratified by class and, where the subjects are known, by subject.
-    Sets joined by `combine` are split separately and then joined.
+    Without an official validation set of its own, a stratified tenth of the training images validates, and
+    all held-out images are the test set. A data set without any official split is split 80/10/10, stratified
+    by class and, where known, by subject. Sets joined by `combine` are split separately and then joined.
     """
     # The split does not depend on the pixels, of which joined sets have many.
     parts = separate(replace(faces, images=faces.images[:, :1, :1]))
@@ -205,8 +204,7 @@ def distinct_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
 def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     """Test on a random fifth of all images, whatever official set they are in.
 
-    The draw is not stratified and its size is rounded down, as in fastai's `RandomSplitter`. It fits Fig. 10
-    of srivastav2024, which does not state its split (data/README.md, Random splits).
+    Not stratified, rounded down, as by fastai's `RandomSplitter`: it fits Fig. 10 of srivastav2024.
     """
     n_test = int(0.2 * len(faces))
     held_out = _random_mask(len(faces), n_test, seed)

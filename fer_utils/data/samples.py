@@ -21,9 +21,8 @@ SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 class Samples:
     """The base of `FaceSet` and `ClipSet`: pixels, labels, ids and subjects that stay together.
 
-    `labels`, int64 (N,), are indices into `class_names`; `subject` is empty where it is not known.
-    `notes` are what a reader of the results must know about this copy of the data; `origin` is the file or
-    generator it was read from: form, name, bytes, SHA-256, of a single file also MD5.
+    `labels`, int64 (N,), are indices into `class_names`; `subject` is empty where it is not known. `notes`
+    are for readers of the results; `origin` is the file or generator: form, name, bytes, SHA-256, MD5.
     """
 
     PIXELS: ClassVar[str]

@@ -113,8 +113,7 @@ def mean_intervals(
 ) -> np.ndarray:
     """Return the mean of each column with its interval (`statistics.percentiles`): (M, 3), mean, low, high.
 
-    Values have one row per image. Images with an equal unit, such as a subject, are resampled together. Low
-    and high are NaN for a single unit, all three without any image.
+    Values have one row per image; images of one unit are resampled together. NaN where there is no interval.
     """
     values = np.asarray(values, float)
     found = np.full((values.shape[1], 3), np.nan)

@@ -65,8 +65,7 @@ class Network(ABC):
         """Return a copy with new random weights from a layer to the last.
 
         Adebayo et al., *Sanity checks for saliency maps* (NeurIPS 2018), cascading randomisation: with one
-        seed, a longer cascade has the same new weights as a shorter one where both are randomised. The
-        statistics of batch normalisation are reset, too.
+        seed, a longer cascade has the new weights of a shorter one. Batch normalisation is reset, too.
         """
 
     @abstractmethod

@@ -84,12 +84,10 @@ class CamStudy:
     def claims(self) -> pd.DataFrame:
         """The paper's claims with a verdict each; classes without a claim have a row without a verdict.
 
-        Evidence per area decides: a large band has a large share of any map. A claim holds ("most evidence
-        there") when its band has more than its area and is denser than every band that is not claimed, each
-        by the 95 % interval of paired differences. Otherwise the densest band that it is not above is named:
-        "but most" if that one is denser at the Bonferroni level, since it was picked among several, else
-        "perhaps as much". No verdict from fewer than `FEWEST_UNITS` subjects.
-
+        Evidence per area decides. A claim holds ("most evidence there") when its band has more than its area
+        and is denser than every band that is not claimed, each by the 95 % interval of paired differences.
+        Otherwise the densest band that it is not above is named: "but most" if that one is denser at the
+        Bonferroni level, else "perhaps as much". No verdict from fewer than `FEWEST_UNITS` subjects.
         Columns class, claimed, share, low, high, area, densest (band of the class), verdict, n.
         """
         rows = []
@@ -113,8 +111,7 @@ class CamStudy:
 
         Index: the methods, then three controls: "maps of other classes" (each face's map replaced by that
         of a face of another class), "random maps, as coarse", "anywhere, by area". Columns pointing (share of
-        maps whose maximum lies inside) and energy (mean share of a map inside), each with low and high; n.
-        Faces that show no expression are left out.
+        maxima inside) and energy (mean share inside), each with low and high; n faces with an expression.
         """
         if self.masks is None:
             return None
@@ -174,9 +171,8 @@ class CamStudy:
         """How similar the maps of the trained network and of partly randomised ones are.
 
         Index: the layer from which on the weights are random, from the last one down, then "maps of other
-        images" (of another class, same network): how similar maps are by chance, as all faces are framed
-        alike. Columns rank correlation and ssim, each with low and high; n pairs of which neither map is
-        all zero.
+        images" (of another class, same network): how similar maps are by chance. Columns rank correlation
+        and ssim, each with low and high; n pairs of which neither map is all zero.
         """
         images, labels, trained = self.faces.images, self.faces.labels, self.maps.maps
         after = {}

@@ -17,8 +17,7 @@ from fer_utils.explain.network import Network
 class TorchNetwork(Network):
     """A torch module that returns logits, shape (N, K), and is set to evaluation mode by every method.
 
-    Layers have their names in `named_modules`. `cascade` has the last block with weights and up to five
-    evenly spaced ones before it. Blocks are the model's children; of all but the last (the head), theirs.
+    `cascade` has the last block with weights and up to five evenly spaced children of those before it.
     """
 
     def __init__(self, model: nn.Module) -> None:

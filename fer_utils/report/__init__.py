@@ -34,9 +34,8 @@ _NUMBER = re.compile(r"[-+âˆ’]?[\d,.]+(e[-+]?\d+)?\s*(%|pp|s)?|nan|<NA>|None|[â€
 def export_report(notebook: Path) -> Path:
     """Write an executed notebook as `report.html` beside it, which needs neither network nor JavaScript.
 
-    Code is folded, cells tagged ``remove-in-report`` are left out, links become text with their address. The
-    header is from the ``results.json`` beside the notebook. An image takes its alt text from the output's
-    metadata, ``display(figure, metadata={"image/png": {"alt": "..."}})``, or from the cell's ``alt``.
+    Cells tagged ``remove-in-report`` are left out. The header is from the ``results.json`` beside the
+    notebook, an image's alt text from its ``metadata={"image/png": {"alt": "..."}}``, or the cell's ``alt``.
     """
     import nbformat
     from nbconvert import HTMLExporter
