@@ -56,19 +56,16 @@ def _train(options: argparse.Namespace) -> None:
     print(*dubey2020.train_job(params, clips, options.job), sep="\n")
 
 
-def _profiles() -> dict[str, Path]:
-    return {path.name: path for path in project_path("params").glob("[!.]*/")}
-
-
 def _profile(name: str) -> Path:
-    if name not in (known := _profiles()):
+    known = {path.name: path for path in project_path("params").glob("[!.]*/")}
+    if name not in known:
         raise ConfigError(f"no profile {name!r} in params/; choose one of {', '.join(sorted(known))}")
     return known[name]
 
 
 def _check_params(options: argparse.Namespace) -> int:
     files, problems = set(), 0
-    for folder in [_profile(options.profile)] if options.profile else _profiles().values():
+    for folder in [_profile(options.profile)] if options.profile else project_path("params").glob("[!.]*/"):
         files |= set(find_runs(folder, options.run).values() if options.run else folder.glob("[!.]*.yaml"))
     for path in sorted(files):
         try:

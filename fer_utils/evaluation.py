@@ -40,9 +40,8 @@ def evaluate(predictions: Predictions, *, n_boot: int = 2000) -> Evaluation:
     """Compute all metrics with 95 % intervals, the per-class table and the confusion matrix.
 
     Averages are over the classes with samples. A class without samples has no recall, F1 or AUC (None); a
-    class that is never predicted has precision 0. `macro_auc` (one class against the rest) is left out when
-    all samples are of one class. In micro-expression work `balanced_accuracy` is called UAR, and `macro_f1`
-    over pooled folds UF1.
+    class that is never predicted has precision 0. Samples of one class have no `macro_auc`. In work on
+    micro-expressions `balanced_accuracy` is called UAR, and `macro_f1` over pooled folds UF1.
 
     Accuracy of independent samples has a Wilson interval. Everything else has a percentile interval from
     `n_boot` resamples of the independent units: samples, or groups where `predictions.group` is given. It is
@@ -80,9 +79,8 @@ def reference_points(
     """Return the metrics to compare a result on the test set of `split` with.
 
     ``majority_baseline`` always predicts the most frequent class of the *training* set. ``chance_baseline``
-    guesses uniformly among the K classes. Its values are expectations, hence without intervals; F1 is that of
-    the expected confusion matrix. ``without_duplicates`` leaves out test samples with exact duplicates in
-    training or validation; it is missing where all are, and for folds where none is.
+    guesses uniformly among the K classes: expectations without intervals, F1 of the expected matrix.
+    ``without_duplicates``, of test samples without exact duplicates, is missing for folds that have none.
     """
     n_classes = len(predictions.class_names)
     always = np.tile(np.eye(n_classes)[split.majority_class], (len(predictions), 1))
@@ -105,8 +103,7 @@ CONFIDENCE_EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 def reliability(predictions: Predictions) -> pd.DataFrame:
     """Return accuracy by confidence, the probability of the predicted class.
 
-    One row per bin with samples, named such as "80 to 90 %": mean `confidence`, `accuracy`, its Wilson
-    interval `low` and `high`, and `n`.
+    One row per bin, such as "80 to 90 %": mean confidence, accuracy, its Wilson interval low and high, n.
     """
     names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in pairwise(CONFIDENCE_EDGES)]
     columns = {"confidence": predictions.confidence, "correct": predictions.correct}

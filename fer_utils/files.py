@@ -36,10 +36,7 @@ def project_path(path: str | Path) -> Path:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that replaces it when the block succeeds.
-
-    A reader sees the old file or the new one, never half of one; a failure leaves the old one.
-    """
+    """Yield a temporary path beside `path` that replaces it, as a whole, when the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: numpy and Keras choose or check the format by it.
@@ -116,10 +113,7 @@ def stderr_to(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def reading_arrays(path: str | Path, *, what: str) -> Iterator[Mapping[str, np.ndarray]]:
-    """Yield the arrays of a ``.npz``; whatever goes wrong with them in the block is a fault of the file.
-
-    A damaged file, or one that is not `what` it should be, raises `ValueError` that names it.
-    """
+    """Yield the arrays of a ``.npz``; whatever goes wrong in the block is an error that names the file."""
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as stored:

@@ -64,14 +64,11 @@ def peak_memory_mb() -> float:
 
 
 def peak_gpu_memory_mb(backend: str) -> float:
-    """Return the most memory that tensors took on the first GPU since `use_device`, in MiB.
-
-    Only the framework that computes is asked: the other one would take hold of the GPU, too.
-    """
+    """Return the most memory that tensors took on the first GPU since `use_device`, in MiB."""
     if backend == "torch":
         import torch
 
         return torch.cuda.max_memory_allocated() / _MIB
-    import tensorflow as tf
+    import tensorflow as tf  # not with torch, too: it would take hold of the GPU
 
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / _MIB

@@ -68,6 +68,11 @@ class Card(BaseModel, extra="forbid", frozen=True, arbitrary_types_allowed=True)
         size = (self.image_size, self.image_size)
         return size if self.n_frames is None else (self.n_frames, *size)
 
+    @property
+    def takes_flow(self) -> bool:
+        """Whether its frames are the channels of optical flow."""
+        return "optical flow" in self.description.preprocessing
+
 
 class OnnxModel(Card):
     """A trained network that returns class probabilities; `read` opens a file."""
@@ -85,7 +90,7 @@ class OnnxModel(Card):
         file = project_path(path)
         file = file / FILE if file.is_dir() else file
         if not file.is_file():
-            raise ConfigError(f"{file}: no such file; runs of notebooks 10, 20, 30, 40 and 41 write {FILE}")
+            raise ConfigError(f"{file}: no such file; runs of notebooks 10 to 41 write {FILE}")
         session = _session(file, threads)
         try:
             card = Card.model_validate_json(session.get_modelmeta().custom_metadata_map[METADATA])
@@ -118,8 +123,7 @@ def about(evaluation: "Evaluation", samples: "Samples", *, run: str, split: str,
     preprocessing = f"gray, {height}x{width} pixels, 0 to 255; the network scales them"
     if frames:
         times = {"first": "the first from the onset on", "flow": "optical flow to the apex and its strain"}
-        even = "at even times from onset to offset"
-        form = times.get(samples.origin.get("sampling"), even)
+        form = times.get(samples.origin.get("sampling"), "at even times from onset to offset")
         preprocessing = f"{frames[0]} frames, {form}; {preprocessing}"
     description = Description(
         run=run,

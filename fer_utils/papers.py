@@ -1,18 +1,11 @@
 """The results that the five papers print, read from ``data/published/<paper>.yaml``.
 
-A file holds each number as it stands on the page. Two forms keep the transcription short and checkable:
-
-``tables``
-    Printed ``lines`` (tabs and line breaks as in the document) and one ``template`` that says what they hold.
-    ``{name}`` marks a field; a blank stands for any blanks or line breaks, all else for itself. Fields listed
-    under ``fields`` become cells, the others only name the ``row`` (``{n}`` counts the records). A field
-    called ``class`` gives the cell's class. ``matrix: true``: a confusion matrix whose rows are the truth.
-``statements``
-    Numbers in prose or in a figure: the words around them (``context``) and what each one is.
-``claims``
-    What the paper says of its numbers, for the rules of `fer_utils.audit`.
-
-Values are derived from the printed strings by their unit, so the two cannot disagree.
+A file holds each number as it stands on the page; its value is derived from the printed string by the unit.
+``tables`` have printed ``lines`` and one ``template`` that says what they hold. ``{name}`` marks a field; a
+blank stands for any blanks or line breaks, all else for itself. Fields listed under ``fields`` become cells,
+the others only name the ``row`` (``{n}`` counts the records); a field ``class`` gives the cell's class. The
+rows of a ``matrix`` are the truth. ``statements`` are numbers in prose or in a figure, with the words around
+them (``context``). ``claims`` are for the rules of `fer_utils.audit`.
 """
 
 import fnmatch
@@ -49,8 +42,7 @@ _WORDS = [
 class PublishedCell:
     """One printed number.
 
-    ``value`` is in [0, 1] for ``fraction`` and ``percent``, in seconds for ``minutes:seconds``, else as
-    printed. ``context`` is the line or phrase of the document that holds ``printed``.
+    ``value`` is in [0, 1] for ``fraction`` and ``percent``, in seconds for ``minutes:seconds``.
     """
 
     paper: str
@@ -61,7 +53,7 @@ class PublishedCell:
     unit: str
     printed: str
     value: float
-    context: str
+    context: str  # the line or phrase of the document that holds ``printed``
 
 
 @dataclass(frozen=True)
@@ -75,29 +67,23 @@ class ConfusionMatrix:
 
 @dataclass(frozen=True)
 class Headline:
-    """A number that sums a paper up, its name in our words, the notebook, and what it was measured on.
-
-    `same_images`: the runs here are tested on the same images, so that a difference can be shown.
-    """
+    """A number that sums a paper up, its name in our words, the notebook, and what it was measured on."""
 
     table: str
     cell: str
     name: str
     notebook: str
     measured_on: str
-    same_images: bool = False
+    same_images: bool = False  # as the runs here, so that a difference can be shown
 
 
 class Coverage(BaseModel, extra="forbid"):
-    """What answers a printed table, figure or claim: a run of the reference profile, a notebook, or nothing.
-
-    `same_data`: the run has the kind of data that the paper had.
-    """
+    """What answers a printed table, figure or claim: a run of the reference profile or a notebook."""
 
     item: str
     run: str = ""
     notebook: str = ""
-    same_data: bool = False
+    same_data: bool = False  # as the paper had
     note: str = ""
 
 
@@ -178,8 +164,7 @@ class _Statement(BaseModel, extra="forbid"):
 class Paper(BaseModel, extra="forbid", frozen=True):
     """A paper's printed results: tables first, then prose, each in the order of the document.
 
-    ``believe`` is what a reader should, in our words, after the audit and the runs on real data.
-    ``cam_regions`` is where its class-activation maps are said to highlight: class to parts of the face.
+    ``believe`` is what a reader should. ``cam_regions``: class to the parts of the face highlighted.
     """
 
     key: str

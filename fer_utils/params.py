@@ -88,9 +88,8 @@ class Parameters(Settings):
     def from_notebook(cls, namespace: dict[str, object]) -> Self:
         """Return the parameters that the cells before this one have assigned.
 
-        At the first call every plain value of `globals()` (number, text, list, dict, None) is a parameter, so
-        an unknown name is an error; in a kernel where later cells have run, only a name that resembles a
-        parameter is. An unknown name is removed, so that the corrected cell can be run again.
+        At the first call every plain value of `globals()` is a parameter, and an unknown name an error; after
+        later cells, only a name that resembles a parameter is. It is removed, so that the cell can run again.
         """
         known, plain = cls.model_fields, (int, float, str, list, dict, type(None))
         own = {name: value for name, value in namespace.items() if name not in ("In", "Out")}  # IPython's

@@ -181,10 +181,6 @@ class EpochPredictions:
         """Index of the epoch with the highest accuracy, the earliest of equals; epoch 1 is 0."""
         return int(self.accuracy.argmax())
 
-    def first(self, epochs: int) -> "EpochPredictions":
-        """Return the first epochs only, as of a shorter training."""
-        return replace(self, predicted=self.predicted[:epochs])
-
     def save(self, path: str | Path) -> None:
         """Write everything to a compressed ``.npz``, atomically; equal predictions give equal bytes."""
         # A sample's predictions change little from epoch to epoch: side by side they take half the space.

@@ -109,28 +109,25 @@ class Compute(Block):
 
 
 class Environment(Block):
-    """Versions and commit; "-modified" after the commit says that files differed from it.
-
-    `commit_unknown` is what git said where there is no commit.
-    """
+    """Versions and commit; "-modified" after the commit says that files differed from it."""
 
     python: str
     packages: dict[str, str]
     platform: str
     commit: str | None
-    commit_unknown: str | None = None
+    commit_unknown: str | None = None  # what git said
     created: str
 
-    @classmethod
-    def current(cls) -> Self:
-        """Return the environment of this process."""
-        return cls(
-            python=platform.python_version(),
-            packages={name: version(name) for name in PACKAGES},
-            platform=platform.platform(terse=True),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+    @staticmethod
+    def current() -> dict[str, Any]:
+        """Return the environment of this process as plain values."""
+        return {
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "platform": platform.platform(terse=True),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **_commit(),
-        )
+        }
 
 
 class Results(Block):
@@ -195,9 +192,8 @@ def schema() -> str:
 
 def _commit() -> dict[str, str | None]:
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", PROJECT, *arguments], text=True, capture_output=True, check=True
-        ).stdout
+        command = ["git", "-C", PROJECT, *arguments]
+        return subprocess.check_output(command, text=True, stderr=subprocess.PIPE)
 
     try:
         # A run changes files in reports/; that does not change the code that it was made with.

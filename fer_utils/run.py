@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from pydantic_core import to_jsonable_python
 
 from fer_utils import hardware
 from fer_utils.files import ConfigError, nearest, project_path, read_json, write_json, write_text
@@ -54,9 +55,8 @@ def notebook_defaults(run: str) -> dict[str, object]:
 def read_runs(path: Path) -> dict[str, dict[str, object]]:
     """Return the runs of a parameter file with their values, checked against the notebook's model.
 
-    A file describes one run with its own name, `params/<profile>/<run>.yaml`. With a `grid:` block, such as
-    ``grid: {seed: [0, 1, 2]}``, it describes one run for each combination of values: `<file>--seed0`,
-    `<file>--seed1`, and so on. Several keys are joined by `-`; of a string only the value is in the name.
+    A file describes one run of its own name, or with ``grid: {seed: [0, 1, 2]}`` one for each combination of
+    values, `<file>--seed0` and so on. Several keys are joined by `-`; of a string only the value is named.
     """
     model, runs = NOTEBOOKS[notebook_of(path.stem)], _expand_grid(path)
     defaults = notebook_defaults(path.stem)
@@ -114,14 +114,11 @@ class _ParameterLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_ParameterLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-for _digit in "0123456789":  # before YAML's own rules, which take 006_1_2, a clip of SAMM, for a number
-    _clip = ("tag:yaml.org,2002:str", re.compile(r"\d+(_\d+)+$"))
-    _ParameterLoader.yaml_implicit_resolvers[_digit].insert(0, _clip)
+_FLOAT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+_ParameterLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
+_CLIP = ("tag:yaml.org,2002:str", re.compile(r"\d+(_\d+)+$"))  # 006_1_2 of SAMM, to YAML a number
+for _digit in "0123456789":
+    _ParameterLoader.yaml_implicit_resolvers[_digit].insert(0, _CLIP)
 
 
 class Run:
@@ -156,11 +153,10 @@ class Run:
     ) -> Path:
         """Write `results.json`; the blocks on data, protocol and cost are derived from the arguments.
 
-        `result` is of the reported predictions; notebooks that are no study leave it out, and give `data`
-        where there is no `split`. `selection` says how the reported model was selected. `history` has one row
-        an epoch, over all trainings that the reported predictions needed, with `seconds` and, if known,
-        `images_per_second`. `others` are further metric records by name, such as `majority_baseline`, and
-        `published` the printed values beside them, as `papers.published_values` returns them.
+        Notebooks that are no study leave out `result`, and give `data` where there is no `split`. `history`
+        has one row an epoch, over all trainings that the reported predictions needed, with `seconds` and, if
+        known, `images_per_second`. `others` are further metrics by name, such as `majority_baseline`, and
+        `published` the printed values, as `papers.published_values` returns them.
         """
         content = heading(self.params.run, self.params.profile, status="done", paper=paper)
         if data is not None:
@@ -214,7 +210,8 @@ def heading(run: str, profile: str, *, status: str, paper: str | None = None) ->
 
 def write_results(folder: Path, content: Mapping[str, Any]) -> Path:
     """Check and write `results.json` into `folder`; what was never set is left out."""
-    checked = Results.check(_plain(content)).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    plain = to_jsonable_python(content, fallback=lambda value: value.tolist())  # of numpy
+    checked = Results.check(plain).model_dump(mode="json", by_alias=True, exclude_unset=True)
     return write_json(folder / "results.json", checked)
 
 
@@ -224,12 +221,3 @@ def describe(data: Any) -> dict[str, Any]:
     found |= {"classes": list(data.class_names), "fingerprint": data.fingerprint}
     form = data.origin.get("form") or data.origin.get("file")
     return found | ({"form": str(form)} if form else {})
-
-
-def _plain(value: Any) -> Any:
-    """Return nested values without numpy types, which pydantic and JSON do not know."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.tolist() if hasattr(value, "tolist") else value

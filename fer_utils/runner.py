@@ -12,7 +12,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from fer_utils.files import ConfigError, locked, project_path, stderr_to, write_text
+from fer_utils.files import ConfigError, locked, project_path, read_json, stderr_to, write_text
 from fer_utils.report import DISPLAYED, export_report
 from fer_utils.results import Environment
 from fer_utils.run import heading, notebook_path, read_runs, write_results
@@ -23,7 +23,7 @@ KERNEL_OPTIONS = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_le
 cause when a kernel dies."""
 
 MAX_STORED_BYTES = 1_000_000
-SHOWS_FIGURE = "run.show("
+SHOWS_FIGURE = "run.show("  # such a cell may fail: the report has the error, results.json a note
 _NOT_RUN = {"MissingData", "MissingGPU"}
 _VOLATILE = ("execution", "papermill", "widgets")
 
@@ -35,9 +35,7 @@ def run_yaml(path: Path, *, run: str | None = None) -> str:
 
     The notebook works in a staging folder that replaces `reports/<profile>/<run>` only when it is complete,
     HTML report included. A run that failed, or that lacks data, weights or a GPU ("not_run"), never replaces
-    an earlier finished one.
-
-    `run` is one of the runs of the file's grid, or by default the file's own name.
+    an earlier finished one. `run` is one of the file's grid, by default the file's own name.
     """
     run = run or path.stem
     runs = read_runs(path)
@@ -88,10 +86,8 @@ def _make(values: dict[str, object], staging: Path, *, target: Path) -> str:
 
 
 def _execute(values: dict[str, object], run: str, executed: Path, *, log: Path) -> tuple[str, str]:
-    """Return the status and, unless it is "done", the reason.
-
-    A cell that shows a figure may fail: the report has its error in the figure's place, and the run goes on.
-    """
+    """Return the status and, unless it is "done", the reason."""
+    results = executed.with_name("results.json")
     notebook = nbformat.read(notebook_path(run), as_version=4)
     for cell in notebook.cells:
         if SHOWS_FIGURE in cell.source:
@@ -110,26 +106,26 @@ def _execute(values: dict[str, object], run: str, executed: Path, *, log: Path) 
                 extra_arguments=KERNEL_OPTIONS,
             )
     except PapermillExecutionError as error:
-        if SHOWS_FIGURE in error.source and executed.with_name("results.json").exists():
-            print(f"{run}: a figure is missing: {error.ename}: {error.evalue}", file=sys.stderr)
+        reason = _in_project(f"{error.ename}: {error.evalue}")
+        if SHOWS_FIGURE in error.source and results.exists():
+            note = f"a figure is missing: {reason}"
+            write_results(results.parent, read_json(results) | {"note": note})
+            print(f"{run}: {note}", file=sys.stderr)
             return "done", ""
         if error.ename in _NOT_RUN and error.evalue:
             return "not_run", _in_project(error.evalue)
-        return "failed", _in_project(f"{error.ename}: {error.evalue}")
+        return "failed", reason
     except Exception as error:  # whatever stops a notebook, a dead kernel too, is a failure of this run
         lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
         last = f"; last line of {log.name}: {lines[-1].strip()}" if lines else ""
         return "failed", _in_project(f"{type(error).__name__}: {error}{last}")
-    if not executed.with_name("results.json").exists():
+    if not results.exists():
         return "failed", "the notebook ended without writing results.json"
     return "done", ""
 
 
 def refresh_outputs(notebook: Path) -> str:
-    """Execute a notebook with its defaults, store it with its outputs, and return a line that says so.
-
-    When a cell fails, or the outputs are larger than 1 MB, the stored notebook is left unchanged.
-    """
+    """Execute a notebook with its defaults, store it unless a cell fails, and return a line that says so."""
     from nbclient import NotebookClient
 
     content = nbformat.read(notebook, as_version=4)

@@ -46,9 +46,8 @@ class Split(Generic[S]):
     """A training, a validation and a test set, and how they were made.
 
     `validation` is None where no setting is selected, as in leave-one-subject-out with a fixed epoch. The
-    `description` of a fold is its name, such as the subject held out. `leakage` is the name of the data
-    leakage; exact duplicates are counted separately (`repeated`). Where `redrawn` has training and validation
-    sets of each epoch, `train` and `validation` are those of the first.
+    `description` of a fold is its name, such as the subject held out. `leakage` does not cover exact
+    duplicates (`repeated`). Where sets are `redrawn`, `train` and `validation` are those of the first epoch.
     """
 
     train: S
@@ -174,10 +173,9 @@ def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     """Split a data set as its authors did, or at random where they did not.
 
-    Without an official validation set, or where a copy pools validation and test images, a stratified tenth
-    of the training images is the validation set and all held-out images are the test set. A data set without
-    any official split is split 80/10/10, stratified by class and, where the subjects are known, by subject.
-    Sets joined by `combine` are split separately and then joined.
+    Without an official validation set of its own, a stratified tenth of the training images validates, and
+    all held-out images are the test set. A data set without any official split is split 80/10/10, stratified
+    by class and, where known, by subject. Sets joined by `combine` are split separately and then joined.
     """
     # The split does not depend on the pixels, of which joined sets have many.
     parts = separate(replace(faces, images=faces.images[:, :1, :1]))
@@ -206,8 +204,7 @@ def distinct_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
 def random_split(faces: FaceSet, *, seed: int) -> Split[FaceSet]:
     """Test on a random fifth of all images, whatever official set they are in.
 
-    The draw is not stratified and its size is rounded down, as in fastai's `RandomSplitter`. It fits Fig. 10
-    of srivastav2024, which does not state its split (data/README.md, Random splits).
+    Not stratified, rounded down, as by fastai's `RandomSplitter`: it fits Fig. 10 of srivastav2024.
     """
     n_test = int(0.2 * len(faces))
     held_out = _random_mask(len(faces), n_test, seed)
@@ -276,8 +273,7 @@ def stratified_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
 def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
     """Hold out every subject once, in the order of their names.
 
-    A fold whose training set lacks a class, because only the held-out subject shows it, is skipped, or under
-    `strict` an error.
+    A fold whose training set lacks a class of the held-out subject is skipped, or under `strict` an error.
     """
     subjects = np.unique(samples.subject)
     if len(subjects) < 2:
@@ -301,9 +297,8 @@ def random_folds(
 ) -> Folds[S]:
     """Test on every sample once, in random folds that are stratified by class.
 
-    `by` is what is kept whole: "sample", "frame", "clip" or "subject"; samples and frames that are drawn
-    singly have their subjects on both sides. With `validation` each split also has a validation set: the next
-    fold that leaves every class in training.
+    `by` is what is kept whole: "sample", "frame", "clip" or "subject". With `validation` each split also has
+    a validation set: the next fold that leaves every class in training.
     """
     if validation and len(np.unique(samples.labels)) < 2:
         raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")

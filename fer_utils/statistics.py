@@ -28,10 +28,7 @@ def wilson_interval(successes: int, n: int) -> Interval:
 
 
 class Estimate(NamedTuple):
-    """A number with the variances of its independent sources, each with its degrees of freedom.
-
-    Sources are, for example, the sampling of test images and the seeds of the trainings.
-    """
+    """A number with variance and degrees of freedom of each source, such as test images and seeds."""
 
     value: float
     sources: tuple[tuple[float, float], ...]
@@ -78,9 +75,8 @@ def over_seeds(values: Sequence[float]) -> list[tuple[float, float]]:
 def bootstrap_weights(unit: np.ndarray, *, n_boot: int, seed: int) -> Iterator[np.ndarray]:
     """Yield how often each sample occurs in bootstrap resamples of the units that the samples belong to.
 
-    `unit`, shape (N,), has the name or number of the unit of each sample; their order decides the resamples,
-    not that of the samples. The weights are float32 of shape (N, B) for the next B of `n_boot` resamples.
-    Nothing is yielded for a single unit.
+    `unit`, shape (N,), names the unit of each sample; their order decides the resamples. The weights are
+    float32 of shape (N, B) for the next B of `n_boot` resamples. Nothing is yielded for a single unit.
     """
     units, unit = np.unique(unit, return_inverse=True)
     if (n_units := len(units)) == 1:
@@ -112,10 +108,7 @@ def percentiles(
 
 
 def percentile_interval(resampled: Sequence[np.ndarray], *, value: float, n_units: int) -> list[float] | None:
-    """Return `percentiles` of a number from 0 to 1, as a list for JSON.
-
-    The arrays of `resampled` are NaN where the number is undefined; None is returned when it always is.
-    """
+    """Return `percentiles` of a number from 0 to 1 as a list, without NaN; None where nothing is left."""
     values = np.concatenate([np.empty(0), *resampled])
     values = values[~np.isnan(values)]
     return np.clip(percentiles(values, value=value, n_units=n_units), 0, 1).tolist() if len(values) else None

@@ -28,10 +28,7 @@ def _table(rows: Iterable[Any], index: str, columns: Sequence[str] | None = None
 
 
 def format_metric(record: Record | None, *, percent: bool = False, sd: float | None = None) -> str:
-    """Return a metric record as ``0.543 [0.526, 0.559]`` or ``54.3 % [52.6, 55.9]``; "" for None.
-
-    `sd` is the standard deviation over seeds, if there were several.
-    """
+    """Return a metric as ``0.543 [0.526, 0.559]`` or ``54.3 % [52.6, 55.9]``, with the `sd` over seeds."""
     if record is None:
         return ""
     number = (lambda x: f"{100 * x:.1f}") if percent else (lambda x: f"{x:.3f}")
@@ -156,10 +153,9 @@ def published_by_class(published: Sequence[Record]) -> dict[str, dict[str, float
 
 def layers_table(model: Any) -> "pd.DataFrame":
     """Return the layers of a Keras model with output shape and parameters, and the total."""
-    rows = [
-        (layer.name, type(layer).__name__, "×".join(map(str, layer.output.shape[1:])), layer.count_params())
-        for layer in model.layers
-    ]
+    shapes = ["×".join(map(str, layer.output.shape[1:])) for layer in model.layers]
+    found = zip(model.layers, shapes, strict=True)
+    rows = [(layer.name, type(layer).__name__, shape, layer.count_params()) for layer, shape in found]
     rows.append(("total", "", "", model.count_params()))
     return _table(rows, "layer", ["layer", "kind", "output", "parameters"])
 
@@ -199,10 +195,7 @@ def run_summary(result: Record) -> "pd.DataFrame":
 
 
 def load_results(folder: Path) -> list[Record]:
-    """Read ``<folder>/<run>/results.json`` of every run, in the order of their names.
-
-    A damaged file, or one of another form, becomes a failed run whose reason names the file.
-    """
+    """Read every ``<folder>/<run>/results.json``; a damaged one is a failed run whose reason names it."""
     return [load_result(path) for path in sorted(folder.glob("[!.]*/results.json"))]
 
 
@@ -218,10 +211,7 @@ def load_result(path: Path) -> Record:
 
 
 def load_methods(folder: Path) -> list[Record]:
-    """Return `load_results` with the seeds of each method merged into one result.
-
-    A merged result has the mean of each metric with its interval, `members`, and the sum of the times.
-    """
+    """Return `load_results` with each method's seeds merged: means with intervals, `members`, total times."""
     runs = {result["run"]: result for result in load_results(folder)}
     families: dict[str, list[Record]] = {}
     for run, result in runs.items():
@@ -283,10 +273,7 @@ def runs_table(results: Iterable[Record]) -> "pd.DataFrame":
 
 
 def coverage_table(results: Iterable[Record]) -> "pd.DataFrame":
-    """Return one row for each printed table, figure and claim of the papers: how it is covered, and where.
-
-    `results` are the runs of the reference profile, as `load_methods` returns them.
-    """
+    """Return how and where the reference profile covers each printed table, figure and claim."""
     done, rows = [result for result in results if result["status"] == "done"], []
     for paper in map(load_paper, PAPERS):
         for entry in paper.coverage:  # a run, or all runs of a file with a grid
@@ -306,11 +293,10 @@ def coverage_table(results: Iterable[Record]) -> "pd.DataFrame":
 def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the papers' headline numbers, each with every run that reports against it.
 
-    `measured`, `low` and `high` are numbers only where a run is on real data, else None; `delta` (percentage
-    points, measured minus printed) only where it is without leakage on the paper's own test images. `text` is
-    for display: the value with its interval in the paper's unit, or why there is none; `short` is the value
-    alone. A number without a run is one row, with an empty `result`. `is_first` marks one run of several:
-    without leakage, else with the most seeds, else trained longest.
+    `measured`, `low` and `high` are None where no run is on real data; `delta` (percentage points, measured
+    minus printed) where none is without leakage on the paper's own test images. `text` says why there is no
+    value, which `short` is alone. A number without a run is one row, with an empty `result`. `is_first` marks
+    one run of several: without leakage, else with the most seeds, else trained longest.
     """
     rows = []
     headlines = [(paper, headline) for paper in map(load_paper, PAPERS) for headline in paper.headline]

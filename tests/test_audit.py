@@ -81,9 +81,8 @@ def test_these_claims_and_no_others_are_inconsistent(findings):
     }
     tables = {place for place in found if place[0] == "kumar2021" and place[1].startswith("Table 2")}
     assert {place: found[place] for place in found.keys() - tables} == CAUSES
-    assert {"Table 2: fear", "Table 2: happy"} <= {
-        location.lower().replace("table", "Table") for _, location in tables
-    }
+    places = {location.lower().replace("table", "Table") for _, location in tables}
+    assert {"Table 2: fear", "Table 2: happy"} <= places
 
 
 @pytest.mark.parametrize(
@@ -230,9 +229,7 @@ def test_the_template_of_the_command_is_a_valid_file(tmp_path, capsys):
     path.write_text(capsys.readouterr().out, encoding="utf-8")
     status, printed = audit_command(path, capsys, "--html", str(tmp_path / "page.html"))
     assert status == 0 and "inconsistent: 0" in printed
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("0.84    0.82", "0.48    0.82"), encoding="utf-8"
-    )
+    path.write_text(path.read_text("utf-8").replace("0.84    0.82", "0.48    0.82"), encoding="utf-8")
     status, printed = audit_command(path, capsys, "--html", str(tmp_path / "page.html"))
     assert status == 3 and "Table 2: happy" in printed
     assert "Table 2: happy" in (tmp_path / "page.html").read_text(encoding="utf-8")

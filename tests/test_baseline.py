@@ -67,13 +67,11 @@ def test_parameters_add_dropout_normalization_and_weight_decay(build, architectu
     assert len(model.losses) == len(of_kind(model, "Conv2D")) + 2
 
 
-@pytest.mark.parametrize(
-    ("architecture", "smallest"), [("kumar2021", 32), ("little_vgg", 16), ("bamb2023", 46)]
-)
-def test_the_smallest_image_works_and_a_smaller_one_is_refused(build, architecture, smallest):
-    assert build(architecture=architecture, image_size=smallest).output_shape == (None, 7)
-    with pytest.raises(ConfigError, match=f"image_size={smallest - 1}: {architecture} needs .* {smallest} "):
-        build(architecture=architecture, image_size=smallest - 1)
+@pytest.mark.parametrize(("architecture", "least"), [("kumar2021", 32), ("little_vgg", 16), ("bamb2023", 46)])
+def test_the_smallest_image_works_and_a_smaller_one_is_refused(build, architecture, least):
+    assert build(architecture=architecture, image_size=least).output_shape == (None, 7)
+    with pytest.raises(ConfigError, match=f"image_size={least - 1}: {architecture} needs .* {least} "):
+        build(architecture=architecture, image_size=least - 1)
 
 
 def test_equal_seeds_give_equal_networks_that_read_stored_pixels(build):

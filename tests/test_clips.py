@@ -44,9 +44,8 @@ def test_smic_is_read_from_folders_of_classes(tmp_path, raw):
     assert clips.sample_id.tolist() == ["s1_ne_01", "s1_sur_02", "s11_po_01"]
     assert clips.subject.tolist() == ["s01", "s01", "s11"]
     assert [SMIC3[label] for label in clips.labels] == ["negative", "surprise", "positive"]
-    assert {*zip(clips.frame_rate, clips.onset, clips.apex, clips.offset, strict=True)} == {
-        (100.0, 8, NO_APEX, 12)
-    }
+    times = zip(clips.frame_rate, clips.onset, clips.apex, clips.offset, strict=True)
+    assert {*times} == {(100.0, 8, NO_APEX, 12)}
     assert levels(clips, "s1_ne_01") == [100, 101, 102, 103, 104]
     assert clips.origin["form"] == ("raw" if raw else "cropped")
     assert "incomplete: 3 of 164 clips" in clips.notes
@@ -177,9 +176,8 @@ def test_casme2_is_read_with_a_slash_for_an_apex(tmp_path, prefix):
 def test_an_annotation_beside_the_frames_is_part_of_what_is_prepared(tmp_path):
     table, root = "CASME2-coding-20140508.xlsx", tmp_path / "CASME2"
     for emotion in ("others", "surprise"):
-        write_casme2(
-            root / "Cropped", prefix="reg_img", rows=[CASME2_ROWS[0], [*CASME2_ROWS[1][:8], emotion]]
-        )
+        rows = [CASME2_ROWS[0], [*CASME2_ROWS[1][:8], emotion]]
+        write_casme2(root / "Cropped", prefix="reg_img", rows=rows)
         (root / "Cropped" / table).rename(root / table)
         clips = load(tmp_path, "casme2", tmp_path)
         assert clips.class_names[clips.labels[1]] == emotion

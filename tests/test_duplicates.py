@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.face_sets import face_set
 
 from fer_utils.data import FaceSet, duplicates
 from fer_utils.synthetic import render_face, synthetic_sample
@@ -13,15 +14,8 @@ SIDE = 48
 
 def faces(images: np.ndarray, *, split: list[str] | None = None, labels: list[int] | None = None) -> FaceSet:
     n = len(images)
-    return FaceSet(
-        name="toy",
-        source="synthetic",
-        images=np.asarray(images, np.uint8),
-        labels=np.zeros(n, int) if labels is None else np.array(labels),
-        class_names=("happy", "sad"),
-        split=np.full(n, "train") if split is None else np.array(split),
-        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
-    )
+    split = np.full(n, "train") if split is None else np.array(split)
+    return face_set(images, np.zeros(n, int) if labels is None else labels, split=split)
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:

@@ -166,9 +166,8 @@ def test_layers_that_do_not_fit_are_errors():
 def test_the_default_layer_is_the_last_relu_with_a_map_large_enough():
     from torch import nn
 
-    halved = nn.Sequential(
-        *[part for _ in range(5) for part in (nn.Conv2d(1, 1, 1), nn.ReLU(), nn.MaxPool2d(2))]
-    )
+    parts = [part for _ in range(5) for part in (nn.Conv2d(1, 1, 1), nn.ReLU(), nn.MaxPool2d(2))]
+    halved = nn.Sequential(*parts)
     looked = network(nn.Sequential(layer_of(lambda x: x.float()), *halved, nn.Flatten()))
     assert looked.cam_layer((48, 48)) == "11"  # 6x6; the next is 3x3
     assert looked.cam_layer((96, 96)) == "14"

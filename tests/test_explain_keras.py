@@ -78,11 +78,8 @@ def weights_by_layer(model) -> dict[str, list[np.ndarray]]:
 
 
 def equal_layers(first: dict, second: dict) -> set[str]:
-    return {
-        name
-        for name in first
-        if all(np.array_equal(*pair) for pair in zip(first[name], second[name], strict=True))
-    }
+    pairs = {name: zip(first[name], second[name], strict=True) for name in first}
+    return {name for name in first if all(np.array_equal(*pair) for pair in pairs[name])}
 
 
 def branched():
@@ -91,17 +88,14 @@ def branched():
     from keras import layers
 
     image = layers.Input((12, 12, 1))
-    first = layers.Conv2D(
-        3, 3, padding="same", name="first", kernel_initializer=keras.initializers.HeNormal(1)
-    )(image)
+    seeded = keras.initializers.HeNormal(1)
+    first = layers.Conv2D(3, 3, padding="same", name="first", kernel_initializer=seeded)(image)
     second = layers.Conv2D(3, 3, padding="same", name="second")(layers.BatchNormalization(name="norm")(first))
     mean = layers.GlobalAveragePooling2D()(layers.Add()([first, second]))
     return keras.Model(image, layers.Dense(2, name="end")(mean))
 
 
-def test_weights_are_random_from_a_layer_on_and_those_of_a_longer_cascade_include_those_of_a_shorter_one(
-    keras_network,
-):
+def test_weights_are_random_from_a_layer_on_and_longer_cascades_include_shorter_ones(keras_network):
     model = branched()
     before, network = weights_by_layer(model), keras_network(model)
     short, long = (weights_by_layer(network.randomised(name, seed=3).model) for name in ("second", "first"))

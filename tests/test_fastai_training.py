@@ -62,9 +62,8 @@ def make_learner(fastai_training, tmp_path):
 
     def make(*callbacks, optimizer: str = "adam", **changes: object) -> Learner:
         torch.manual_seed(0)
-        model = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(400, 2)
-        )
+        body = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()
+        model = nn.Sequential(*body, nn.Dropout(0.3), nn.Linear(400, 2))
         learn = Learner(
             fastai_training.dataloaders(stripes(41), stripes(20, seed=1), params(**changes)),
             model,
@@ -97,14 +96,12 @@ def interrupt(epoch: int):
     return Callback(after_batch=after_batch)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "extra"), [("adam", "bfloat16"), ("rmsprop", "mixup"), ("sgd", "average")]
-)
-def test_an_interrupted_training_resumes_to_the_same_weights(
-    fastai_training, make_learner, tmp_path, optimizer, extra
-):
+@pytest.mark.parametrize("used", ["adam bfloat16", "rmsprop mixup", "sgd average"])
+def test_a_training_resumes_to_the_same_weights(fastai_training, make_learner, tmp_path, used):
     from fastai.callback.mixup import MixUp
     from fastai.callback.tracker import SaveModelCallback
+
+    optimizer, extra = used.split()
 
     def train(folder, *stop) -> tuple:
         callbacks = {"bfloat16": fastai_training.BFloat16(), "mixup": MixUp(0.3)}
@@ -213,9 +210,7 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own(batches):
         assert [len(labels) for _, labels in found] == [8, 8, 9]  # no batch of a single image
         epochs.append(np.concatenate([images[:, 0].numpy() for images, _ in found]))
     assert np.array_equal(epochs[0], epochs[2]) and not np.array_equal(epochs[0], epochs[1])
-    assert sorted(map(hash, map(bytes, epochs[0].astype(np.uint8)))) == sorted(
-        map(hash, map(bytes, stripes(25).images))
-    )
+    assert sorted(map(bytes, epochs[0].astype(np.uint8))) == sorted(map(bytes, stripes(25).images))
 
 
 @settings(deadline=None, max_examples=15)
@@ -227,17 +222,14 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own(batches):
     width=st.integers(8, 14),
     seed=st.integers(0, 99),
 )
-def test_augmentation_keeps_angles_and_stays_inside_the_image(
-    batches, rotation, crop, flip, height, width, seed
-):
+def test_augmentation_keeps_angles_and_the_frame(batches, rotation, crop, flip, height, width, seed):
     how = batches.Augmentation(rotation, crop, flip)
     maps = how.draw(50, size=(height, width), random=np.random.default_rng(seed)).double().numpy()
     pixels = np.array([[width, 0], [0, height]]) / 2  # from shares of the image to pixels
     linear = pixels @ maps[:, :, :2] @ np.linalg.inv(pixels)
     scale = np.sqrt(np.abs(np.linalg.det(linear)))
-    np.testing.assert_allclose(
-        linear @ linear.transpose(0, 2, 1), scale[:, None, None] ** 2 * np.eye(2)[None], atol=1e-5
-    )
+    squared = linear @ linear.transpose(0, 2, 1)
+    np.testing.assert_allclose(squared, scale[:, None, None] ** 2 * np.eye(2)[None], atol=1e-5)
     assert (scale <= 1 + 1e-5).all() and (scale >= 1 - crop - 1e-5).all()
     assert (np.linalg.det(linear) > 0).all() or flip
     assert (np.abs(maps[:, :, 2]) <= 1 - scale[:, None] + 1e-5).all()

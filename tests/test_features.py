@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.face_sets import clip_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.feature import hog as skimage_hog
@@ -97,19 +98,9 @@ def bump(x: int, y: int, *, width: float = 4.0) -> np.ndarray:
 
 
 def clip(frames: list[np.ndarray], apex: int = NO_APEX, offset: int | None = None) -> ClipSet:
-    return ClipSet(
-        name="texture",
-        source="synthetic",
-        clips=np.stack(frames)[None],
-        labels=np.zeros(1, dtype=np.int64),
-        class_names=("negative",),
-        sample_id=np.array(["c0"]),
-        subject=np.array(["s1"]),
-        frame_rate=np.array([100.0]),
-        onset=np.array([10]),
-        apex=np.array([apex]),
-        offset=np.array([10 + len(frames) - 1 if offset is None else offset]),
-    )
+    times = {"onset": 10, "apex": apex, "offset": 9 + len(frames) if offset is None else offset}
+    times = {name: np.array([time]) for name, time in times.items()}
+    return clip_set([np.stack(frames)], [0], ("negative",), subject=["s1"], **times)
 
 
 def test_a_shift_of_the_whole_image_is_neither_displacement_nor_strain():

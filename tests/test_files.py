@@ -10,15 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils.files import (
-    PROJECT,
-    atomic_write,
-    digest,
-    project_path,
-    read_json,
-    write_json,
-    write_text,
-)
+from fer_utils.files import PROJECT, atomic_write, digest, project_path, read_json, write_json, write_text
 
 jsonable = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

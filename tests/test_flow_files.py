@@ -36,9 +36,8 @@ def arrays(flows) -> dict[str, np.ndarray]:
 def test_arrays_and_folders_are_the_same_clips_and_what_is_wrong_is_named(arrays, tmp_path):
     np.savez(tmp_path / "flow442.npz", **arrays)
     folder = tmp_path / "three_norm_u_v_os"
-    for image, subject, label, clip in zip(
-        *(arrays[key] for key in ("x", "subject", "y", "clip")), strict=True
-    ):
+    columns = (arrays[key] for key in ("x", "subject", "y", "clip"))
+    for image, subject, label, clip in zip(*columns, strict=True):
         file = folder / subject / "u_test" / str(label) / f"{subject}_{clip} .png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(file)

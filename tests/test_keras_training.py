@@ -55,9 +55,7 @@ def best(folder):
     return model.get_weights()
 
 
-def test_a_killed_training_resumes_to_the_same_bits_and_the_same_best_epoch(
-    uninterrupted, keras_training, tmp_path
-):
+def test_a_killed_training_resumes_to_the_same_bits_and_best_epoch(uninterrupted, keras_training, tmp_path):
     def record():
         return keras_training.RecordPredictions(tmp_path, validation=VALIDATION, test=faces("test", 12, 5))
 
@@ -91,9 +89,7 @@ def test_the_earliest_of_the_best_epochs_is_kept_also_after_a_resume(eager, tmp_
     assert not np.array_equal(seen[2][0], seen[3][0])
 
 
-def test_a_finished_training_is_found_again_and_its_history_is_of_the_epochs_weights(
-    uninterrupted, keras_training
-):
+def test_a_finished_training_is_found_again_with_its_history(uninterrupted, keras_training):
     _, history, folder = uninterrupted
     assert fit(folder)[1].equals(history)
     assert {*MEASURED, "seconds", "images_per_second"} <= {*history}
@@ -138,7 +134,7 @@ def test_mixed_precision_computes_in_16_bits_and_keeps_32(keras_training, eager,
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [(16, "size=16: .*; try batch_size=8"), (1, "size=1: .*; use device=cpu")]
+    ("size", "message"), [(16, "=16: .*; try batch_size=8"), (1, "=1: .*; use device=cpu")]
 )
 def test_too_little_gpu_memory_names_the_batch_size_to_try(keras_training, size, message):
     import tensorflow as tf

@@ -55,9 +55,7 @@ def images(n: int = 4, size: int = 48):
 
 
 @pytest.mark.parametrize(("features", "depth", "count"), [("raw", "shallow", 2), ("hybrid", "deep", 3)])
-def test_a_network_has_the_papers_layers_and_maps_stored_pixels_to_logits(
-    torch, kishor2022, build, features, depth, count
-):
+def test_a_network_has_the_papers_layers(torch, kishor2022, build, features, depth, count):
     block = ["Conv2d", "ReLU"] * count + ["MaxPool2d"]
     assert kinds(build(features, depth).pixels) == ["Scale", *block * 3, "Flatten"]
     assert kinds(build(features, depth).head) == ["Linear", "ReLU", "Linear"]

@@ -5,8 +5,6 @@ from math import isnan
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fer_utils.data.detection import Box, Haar
 from fer_utils.live.faces import CLIPS, crop_face
@@ -172,16 +170,3 @@ def test_counts_are_summed_by_kind_and_the_interval_resamples_videos():
     good, bad = ([event(1, 1.4)], [event(1, 1.4)]), ([event(1, 1.4)], [event(3, 3.4)])
     low, high = scores(*[good, bad] * 5, n_boot=500).loc["all", ["f1_low", "f1_high"]]
     assert 0.1 <= low < 0.3 and 0.7 < high <= 0.9
-
-
-EVENTS = st.lists(
-    st.builds(lambda a, n: event(a / 10, (a + n) / 10), st.integers(0, 60), st.integers(1, 12)), max_size=6
-)
-
-
-@given(EVENTS, EVENTS)
-def test_events_are_matched_once(found, truth):
-    pairs = match_events(found, truth)
-    assert len({id(one) for one, _ in pairs}) == len({id(true) for _, true in pairs}) == len(pairs)
-    for _, row in scores((found, found[::-1])).iterrows():
-        assert (row.fp, row.fn) == (0, 0) and (row.f1 == 1 if row.tp else isnan(row.f1))

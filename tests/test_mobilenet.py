@@ -78,9 +78,8 @@ def test_gray_images_reach_keras_mobilenet_as_three_channels_from_minus_one_to_o
     flat = np.stack([np.full((48, 48, 1), value, np.uint8) for value in (255, 0, 51)])
     seen = np.asarray(rgb([flat]))
     np.testing.assert_allclose(seen[:, 5, 5], [[1] * 3, [-1] * 3, [-0.6] * 3], atol=1e-6)
-    own = keras.applications.MobileNetV2(
-        (32, 32, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
-    )
+    size = {"alpha": 0.35, "include_top": False, "pooling": "avg"}
+    own = keras.applications.MobileNetV2((32, 32, 3), weights=None, **size)
     own.set_weights([array for name, array in arrays(model).items() if not name.startswith("probabilities")])
     body = keras.Model(model.get_layer("three_channels").output, model.get_layer("pool").output)
     found, expected = (np.asarray(network(seen, training=False)) for network in (body, own))
@@ -220,10 +219,9 @@ def test_the_first_stage_trains_the_head_and_the_second_the_last_block(stages, s
 
 
 def test_the_slide_is_shown_beside_real_faces_alone(split, monkeypatch):
-    history = pd.DataFrame(
-        {"loss": [3.0, 2, 1], "accuracy": [0.1, 0.2, 0.3], "val_accuracy": [0.1, 0.1, 0.2]}
-    )
-    history = history.assign(epoch=[1, 2, 3], stage=["frozen", "fine-tuned", "fine-tuned"])
+    columns = {"loss": [3.0, 2, 1], "accuracy": [0.1, 0.2, 0.3], "val_accuracy": [0.1, 0.1, 0.2]}
+    columns |= {"epoch": [1, 2, 3], "stage": ["frozen", "fine-tuned", "fine-tuned"]}
+    history = pd.DataFrame(columns)
     synthetic, real = split.test, replace(split.test, source="real")
     table = slides.beside_slide(history, synthetic)
     assert table.loc[25].to_dict() == {"loss printed": 0.1735, "accuracy printed": 0.9380}

@@ -39,9 +39,8 @@ def test_the_figure_shows_the_numbers_of_the_committed_runs(tmp_path):
     ],
 )
 def test_conclusions_state_the_measured_accuracy(paper, run, form):
-    (accuracy,) = [
-        one["metrics"]["accuracy"]["value"] for one in tables.load_methods(REFERENCE) if one["run"] == run
-    ]
+    (result,) = [one for one in tables.load_methods(REFERENCE) if one["run"] == run]
+    accuracy = result["metrics"]["accuracy"]["value"]
     assert form.format(accuracy).replace("%", " %") in load_paper(paper).believe
 
 
@@ -54,9 +53,8 @@ def test_only_the_text_between_its_markers_is_replaced():
 
 @each_page
 def test_measured_numbers_stand_only_in_generated_parts(page):
-    prose = re.sub(
-        r"<!-- (\w+):start -->.*?<!-- \1:end -->|```.*?```|`[^`]*`", "", page.read_text("utf-8"), flags=re.S
-    )
+    generated = r"<!-- (\w+):start -->.*?<!-- \1:end -->|```.*?```|`[^`]*`"
+    prose = re.sub(generated, "", page.read_text("utf-8"), flags=re.S)
     assert not re.findall(r"\d+\.\d+ ?%|\b0\.\d{2,}", prose)
 
 
@@ -68,17 +66,15 @@ def test_links_lead_to_files_and_headings(page):
         assert path.exists(), target
         if heading:
             headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.M)
-            assert heading in [re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings], (
-                target
-            )
+            anchors = [re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings]
+            assert heading in anchors, target
 
 
 @each_page
 def test_commands_name_targets_runs_and_files_that_exist(page):
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
-    assert set(
-        re.findall(r"\bmake ([a-z-]+)", " ".join(re.findall(r"```.*?```|`[^`]*`", text, flags=re.S)))
-    ) <= set(targets)
+    code = " ".join(re.findall(r"```.*?```|`[^`]*`", text, flags=re.S))
+    assert set(re.findall(r"\bmake ([a-z-]+)", code)) <= set(targets)
     for name in re.findall(r"[ `(]((?:params|notebooks|fer_utils|benchmarks|tests)/[\w./-]+\.\w+)", text):
         assert (PROJECT / name).is_file(), name

@@ -47,9 +47,8 @@ def test_no_name_of_a_later_cell_looks_like_a_misspelt_parameter(notebook):
     statements = [node for source in cells_of(notebook)[1:] for node in ast.parse(source).body]
     assigned = [node for node in statements if isinstance(node, ast.Assign) and isinstance(node.value, plain)]
     targets = [target for node in assigned for target in node.targets]
-    targets += [
-        node.target for node in statements if isinstance(node, ast.For) and "range" in ast.dump(node.iter)
-    ]
+    loops = [node for node in statements if isinstance(node, ast.For)]
+    targets += [node.target for node in loops if "range" in ast.dump(node.iter)]
     names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
     fields = NOTEBOOKS[notebook].model_fields
     alike = {name: difflib.get_close_matches(name, fields, 1, 0.8) for name in names - set(fields)}
@@ -145,11 +144,8 @@ def test_a_grid_makes_one_run_of_each_combination(tmp_path):
     path = yaml_file(tmp_path, text, "10_baseline_cnn--a.yaml")
     yaml_file(tmp_path, "", "10_baseline_cnn.yaml")
     runs = read_runs(path)
-    assert runs["10_baseline_cnn--a--bamb2023-dropout0.5"] == {
-        "epochs": 2,
-        "architecture": "bamb2023",
-        "dropout": 0.5,
-    }
+    values = {"epochs": 2, "architecture": "bamb2023", "dropout": 0.5}
+    assert runs["10_baseline_cnn--a--bamb2023-dropout0.5"] == values
     assert len(runs) == 4 and list(profile_runs(tmp_path)) == sorted(["10_baseline_cnn", *runs])
     assert set(find_runs(tmp_path, "10_baseline_cnn--a")) == set(runs)
     assert find_runs(tmp_path, next(iter(runs))) == {next(iter(runs)): path}

@@ -15,7 +15,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.face_sets import face_set
+from helpers.face_sets import clip_set, face_set
 from matplotlib.figure import Figure
 
 from fer_utils import evaluation, plots
@@ -57,19 +57,9 @@ def history(epochs: int = 4) -> pd.DataFrame:
 
 
 def clips(n: int = 4) -> ClipSet:
-    return ClipSet(
-        name="toy",
-        source="synthetic",
-        clips=RNG.integers(0, 256, (n, 9, SIDE, SIDE), dtype=np.uint8),
-        labels=np.arange(n) % K,
-        class_names=NAMES,
-        sample_id=np.array([f"toy-{i:03d}" for i in range(n)]),
-        subject=np.array([f"s{i % 2}" for i in range(n)]),
-        frame_rate=np.full(n, 100.0),
-        onset=np.full(n, 10),
-        apex=np.full(n, 15),
-        offset=np.full(n, 26),
-    )
+    times = {"onset": np.full(n, 10), "apex": np.full(n, 15), "offset": np.full(n, 26)}
+    frames, subject = RNG.integers(0, 256, (n, 9, SIDE, SIDE)), [f"s{i % 2}" for i in range(n)]
+    return clip_set(frames, np.arange(n) % K, NAMES, subject=subject, **times)
 
 
 def words(figure: Figure) -> str:
@@ -80,13 +70,9 @@ PRINTED = pd.DataFrame(
     [("a", 0.6, 0.5, 0.4, 0.6, 3589), ("b", 0.7, *(None,) * 4), ("c", None, 0.3, 0.2, 0.4, 50)],
     columns=["label", "printed", "measured", "low", "high", "n"],
 )
-SUBJECTS = pd.DataFrame(
-    {"clips": [1, 2, 3], "3D-CNN": [0, 1, 1], "flow": [0, 1, 2]}, index=["s1", "s2", "s3"]
-)
-SEEDS = pd.DataFrame(
-    product(("ReLU", "Swish"), ("80/20", "50/50"), range(3)), columns=["activation", "split", "seed"]
-)
-SEEDS["accuracy"] = 0.4 + 0.1 * SEEDS["seed"]
+SUBJECTS = pd.DataFrame({"clips": [1, 2, 3], "3D-CNN": [0, 1, 1], "flow": [0, 1, 2]}, ["s1", "s2", "s3"])
+SEEDS = pd.DataFrame(product(("ReLU", "Swish"), ("80/20", "50/50"), range(3)))
+SEEDS = SEEDS.set_axis(["activation", "split", "seed"], axis=1).assign(accuracy=0.4 + 0.1 * SEEDS[2])
 BANDS = pd.DataFrame(product(NAMES, ("nose", "elsewhere")), columns=["class", "band"])
 BANDS["share"] = BANDS["band"].map({"nose": 0.5, "elsewhere": 0.25})
 BANDS = BANDS.assign(low=BANDS["share"] - 0.05, high=BANDS["share"] + 0.05, area=0.25, n=10)
@@ -141,93 +127,6 @@ FLOWS = RNG.normal(size=(4, 3, SIDE, SIDE))
 PER_CLASS = evaluation.evaluate(predictions(), n_boot=0).per_class
 HISTOGRAMS = np.ones((2, 3, 3, 9))
 
-EVERY_FIGURE = {
-    "frames": (lambda: plots.image_grid(FRAMES, ["1.5 s"] * 4, columns=3), ["1.5 s"]),
-    "probability_timeline": (
-        lambda: plots.probability_timeline(*TIMELINE, NAMES, truth=[("fear", 1, 2)]),
-        ["fear"],
-    ),
-    "events": (lambda: plots.events({"shown": [MOVEMENT], "found": []}, seconds=9.0), ["happy", "micro"]),
-    "no events": (lambda: plots.events({"found": []}, seconds=9.0), ["found"]),
-    "reliability": (lambda: plots.reliability(evaluation.reliability(predictions(400))), ["calibrated"]),
-    "effect_sizes": (
-        lambda: plots.effect_sizes(EFFECTS),
-        ["+40.0 points\n[+38.0, +42.0]", "(synthetic clips)"],
-    ),
-    "validation_arms": (
-        lambda: plots.validation_arms(CURVES, printed=CURVES[["epoch", "accuracy"]][:2]),
-        ["again (2 seeds)", "printed in bamb2023"],
-    ),
-    "chosen_epochs": (
-        lambda: plots.chosen_epochs(CURVES[:4][["seed", "epoch", "validation", "test"]]),
-        ["seed 0: +1.43 points"],
-    ),
-    "printed_luck": (lambda: plots.printed_luck(LUCK, two_runs=0.02), ["a: x or y", "n is not printed"]),
-    "image_grid": (lambda: plots.image_grid(faces(10).images, NAMES * 3 + ("sad",), columns=8), NAMES),
-    "rate_finder": (
-        lambda: plots.rate_finder(*FINDER, suggestions={"valley": 1e-3}, chosen=1e-2),
-        ["1.0e-03"],
-    ),
-    "class_split_counts": (lambda: plots.class_split_counts(faces()), ["toy (synthetic)", *NAMES]),
-    "sample_grid": (lambda: plots.sample_grid(faces(), per_class=4), ["toy (synthetic)", *NAMES]),
-    "mean_faces": (lambda: plots.mean_faces(faces().take(np.array([0, 3, 1]))), ["n = 2", "n = 1", "n = 0"]),
-    "image_groups": (
-        lambda: plots.image_groups(faces(), [[0, 2], [1, 3, 4, 5], [6, 7]], ["2", "4 copies", "2"]),
-        ["4 copies", "train\nangry", "validation\nsad"],
-    ),
-    "nearest_similarity": (
-        lambda: plots.nearest_similarity(faces(), NEAREST, threshold=0.9),
-        ["0.90: 10 images"],
-    ),
-    "action_unit_faces": (lambda: plots.action_unit_faces(Identity()), ["AU1\ninner brow raiser", "AU43"]),
-    "expression_strengths": (lambda: plots.expression_strengths(Identity()), [*PROTOTYPES, "0.25", "1"]),
-    "hog_glyphs": (
-        lambda: plots.hog_glyphs(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, cell=4),
-        ["3 × 3 cells"],
-    ),
-    "filter_sheet": (lambda: plots.filter_sheet(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
-    "activation_sheets": (
-        lambda: plots.activation_sheets(
-            {"relu": RNG.random((20, 6, 6)), "dead": np.zeros((3, 6, 6))}, image=faces(1).images[0]
-        ),
-        ["relu: 16 of 20 maps of 6 × 6", "dead: 3 of 3"],
-    ),
-    "hog and cam": (
-        lambda: plots.hog_glyphs(
-            faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, cell=4, cams={"predicted": CAM}
-        ),
-        ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
-    ),
-    "mean_maps": (lambda: plots.mean_maps(cam_study()), ["brow", "happy, n = 10", "6 × 6 maps of relu"]),
-    "cam_examples": (lambda: plots.cam_examples(cam_study()), ["Grad-CAM", *NAMES]),
-    "band_shares": (lambda: plots.band_shares(BANDS), ["nose", "happy, n = 10"]),
-    "perturbation_curves": (lambda: plots.perturbation_curves(PERTURBED), ["Deletion", "random maps"]),
-    "randomised_similarity": (
-        lambda: plots.randomised_similarity(ALIKE),
-        ["SSIM", "dead (n = 0)", "maps of other images (n = 30)"],
-    ),
-    "learning_curves": (
-        lambda: plots.learning_curves(history(), best_epoch=3),
-        ["Loss", "selected epoch (3)"],
-    ),
-    "confusion_matrix": (lambda: plots.confusion_matrix(np.eye(K, dtype=int), NAMES), NAMES),
-    "roc_curves": (lambda: plots.roc_curves(predictions()), ["chance", "n = 40"]),
-    "per_class_f1": (lambda: plots.per_class_f1(PER_CLASS), ["happy\nn = 13", "F1"]),
-    "prediction_grid": (
-        lambda: plots.prediction_grid(faces(40).images, predictions(40), [0, 2]),
-        ["✓ ", "true: angry"],
-    ),
-    "clip_strip": (lambda: plots.clip_strip(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
-    "flow_fields": (lambda: plots.flow_fields(clips(), FLOWS, [0, 1, 3]), ["strain", "happy, subject s1"]),
-    "by_subject": (lambda: plots.by_subject(SUBJECTS), ["1, 2 of 3", "flow (50% of all)"]),
-    "lucky_splits": (lambda: plots.lucky_splits(SEEDS, majority=0.43), ["80/20", "majority class 0.43"]),
-    "arms": (
-        lambda: plots.arms(ARMS, majority=0.43, chance=1 / 3),
-        ["50.0 %, n = 164", "70.0 %, n = 33\nleak: subjects on both sides", "chance 0.33"],
-    ),
-    "paper_vs_measured": (lambda: plots.paper_vs_measured(PRINTED), ["n = 3,589", "not run", "n = 50"]),
-}
-
 
 def cam_study() -> SimpleNamespace:
     toy = faces()
@@ -236,10 +135,71 @@ def cam_study() -> SimpleNamespace:
     return SimpleNamespace(faces=toy, maps=maps, cams=cams, bands=bands, masks=None)
 
 
-@pytest.mark.parametrize(("draw", "texts"), EVERY_FIGURE.values(), ids=EVERY_FIGURE)
-def test_a_figure_has_its_labels_fits_a_report_and_leaves_no_trace(draw, texts):
-    before = dict(matplotlib.rcParams)
-    figure = draw()
+def given(*args, **options) -> tuple:
+    return args, options
+
+
+EVERY_FIGURE = {
+    "image_grid, in colour": (given(FRAMES, ["1.5 s"] * 4, columns=3), ["1.5 s"]),
+    "probability_timeline": (given(*TIMELINE, NAMES, truth=[("fear", 1, 2)]), ["fear"]),
+    "events": (given({"shown": [MOVEMENT], "found": []}, seconds=9.0), ["happy", "micro"]),
+    "events, none": (given({"found": []}, seconds=9.0), ["found"]),
+    "reliability": (given(evaluation.reliability(predictions(400))), ["calibrated"]),
+    "effect_sizes": (given(EFFECTS), ["+40.0 points\n[+38.0, +42.0]", "(synthetic clips)"]),
+    "validation_arms": (
+        given(CURVES, printed=CURVES[["epoch", "accuracy"]][:2]),
+        ["again (2 seeds)", "printed in bamb2023"],
+    ),
+    "chosen_epochs": (given(CURVES[:4][["seed", "epoch", "validation", "test"]]), ["seed 0: +1.43 points"]),
+    "printed_luck": (given(LUCK, two_runs=0.02), ["a: x or y", "n is not printed"]),
+    "image_grid": (given(faces(10).images, NAMES * 3 + ("sad",), columns=8), NAMES),
+    "rate_finder": (given(*FINDER, suggestions={"valley": 1e-3}, chosen=1e-2), ["1.0e-03", "0.0001"]),
+    "class_split_counts": (given(faces()), ["toy (synthetic)", *NAMES]),
+    "sample_grid": (given(faces(), per_class=4), ["toy (synthetic)", *NAMES]),
+    "mean_faces": (given(faces().take(np.array([0, 3, 1]))), ["n = 2", "n = 1", "n = 0"]),
+    "image_groups": (
+        given(faces(), [[0, 2], [1, 3, 4, 5], [6, 7]], ["2", "4 copies", "2"]),
+        ["4 copies", "train\nangry", "validation\nsad"],
+    ),
+    "nearest_similarity": (given(faces(), NEAREST, threshold=0.9), ["0.90: 10 images"]),
+    "action_unit_faces": (given(Identity()), ["AU1\ninner brow raiser", "AU43"]),
+    "expression_strengths": (given(Identity()), [*PROTOTYPES, "0.25", "1"]),
+    "hog_glyphs": (given(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, cell=4), ["3 × 3 cells"]),
+    "filter_sheet": (given(RNG.normal(size=(16, 3, 3))), ["16 filters of 3 × 3"]),
+    "activation_sheets": (
+        given({"relu": RNG.random((20, 6, 6)), "dead": np.zeros((3, 6, 6))}, image=faces(1).images[0]),
+        ["relu: 16 of 20 maps of 6 × 6", "dead: 3 of 3"],
+    ),
+    "hog_glyphs, with maps": (
+        given(faces(2).images, [0, 1], NAMES, histograms=HISTOGRAMS, cell=4, cams={"predicted": CAM}),
+        ["predicted: angry", "predicted: sad", "6 × 6 of relu"],
+    ),
+    "mean_maps": (given(cam_study()), ["brow", "happy, n = 10", "6 × 6 maps of relu"]),
+    "cam_examples": (given(cam_study()), ["Grad-CAM", *NAMES]),
+    "band_shares": (given(BANDS), ["nose", "happy, n = 10"]),
+    "perturbation_curves": (given(PERTURBED), ["Deletion", "random maps"]),
+    "randomised_similarity": (given(ALIKE), ["SSIM", "dead (n = 0)", "maps of other images (n = 30)"]),
+    "learning_curves": (given(history(), best_epoch=3), ["Loss", "selected epoch (3)"]),
+    "confusion_matrix": (given(np.eye(K, dtype=int), NAMES), NAMES),
+    "roc_curves": (given(predictions()), ["chance", "n = 40"]),
+    "per_class_f1": (given(PER_CLASS), ["happy\nn = 13", "F1"]),
+    "prediction_grid": (given(faces(40).images, predictions(40), [0, 2]), ["✓ ", "true: angry"]),
+    "clip_strip": (given(clips(), [0, 2]), ["0 ms\nonset", "160 ms\noffset"]),
+    "flow_fields": (given(clips(), FLOWS, [0, 1, 3]), ["strain", "happy, subject s1"]),
+    "by_subject": (given(SUBJECTS), ["1, 2 of 3", "flow (50% of all)"]),
+    "lucky_splits": (given(SEEDS, majority=0.43), ["80/20", "majority class 0.43"]),
+    "arms": (
+        given(ARMS, majority=0.43, chance=1 / 3),
+        ["50.0 %, n = 164", "70.0 %, n = 33\nleak: subjects on both sides", "chance 0.33"],
+    ),
+    "paper_vs_measured": (given(PRINTED), ["n = 3,589", "not run", "n = 50"]),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_FIGURE)
+def test_a_figure_has_its_labels_fits_a_report_and_leaves_no_trace(name):
+    before, ((args, options), texts) = dict(matplotlib.rcParams), EVERY_FIGURE[name]
+    figure = getattr(plots, name.partition(",")[0])(*args, **options)
     assert isinstance(figure, Figure) and plt.get_fignums() == []
     assert dict(matplotlib.rcParams) == before
     assert 600 <= figure.get_figwidth() * figure.dpi <= 910
@@ -362,9 +322,8 @@ def test_every_split_is_a_dot_and_a_printed_value_is_at_its_place():
 
 
 def test_chosen_epochs_are_marked_with_what_choosing_on_test_adds():
-    curves = pd.DataFrame(
-        {"seed": 3, "epoch": [1, 2, 3], "validation": [0.5, 0.4, 0.3], "test": [0.4, 0.4, 0.45]}
-    )
+    accuracies = {"validation": [0.5, 0.4, 0.3], "test": [0.4, 0.4, 0.45]}
+    curves = pd.DataFrame({"seed": 3, "epoch": [1, 2, 3]} | accuracies)
     for fixed, name, epoch in ((None, "best on validation", 1), (2, "set beforehand", 2)):
         (ax,) = plots.chosen_epochs(curves, fixed=fixed).axes
         marked = {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_marker() in "oX"}
@@ -390,9 +349,8 @@ def test_show_displays_a_png_with_its_alt_text_and_saves_equal_files_of_few_byte
         plots.show(plots.sample_grid(noisy), alt=alt, name="sample", folder=tmp_path / folder)
     data, metadata = displayed[0]
     assert data["text/plain"] == alt and metadata == {"image/png": {"alt": alt}}
-    nbformat.validate(
-        nbformat.v4.new_output("display_data", data=data, metadata=metadata), ref="output", version=4
-    )
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    nbformat.validate(output, ref="output", version=4)
     first, second = ((tmp_path / folder / "sample.png").read_bytes() for folder in ("a", "b"))
     assert base64.b64decode(data["image/png"]) == first == second
     assert first.startswith(b"\x89PNG") and len(first) < 250_000
@@ -400,14 +358,10 @@ def test_show_displays_a_png_with_its_alt_text_and_saves_equal_files_of_few_byte
 
 def test_a_class_name_is_no_formula_and_a_users_matplotlibrc_has_no_say():
     def draw() -> bytes:
-        return plots.png(
-            plots.confusion_matrix(np.eye(2, dtype=int), ["$\\frac$", "Čech_1^2"], counted="Clips")
-        )
+        return plots.png(plots.confusion_matrix(np.eye(2, dtype=int), ["$\\frac$", "Čech_1^2"]))
 
-    here = draw()
-    with matplotlib.rc_context(
-        {"axes.labelpad": 40, "axes.linewidth": 9, "figure.dpi": 30, "text.usetex": True}
-    ):
+    here, settings = draw(), {"axes.labelpad": 40, "axes.linewidth": 9, "figure.dpi": 30, "text.usetex": True}
+    with matplotlib.rc_context(settings):
         assert draw() == here
 
 

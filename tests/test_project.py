@@ -34,19 +34,15 @@ MACHINE_PATHS = re.compile(
 def tracked(pattern: str = "*") -> list[Path]:
     if not (ROOT / ".git").exists():
         return []
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--", pattern], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    listed = subprocess.check_output(["git", "ls-files", "-z", "--", pattern], cwd=ROOT, text=True)
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-needs_git = pytest.mark.skipif(
-    not tracked(), reason="not a git checkout: which files belong to it is unknown"
-)
+needs_git = pytest.mark.skipif(not tracked(), reason="no git checkout: which files belong to it is unknown")
 
 
 @pytest.fixture(scope="module")
@@ -243,9 +239,7 @@ def test_make_help_has_a_line_for_every_target():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][a-z-]*) *:(?!=)", makefile, flags=re.MULTILINE))
     by_hand = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    shown = subprocess.run(
-        ["make", "--silent", "help"], cwd=ROOT, env=by_hand, capture_output=True, text=True, check=True
-    ).stdout
+    shown = subprocess.check_output(["make", "--silent", "help"], cwd=ROOT, env=by_hand, text=True)
     explained = set(re.findall(r"^\W*(?:make )?([a-z][a-z-]*)\b[^\n]*\w", shown, flags=re.MULTILINE))
     assert targets >= set(TARGETS.split())
     assert targets <= explained, "give each target its `## help`"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from helpers.face_sets import face_set
 
 import fer_utils.results
 from fer_utils import hardware
@@ -25,16 +26,10 @@ HISTORY = pd.DataFrame({"epoch": [1, 2], "seconds": [2.0, 3.0], "images_per_seco
 
 
 def faces(split: str, n: int) -> FaceSet:
-    return FaceSet(
-        name="tiny",
-        source="synthetic",
-        images=np.random.default_rng(0).integers(256, size=(n, 4, 4), dtype=np.uint8),
-        labels=np.arange(n) % 2,
-        class_names=("happy", "sad"),
-        split=np.full(n, split),
-        sample_id=np.array([f"{split}{i}" for i in range(n)]),
-        origin={"file": "tiny.csv"},
-    )
+    images = np.random.default_rng(0).integers(256, size=(n, 4, 4))
+    fields = {"name": "tiny", "source": "synthetic", "origin": {"file": "tiny.csv"}}
+    fields["sample_id"] = np.array([f"{split}{i}" for i in range(n)])
+    return face_set(images, split=np.full(n, split), **fields)
 
 
 def split() -> SimpleNamespace:
@@ -111,9 +106,8 @@ def test_a_finished_study_derives_data_protocol_and_cost(run, monkeypatch):
         "seed": 0,
     }
     cost = machine | {"seconds": 5.0, "peak_gpu_memory_mb": 2048.1}
-    assert (cost | {"epochs": 2, "samples_per_second": 12.0, "parameters": 1000}).items() <= content[
-        "compute"
-    ].items()
+    cost |= {"epochs": 2, "samples_per_second": 12.0, "parameters": 1000}
+    assert cost.items() <= content["compute"].items()
     assert content["metrics"] == result.metrics and content["confusion_matrix"] == result.confusion_matrix
     assert content["other_metrics"]["validation"]["accuracy"] == {"value": 0.5, "ci95": [0.25, 0.75], "n": 8}
     text = path.read_text(encoding="utf-8")
@@ -144,13 +138,13 @@ def test_the_committed_schema_is_that_of_the_models():
 
 def test_the_environment_has_versions_and_commit(tmp_path, monkeypatch):
     found = Environment.current()
-    assert found.packages["numpy"] == np.__version__ and {"keras", "torch"} <= set(found.packages)
-    assert found.commit is None or re.fullmatch(r"[0-9a-f]{12}(-modified)?", found.commit)
+    assert found["packages"]["numpy"] == np.__version__ and {"keras", "torch"} <= set(found["packages"])
+    assert found["commit"] is None or re.fullmatch(r"[0-9a-f]{12}(-modified)?", found["commit"])
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     monkeypatch.setattr(fer_utils.results, "PROJECT", tmp_path)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as in a container
     unknown = Environment.current()
-    assert unknown.commit is None and "dubious ownership" in unknown.commit_unknown
+    assert unknown["commit"] is None and "dubious ownership" in unknown["commit_unknown"]
 
 
 def test_printed_cells_stand_beside_the_metrics_that_were_measured(tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.face_sets import clip_set, face_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,34 +36,15 @@ APART = np.repeat(["a", "b", "c"], [40, 10, 10])
 
 def faces(split, *, labels=None, images=None, subject=None, name="fer2013", class_names=("happy", "sad")):
     n = len(split)
-    noise = np.random.default_rng(0).integers(256, size=(n, 4, 4), dtype=np.uint8)
-    return FaceSet(
-        name=name,
-        source="real",
-        images=noise if images is None else images,
-        labels=np.arange(n) % 2 if labels is None else np.array(labels),
-        class_names=class_names,
-        split=np.array(split),
-        sample_id=np.array([f"i{number:03d}" for number in range(n)]),
-        subject=subject if subject is None else np.array(subject),
-    )
+    images = np.random.default_rng(0).integers(256, size=(n, 4, 4)) if images is None else images
+    fields = {"name": name, "split": np.array(split), "sample_id": np.array([f"i{i:03d}" for i in range(n)])}
+    fields["subject"] = subject if subject is None else np.array(subject)
+    return face_set(images, labels, class_names, **fields)
 
 
 def clips(labels, subjects) -> ClipSet:
-    n = len(labels)
-    return ClipSet(
-        name="small",
-        source="synthetic",
-        clips=np.arange(n * 8, dtype=np.uint8).reshape(n, 2, 2, 2),
-        labels=np.array(labels),
-        class_names=CLASSES,
-        sample_id=np.array([f"clip-{i:02d}" for i in range(n)]),
-        subject=np.array(subjects),
-        frame_rate=np.full(n, 100.0),
-        onset=np.zeros(n, dtype=int),
-        apex=np.ones(n, dtype=int),
-        offset=np.full(n, 2),
-    )
+    pixels = np.arange(len(labels) * 8, dtype=np.uint8).reshape(-1, 2, 2, 2)
+    return clip_set(pixels, labels, CLASSES, subject=subjects, name="small")
 
 
 def frames(clips_of: list[int], *, labels=None, n_frames: int = 4) -> FaceSet:
@@ -142,9 +124,7 @@ def test_each_joined_data_set_is_split_separately():
         (APART, SHARED, False, SUBJECTS_SHARED),
     ],
 )
-def test_shared_subjects_of_one_joined_data_set_count_whatever_is_known_of_the_other(
-    subject, other, independent, leakage
-):
+def test_shared_subjects_of_one_joined_data_set_count_for_both(subject, other, independent, leakage):
     both = joined(faces(OFFICIAL, subject=subject), faces(OFFICIAL, subject=other))
     split = official_split(both)
     assert (split.subject_independent, split.leakage) == (independent, leakage)
@@ -314,11 +294,8 @@ def test_random_folds_of_frames_keep_together_what_they_promise(by, clips_of, n_
     folds, again = (random_folds(whole, by=by, n_folds=n_folds, seed=seed, validation=True) for _ in range(2))
     assert sorted(name for split in folds.splits for name in ids(split.test)) == sorted(ids(whole))
     assert [ids(split.test) for split in folds.splits] == [ids(split.test) for split in again.splits]
-    groups = {
-        "frame": ids,
-        "clip": lambda part: clip_of(part.sample_id),
-        "subject": lambda part: part.subject,
-    }[by]
+    by_clip, by_subject = (lambda part: clip_of(part.sample_id)), (lambda part: part.subject)
+    groups = {"frame": ids, "clip": by_clip, "subject": by_subject}[by]
     for split in folds.splits:
         sets = (split.train, split.validation, split.test)
         assert split.n_samples == len(whole) and min(map(len, sets))

@@ -5,13 +5,7 @@ import pytest
 from scipy.stats import binom
 from scipy.stats import t as student_t
 
-from fer_utils.statistics import (
-    Estimate,
-    bootstrap_weights,
-    over_seeds,
-    percentile_interval,
-    wilson_interval,
-)
+from fer_utils.statistics import Estimate, bootstrap_weights, over_seeds, percentile_interval, wilson_interval
 
 
 def test_wilson_contains_the_proportion_and_covers_95_percent_averaged_over_proportions():

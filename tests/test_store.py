@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.face_sets import face_set
 
 from fer_utils.data import FaceSet
 from fer_utils.data.registry import prepared_from
@@ -17,18 +18,10 @@ def read(source: Path) -> FaceSet:
     with open(source.with_suffix(".log"), "a") as log:
         log.write("read\n")
     gray = np.frombuffer(source.read_bytes(), dtype=np.uint8)
-    return FaceSet(
-        name="toy",
-        source="real",
-        images=np.repeat(gray, 4).reshape(-1, 2, 2),
-        labels=np.arange(len(gray)) % 2,
-        class_names=("happy", "sad"),
-        split=np.array(["train"] * len(gray)),
-        sample_id=np.array([f"byte{number}" for number in range(len(gray))]),
-        subject=np.array(["006"] * len(gray)),
-        notes=("grün",),
-        dropped=("byte 11: no gray",),
-    )
+    ids, subject = [f"byte{number}" for number in range(len(gray))], ["006"] * len(gray)
+    columns = {"sample_id": np.array(ids), "subject": np.array(subject)}
+    texts = {"notes": ("grün",), "dropped": ("byte 11: no gray",)}
+    return face_set(np.repeat(gray, 4).reshape(-1, 2, 2), **columns, **texts)
 
 
 @pytest.fixture

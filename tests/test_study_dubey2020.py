@@ -76,9 +76,7 @@ def test_the_reported_protocol_is_first_and_every_leak_has_a_name(study, params,
     assert list(study.protocols(params.varied(view="change"), clips)) == ["change_loso"]
 
 
-def test_the_jobs_of_a_run_do_every_training_once_and_the_run_loads_them(
-    params, trained_by_jobs, results, grid
-):
+def test_the_jobs_of_a_run_do_every_training_once_for_it(params, trained_by_jobs, results, grid):
     # two views x (3 subjects + 2 random folds), 3 of one frame, 3 of flow, 4 of the grid
     assert len(set(trained_by_jobs)) == len(trained_by_jobs) == 2 * (3 + 2) + 3 + 3 + 4
     assert len(list(params.checkpoints.glob("*/*/state.pth"))) == len(trained_by_jobs)

@@ -43,9 +43,8 @@ def params(tmp_path) -> HybridHogCNN:
 
 @pytest.mark.parametrize("features", ["raw", "hybrid", "hog"])
 def test_an_arm_is_trained_once_and_then_loaded(study, split, params, features):
-    arm, again = (
-        study.train(params.varied(features=features), split.train, split.validation) for _ in range(2)
-    )
+    varied = params.varied(features=features)
+    arm, again = (study.train(varied, split.train, split.validation) for _ in range(2))
     predictions = arm.predict(split.test)
     assert predictions.sample_id.tolist() == split.test.sample_id.tolist()
     assert not predictions.grouped
@@ -115,9 +114,8 @@ def test_the_table_of_splits_has_accuracy_leak_and_what_is_in_training(study, fr
 def _predictions(frames, share: float) -> Predictions:
     correct = np.arange(len(frames)) < share * len(frames)
     label = np.where(correct, frames.labels, (frames.labels + 1) % 3)
-    return Predictions(
-        frames.sample_id, frames.labels, np.eye(3)[label], frames.class_names, group=frames.subject
-    )
+    columns = frames.sample_id, frames.labels, np.eye(3)[label], frames.class_names
+    return Predictions(*columns, group=frames.subject)
 
 
 def test_frames_of_clips_that_are_not_there_raise_missing_data(study, params, tmp_path):

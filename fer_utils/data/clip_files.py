@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ names, as some public networks take them, which is not the order of time where n
 MAX_CLIP_BYTES = 2**30  # of a clip, decoded: five times the longest ones of SAMM, whose frames are large
 UNCOMPUTED = "a formula without a value: open the table in Excel or LibreOffice and save it"
 FRAME_NUMBER = r"[0-9]{1,9}(\.0+)?"  # as Excel writes one
+_face_detector = cache(partial(Haar, smallest=0.0, longest_side=None))  # for one face
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,7 @@ class ClipDecoder:
     crop_face: bool
 
     def decode(self, row: tuple, place: Path) -> dict[str, Any]:
-        """Read the clip of a row from a video or a folder of images, all of it where the row has no onset.
-
-        `length` is the number of frames in the files; they are `whole` where no face was found.
-        """
+        """Read the clip of a row from a video or a folder of images, all of it where the row has no onset."""
         prefix = self.prefix.replace("<subject>", row.subject)
         images = _numbered_images(place, prefix) if place.is_dir() else {}
         onset, apex, offset = _times(row) if hasattr(row, "onset") else (min(images), NO_APEX, max(images))
@@ -65,7 +63,7 @@ class ClipDecoder:
             "frames": resample(scaled, self.n_frames, method=self.sampling),
             "frame_rate": frame_rate or self.frame_rate,
             **{"onset": onset, "apex": apex, "offset": offset},
-            **{"length": len(stack), "whole": self.crop_face and not faces},
+            **{"length": len(stack), "whole": self.crop_face and not faces},  # as no face was found
         }
 
     def _images(self, images: Mapping[int, Path], onset: int, offset: int) -> Iterator[np.ndarray]:
@@ -101,9 +99,8 @@ def _times(row: tuple) -> tuple[int, int, int]:
 def folders(path: Path) -> list[Path]:
     """Return the folders in a folder, without hidden ones, s2 before s10; none when it is not there."""
     found = path.iterdir() if path.is_dir() else ()
-    return sorted(
-        (entry for entry in found if entry.is_dir() and not is_hidden(entry.name)), key=natural_order
-    )
+    inside = (entry for entry in found if entry.is_dir() and not is_hidden(entry.name))
+    return sorted(inside, key=natural_order)
 
 
 def _numbered_images(folder: Path, prefix: str) -> dict[int, Path]:
@@ -159,11 +156,6 @@ def _stacked(frames: Iterable[np.ndarray]) -> list[np.ndarray]:
     return stack
 
 
-@cache
-def _face_detector() -> Haar:
-    return Haar(smallest=0.0, longest_side=None)  # a clip has one face, and is searched once
-
-
 def resample(frames: np.ndarray, n_frames: int, *, method: Sampling = "interpolate") -> np.ndarray:
     """Return a clip, uint8 (T, H, W), with `n_frames` frames; fewer than these are always interpolated."""
     if len(frames) < 2:
@@ -190,13 +182,12 @@ def read_table(
             options["encoding_errors"] = "replace" if n_rows else "strict"  # what it is shows in its header
             cells = pd.read_csv(path, **options)
         else:
-            cells, formulas = (
-                pd.read_excel(path, sheet_name=sheet or 0, engine_kwargs={"data_only": values}, **options)
-                for values in (True, False)
-            )
-            cells = cells.reindex_like(formulas).fillna("")  # rows of formulas alone may be missing in it
-            computed = (cells != "") | ~formulas.apply(lambda column: column.str.startswith("="))
-            cells = cells.where(computed, UNCOMPUTED)
+            options["sheet_name"] = sheet or 0
+            cells = pd.read_excel(path, engine_kwargs={"data_only": False}, **options)
+            is_formula = cells.apply(lambda column: column.str.startswith("="))
+            if is_formula.any(axis=None):  # read again for their values, which lack rows of formulas alone
+                values = pd.read_excel(path, **options).reindex_like(cells).fillna("")
+                cells = cells.where(~is_formula, values.replace("", UNCOMPUTED))
     except Exception as error:  # damaged bytes raise nearly anything
         found = refusal([path], [".xlsx", ".csv in UTF-8 or UTF-16"])
         raise ValueError(f"{path}: not a whole table ({error!r:.120}); {found}") from error

@@ -18,10 +18,7 @@ from fer_utils.labels import agree, canonical, name_key
 
 
 class ClipReader(DataSet):
-    """A data set of clips: folders of subjects, and an annotation in or up to two folders above them.
-
-    SAMM (`006/006_1_2/006_05562.jpg`) and CASME II (`sub01/EP02_01f/img46.jpg`) are such.
-    """
+    """A data set of clips, such as SAMM: folders of subjects, and an annotation, up to two folders above."""
 
     n_clips: int = 0
     subject: str = ""
@@ -177,10 +174,7 @@ def _notes(clips: pd.DataFrame, decoder: ClipDecoder) -> list[str]:
 
 
 class Smic(ClipReader):
-    """One part of SMIC: SMIC_all_cropped, SMIC_all_raw, or SMIC-E, which has an annotation.
-
-    A second movement in a recording of SMIC-E is a clip of its own whose id ends in `_2`.
-    """
+    """One part of SMIC: SMIC_all_cropped, SMIC_all_raw, or SMIC-E, which has an annotation."""
 
     def holds(self, path: Path) -> bool:
         """Return whether a folder has SMIC's subjects and is of this part, HS where its name names none."""
@@ -204,7 +198,7 @@ class Smic(ClipReader):
         media = [*self._media(path)]
         if self._form(path) == "long":
             rows = super()._rows(path)
-            second = rows[rows["onset2"] != ""]
+            second = rows[rows["onset2"] != ""]  # a second movement in a recording: a clip of its own
             times = {"onset": second["onset2"], "offset": second["offset2"]}
             second = second.assign(clip_id=second["place"] + "_2", **times)
             rows = pd.concat([rows, second]).sort_index(kind="stable")
@@ -246,9 +240,8 @@ class ClipTable(ClipReader):
     def near(self, folder: Path) -> str:
         """Return which tables are in a folder, and what they lack."""
         problems = [self._problem_of(file) for place in self.places for file in sorted(folder.glob(place))]
-        return "; ".join(
-            text for text in problems if text.partition(" lacks ")[2].count(",") < 3
-        )  # not others
+        near = [text for text in problems if text.partition(" lacks ")[2].count(",") < 3]  # not other tables
+        return "; ".join(near)
 
     def annotation(self, path: Path) -> Path:
         """Return the table itself."""

@@ -43,10 +43,7 @@ class Detector:
     longest_side: int | None  # pixels to which an image is reduced; None leaves it as it is
 
     def find(self, image: np.ndarray) -> list[Box]:
-        """Return the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first.
-
-        The boxes are squares in pixels of `image` and may reach beyond its edges.
-        """
+        """Return squares around the faces in an image, uint8 (H, W) or RGB (H, W, 3), the largest first."""
         small = reduced(image, self.longest_side)
         x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         boxes = [Box(x * box.x, y * box.y, x * box.width, y * box.height) for box in self._boxes(small)]

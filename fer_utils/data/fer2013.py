@@ -29,15 +29,12 @@ class Fer2013(ImageFolder):
         return path.is_file() or (path.name == "fer2013" and path.is_dir()) or (path / "train/happy").is_dir()
 
     def read(self, path: Path, *, image_size: int = SIZE, on_bad_rows: OnBadRows = "error") -> FaceSet:
-        """Read a table, or a folder of `train/<class>/` and `test/<class>/`, or its zip.
-
-        Where file names do not tell the test sets apart, they are one `pooled_test`.
-        """
+        """Read a table, or a folder of `train/<class>/` and `test/<class>/`, or its zip."""
         if path.is_file() and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
             faces = self._read_table(path, on_bad_rows, image_size)
         else:
             faces = super().read(path, image_size=image_size, on_bad_rows=on_bad_rows)
-        if "pooled_test" in faces.split:
+        if "pooled_test" in faces.split:  # file names do not tell the test sets apart
             split = np.where(faces.split == "train", "train", "pooled_test")
             faces = replace(faces, split=split, notes=(self.pooled, *faces.notes))
         return faces

@@ -1,9 +1,8 @@
 """Micro-expressions as optical flow: the composite of MEGC 2019, one image of three channels for each clip.
 
 Two forms are read: an ``.npz`` with arrays `x` (N, 28, 28, 3), `y`, `subject`, `dataset` and `clip`, and the
-folders ``<subject>/u_test/<class>/<subject>_<clip> .png`` of public programs, in which a clip is once in the
-test folder of its own subject. Channels are horizontal flow, vertical flow and strain from onset to apex,
-each scaled from its own minimum to its maximum.
+folders ``<subject>/u_test/<class>/<subject>_<clip> .png`` of public programs. Channels are horizontal flow,
+vertical flow and strain from onset to apex, each scaled from its own minimum to its maximum.
 """
 
 import re
@@ -51,17 +50,14 @@ class FlowFiles(DataSet):
         rows["subject"] = rows["dataset"] + "/" + rows["subject"]
         rows["id"] = rows["subject"] + "/" + rows["clip"]
         if repeated := rows["id"][rows["id"].duplicated()].tolist():
-            labels = rows["label"][rows["id"] == repeated[0]].tolist()
-            raise ValueError(
-                f"{path}: the clip {repeated[0]} is there {len(labels)} times, in classes {labels}"
-            )
+            found = rows["label"][rows["id"] == repeated[0]].tolist()
+            raise ValueError(f"{path}: clip {repeated[0]} is there {len(found)} times, in classes {found}")
         if wrong := sorted(set(rows["dataset"]) - set(self.clips_of)):
             raise ValueError(f"{path}: dataset {wrong[0]!r}, not one of {', '.join(self.clips_of)}")
         if wrong := rows[~rows["label"].isin(range(len(self.class_names)))].to_dict("records"):
             raise ValueError(f"{path}: the clip {wrong[0]['id']} has class {wrong[0]['label']}, not 0 to 2")
-        flows = np.moveaxis(images, 3, 1)
+        flows, unknown = np.moveaxis(images, 3, 1), np.zeros(len(rows), dtype=np.int64)
         _check_channels(flows, path)
-        unknown = np.zeros(len(rows), dtype=np.int64)
         clips = ClipSet(
             name=self.name,
             source="real",
@@ -111,17 +107,12 @@ class FlowFiles(DataSet):
 def _check_channels(flows: np.ndarray, path: Path) -> None:
     """Raise `ValueError` unless the channels are horizontal and vertical flow and strain, in this order.
 
-    Strain is 0 in most of a face, so its median is the lowest. Vertical flow is alike on both sides of it,
-    horizontal flow is opposite.
+    Strain has the lowest median, as it is 0 in most of a face. Horizontal flow is opposite on its two sides.
     """
     centred = flows - flows.mean(axis=(2, 3), keepdims=True)
     alike = (centred * centred[..., ::-1]).mean(axis=(0, 2, 3)) / (centred**2).mean(axis=(0, 2, 3))
     strain = int(np.median(np.median(flows, axis=(2, 3)), axis=0).argmin())
-    order = [0, 1, 2]
-    order.remove(strain)
-    found = (*sorted(order, key=alike.__getitem__), strain)
+    found = (*sorted({0, 1, 2} - {strain}, key=alike.__getitem__), strain)
     if found != (0, 1, 2):
-        named = ", ".join(f"{name} in {place}" for name, place in zip(CHANNELS, found, strict=True))
-        raise ValueError(
-            f"{path}: the channels look like {named}; store RGB with horizontal, vertical, strain"
-        )
+        seen = ", ".join(f"{name} in {place}" for name, place in zip(CHANNELS, found, strict=True))
+        raise ValueError(f"{path}: channels look like {seen}; store RGB with horizontal, vertical, strain")

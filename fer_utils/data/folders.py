@@ -183,8 +183,7 @@ class RafDb(ImageFolder):
 class OwnFolder(ImageFolder):
     """Anyone's own images in `<class>/<file>` or `<class>/<subject>/<file>`, optionally below split folders.
 
-    Classes that `fer_utils.labels` knows get their name there and come first. All of it may lie in one more
-    folder, as in many zips.
+    Classes that `fer_utils.labels` knows get their name there. All of it may lie in one more folder.
     """
 
     class_names = ()

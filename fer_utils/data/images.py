@@ -26,9 +26,8 @@ _TURNS = {
 class ImageDecoder:
     """Decodes image files to gray images of `size` x `size` pixels and counts the conversions.
 
-    An image is turned upright by its EXIF orientation, and no other metadata matters; transparency becomes
-    white, or is ignored where it covers all; 16 bits are scaled to 8; colour becomes luma (ITU-R 601); the
-    middle square is cropped and resized with a Lanczos filter.
+    EXIF's orientation turns an image; transparency becomes white, or is ignored where it covers all; 16 bits
+    are scaled to 8; colour becomes luma (ITU-R 601); the middle square is resized with a Lanczos filter.
     """
 
     def __init__(self, size: int) -> None:
@@ -60,10 +59,9 @@ def open_image(content: bytes) -> Image.Image:
     """Return the Pillow image of an image file's bytes; `ValueError` for another kind, size or no image."""
     if not content:
         raise ValueError("an empty file")
+    large = Image.DecompressionBombWarning  # an error below
     try:
-        with warnings.catch_warnings(
-            action="ignore", category=Image.DecompressionBombWarning
-        ):  # an error below
+        with warnings.catch_warnings(action="ignore", category=large):
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Exception as error:  # damaged bytes raise nearly anything
         raise ValueError(f"not a usable image; {refusal([], FORMATS, content[:512])}") from error

@@ -73,10 +73,8 @@ def only(files: Sequence[Path], what: str) -> Path:
     """Return the one file that is `what`; of several none is chosen, but all are named in a `ConfigError`."""
     if len(files) == 1:
         return files[0]
-    names = some(sorted(file.name for file in files))
-    raise ConfigError(
-        f"{files[0].parent}: {names} may each be {what}; keep one here, or name it in data_path"
-    )
+    each = some(sorted(file.name for file in files))
+    raise ConfigError(f"{files[0].parent}: {each} may each be {what}; keep one here, or name it in data_path")
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
@@ -98,10 +96,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 class BadRows:
-    """Rows or images (`unit`) of a source that cannot be used.
-
-    Under the policy "error" the first one is an error; under "drop" all are listed in `dropped`.
-    """
+    """Bad rows or images of a source: under "error" the first is an error; under "drop" all are `dropped`."""
 
     def __init__(self, path: Path, policy: OnBadRows, *, unit: str = "images") -> None:
         self.path, self.policy, self.unit = path, policy, unit
@@ -131,7 +126,9 @@ class BadRows:
 @contextmanager
 def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[], bytes]], list[str]]]:
     """List the image files of a folder or zip, each with a function that reads it, and its other files."""
-    with nullcontext(_folder_entries(path)) if path.is_dir() else _zip_entries(path) as found:
+    files = files_below(path) if path.is_dir() else ()
+    entries = {file.relative_to(path).as_posix(): partial(read_file, file) for file in files}
+    with nullcontext(entries) if path.is_dir() else _zip_entries(path) as found:
         images, others = {}, []
         for name in sorted(name for name in found if not is_hidden(name)):
             if not name.lower().endswith(IMAGE_SUFFIXES):
@@ -144,20 +141,14 @@ def open_images(path: Path, bad: BadRows) -> Iterator[tuple[dict[str, Callable[[
         yield images, others
 
 
-def _folder_entries(path: Path) -> dict[str, Callable[[], bytes]]:
-    return {file.relative_to(path).as_posix(): partial(read_file, file) for file in files_below(path)}
-
-
 @contextmanager
 def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
     with open(path, "rb") as file:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # damaged bytes raise nearly anything
-            found = (
-                f"neither a folder nor a whole .zip archive ({error}); {refusal([path], ['folders', '.zip'])}"
-            )
-            raise ValueError(f"{path}: {found}") from error
+            found = f"neither a folder nor a whole .zip archive ({error})"
+            raise ValueError(f"{path}: {found}; {refusal([path], ['folders', '.zip'])}") from error
         entries, total = {}, 0
         for entry in archive.infolist():
             name = entry.orig_filename
@@ -170,9 +161,8 @@ def _zip_entries(path: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
                 total += entry.file_size
                 if entry.file_size > MAX_FILE_BYTES or total > MAX_ARCHIVE_BYTES:
                     most = f"{MAX_FILE_BYTES:,} at most, and {MAX_ARCHIVE_BYTES:,} for all images"
-                    raise ValueError(
-                        printable(f"{path}: {name} unpacks to {entry.file_size:,} bytes; {most}")
-                    )
+                    size = f"{printable(name)} unpacks to {entry.file_size:,} bytes"
+                    raise ValueError(f"{path}: {size}; {most}")
             if not name.endswith("/"):
                 entries[name] = partial(_read_entry, archive, entry)
         yield entries

@@ -39,12 +39,10 @@ from fer_utils.labels import FER7, LABEL_SETS, SMIC3, SMIC3_OF, alike
 if TYPE_CHECKING:
     from fer_utils.params import ClipParameters, FaceParameters
 
-_READERS = {"fer2013": Fer2013, "rafdb": RafDb, "folder": OwnFolder, "table": ClipTable}
-_FACES = ("fer2013", "rafdb", "ckplus", "jaffe", "folder")
-FACES: Mapping[str, ImageFolder] = {name: _READERS.get(name, ImageFolder)(name) for name in _FACES}
-_READERS |= dict.fromkeys(("smic-hs", "smic-vis", "smic-nir"), Smic) | {"megc2019": FlowFiles}
-_CLIPS = ("smic-hs", "smic-vis", "smic-nir", "samm", "casme2", "table", "megc2019")
-CLIPS: Mapping[str, ClipReader | FlowFiles] = {name: _READERS.get(name, ClipReader)(name) for name in _CLIPS}
+_FACES = Fer2013("fer2013"), RafDb("rafdb"), ImageFolder("ckplus"), ImageFolder("jaffe"), OwnFolder("folder")
+_CLIPS = *map(Smic, ("smic-hs", "smic-vis", "smic-nir")), ClipReader("samm"), ClipReader("casme2")
+FACES: Mapping[str, ImageFolder] = {one.name: one for one in _FACES}
+CLIPS = {one.name: one for one in (*_CLIPS, ClipTable("table"), FlowFiles("megc2019"))}
 """Value of the `dataset` parameter -> data set of still faces, or of clips."""
 
 FORMAT = 7  # raised when a reader or this layout changes meaning, so that older prepared files are made again
@@ -64,12 +62,8 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
     if params.dataset == "synthetic":
         from fer_utils.synthetic import synthetic_faces
 
-        faces = synthetic_faces(
-            n_subjects=params.synthetic_subjects,
-            images_per_subject=params.synthetic_per_subject,
-            size=size,
-            seed=params.seed,
-        )
+        subjects, each = params.synthetic_subjects, params.synthetic_per_subject
+        faces = synthetic_faces(n_subjects=subjects, images_per_subject=each, size=size, seed=params.seed)
     else:
         names = params.dataset.split("+")
         if len(names) > 1 and project_path(params.data_path).is_file():
@@ -84,10 +78,7 @@ def load_faces(params: "FaceParameters", *, prepared_dir: str | Path = PREPARED)
 
 
 def _distinct(samples: AnySamples, *, strict: bool) -> AnySamples:
-    """Note subjects and classes whose names hardly differ, and are probably one; under `strict` an error.
-
-    A subject under two ids would be in training and test at once.
-    """
+    """Note subjects and classes that are probably one, as their names hardly differ; if `strict` an error."""
     names = {"subjects": samples.subject, "classes": samples.class_names}
     if not (found := [f"{what} {group}" for what in names for group in alike(names[what])]):
         return samples
@@ -104,19 +95,12 @@ def _prepared(
     source, lists = dataset.files(path)
     # A list may lie beside the files, whose hash then does not tell when it was changed.
     hashes = {"lists": {file.name: sha256_of(file) for file in lists}} if lists else {}
-    return prepared_from(
-        source,
-        lambda: dataset.read(path, **options),
-        folder=project_path(prepared_dir),
-        settings={"reader": dataset.name, **options, **hashes},
-    )
+    settings, read = {"reader": dataset.name, **options, **hashes}, partial(dataset.read, path, **options)
+    return prepared_from(source, read, folder=project_path(prepared_dir), settings=settings)
 
 
 def load_clips(params: "ClipParameters", *, prepared_dir: str | Path = PREPARED) -> ClipSet:
-    """Return the clips that the parameters name, with the classes of `label_set`.
-
-    `frame_rate` is that of the synthetic camera and of images in a table. Errors are those of `load_faces`.
-    """
+    """Return the clips that the parameters name, with the classes of `label_set`; as `load_faces` does."""
     options = {"size": params.image_size, "n_frames": params.n_frames}
     if params.dataset == "synthetic":
         clips = _synthetic_clips(params, options, project_path(prepared_dir))

@@ -21,9 +21,8 @@ SPLITS = ("train", "validation", "test", "pooled_test", "unassigned")
 class Samples:
     """The base of `FaceSet` and `ClipSet`: pixels, labels, ids and subjects that stay together.
 
-    `labels`, int64 (N,), are indices into `class_names`; `subject` is empty where it is not known.
-    `notes` are what a reader of the results must know about this copy of the data; `origin` is the file or
-    generator it was read from: form, name, bytes, SHA-256, of a single file also MD5.
+    `labels`, int64 (N,), are indices into `class_names`; `subject` is empty where it is not known. `notes`
+    are for readers of the results; `origin` is the file or generator: form, name, bytes, SHA-256, MD5.
     """
 
     PIXELS: ClassVar[str]
@@ -119,8 +118,7 @@ class Samples:
 class FaceSet(Samples):
     """Grayscale face images, uint8 (N, H, W), perhaps memory-mapped, with labels and where each came from.
 
-    `split` has one of `SPLITS` for every image; `dropped` the place and problem of every row or image that
-    was left out because it cannot be used.
+    `split` has one of `SPLITS` for every image; `dropped` the place and problem of every unusable one.
     """
 
     PIXELS: ClassVar[str] = "images"
@@ -173,13 +171,10 @@ class ClipSet(Samples):
 
     @property
     def apex_position(self) -> np.ndarray:
-        """Index of the frame nearest to the apex among the T frames, shape (N,).
-
-        It is `NO_APEX` without an apex, and where the T frames do not run evenly from onset to offset.
-        """
+        """Index of the frame nearest to the apex among the T frames, shape (N,), or `NO_APEX`."""
         through = (self.apex - self.onset) / np.maximum(self.offset - self.onset, 1)
         position = np.rint(through * (self.clips.shape[1] - 1)).astype(np.int64)
-        unknown = (self.apex == NO_APEX) | (self.origin.get("sampling") == "first")
+        unknown = (self.apex == NO_APEX) | (self.origin.get("sampling") == "first")  # not evenly spaced
         return np.where(unknown, NO_APEX, position)
 
     def frames(self) -> FaceSet:
@@ -210,10 +205,7 @@ def clip_of(sample_id: np.ndarray) -> np.ndarray:
 
 
 def combine(sets: Sequence[FaceSet], *, class_names: Sequence[str]) -> FaceSet:
-    """Return the images of all sets as one set, named like `rafdb+fer2013`, with the classes `class_names`.
-
-    Ids, known subjects, notes and keys of `origin` have the set's name in front.
-    """
+    """Return all sets as one, like `rafdb+fer2013`, of these classes; ids begin with the set's name."""
     if len({(faces.images.shape[1:], faces.source) for faces in sets}) > 1:
         each = "; ".join(f"{one.name}: {one.source}, {one.images.shape[1:]}" for one in sets)
         raise ValueError(f"cannot combine sets of different sizes or sources ({each})")

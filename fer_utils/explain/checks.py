@@ -28,10 +28,7 @@ _BLUR = 0.1  # of an image's height, 4.8 of 48 pixels: standard deviation of the
 
 
 def band_energy(maps: np.ndarray, bands: Bands) -> pd.DataFrame:
-    """Return the share of each map's sum in each band: one row per map, the bands and then "elsewhere".
-
-    A pixel row belongs to the band that contains its centre. Shares sum to 1, or 0 for an all-zero map.
-    """
+    """Return the share of each map's sum in each band and "elsewhere", one row per map; 0 if all zero."""
     centres = (np.arange(maps.shape[1]) + 0.5) / maps.shape[1]
     rows = {name: (centres >= top) & (centres < bottom) for name, (top, bottom) in bands.items()}
     rows["elsewhere"] = ~np.any(list(rows.values()), axis=0)
@@ -43,8 +40,7 @@ def band_energy(maps: np.ndarray, bands: Bands) -> pd.DataFrame:
 def pointing_game(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Return whether each map's maximum lies in its mask: bool, shape (N,).
 
-    An all-zero map misses. Of several equal maxima at least half must lie inside. Zhang et al., *Top-down
-    neural attention by excitation backprop* (IJCV 2018).
+    Of equal maxima at least half must be inside. Zhang et al., *Top-down neural attention* (IJCV 2018).
     """
     highest = maps.max(axis=(1, 2), keepdims=True)
     peaks = (maps == highest) & (highest > 0)
@@ -74,8 +70,7 @@ def perturbation_curves(
 
     The probability of each image's class is a row; the columns are the shares of changed pixels, 0 to 1.
     Deletion replaces pixels by the image's mean gray level; insertion starts from a blurred image. Pixels
-    with equal evidence are changed in a random order, the same in all images. Petsiuk, Das & Saenko, *RISE*
-    (BMVC 2018).
+    with equal evidence have a random order. Petsiuk, Das & Saenko, *RISE* (BMVC 2018).
     """
     if way == "deletion":
         gray = np.round(images.mean(axis=(1, 2), keepdims=True)).astype(np.uint8)
@@ -104,8 +99,7 @@ def random_maps(shape: tuple[int, int, int], *, seed: int, native_size: tuple[in
 def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """Return how similar two maps of each image are, for the randomisation check.
 
-    Columns rank (Spearman's correlation, NaN where a map is constant) and ssim (Wang et al., IEEE TIP 2004,
-    with Gaussian weights). The maps' values are 0 to 1.
+    Columns rank (Spearman's correlation, NaN where a map is constant) and ssim (Wang et al., IEEE TIP 2004).
     """
     a, b = (pd.DataFrame(maps.reshape(len(maps), -1)).rank(axis=1) for maps in (first, second))
     how = {"data_range": 1.0, "gaussian_weights": True, "use_sample_covariance": False}
@@ -119,8 +113,7 @@ def mean_intervals(
 ) -> np.ndarray:
     """Return the mean of each column with its interval (`statistics.percentiles`): (M, 3), mean, low, high.
 
-    Values have one row per image. Images with an equal unit, such as a subject, are resampled together. Low
-    and high are NaN for a single unit, all three without any image.
+    Values have one row per image; images of one unit are resampled together. NaN where there is no interval.
     """
     values = np.asarray(values, float)
     found = np.full((values.shape[1], 3), np.nan)

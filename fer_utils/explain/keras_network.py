@@ -11,10 +11,7 @@ from fer_utils.explain.network import Network
 
 
 class KerasNetwork(Network):
-    """A Sequential or functional Keras model, channels last, that ends in softmax or logits.
-
-    Layers have their names in `model.layers`; a model inside the model is one layer.
-    """
+    """A Keras model, channels last, that ends in softmax or logits; a model inside it is one layer."""
 
     def __init__(self, model: keras.Model, *, cascade: Sequence[str]) -> None:
         self.model, self.cascade = model, tuple(cascade)
@@ -53,9 +50,7 @@ class KerasNetwork(Network):
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
         if keras.backend.backend() == "torch":
-            from fer_utils.explain.torch_network import TorchNetwork
-
-            found = TorchNetwork._maps_and_gradients(self, images, classes, layer)  # by our hooks and logits
+            found = super()._maps_and_gradients(images, classes, layer)
             return tuple(np.moveaxis(values, -1, 1) for values in found)
         import tensorflow as tf
 

@@ -18,9 +18,8 @@ BATCH = 256
 class GradCAM:
     """Class-activation maps of some images.
 
-    `maps`, float32 of shape (N, H, W), have the images' size and are divided by their own maximum each, so
-    0 to 1; all zero where nothing in the layer speaks for the class. `native_size` has the rows and columns
-    of the layer's map before it was enlarged, `classes` what is explained, `method` is a key of `METHODS`.
+    `maps`, float32 (N, H, W), are divided by their own maximum each; all zero where nothing in the layer
+    speaks for the class. `native_size` is that of the layer's map, `method` is a key of `METHODS`.
     """
 
     maps: np.ndarray
@@ -54,7 +53,8 @@ METHODS = {"Grad-CAM": grad_cam_weights, "Grad-CAM++": grad_cam_plus_plus_weight
 class Network(ABC):
     """A trained classifier of gray images; no method changes its weights.
 
-    `cascade` has the layers of the randomisation check, the last one first.
+    `cascade` has the layers of the randomisation check, the last one first. What `see(output)` returns within
+    `_watch(layer, see)` replaces a layer's output, unless it is None; `_logits(images)` has shape (N, K).
     """
 
     model: Any
@@ -65,8 +65,7 @@ class Network(ABC):
         """Return a copy with new random weights from a layer to the last.
 
         Adebayo et al., *Sanity checks for saliency maps* (NeurIPS 2018), cascading randomisation: with one
-        seed, a longer cascade has the same new weights as a shorter one where both are randomised. The
-        statistics of batch normalisation are reset, too.
+        seed, a longer cascade has the new weights of a shorter one. Batch normalisation is reset, too.
         """
 
     @abstractmethod
@@ -76,11 +75,29 @@ class Network(ABC):
     @abstractmethod
     def _probabilities(self, images: np.ndarray) -> np.ndarray: ...
 
-    @abstractmethod
     def _maps_and_gradients(
         self, images: np.ndarray, classes: np.ndarray, layer: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return a layer's maps and the gradients of the classes' logits, both (N, C, h, w)."""
+        """Return a layer's maps and the gradients of the classes' logits, both (N, C, h, w).
+
+        By torch, from a network's `_watch` and `_logits`; Keras on TensorFlow has its own.
+        """
+        import torch
+
+        # The map is detached, so that the gradient exists in a frozen network, too. The layers after it get a
+        # copy, because an in-place ReLU would change the map.
+        captured: list[torch.Tensor] = []
+
+        def cut(output: torch.Tensor) -> torch.Tensor:
+            captured.append(output.detach().requires_grad_())
+            return captured[-1].clone()
+
+        with torch.enable_grad(), self._watch(layer, cut):
+            logits = self._logits(images)
+            targets = torch.from_numpy(classes).to(logits.device)
+            # Images do not influence each other in evaluation mode: the sum's gradient holds that of each.
+            (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
+        return captured[-1].detach().cpu().numpy(), gradients.cpu().numpy()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return class probabilities, shape (N, K), of images of uint8, shape (N, H, W)."""
@@ -97,10 +114,7 @@ class Network(ABC):
     def maps(
         self, images: np.ndarray, classes: np.ndarray, *, layer: str | None = None, method: str = "Grad-CAM"
     ) -> GradCAM:
-        """Return heat maps of the evidence for one class in each image; images are uint8, shape (N, H, W).
-
-        The classes may be the true ones or any others. `layer` is `cam_layer` by default.
-        """
+        """Return heat maps of the evidence for one class in each image, uint8 (N, H, W), at `cam_layer`."""
         classes = np.array(classes, np.int64)
         if len(classes) != len(images):
             raise ValueError(f"{len(images)} images need as many classes, got {len(classes)}")

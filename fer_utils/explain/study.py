@@ -27,12 +27,9 @@ class CamStudy:
     """Grad-CAM and Grad-CAM++ maps of some test images, and four checks on them.
 
     The explained class is the true one. Intervals are of 95 % and resample subjects where they are known,
-    else images. The tables are computed when they are first used. All checks use `maps`, those of Grad-CAM.
-
-    The images are `per_class` of each class of the test set, drawn by the seed, which is also that of the
-    data set, the run and the controls. `bands` is where brow, eye, nose and mouth are; FER-2013's are a guess
-    for other real faces. `masks`, bool of shape (N, H, W), has the pixels that a synthetic expression
-    changes; None for real faces.
+    else images. All checks use `maps`, those of Grad-CAM. The images are `per_class` of each class of the
+    test set, drawn by the seed, which is also that of the data set and the controls. `bands` is where brow,
+    eye, nose and mouth are. `masks`, bool (N, H, W), has the pixels that a synthetic expression changes.
     """
 
     def __init__(self, network: Network, faces: FaceSet, *, per_class: int, seed: int) -> None:
@@ -87,12 +84,10 @@ class CamStudy:
     def claims(self) -> pd.DataFrame:
         """The paper's claims with a verdict each; classes without a claim have a row without a verdict.
 
-        Evidence per area decides: a large band has a large share of any map. A claim holds ("most evidence
-        there") when its band has more than its area and is denser than every band that is not claimed, each
-        by the 95 % interval of paired differences. Otherwise the densest band that it is not above is named:
-        "but most" if that one is denser at the Bonferroni level, since it was picked among several, else
-        "perhaps as much". No verdict from fewer than `FEWEST_UNITS` subjects.
-
+        Evidence per area decides. A claim holds ("most evidence there") when its band has more than its area
+        and is denser than every band that is not claimed, each by the 95 % interval of paired differences.
+        Otherwise the densest band that it is not above is named: "but most" if that one is denser at the
+        Bonferroni level, else "perhaps as much". No verdict from fewer than `FEWEST_UNITS` subjects.
         Columns class, claimed, share, low, high, area, densest (band of the class), verdict, n.
         """
         rows = []
@@ -116,8 +111,7 @@ class CamStudy:
 
         Index: the methods, then three controls: "maps of other classes" (each face's map replaced by that
         of a face of another class), "random maps, as coarse", "anywhere, by area". Columns pointing (share of
-        maps whose maximum lies inside) and energy (mean share of a map inside), each with low and high; n.
-        Faces that show no expression are left out.
+        maxima inside) and energy (mean share inside), each with low and high; n faces with an expression.
         """
         if self.masks is None:
             return None
@@ -157,8 +151,8 @@ class CamStudy:
 
         def verdict(way: str, low: float, high: float) -> str:
             if low <= 0 <= high:
-                return "not told apart from random maps"
-            return f"{'better' if (high < 0) == (way == 'deletion') else 'worse'} than random maps"
+                return f"not told apart from {RANDOM}"
+            return f"{'better' if (high < 0) == (way == 'deletion') else 'worse'} than {RANDOM}"
 
         areas = {}
         for way in ("deletion", "insertion"):
@@ -177,9 +171,8 @@ class CamStudy:
         """How similar the maps of the trained network and of partly randomised ones are.
 
         Index: the layer from which on the weights are random, from the last one down, then "maps of other
-        images" (of another class, same network): how similar maps are by chance, as all faces are framed
-        alike. Columns rank correlation and ssim, each with low and high; n pairs of which neither map is
-        all zero.
+        images" (of another class, same network): how similar maps are by chance. Columns rank correlation
+        and ssim, each with low and high; n pairs of which neither map is all zero.
         """
         images, labels, trained = self.faces.images, self.faces.labels, self.maps.maps
         after = {}

@@ -17,8 +17,7 @@ from fer_utils.explain.network import Network
 class TorchNetwork(Network):
     """A torch module that returns logits, shape (N, K), and is set to evaluation mode by every method.
 
-    Layers have their names in `named_modules`. `cascade` has the last block with weights and up to five
-    evenly spaced ones before it. Blocks are the model's children; of all but the last (the head), theirs.
+    `cascade` has the last block with weights and up to five evenly spaced children of those before it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -32,8 +31,7 @@ class TorchNetwork(Network):
     def layers(self, size: Sequence[int], *, depth: int = 99) -> pd.DataFrame:
         """Return the layers in the order in which they run, with output shape and parameters, and the total.
 
-        `size` has the images' height and width in pixels; of clips: frames, height and width. With depth 1,
-        containers that are children of the model are one row each, with 2 their children, and so on.
+        `size` is (height, width), or (frames, height, width). At depth 1, a child of the model is a row.
         """
         levels = {name: name.count(".") + 1 for name, _ in self.model.named_modules() if name}
         leaves = {name for name in levels if not list(self.model.get_submodule(name).children())}
@@ -85,26 +83,7 @@ class TorchNetwork(Network):
         with torch.no_grad():
             return self._logits(images).float().softmax(dim=1).cpu().numpy()
 
-    def _maps_and_gradients(
-        self, images: np.ndarray, classes: np.ndarray, layer: str
-    ) -> tuple[np.ndarray, np.ndarray]:
-        # The map is detached, so that the gradient exists in a frozen network, too. The layers after it get a
-        # copy, because an in-place ReLU would change the map.
-        captured: list[Tensor] = []
-
-        def cut(output: Tensor) -> Tensor:
-            captured.append(output.detach().requires_grad_())
-            return captured[-1].clone()
-
-        with torch.enable_grad(), self._watch(layer, cut):
-            logits = self._logits(images)
-            targets = torch.from_numpy(classes).to(logits.device)
-            # Images do not influence each other in evaluation mode: the sum's gradient holds that of each.
-            (gradients,) = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), captured[-1])
-        return captured[-1].detach().cpu().numpy(), gradients.cpu().numpy()
-
     def _watch(self, layer: str, see: Callable[[Tensor], Tensor | None]) -> Any:
-        """Return a context in which what `see(output)` returns replaces a layer's output, unless None."""
         return self.model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: see(output))
 
     def _logits(self, images: np.ndarray) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_utils.data import FaceSet, load_faces
 from fer_utils.data.detection import detector
+from fer_utils.data.flow_files import CHANNELS, SIDE
 from fer_utils.files import ConfigError, project_path
 from fer_utils.live import sources
 from fer_utils.live.faces import Tracker
@@ -36,10 +37,9 @@ def load_network(params: LiveDemo, name: Literal["model", "clip_model"]) -> Onnx
     model = OnnxModel.read(path, threads=params.threads)
     if (model.n_frames is None) != (name == "model"):
         raise ConfigError(f"{name}={value!r}: `model` needs a network for stills, `clip_model` one for clips")
-    if "optical flow" in model.description.preprocessing:
-        raise ConfigError(
-            f"{name}={value!r}: this network takes optical flow, which the demo does not compute"
-        )
+    if model.takes_flow and model.shape != (expected := (len(CHANNELS), SIDE, SIDE)):
+        found = f"it takes flow of shape {model.shape}, the demo computes {expected} ({', '.join(CHANNELS)})"
+        raise ConfigError(f"{name}={value!r}: {found}; use model.onnx of a run of 31_micro_expressions_flow")
     return model
 
 
@@ -92,7 +92,7 @@ def build_panel(params: LiveDemo) -> Panel:
 
 def model_card(pipeline: Pipeline, *, limits: bool = True) -> str:
     """Return what the networks were trained on, how accurate they are, and their limits as HTML."""
-    models = {"Expressions": pipeline.stills, "Micro-expressions": pipeline.clips}
+    models = {"Expressions": pipeline.stills, "Movements": pipeline.clips}
     return template("model_card.html.j2").render(models=models, limits=limits)
 
 

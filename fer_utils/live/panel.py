@@ -16,6 +16,7 @@ import anywidget
 import cv2
 import traitlets
 
+from fer_utils.data.detection import reduced
 from fer_utils.live.frames import COLORS, Analysis, Face, Frame, Problem, annotate
 from fer_utils.live.session import Session, events_csv
 from fer_utils.live.sources import decode_image
@@ -217,11 +218,7 @@ async def _in_thread(source: Source) -> AsyncIterator[Frame | Problem]:
 
 def _reduced_jpeg(analysis: Analysis) -> bytes:
     """Return the annotated frame as a JPEG file for the browser."""
-    image = annotate(analysis)
-    scale = _SHOWN_SIDE / max(image.shape[:2])
-    if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(reduced(annotate(analysis), _SHOWN_SIDE), cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 

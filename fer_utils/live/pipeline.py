@@ -8,6 +8,8 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from fer_utils.data import ClipSet
+from fer_utils.features.flow import as_composite
 from fer_utils.live.faces import CLIPS, Tracker, brighten, crop_face
 from fer_utils.live.frames import Analysis, Event, Face, Frame
 from fer_utils.live.spotting import Spotter
@@ -19,7 +21,10 @@ ONSET_AT, OFFSET_BELOW = 0.5, 0.35  # probability from which a class is an expre
 MIN_SECONDS = 0.4  # of an expression
 GAP = 1.0  # seconds without a look at the face that end an expression
 NO_FACE = "no face: look at the camera, come closer, or turn on a light"
-SYNTHETIC_CLIPS = "the network for movements was trained on synthetic faces: of people, trust when, not what"
+CAVEATS = {  # of a network for movements, by its training data or their source
+    "synthetic": "the network for movements was trained on synthetic faces: of people, trust when, not what",
+    "megc2019": "the network for movements was trained on flow of another program: its UF1 may not hold here",
+}
 
 _SPOT_SIZE = 64  # pixels of the crops for the spotter, as in the clips of dubey2020
 
@@ -102,8 +107,8 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self.class_names, self.still_tracker = self.stills.class_names, self.still_tracker or self.tracker
-        synthetic = self.clips is not None and self.clips.description.source == "synthetic"
-        self.warning = SYNTHETIC_CLIPS if synthetic else None
+        about = self.clips and self.clips.description
+        self.warning = about and CAVEATS.get(about.dataset, CAVEATS.get(about.source))
         self._expressions: dict[int, ExpressionTracker] = {}
         self._spotters: dict[int, Spotter] = {}
 
@@ -155,9 +160,11 @@ class Pipeline:
         return Analysis(frame, tuple(faces), tuple(events), tuple(dict.fromkeys(messages)), seconds)
 
     def _classify(self, movement: Event, spotter: Spotter) -> Event:
-        clip = spotter.clip(movement, n_frames=self.clips.n_frames)
-        size = (self.clips.image_size,) * 2
-        frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])
+        if self.clips.takes_flow:
+            frames = flow_to_apex(movement, spotter)
+        else:
+            size, clip = (self.clips.image_size,) * 2, spotter.clip(movement, n_frames=self.clips.n_frames)
+            frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip])
         probabilities = self.clips.predict(frames[None])[0]
         label = self.clips.class_names[int(probabilities.argmax())]
         return replace(movement, label=label, score=float(probabilities.max()))
@@ -168,6 +175,15 @@ class Pipeline:
             del self._spotters[number]
         gone = [self._expressions.pop(number) for number in self._expressions.keys() - numbers]
         return [event for face in gone if (event := face.end())]
+
+
+def flow_to_apex(movement: Event, spotter: Spotter) -> np.ndarray:
+    """Return the flow of a movement from onset to apex, computed as training data is: uint8 (3, 28, 28)."""
+    frames = spotter.clip(replace(movement, offset=movement.apex), n_frames=2)
+    names = {"name": "live", "source": "real", "class_names": ("",), "sample_id": np.array(["movement"])}
+    values = {"labels": 0, "frame_rate": 0, "onset": 0, "apex": 1, "offset": 1}  # of two frames
+    columns = {name: np.array([value]) for name, value in values.items()}
+    return as_composite(ClipSet(clips=frames[None], **names, **columns)).clips[0]
 
 
 @contextmanager

@@ -25,11 +25,9 @@ CSV_COLUMNS = ("kind", "face", "label", "onset_s", "apex_s", "offset_s", "second
 
 def events_csv(events: Iterable[Event]) -> bytes:
     """Return events as a CSV file (RFC 4180, UTF-8) with `CSV_COLUMNS`."""
-    rows = []
-    for event in events:
-        times = (round(time, 3) for time in (event.onset, event.apex, event.offset, event.seconds))
-        rows.append((event.kind, event.face, event.label, *times, round(event.score, 4)))
-    return pd.DataFrame(rows, columns=CSV_COLUMNS).to_csv(index=False, lineterminator="\r\n").encode()
+    rows = [(e.kind, e.face, e.label, e.onset, e.apex, e.offset, e.seconds, e.score) for e in events]
+    table = pd.DataFrame(rows, columns=CSV_COLUMNS).round(4)
+    return table.to_csv(index=False, lineterminator="\r\n").encode()
 
 
 class VideoRecorder:

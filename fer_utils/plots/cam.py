@@ -12,8 +12,7 @@ from fer_utils.plots import style
 def mean_maps(study: CamStudy) -> Figure:
     """Draw the mean map of each class's images over their mean face, and the bands of the face.
 
-    One scale for all classes: the maximum of all means is 1. Each map is divided by its own maximum, so a
-    class is pale if its maps do not agree on a region. All-zero maps are left out of the mean.
+    All means have one scale, whose maximum is 1: a class is pale if its maps do not agree on a region.
     """
     faces, maps = study.faces, study.maps
     members = {label: faces.labels == label for label in np.unique(faces.labels)}
@@ -39,10 +38,7 @@ def mean_maps(study: CamStudy) -> Figure:
 
 @style.styled
 def cam_examples(study: CamStudy, *, per_class: int = 2) -> Figure:
-    """Draw the first `per_class` images of each class, one class a row, each beside its maps.
-
-    On synthetic faces the region of the expression is outlined in blue.
-    """
+    """Draw the first `per_class` images of each class, one class a row, each beside its maps."""
     faces, cams = study.faces, list(study.cams.values())
     rows = [np.flatnonzero(faces.labels == label)[:per_class] for label in range(len(faces.class_names))]
     named = [(name, these) for name, these in zip(faces.class_names, rows, strict=True) if len(these)]
@@ -51,9 +47,8 @@ def cam_examples(study: CamStudy, *, per_class: int = 2) -> Figure:
     height = len(named) * ((width - 0.6) / columns + 0.04) + 0.6
     outlined = "" if study.masks is None else "; blue: the expression's region"
     title = f"{_layer(cams[0])}: {style.source_name(faces)}{outlined}"
-    figure, axes = style.panels(
-        columns * len(named), columns=columns, width=width, height=height, title=title
-    )
+    size = {"width": width, "height": height}
+    figure, axes = style.panels(columns * len(named), columns=columns, title=title, **size)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
     grid = np.array(axes, object).reshape(len(named), per_class, 1 + len(cams))
     for line, (name, these) in zip(grid, named, strict=True):

@@ -132,10 +132,7 @@ def expression_strengths(person: Identity) -> Figure:
 
 @style.styled
 def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
-    """Draw clips, one a row: frames from onset to offset with their time, and the change until the apex.
-
-    The apex is framed: the annotated one, else the one of `features.flow.apex_by_strain`.
-    """
+    """Draw clips, one a row: frames from onset to offset with their time, and the change until the apex."""
     chosen, (_, n_frames, height, width) = clips.take(np.asarray(rows)), clips.clips.shape
     n_shown = min(7, n_frames)
     title = f"{style.source_name(clips)}: {len(chosen)} of {len(clips)} clips, the apex framed"
@@ -169,8 +166,7 @@ def clip_strip(clips: ClipSet, rows: Sequence[int]) -> Figure:
 def flow_fields(clips: ClipSet, flows: np.ndarray, rows: Sequence[int]) -> Figure:
     """Draw the displacement from onset to apex as arrows on the onset, and beside it the strain.
 
-    `flows` is `features.flow.onset_to_apex(clips)`, shape (N, 3, H, W); `rows` of them are drawn, two in a
-    line. Each clip has its own arrow length; the strain has one scale.
+    `flows`, shape (N, 3, H, W), is `features.flow.onset_to_apex(clips)`. Each clip has its own arrow length.
     """
     chosen, fields = clips.take(np.asarray(rows)), flows[np.asarray(rows)]
     title = f"{style.source_name(clips)}: displacement and strain from onset to apex"

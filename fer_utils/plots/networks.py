@@ -58,8 +58,7 @@ def hog_glyphs(
 ) -> Figure:
     """Draw each face beside its HOG, shape (N, rows, columns, orientations), and heat maps between the two.
 
-    Each square of `cell` pixels a side has a stroke per bin, along the edges that voted for it. Length and
-    darkness grow with the square root of the bin, relative to the image's largest. `cams` is named maps.
+    Each square of `cell` pixels a side has a stroke per bin, along its edges; long and dark ones are strong.
     """
     cams = cams or {}
     title = "HOG: {} × {} cells of {} × {} pixels, ".format(*histograms.shape[1:3], cell, cell)

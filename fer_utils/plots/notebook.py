@@ -30,11 +30,8 @@ def show(figure: Figure, *, alt: str, name: str, folder: Path) -> None:
 
 
 def interact(draw: Callable[..., Figure], **controls: object) -> None:
-    """Display a figure with a control for each argument of `draw`, given as in `ipywidgets.interact`.
-
-    Only in JupyterLab: a stored notebook has no kernel that would draw.
-    """
-    if "JPY_SESSION_NAME" not in os.environ:  # set by Jupyter's server, not by papermill
+    """Display, in JupyterLab, a figure with controls for `draw`, given as in `ipywidgets.interact`."""
+    if "JPY_SESSION_NAME" not in os.environ:  # set by Jupyter's server; a stored notebook has no kernel
         return
     # Not `ipywidgets.interact` itself: its output widget blocks nbclient, which may inherit the variable.
     widgets = {name: ipywidgets.interactive.widget_from_abbrev(values) for name, values in controls.items()}

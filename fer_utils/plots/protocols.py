@@ -94,8 +94,7 @@ def effect_sizes(effects: Sequence[Effect]) -> Figure:
 def printed_luck(differences: pd.DataFrame, *, two_runs: float) -> Figure:
     """Draw printed differences beside those that chance alone allows.
 
-    Columns paper, about, difference, chance (fractions; NaN if unknown), n. In 95 % of cases, two runs with
-    equal settings differ by less than `two_runs`.
+    Columns paper, about, difference, chance (fractions), n. Equal runs differ by less than `two_runs`.
     """
     labels = differences["paper"] + ": " + differences["about"]
     notes = [f"n = {n:,.0f}" if pd.notna(n) else "n is not printed" for n in differences["n"]]
@@ -144,8 +143,7 @@ def lucky_splits(
 ) -> Figure:
     """Draw the validation accuracy of each random split: how much one split of many depends on luck.
 
-    Columns activation, split (such as "80/20"), seed, accuracy. `printed` has no seed, and is only for
-    results on the paper's own data; `majority` is the accuracy of the majority class.
+    Columns activation, split, seed, accuracy; `printed`, for results on the paper's own data, has no seed.
     """
     splits, activations = (list(table[key].unique()) for key in ("split", "activation"))
     figure, (ax,) = style.panels(1, height=3.4)
@@ -172,8 +170,7 @@ def lucky_splits(
 def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame) -> Figure:
     """Draw validation accuracy for several ways to choose the images, and the share that has trained.
 
-    Columns arm, seed, epoch, accuracy, seen; of `printed` epoch, accuracy. One thin line per seed, one colour
-    per arm.
+    Columns arm, seed, epoch, accuracy, seen; of `printed` epoch, accuracy. One line per seed.
     """
     figure, (left, right) = style.panels(2, columns=2, row_height=3.6, width_ratios=(3, 2))
     seeds = curves.groupby("arm")["seed"].transform("nunique")
@@ -198,8 +195,7 @@ def validation_arms(curves: pd.DataFrame, *, printed: pd.DataFrame) -> Figure:
 def chosen_epochs(curves: pd.DataFrame, *, reported: str = "test", fixed: int | None = None) -> Figure:
     """Draw accuracy over the epochs: the epoch chosen honestly, and the best one on the reported samples.
 
-    Columns seed, epoch, and accuracies, one of them `reported`. The honest epoch is `fixed`, or the best one
-    on validation.
+    Columns seed, epoch, accuracies, one `reported`. The honest epoch is `fixed`, or best on validation.
     """
     seeds = curves["seed"].nunique()
     figure, axes = style.panels(seeds, columns=min(3, seeds), row_height=3.3, sharey=True)

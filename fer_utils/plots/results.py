@@ -41,6 +41,7 @@ def rate_finder(
         ax.plot(rate, loss, marker, label=f"{rule}: {rate:.1e}", **look)
     ax.axvline(chosen, color=style.GREY, ls=":", label=f"used: {chosen:.1e}")
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss, running mean")
+    ax.xaxis.set_major_formatter("{x:g}")  # the default is mathtext, which is off
     ax.legend(**style.RIGHT)
     return figure
 
@@ -114,8 +115,7 @@ def per_class_f1(
 ) -> Figure:
     """Draw the precision, recall and F1 of `Evaluation.per_class`, and what a paper prints for them.
 
-    `published` is ``{class: {"precision" | "recall" | "f1": fraction}}``, only for results on the paper's own
-    data. Undefined values (None) have no bar.
+    `published` is ``{class: {"precision" | "recall" | "f1": fraction}}``, on the paper's own data.
     """
     names, metrics = [row["class"] for row in per_class], ["precision", "recall", "f1"]
     table = pd.DataFrame(per_class)[metrics].astype(float).rename(columns={"f1": "F1"})

@@ -4,8 +4,7 @@ import base64
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +34,8 @@ _NUMBER = re.compile(r"[-+âˆ’]?[\d,.]+(e[-+]?\d+)?\s*(%|pp|s)?|nan|<NA>|None|[â€
 def export_report(notebook: Path) -> Path:
     """Write an executed notebook as `report.html` beside it, which needs neither network nor JavaScript.
 
-    Code is folded, cells tagged ``remove-in-report`` are left out, links become text with their address. The
-    header is from the ``results.json`` beside the notebook. An image takes its alt text from the output's
-    metadata, ``display(figure, metadata={"image/png": {"alt": "..."}})``, or from the cell's ``alt``.
+    Cells tagged ``remove-in-report`` are left out. The header is from the ``results.json`` beside the
+    notebook, an image's alt text from its ``metadata={"image/png": {"alt": "..."}}``, or the cell's ``alt``.
     """
     import nbformat
     from nbconvert import HTMLExporter
@@ -120,9 +118,8 @@ def offline(page: str) -> str:
 def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
     """Write ``index.html`` of a profile: its runs, and the papers' numbers beside the measured ones.
 
-    ``<profile_dir>/.failed/<run>`` is the latest attempt of a run that failed; ``reference/`` beside
-    `profile_dir` has the runs on real data, to which this profile's are added. Runs that are `expected`, but
-    have no folder, are listed as not run yet.
+    ``.failed/<run>`` is the latest attempt of a run that failed; ``reference/`` beside `profile_dir` has the
+    runs on real data, to which this profile's are added. Runs that are `expected` are listed in any case.
     """
     folders = dict.fromkeys([profile_dir.with_name("reference"), profile_dir])
     measured = [result for folder in folders for result in tables.load_methods(folder)]
@@ -140,11 +137,12 @@ def write_index(profile_dir: Path, *, expected: Sequence[str] = ()) -> Path:
         row = tables.run_row(result) | {"paper": result.get("paper")}
         row |= {"href": _link(profile_dir / name, profile_dir), "failed": failed.get(name, {}).get("reason")}
         runs.append(row | {"failed_href": _link(profile_dir / ".failed" / name, profile_dir)})
+    made = [result["environment"] for result in finished.values() if "environment" in result]
     statuses = {"failed" if one.get("failed") else one["status"] for one in [*runs, *rows]}
     page = template("index.html.j2").render(
         profile=profile_dir.name,
         style=STYLE.read_text(encoding="utf-8"),
-        state=_state(runs, finished.values()),
+        latest=max(made, key=lambda environment: environment["created"], default=None),
         figure=base64.b64encode(comparison_figure(rows, profile_dir).encode()).decode(),
         filters={"paper": PAPERS, "status": sorted(statuses)},
         runs=runs,
@@ -191,16 +189,6 @@ def comparison_figure(comparison: Sequence[dict], folder: Path) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Description": key})
     write_text(folder / FIGURE, buffer.getvalue())
     return buffer.getvalue()
-
-
-def _state(runs: Sequence[dict], results: Iterable[dict]) -> str:
-    done = sum(run["status"] == "done" and not run["failed"] for run in runs)
-    made = [result["environment"] for result in results if "environment" in result]
-    if not made:
-        return f"{done} of {len(runs)} runs done."
-    latest = max(made, key=lambda environment: environment["created"])
-    time = datetime.fromisoformat(latest["created"]).strftime("%d %B %Y, %H:%M UTC")
-    return f"{done} of {len(runs)} runs done. Latest run: {time}, commit {latest['commit']}."
 
 
 def _link(folder: Path, start: Path) -> str | None:

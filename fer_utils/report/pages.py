@@ -36,6 +36,10 @@ def generated(reference: Path) -> dict[str, str]:
     waiting = sum(row["measured"] is None for row in first)
     still = f"\n{waiting} of the papers' {len(first)} headline numbers have no run on real data yet.\n"
     effects = effects_table(read_effects(reference / "61_protocol_effects" / "effects.json"))
+    measured = []
+    for data, rows in effects.groupby("data"):
+        records = rows.drop(columns="data").reset_index().to_dict("records")
+        measured.append(f"Measured on {data}:\n\n{tables.markdown(records)}")
     shown = {row["result"].get("run") for row in comparison}
     covered = [result for result in honest if result["run"] in shown]
     of_runs = yaml.safe_load((PROJECT / "data" / "tables.yaml").read_text(encoding="utf-8"))
@@ -46,15 +50,9 @@ def generated(reference: Path) -> dict[str, str]:
         "runs": template("runs.md.j2").render(results=covered, tables=tables),
         "methods": methods(honest),
         **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames")},
-        "effects": "\n".join(effects_on(data, rows) for data, rows in effects.groupby("data")),
+        "effects": "\n".join(measured),
         "demo": demo(results, of_runs["demo"], reference),
     }
-
-
-def effects_on(data: str, effects: pd.DataFrame) -> str:
-    """Return the effects that were measured on one kind of data."""
-    rows = effects.drop(columns="data").reset_index().to_dict("records")
-    return f"Measured on {data}:\n\n{tables.markdown(rows)}"
 
 
 def headline(comparison: Iterable[Record], *, link: str = "") -> str:
@@ -144,6 +142,5 @@ def write_pages(reference: Path) -> list[Path]:
     (PROJECT / "docs" / FIGURE).unlink(missing_ok=True)  # drawn again, also after a change of style
     comparison_figure(tables.comparison_rows(tables.load_methods(reference)), PROJECT / "docs")
     parts = generated(reference)
-    return [
-        write_text(page, render(page.read_text(encoding="utf-8"), parts)) for page in map(project_path, PAGES)
-    ]
+    pages = [project_path(page) for page in PAGES]
+    return [write_text(page, render(page.read_text(encoding="utf-8"), parts)) for page in pages]

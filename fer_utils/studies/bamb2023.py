@@ -37,10 +37,8 @@ TRANSFER_EPOCHS = 25
 
 
 def printed_cells(params: BaselineCNN) -> dict[str, str]:
-    """Return the printed cells about a run's data set, network and classes: table -> pattern of its cells.
-
-    Synthetic faces count as FER-2013 here; whoever shows the cells says so.
-    """
+    """Return the printed cells about a run's data set, network and classes: table -> pattern of its cells."""
+    # Whoever shows the cells beside synthetic faces says so.
     key = ("fer2013" if params.dataset == "synthetic" else params.dataset, params.image_size)
     if not _as_printed(params):
         return {}
@@ -52,8 +50,7 @@ def printed_cells(params: BaselineCNN) -> dict[str, str]:
 def data_and_sizes(params: BaselineCNN, *, accuracy: Mapping[str, object] | None = None) -> pd.DataFrame:
     """Return what the slides print of the plain network, one row per data set and image size.
 
-    The run's metric record `accuracy`, if there is one, is added to its row if the run is of the printed
-    network and classes.
+    The run's metric record `accuracy` is added to its row if the run is of the printed network and classes.
     """
     paper, rows, measured = load_paper("bamb2023"), {}, {}
     if accuracy and params.paper == "bamb2023" and _as_printed(params):
@@ -86,8 +83,7 @@ def stages_table(histories: Mapping[str, pd.DataFrame], trainable: list[int], sp
 def beside_slide(history: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
     """Return the printed epochs of MobileNetV2, on training images, beside those of a run on real faces.
 
-    `history` has the epochs of both stages, numbered through, with a column `stage`. The validation accuracy
-    is the run's; the slide has none.
+    `history` has the epochs of both stages, numbered through, with a column `stage`.
     """
     columns = {}
     for name in ("loss", "accuracy"):

@@ -22,22 +22,14 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from torch import nn
 
-from fer_utils import evaluation, predictions
+from fer_utils import evaluation, predictions, splits
 from fer_utils.data import ClipSet
 from fer_utils.features import flow
 from fer_utils.models import dubey2020, flow_networks
 from fer_utils.papers import load_paper
 from fer_utils.params import Cnn3dSmic
 from fer_utils.predictions import Predictions
-from fer_utils.splits import (
-    SUBJECTS_SHARED,
-    Folds,
-    Split,
-    inner_holdout,
-    leave_one_subject_out,
-    random_folds,
-    random_holdout,
-)
+from fer_utils.splits import SUBJECTS_SHARED, Folds, Split
 from fer_utils.training.checkpoints import checkpoint_folder
 from fer_utils.training.fastai_training import (
     OPTIMIZERS,
@@ -88,10 +80,10 @@ class Result(NamedTuple):
 def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
     """Return the protocols of a run by name: the reported one, then those in `params.comparisons`."""
     wanted = params.comparisons
-    loso = leave_one_subject_out(clips, strict=params.strict)
+    loso = splits.leave_one_subject_out(clips, strict=params.strict)
     mixed = None
     if "random" in wanted or "random_best_epoch" in wanted:
-        mixed = random_folds(clips, n_folds=params.random_folds, seed=params.seed)
+        mixed = splits.random_folds(clips, n_folds=params.random_folds, seed=params.seed)
     both = f"{SUBJECTS_SHARED}, {EPOCH_LEAK}"
     ways = {
         "loso": ("subject left out", loso, params.epoch_choice, "none"),
@@ -107,7 +99,7 @@ def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
             found[f"{view}_{way}"] = Protocol(f"{view}: {label}", of_view, "cnn3d", folds, rule, leak)
     for method, label in {"still": f"{params.view}, one frame", "flow": "optical flow"}.items():
         if method in wanted:
-            folds = leave_one_subject_out(input_of(method, clips))
+            folds = splits.leave_one_subject_out(input_of(method, clips))
             found[method] = Protocol(f"{label}: subject left out", params.varied(), method, folds, "fixed")
     return found
 
@@ -115,8 +107,7 @@ def protocols(params: Cnn3dSmic, clips: ClipSet) -> dict[str, Protocol]:
 def input_of(method: Method, clips: ClipSet) -> ClipSet:
     """Return the clips as a method takes them.
 
-    "still" repeats the frame of the apex, so that there is no movement; for "flow" the three channels of
-    `flow.as_images` replace the frames.
+    "still" repeats the frame of the apex; "flow" has the three channels of `flow.as_images` as frames.
     """
     if method == "still":
         apex = clips.clips[np.arange(len(clips)), flow.apex_frames(clips)]
@@ -159,7 +150,7 @@ def learner(
 def training_sets(params: Cnn3dSmic, split: Split[ClipSet], rule: EpochRule) -> tuple[ClipSet, ClipSet]:
     """Return (training, validation): the held-out clips validate, or with "inner" other subjects."""
     if rule == "inner":
-        return inner_holdout(split.train, share=INNER_SHARE, seed=params.seed)
+        return splits.inner_holdout(split.train, share=INNER_SHARE, seed=params.seed)
     return split.train, split.test
 
 
@@ -216,7 +207,7 @@ def grid(params: Cnn3dSmic, clips: ClipSet, *, method: Method = "cnn3d") -> list
     """Return {ReLU, Swish} x `grid_shares` x `grid_seeds`; both activations have the same random splits."""
     cells = []
     for activation, share, seed in product(ACTIVATIONS, params.grid_shares, params.grid_seeds):
-        holdout = random_holdout(clips, share=share, seed=seed)
+        holdout = splits.random_holdout(clips, share=share, seed=seed)
         cells.append(GridCell(params.varied(activation=activation, seed=seed), share, holdout, method))
     return cells
 
@@ -224,8 +215,7 @@ def grid(params: Cnn3dSmic, clips: ClipSet, *, method: Method = "cnn3d") -> list
 def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
     """Do every `fold_jobs`-th training of a run, from the `job`-th on, and yield its name.
 
-    The run itself then finds them finished, so its folds and seeds can use several cores and machines that
-    share the checkpoints.
+    The run then finds them finished; so it can use several cores and machines that share the checkpoints.
     """
     trainings: dict[str, Callable[[], Trained]] = {}
     for protocol in protocols(params, clips).values():
@@ -243,8 +233,7 @@ def train_job(params: Cnn3dSmic, clips: ClipSet, job: int) -> Iterator[str]:
 def grid_table(grid: Sequence[tuple[GridCell, Trained]]) -> pd.DataFrame:
     """Return one row per training of the grid; accuracies are fractions.
 
-    Columns: activation, split, seed, training (accuracy in the last epoch), accuracy (on the held-out clips
-    after it), best epoch (the highest after any epoch), n held-out clips.
+    Columns: activation, split, seed, training and (held-out) accuracy at the end, best epoch's accuracy, n.
     """
     columns = ["activation", "split", "seed", "training", "accuracy", "best epoch", "n"]
     rows = []
@@ -276,10 +265,7 @@ def protocols_table(protocols: Mapping[str, Protocol], results: Mapping[str, Res
 
 
 def by_epoch(history: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy on all held-out clips after each epoch, pooled over the folds.
-
-    Not for the rule "inner", where the history is about inner subjects.
-    """
+    """Return the pooled accuracy on all held-out clips after each epoch (of "inner": on inner subjects)."""
     correct = history.assign(correct=history["val_accuracy"] * history["held_out"])
     pooled = correct.groupby("epoch")[["correct", "held_out"]].sum()
     return (pooled["correct"] / pooled["held_out"]).rename("accuracy").reset_index()

@@ -70,8 +70,7 @@ def split(params: HybridHogCNN, faces: FaceSet) -> Split[FaceSet] | Folds[FaceSe
 class Arm:
     """One trained classifier: a network, or a scikit-learn Pipeline for HOG alone.
 
-    `validation` has the predictions of the set on which the epoch was selected, `history` one row per epoch;
-    it is None for HOG alone, which is fitted in one step.
+    `validation` has predictions of the validation set, `history` one row per epoch; None for HOG alone.
     """
 
     params: HybridHogCNN
@@ -160,8 +159,7 @@ def frame_splits_table(
 ) -> pd.DataFrame:
     """Return one row per key of `FRAME_SPLITS`, given the `Evaluation.metrics` of all frames and the folds.
 
-    Columns: label, value (accuracy), low, high, n (frames), leak, and the shares of tested frames whose clip
-    and whose subject are also in training.
+    Columns: label, value (accuracy), low, high, n, leak, shares of frames whose clip and subject train.
     """
     rows = []
     for by, measured in metrics.items():

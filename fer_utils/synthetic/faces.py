@@ -21,8 +21,7 @@ _RENDERING_TOLERANCE = 2  # gray levels by which another kind of processor may r
 def expression_units(expression: str, rng: np.random.Generator, *, weakest: float = 0.4) -> dict[int, float]:
     """Sample action-unit intensities for an expression.
 
-    All units share one strength, from `weakest` to 1, and vary around it. One of three or more may be
-    missing; accompanying units may be added, and so may weak unrelated ones.
+    All units vary around one strength, `weakest` to 1; one may be missing, accompanying and weak ones added.
     """
     strength = rng.uniform(weakest, 1.0)
     units = {unit: strength * rng.uniform(0.7, 1.15) for unit in PROTOTYPES[expression]}
@@ -55,8 +54,7 @@ def synthetic_faces(
 ) -> FaceSet:
     """Render a data set of synthetic faces whose splits share no person.
 
-    70 % of the subjects are for training; class counts within a split differ by one at most. An image of
-    `size` x `size` pixels depends on (seed, subject, number, class) alone.
+    70 % of the subjects are for training. An image depends on (seed, subject, number, class) and size alone.
     """
     subjects_of = distribute(n_subjects, _SHARES, at_least=np.ones(len(_SPLITS), int))
     subject = np.repeat(np.arange(n_subjects), images_per_subject)

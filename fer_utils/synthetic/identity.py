@@ -96,8 +96,7 @@ class Identity:
 class Scene:
     """How the image was taken: pose, light, camera. ``Scene()`` is an evenly lit frontal portrait.
 
-    Angles are in degrees, shifts and blur in shares of the image's side, noise in gray levels; the gaze is
-    the offset of the iris in face units, the background goes from one tone at the top to another.
+    Angles are in degrees, shifts and blur in shares of the image's side, noise in gray levels.
     """
 
     roll: float = _near(0.0, 5.0)

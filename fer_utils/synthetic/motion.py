@@ -1,9 +1,8 @@
 """Synthetic persons who move: action units, head and camera noise as functions of time in seconds.
 
-A `Performance` is a face over time, from which any frame can be rendered. `synthetic_video` films one for
-spotting and the live demo. `synthetic_clips` films micro-expressions like those of SMIC: a single frame
-hardly tells the label of a clip, the change from the onset does, because every clip has a resting expression
-of its own that is unrelated to the label, and the movement starts below it and rises above it.
+`synthetic_video` films a `Performance` for spotting and the live demo. `synthetic_clips` films
+micro-expressions like those of SMIC: a single frame hardly tells the label of a clip, because each has a
+resting expression of its own, unrelated to the label; the movement starts below it and rises above it.
 """
 
 import math
@@ -185,10 +184,9 @@ def synthetic_clips(
 ) -> ClipSet:
     """Film a data set of micro-expressions as unbalanced as SMIC.
 
-    Every frame from onset to offset is rendered at `frame_rate` and the clip then resampled to `n_frames`,
-    like real clips. The default set has SMIC's 70, 51 and 43 clips, 39 of them of one subject; some subjects
-    lack a class, but every class has clips of at least two. A clip depends on (seed, subject, number, class)
-    alone; with the same seed the subjects are the persons of `synthetic_faces`.
+    A clip, rendered at `frame_rate` and resampled to `n_frames`, depends on (seed, subject, number, class)
+    alone. The default set has SMIC's 70, 51 and 43 clips, 39 of them of one subject; some subjects lack a
+    class, but every class has clips of at least two. Subjects are the persons of `synthetic_faces`.
     """
     if frame_rate < 10:
         raise ValueError(f"frame_rate must be at least 10, got {frame_rate}")

@@ -46,9 +46,8 @@ def render_face(
     shapes = Shapes(identity, halves)
     side = 2 * max(size, 48)  # averaging smooths details thinner than a pixel
     face = _light(*paint(shapes, scene, side), shapes, scene)
-    posed = cv2.remap(
-        face, *_pose_map(identity, scene, side), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    at = _pose_map(identity, scene, side)
+    posed = cv2.remap(face, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return _photograph(cv2.resize(posed, (size, size), interpolation=cv2.INTER_AREA), scene)
 
 

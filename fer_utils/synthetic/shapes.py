@@ -24,11 +24,9 @@ _LID = np.linspace(-1.0, 1.0, 17)
 _LIP = np.linspace(-1.0, 1.0, 25)
 _TURN = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
 
-_STEPS = np.linspace(0.0, 1.0, 7)[:, None]
+_T = np.linspace(0.0, 1.0, 7)[:, None]
 # Weights of three points on the curve through them, (points, 3).
-_QUADRATIC = np.hstack(
-    [(1 - _STEPS) * (1 - 2 * _STEPS), 4 * _STEPS * (1 - _STEPS), _STEPS * (2 * _STEPS - 1)]
-)
+_QUADRATIC = np.hstack([(1 - _T) * (1 - 2 * _T), 4 * _T * (1 - _T), _T * (2 * _T - 1)])
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,8 @@ class Shapes:
         seam = middle + (corner - middle) * np.abs(t) ** 1.8
         hump = 1 - t**2
         up = 0.022 * au[25] + 0.045 * au[10] + 0.02 * au[9] + 0.035 * au[26] + 0.012 * au[12] * au[25]
-        down = (
-            au[25] * (0.038 + 0.03 * au[12] + 0.04 * au[16] + 0.02 * au[20]) + 0.03 * au[16] + 0.22 * au[26]
-        )
+        down = au[25] * (0.038 + 0.03 * au[12] + 0.04 * au[16] + 0.02 * au[20]) + 0.03 * au[16]
+        down += 0.22 * au[26]
         stretched = (1 - 0.3 * au[12]) * (1 - 0.2 * au[20])
         thickness = p.lip_thickness * stretched * (1 - 0.5 * au[23]) * (1 - 0.6 * au[24])
         top, low = 0.046 * thickness * (1 - 0.15 * au[10]), 0.060 * thickness * (1 + 0.15 * au[17])

@@ -286,10 +286,10 @@ function logTable(body) {
 }
 
 function about(card) {
-  const text = element("div");
+  const text = element("div", { class: "fer-card" });
   text.innerHTML = card; // from this package; all other text is inserted as text
-  const summary = element("summary", {}, "What this is, and what it must not be used for");
-  return element("details", { class: "fer-card" }, summary, text);
+  text.querySelector("details")?.removeAttribute("open"); // it is open in the notebook
+  return text;
 }
 
 function render({ model, el }) {
