@@ -49,7 +49,7 @@ def generated(reference: Path) -> dict[str, str]:
         "results": headline(comparison) + still,
         "runs": template("runs.md.j2").render(results=covered, tables=tables),
         "methods": methods(honest),
-        **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames")},
+        **{name: metrics_of_run(results, of_runs[name]) for name in ("cams", "clips", "frames", "labels")},
         "effects": "\n".join(measured),
         "demo": demo(results, of_runs["demo"], reference),
     }
