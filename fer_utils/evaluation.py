@@ -1,8 +1,7 @@
 """Metrics of predictions with confidence intervals, per-class tables and reference points.
 
-Metrics are measured on weighted samples, for many weightings at once: with a weight of 1 on every sample they
-are the values, and each bootstrap resample is another weighting. Weights have shape (N, B): N samples, B
-weightings.
+Metrics are measured on weighted samples, for many weightings at once: weights of 1 give the values, and each
+bootstrap resample is another weighting. Weights have shape (N, B): N samples, B weightings.
 """
 
 from collections.abc import Sequence
@@ -18,8 +17,7 @@ from fer_utils.results import plain_metrics
 from fer_utils.splits import Folds, Split
 from fer_utils.statistics import bootstrap_weights, percentile_interval, wilson_interval
 
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")
-"""Names of all metrics, in the order in which they are reported."""
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "macro_auc")  # in order of tables
 
 
 @dataclass(frozen=True)

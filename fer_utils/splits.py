@@ -219,9 +219,7 @@ def take_skip_split(faces: FaceSet, *, seed: int, shuffle: str = "once", epochs:
 
     "once": the sets are disjoint. "every epoch": the images are shuffled again for every pass, so that the
     three sets are drawn independently of each other, and training and validation set again for each of
-    `epochs`; soon all validation images have been trained on (`Split.validation_seen`). "every set": the sets
-    of the first epoch are kept (`cache()` of `tf.data`).
-
+    `epochs` (`Split.validation_seen`). "every set": the sets of the first epoch are kept (`cache()`).
     The shares fit the steps that bamb2023 prints: 574 of 50 images are 80 % of the 718 batches in FER-2013.
     """
     ends = np.cumsum([round(share * len(faces)) for share in (0.8, 0.1)])

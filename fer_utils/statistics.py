@@ -12,8 +12,7 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 Interval = tuple[float, float]
 
-Z = float(ndtri(0.975))
-"""The normal quantile that leaves 2.5 % above it."""
+Z = float(ndtri(0.975))  # the normal quantile that leaves 2.5 % above it
 
 
 def wilson_interval(successes: int, n: int) -> Interval:

@@ -128,9 +128,8 @@ def test_mistakes_are_named_and_what_follows_from_them_points_to_them():
     found = check(report(KUMAR, support="3534", accuracy="0.54", **averages), split=SINGLE)
     causes = {"fear": "", "happy": "", "support": ""}
     causes |= dict.fromkeys(("macro precision", "weighted precision", "predictions"), "Table 1: fear")
-    assert inconsistent(found) == {f"Table 1: {k}": v for k, v in causes.items()} | {
-        "Table 1": "Table 1: fear"
-    }
+    expected = {f"Table 1: {k}": v for k, v in causes.items()} | {"Table 1": "Table 1: fear"}
+    assert inconsistent(found) == expected
     mended = next(each for each in found if each.location == "Table 1: fewest mistakes")
     assert mended.printed == "fear precision 0.40 for 0.48; happy precision 0.80 for 0.88"
     assert (mended.verdict, mended.certainty) == ("noteworthy", "likely")
@@ -178,12 +177,10 @@ def test_overall_figures_without_rows_are_tested_together():
     assert (matrix.verdict, matrix.certainty) == ("consistent", "certain")
     assert "negative" in matrix.explanation
     counts, names = [[85, 3, 2], [3, 2, 0], [4, 0, 1]], {"a": 90, "b": 5, "c": 5}
-    figures = {
-        key[1]: shown(value, decimals=4).text for key, value in figures_of(counts, list(names)).items()
-    }
-    swapped = supports(
-        names, accuracy=figures["accuracy"], UAR=figures["macro_precision"], UF1=figures["macro_f1"]
-    )
+    exact = figures_of(counts, list(names)).items()
+    printed = {metric: shown(value, decimals=4).text for (_, metric), value in exact}
+    averages = {"UAR": printed["macro_precision"], "UF1": printed["macro_f1"]}
+    swapped = supports(names, accuracy=printed["accuracy"], **averages)
     found = only(check(swapped, split=SINGLE), "some confusion matrix")
     assert found.verdict == "inconsistent" and "is macro precision" in found.explanation
 
@@ -264,9 +261,8 @@ def test_figures_of_a_matrix_are_those_of_scikit_learn():
         truth, guess = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
         figures = figures_of(counts.tolist(), names)
         for average in (None, "macro", "weighted"):
-            expected = metrics.precision_recall_fscore_support(
-                truth, guess, labels=range(k), average=average, zero_division=0
-            )
+            how = {"labels": range(k), "average": average, "zero_division": 0}
+            expected = metrics.precision_recall_fscore_support(truth, guess, **how)
             for metric, values in zip(METRICS[:3], expected, strict=False):
                 keys = [("", f"{average}_{metric}")] if average else [(name, metric) for name in names]
                 np.testing.assert_allclose([float(figures[key]) for key in keys], values)

@@ -46,9 +46,8 @@ def project(tmp_path_factory) -> Path:
 
 
 def call(project: Path, *command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command, cwd=project, env=environment(project), capture_output=True, text=True, timeout=SECONDS
-    )
+    captured = {"capture_output": True, "text": True, "timeout": SECONDS}
+    return subprocess.run(command, cwd=project, env=environment(project), **captured)
 
 
 def papermill(project: Path, folder: Path, parameters: dict) -> subprocess.CompletedProcess:

@@ -62,8 +62,7 @@ def near_duplicates(faces: FaceSet, *, threshold: float = NEAR) -> pd.DataFrame:
     are missed. The threshold was chosen by eye on FER-2013: 64 pairs sampled from 0.90-0.93, 64 from above
     and 48 of the mirrored ones all showed one photograph; of 40 from 0.86-0.90, five showed two.
 
-    Returns `first` < `second` (indices into `faces`), `similarity` and `mirrored`, the most similar first.
-    Equal images and blank ones are in no pair.
+    Returns `first` < `second` (rows of unequal images that are not blank), `similarity`, `mirrored`; sorted.
     """
     side = min(faces.images.shape[1:])
     details = np.empty(faces.images.shape, np.float32)  # without coarse shading and pixel noise

@@ -50,8 +50,8 @@ class FlowFiles(DataSet):
         rows["subject"] = rows["dataset"] + "/" + rows["subject"]
         rows["id"] = rows["subject"] + "/" + rows["clip"]
         if repeated := rows["id"][rows["id"].duplicated()].tolist():
-            found = rows["label"][rows["id"] == repeated[0]].tolist()
-            raise ValueError(f"{path}: clip {repeated[0]} is there {len(found)} times, in classes {found}")
+            seen = rows["label"][rows["id"] == repeated[0]].tolist()
+            raise ValueError(f"{path}: the clip {repeated[0]} is there {len(seen)} times, in classes {seen}")
         if wrong := sorted(set(rows["dataset"]) - set(self.clips_of)):
             raise ValueError(f"{path}: dataset {wrong[0]!r}, not one of {', '.join(self.clips_of)}")
         if wrong := rows[~rows["label"].isin(range(len(self.class_names)))].to_dict("records"):

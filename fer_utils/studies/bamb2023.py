@@ -16,17 +16,10 @@ SLIDES = {
     ("rafdb", 100): ("Slide: RAF 100 X 100", "Slide: Testing Accuracy on RAF 100 X 100"),
     ("rafdb+fer2013", 48): ("Slide: RAF + FER dataset 48X48",),
 }
-"""Data set and image size -> slides with the training log of the plain network and its test accuracy.
-
-The FER slide prints no size. FER-2013 has 48 pixels, and a step took 70 to 75 ms: as on RAF-DB at 48 pixels
-(51 to 85), not as at 100 (242 to 304).
-"""
-SLIDE_COLUMNS = {
-    "training": "epoch 50 / accuracy",
-    "validation": "epoch 50 / val_accuracy",
-    "test": "accuracy",
-    "n": "images",
-}
+"""Data set and image size -> slides with the training log of the plain network and its test accuracy. The FER
+slide prints no size; a step took 70 to 75 ms, as on RAF-DB at 48 pixels (51 to 85; 242 to 304 at 100)."""
+SLIDE_COLUMNS = {"training": "epoch 50 / accuracy", "validation": "epoch 50 / val_accuracy"}
+SLIDE_COLUMNS |= {"test": "accuracy", "n": "images"}
 """Columns of `data_and_sizes` -> cells of the slides."""
 AS_PRINTED = {"kumar2021": (("kumar2021", "little_vgg"), "fer6"), "bamb2023": (("bamb2023",), "fer7")}
 """Paper -> its networks and its classes. The text of kumar2021 names two networks and does not say which one
