@@ -18,7 +18,7 @@ from fer_utils.tables import load_result
 PROFILE = str(config.get("profile", "smoke"))
 FILES = profile_runs(Path("params", PROFILE))  # run -> parameter file
 RUNS = list(FILES)
-STUDIES = [run for run in RUNS if not run.startswith(("61_", "90_"))]
+STUDIES = [run for run in RUNS if not run.startswith(("61_", "62_", "90_"))]
 CODE = {".py", ".json", ".j2", ".yaml", ".css", ".js", ".mplstyle"}
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in CODE)
 PACKAGE += sorted(map(str, [*Path("data").glob("*.yaml"), *Path("data/published").glob("*.yaml")]))
@@ -32,8 +32,9 @@ def made(runs):
 
 
 def read_by(run):
-    # 61 reads the reference runs: asked for by itself, in whatever profile, it takes those that are there.
-    everything = run.startswith("90_") or (run.startswith("61_") and PROFILE == "reference" and "run" not in config)
+    # 61 and 62 read the reference runs: asked for by themselves, in whatever profile, they take those that are there.
+    reads = run.startswith(("61_", "62_"))
+    everything = run.startswith("90_") or (reads and PROFILE == "reference" and "run" not in config)
     return made(STUDIES) if everything else []
 
 

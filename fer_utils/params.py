@@ -389,6 +389,13 @@ class ProtocolEffects(Parameters):
     reports_dir: str
 
 
+class LabelNoise(FaceParameters, ProtocolEffects):
+    """62_label_noise."""
+
+    dataset: Literal["synthetic", "fer2013"] = "synthetic"
+    examples: Count
+
+
 class Summary(Parameters):
     """90_summary."""
 
@@ -408,5 +415,6 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "50_live_demo": LiveDemo,
     "60_paper_audit": PaperAudit,
     "61_protocol_effects": ProtocolEffects,
+    "62_label_noise": LabelNoise,
     "90_summary": Summary,
 }
