@@ -134,7 +134,11 @@ def measure(key: str, reports: Path) -> Effect:
     size = float(np.mean(leaky.values) - np.mean(honest.values))
     best = settings[1].get("seeds") == "best"  # one of all seeds
     by_seed = [size] if best else [a - b for a, b in zip(leaky.values, honest.values, strict=False)]
-    low, high = Estimate(size, (*sources, *over_seeds(by_seed))).interval
+    if best or len(leaky.values) == len(honest.values):
+        sources += over_seeds(by_seed)
+    else:  # their seeds are not pairs
+        sources += [*over_seeds(leaky.values), *over_seeds(honest.values)]
+    low, high = Estimate(size, tuple(sources)).interval
     chosen = best or settings[1].get("epoch") in CHOSEN_ON_TEST
     return Effect(
         key=key,

@@ -83,6 +83,9 @@ def test_the_means_over_seeds_and_the_ensemble_follow_from_their_predictions():
     assert len(found) == 7
     mean = np.mean([one.probabilities for one in found], axis=0)
     assert ensemble.probabilities == pytest.approx(mean, abs=1e-3)
+    gain = comparison.paired_difference([ensemble], [found[0]], metric="macro_f1")
+    stored = others["ensemble_less_svm"]["macro_f1"]
+    assert (gain.value, *gain.interval) == pytest.approx((stored["value"], *stored["ci95"]), abs=1e-3)
 
 
 @pytest.mark.parametrize("run", RESULTS)
