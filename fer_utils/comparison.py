@@ -158,8 +158,8 @@ def _merged(folder: Path, runs: Sequence[dict]) -> dict:
     means, spread = {}, {}
     for block, records in blocks.items():
         kept = _predictions(folder, names, block)  # without them a mean has no interval
-        if any(len(run) != record["accuracy"]["n"] for run, record in zip(kept, records, strict=False)):
-            kept = []
+        if block and [len(run) for run in kept] != [record["accuracy"]["n"] for record in records if kept]:
+            kept = []  # without the duplicates of another split
         interval = {name: record["ci95"] for name, record in (mean_metrics(kept) if kept else {}).items()}
         common = [name for name in records[0] if all(name in record for record in records)]
         spread[block] = {name: mean_and_sd([record[name]["value"] for record in records]) for name in common}

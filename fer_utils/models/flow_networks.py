@@ -56,7 +56,7 @@ class ThreeStreams(nn.Module):
 
     Each stream convolves the flow image, shape (N, 1, 3, H, W), with few filters of 3x3 and pools by 3; their
     channels are joined and averaged over 2x2 fields, to 400 values for 28x28 pixels, and lead to K logits.
-    Batch normalisation and dropout are those of the authors' program.
+    Batch normalisation and dropout are added, as the authors' program has them at other places.
     """
 
     def __init__(self, n_classes: int, activation: type[nn.Module], side: int) -> None:
