@@ -79,7 +79,7 @@ def headline(comparison: Iterable[Record], *, link: str = "") -> str:
 
 
 def methods(results: Iterable[Record]) -> str:
-    """Return every method without leakage that was measured on real data, its seeds in one row."""
+    """Return every method without leakage that was measured on FER-2013, its seeds in one row."""
     columns = {
         "accuracy": "accuracy",
         "without duplicates": "without_duplicates.accuracy",
@@ -89,7 +89,7 @@ def methods(results: Iterable[Record]) -> str:
     rows = []
     for result in results:
         accuracy, members = find_metric(result, "accuracy"), result.get("members", {})
-        if accuracy is None or result["dataset"]["source"] != "real":
+        if accuracy is None or result["dataset"]["name"] != "fer2013":
             continue
         row = {"run": f"`{result['run']}`"}
         for column, key in columns.items():
