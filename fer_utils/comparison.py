@@ -59,13 +59,13 @@ def mean_metrics(runs: Sequence[Predictions]) -> dict[str, dict[str, object]]:
 
 
 def paired_difference(
-    a: Sequence[Predictions], b: Sequence[Predictions], *, metric: str = "accuracy"
+    a: Sequence[Predictions], b: Sequence[Predictions], *, metric: str = "accuracy", pairs: bool = False
 ) -> Estimate | None:
     """Return the mean of a metric over the runs of a, less that over the runs of b; None for a single group.
 
     `metric` is accuracy, macro_f1 or balanced_accuracy. The samples (or groups) must be the same in all runs
     (`ValueError`). A method with several runs adds the variance between them; that of a method with one run
-    is not known and left out.
+    is not known and left out. With `pairs`, run i of a and of b are of the same training.
     """
     aligned([*a, *b])
     (values_a, drawn_a), (values_b, drawn_b) = (_resampled(runs)[metric] for runs in (a, b))
@@ -73,7 +73,9 @@ def paired_difference(
         return None
     samples = over_samples(drawn_a - drawn_b, n_units=len(np.unique(a[0].unit)))
     difference = float(np.mean(values_a) - np.mean(values_b))
-    return Estimate(difference, (samples, *over_seeds(values_a), *over_seeds(values_b)))
+    unpaired = [*over_seeds(values_a), *over_seeds(values_b)]
+    seeds = over_seeds(np.subtract(values_a, values_b)) if pairs else unpaired
+    return Estimate(difference, (samples, *seeds))
 
 
 def _resampled(runs: Sequence[Predictions]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -133,11 +133,12 @@ def measure(key: str, reports: Path) -> Effect:
         raise ValueError(f"{key}: both arms need the same test samples")
     size = float(np.mean(leaky.values) - np.mean(honest.values))
     best = settings[1].get("seeds") == "best"  # one of all seeds
-    by_seed = [size] if best else [a - b for a, b in zip(leaky.values, honest.values, strict=False)]
-    if best or len(leaky.values) == len(honest.values):
+    if not best and len(leaky.values) == len(honest.values):  # pairs of seeds
+        by_seed = [a - b for a, b in zip(leaky.values, honest.values, strict=True)]
         sources += over_seeds(by_seed)
-    else:  # their seeds are not pairs
-        sources += [*over_seeds(leaky.values), *over_seeds(honest.values)]
+    else:
+        by_seed = [size]
+        sources += [*over_seeds(leaky.values), *over_seeds(honest.values)] if not best else []
     low, high = Estimate(size, tuple(sources)).interval
     chosen = best or settings[1].get("epoch") in CHOSEN_ON_TEST
     return Effect(
