@@ -172,7 +172,7 @@ def test_several_seeds_of_one_run_count_as_seeds(clips):
     random, of_all = (
         effects.measure(f"{name}_real", clips) for name in ("random_clips", "best_epoch_of_all")
     )
-    assert random.honest.by_seed == pytest.approx((0.5,)) and random.leaky.by_seed == pytest.approx((0.6, 0.6))
+    assert (random.honest.by_seed, random.leaky.by_seed) == ((0.5,), pytest.approx((0.6, 0.6)))
     assert random.by_seed == pytest.approx((0.1,)), "two draws and one run are no pairs"
     assert of_all.honest.by_seed == pytest.approx((0.5, 0.4)) and of_all.size == pytest.approx(23 / 40 - 0.5)
 
