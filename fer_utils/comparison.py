@@ -193,7 +193,7 @@ def _predictions(folder: Path, names: Sequence[str], block: str) -> list[Predict
     part, copies = block == "without_duplicates", folder / DUPLICATES
     stem = "predictions" if part or not block else f"predictions_{block}"
     paths = [folder / name / f"{stem}.npz" for name in names]
-    if not all(map(Path.is_file, [*paths, *[copies] * part])):
+    if not all(map(Path.is_file, [*paths, copies] if part else paths)):
         return []
     runs = [Predictions.load(path) for path in paths]
     if not part:
