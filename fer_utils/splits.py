@@ -173,9 +173,10 @@ def split_faces(faces: FaceSet, params: Any) -> Split[FaceSet]:
 def official_split(faces: FaceSet, *, seed: int = 0) -> Split[FaceSet]:
     """Split a data set as its authors did, or at random where they did not.
 
-    Without an official validation set of its own, a stratified tenth of the training images validates, and
-    all held-out images are the test set. A data set without any official split is split 80/10/10, stratified
-    by class and, where known, by subject. Sets joined by `combine` are split separately and then joined.
+    Without an official validation set, or where a copy pools validation and test images, a stratified tenth
+    of the training images is the validation set and all held-out images are the test set. A data set without
+    any official split is split 80/10/10, stratified by class and, where the subjects are known, by subject.
+    Sets joined by `combine` are split separately and then joined.
     """
     # The split does not depend on the pixels, of which joined sets have many.
     parts = separate(replace(faces, images=faces.images[:, :1, :1]))
@@ -271,7 +272,8 @@ def stratified_holdout(samples: S, *, share: float, seed: int) -> tuple[S, S]:
 def leave_one_subject_out(samples: S, *, strict: bool = False) -> Folds[S]:
     """Hold out every subject once, in the order of their names.
 
-    A fold whose training set lacks a class of the held-out subject is skipped, or under `strict` an error.
+    A fold whose training set lacks a class, because only the held-out subject shows it, is skipped, or under
+    `strict` an error.
     """
     subjects = np.unique(samples.subject)
     if len(subjects) < 2:
@@ -295,8 +297,9 @@ def random_folds(
 ) -> Folds[S]:
     """Test on every sample once, in random folds that are stratified by class.
 
-    `by` is what is kept whole: "sample", "frame", "clip" or "subject". With `validation` each split also has
-    a validation set: the next fold that leaves every class in training.
+    `by` is what is kept whole: "sample", "frame", "clip" or "subject"; samples and frames that are drawn
+    singly have their subjects on both sides. With `validation` each split also has a validation set: the next
+    fold that leaves every class in training.
     """
     if validation and len(np.unique(samples.labels)) < 2:
         raise ValueError(f"{samples.name}: only one class; a classifier needs at least 2")

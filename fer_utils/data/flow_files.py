@@ -1,8 +1,9 @@
 """Micro-expressions as optical flow: the composite of MEGC 2019, one image of three channels for each clip.
 
 Two forms are read: an ``.npz`` with arrays `x` (N, 28, 28, 3), `y`, `subject`, `dataset` and `clip`, and the
-folders ``<subject>/u_test/<class>/<subject>_<clip> .png`` of public programs. Channels are horizontal flow,
-vertical flow and strain from onset to apex, each scaled from its own minimum to its maximum.
+folders ``<subject>/u_test/<class>/<subject>_<clip> .png`` of public programs, in which a clip is once in the
+test folder of its own subject. Channels are horizontal flow, vertical flow and strain from onset to apex,
+each scaled from its own minimum to its maximum.
 """
 
 import re

@@ -26,8 +26,9 @@ _TURNS = {
 class ImageDecoder:
     """Decodes image files to gray images of `size` x `size` pixels and counts the conversions.
 
-    EXIF's orientation turns an image; transparency becomes white, or is ignored where it covers all; 16 bits
-    are scaled to 8; colour becomes luma (ITU-R 601); the middle square is resized with a Lanczos filter.
+    An image is turned upright by its EXIF orientation, and no other metadata matters; transparency becomes
+    white, or is ignored where it covers all; 16 bits are scaled to 8; colour becomes luma (ITU-R 601); the
+    middle square is cropped and resized with a Lanczos filter.
     """
 
     def __init__(self, size: int) -> None:
