@@ -41,6 +41,7 @@ def build(params: BaselineCNN, *, n_classes: int, dtype: str = "float32") -> ker
     l2 = keras.regularizers.L2(params.l2) if params.l2 else None
     weights = {"kernel_initializer": "he_normal", "kernel_regularizer": l2, "dtype": dtype}
     convolution = {"padding": architecture.padding, "activation": "relu"}
+    norm = {"momentum": 0.9, "dtype": dtype}  # Keras' 0.99 needs hundreds of batches
 
     model = keras.Sequential(name=params.architecture)
     model.add(layers.Input((side, side, 1), dtype="uint8", name="image"))
@@ -51,12 +52,12 @@ def build(params: BaselineCNN, *, n_classes: int, dtype: str = "float32") -> ker
             model.add(layers.Conv2D(filters, 3, name=name, **weights, **convolution))
         model.add(layers.MaxPooling2D(2, name=f"pool{b}", dtype=dtype))
         if params.batch_norm:  # after the pool: a quarter of the pixels, the same statistics per channel
-            model.add(layers.BatchNormalization(name=f"norm{b}", dtype=dtype))
+            model.add(layers.BatchNormalization(name=f"norm{b}", **norm))
     model.add(layers.Flatten(name="flatten", dtype=dtype))
     for d, units in enumerate(architecture.dense, start=1):
         model.add(layers.Dense(units, activation="relu", name=f"dense{d}", **weights))
         if params.batch_norm:
-            model.add(layers.BatchNormalization(name=f"dense_norm{d}", dtype=dtype))
+            model.add(layers.BatchNormalization(name=f"dense_norm{d}", **norm))
         if params.dropout:
             model.add(layers.Dropout(params.dropout, name=f"dropout{d}", dtype=dtype))
     model.add(layers.Dense(n_classes, activation="softmax", name="probabilities", dtype="float32"))
