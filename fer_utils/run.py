@@ -56,7 +56,7 @@ def read_runs(path: Path) -> dict[str, dict[str, object]]:
     """Return the runs of a parameter file with their values, checked against the notebook's model.
 
     A file describes one run of its own name, or with ``grid: {seed: [0, 1, 2]}`` one for each combination of
-    values, `<file>--seed0` and so on. Several keys are joined by `-`; of a string only the value is named.
+    values, `<file>--seed0` and so on. Keys are joined by `--`; of a string only the value is named.
     """
     model, runs = NOTEBOOKS[notebook_of(path.stem)], _expand_grid(path)
     defaults = notebook_defaults(path.stem)
@@ -72,9 +72,9 @@ def profile_runs(folder: Path) -> dict[str, Path]:
 
 
 def find_runs(folder: Path, name: str) -> dict[str, Path]:
-    """Return the runs of a profile that `name` means: one run, or all runs of a parameter file."""
+    """Return the runs of a profile that `name` means: one, all seeds of a method, or those of a file."""
     runs = profile_runs(folder)
-    if found := {run: path for run, path in runs.items() if name in (run, path.stem)}:
+    if found := {run: path for run, path in runs.items() if name in (run, method_of(run), path.stem)}:
         return found
     known = {*runs, *(path.stem for path in runs.values())}
     raise ConfigError(f"{folder}: no run {name!r}{nearest(name, known)}")
@@ -100,7 +100,7 @@ def _expand_grid(path: Path) -> dict[str, dict[str, object]]:
     for combination in itertools.product(*grid.values()):
         cell = dict(zip(grid, combination, strict=True))
         names = (value if isinstance(value, str) else f"{name}{value}" for name, value in cell.items())
-        runs[f"{path.stem}--{'-'.join(names)}"] = values | cell
+        runs["--".join([path.stem, *names])] = values | cell
     return runs
 
 

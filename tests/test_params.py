@@ -145,7 +145,7 @@ def test_a_grid_makes_one_run_of_each_combination(tmp_path):
     yaml_file(tmp_path, "", "10_baseline_cnn.yaml")
     runs = read_runs(path)
     values = {"epochs": 2, "architecture": "bamb2023", "dropout": 0.5}
-    assert runs["10_baseline_cnn--a--bamb2023-dropout0.5"] == values
+    assert runs["10_baseline_cnn--a--bamb2023--dropout0.5"] == values
     assert len(runs) == 4 and list(profile_runs(tmp_path)) == sorted(["10_baseline_cnn", *runs])
     assert set(find_runs(tmp_path, "10_baseline_cnn--a")) == set(runs)
     assert find_runs(tmp_path, next(iter(runs))) == {next(iter(runs)): path}
