@@ -18,7 +18,7 @@ from fer_utils.tables import load_result
 PROFILE = str(config.get("profile", "smoke"))
 FILES = profile_runs(Path("params", PROFILE))  # run -> parameter file
 RUNS = list(FILES)
-STUDIES = [run for run in RUNS if not run.startswith(("61_", "62_", "90_"))]
+STUDIES = [run for run in RUNS if not run.startswith(("61_", "62_", "63_", "90_"))]
 CODE = {".py", ".json", ".j2", ".yaml", ".css", ".js", ".mplstyle"}
 PACKAGE = sorted(str(path) for path in Path("fer_utils").rglob("*") if path.suffix in CODE)
 PACKAGE += sorted(map(str, [*Path("data").glob("*.yaml"), *Path("data/published").glob("*.yaml")]))

@@ -396,12 +396,20 @@ class LabelNoise(FaceParameters, ProtocolEffects):
     examples: Count
 
 
-class Summary(Parameters):
+class PublicModels(FaceParameters, Parameters):
+    """63_public_models."""
+
+    kind = "audit"
+
+    dataset: Literal["synthetic", "fer2013"] = "synthetic"
+    models_dir: str
+    against: str
+
+
+class Summary(ProtocolEffects):
     """90_summary."""
 
     kind = "summary"
-
-    reports_dir: str
 
 
 NOTEBOOKS: dict[str, type[Parameters]] = {
@@ -416,5 +424,6 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "60_paper_audit": PaperAudit,
     "61_protocol_effects": ProtocolEffects,
     "62_label_noise": LabelNoise,
+    "63_public_models": PublicModels,
     "90_summary": Summary,
 }

@@ -55,6 +55,14 @@ def test_metrics_of_other_views_and_protocols_follow_from_their_predictions():
         assert_same_metrics(evaluate(Predictions.load(path)).metrics, stored)
 
 
+def test_scores_of_public_models_follow_from_their_predictions():
+    stored = read_json(REFERENCE / "63_public_models" / "results.json")["other_metrics"]
+    for path in PROJECT.glob("benchmarks/public_models/*/predictions.csv.gz"):
+        predicted = pd.read_csv(path, index_col="sample_id").idxmax(axis=1)
+        correct = predicted == predicted.index.str.split("/").str[1]  # test/<label>/<name>
+        assert correct.mean() == pytest.approx(stored[path.parent.name]["all"]["value"], abs=1e-3)
+
+
 @pytest.mark.parametrize("run", ["30_cnn3d_smic", "31_micro_expressions_flow"])
 def test_the_means_of_the_grid_follow_from_its_predictions(run):
     folder = REFERENCE / run
