@@ -5,7 +5,7 @@ A method is one or more trained models that differ only in their seed.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations, product
+from itertools import accumulate, combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,10 @@ def merge_seeds(folder: Path, results: Sequence[dict]) -> list[dict]:
     for result in results:
         key, params = result["run"], dict(result.get("params", {}))
         if result["status"] == "done" and params.pop("seed", None) is not None:
-            file = PROJECT / "params" / result.get("profile", "") / f"{method_of(key)}.yaml"
-            stated = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else params
+            names = accumulate(key.split("--"), "{}--{}".format)  # the file's own, and the values of its grid
+            files = [PROJECT / "params" / result.get("profile", "") / f"{name}.yaml" for name in names]
+            file = next((file for file in reversed(files) if file.is_file()), None)
+            stated = yaml.safe_load(file.read_text(encoding="utf-8")) if file else params
             cost = {name: result.get("compute", {}).get(name) for name in ("parameters", "epochs")}
             key = f"{method_of(key)} {digest({name: params.get(name) for name in stated}, cost)}"
         families.setdefault(key, []).append(result)

@@ -208,8 +208,8 @@ def test_the_notebook_is_stored_as_one_complete_run_from_top_to_bottom(notebook)
 
 # --- size --------------------------------------------------------------------------------------------
 
-LIMITS = {"lines": 13_990, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 11_980}
-LIMITS["lines with audit"] = 15_430
+LIMITS = {"lines": 14_000, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 12_000}
+LIMITS["lines with audit"] = 15_440
 """Largest sizes; `lines` and `modules` leave out audit/, `tests` are lines."""
 
 
