@@ -2,6 +2,8 @@
 PYTHON  ?= python3
 PROFILE ?= smoke
 RUN     ?=
+EXECUTOR ?=
+GPU     ?= 1
 CORES   ?= $(shell nproc 2>/dev/null || echo 2)
 
 BIN  := .venv/bin
@@ -19,11 +21,13 @@ unexport PYTHONDONTWRITEBYTECODE
 quote = '$(subst ','\'',$1)'
 # Its cache is in the project: a home folder may be missing or read-only. Weights stay where torch looks for them.
 SNAKEMAKE = TORCH_HOME="$${TORCH_HOME:-$${XDG_CACHE_HOME:-$$HOME/.cache}/torch}" XDG_CACHE_HOME="$$PWD/.snakemake/cache" \
-	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --nolock --rerun-incomplete --keep-going \
-	$(if $(RUN),one_run,all) --config profile=$(call quote,$(PROFILE)) $(if $(RUN),run=$(call quote,$(RUN)))
+	$(BIN)/snakemake $(WHERE) --nolock --rerun-incomplete --keep-going \
+	$(if $(RUN),one_run,all) --config profile=$(call quote,$(PROFILE)) $(if $(RUN),run=$(call quote,$(RUN))) $(if $(EXECUTOR),gpu=$(GPU))
+# Here one training at a time takes the GPU; a cluster gives each job its own (docs/cluster.md).
+WHERE = $(if $(EXECUTOR),--workflow-profile profiles/$(EXECUTOR),--cores $(CORES) --resources gpu=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test lab live page data check-params refresh-outputs readme bench lock clean
+.PHONY: help env reproduce test lab live page data check-params check-gpu refresh-outputs readme bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,7 +44,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-reproduce: env check-params ## make the runs of a profile and their index page (PROFILE=smoke|reference|paper, RUN=one run)
+reproduce: env check-params ## make the runs of a profile and their index page (PROFILE=smoke|reference|paper, RUN=one run, EXECUTOR=slurm)
 	@$(SNAKEMAKE) --quiet all || { why=$$($(SNAKEMAKE) --dry-run 2>&1) || echo "$$why"; exit 1; }
 	@$(if $(RUN),$(BIN)/python -m fer_utils.cli index --profile $(call quote,$(PROFILE)),echo "report: reports/"$(call quote,$(PROFILE))"/index.html")
 
@@ -75,6 +79,9 @@ refresh-outputs: env ## execute the notebooks and store their outputs
 
 readme: env ## regenerate the tables in README and docs/ from reports/reference
 	@$(BIN)/python -m fer_utils.cli readme
+
+check-gpu: env ## try what a training on a GPU needs; without a GPU it says so
+	@$(BIN)/python benchmarks/check_gpu.py
 
 bench: env ## benchmark training, readers and the live demo
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

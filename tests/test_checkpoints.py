@@ -1,10 +1,16 @@
 """A training finds its own checkpoint again and never that of another training."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers.face_sets import face_set
 
 from fer_utils.data import FaceSet
+from fer_utils.files import PROJECT
 from fer_utils.params import BaselineCNN
 from fer_utils.run import notebook_defaults
 from fer_utils.training import checkpoints
@@ -49,3 +55,9 @@ def test_order_and_seed_of_an_epoch_depend_on_seed_and_epoch_alone():
     assert all((np.sort(order) == np.arange(50)).all() for order in orders.values())
     np.testing.assert_array_equal(orders[1, 1], epoch_order(50, seed=1, epoch=1))
     assert len({epoch_seed(s, e) for s in (0, 1) for e in (0, 1)}) == 4
+
+
+@pytest.mark.skipif(shutil.which("slurmctld") is None or os.geteuid() != 0, reason="needs SLURM, as root")
+def test_a_sweep_on_a_cluster_survives_a_node_that_fails():
+    command = [sys.executable, PROJECT / "benchmarks" / "slurm.py", "check"]
+    assert "undisturbed" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

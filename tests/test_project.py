@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 MAX_BYTES = 1_000_000
 MAX_CELL_LINES = 12
-TARGETS = "help env reproduce test lab live page data check-params refresh-outputs bench lock clean"
+TARGETS = "help env reproduce test lab live page data check-params check-gpu refresh-outputs bench lock clean"
 
 # Put together here, so that this file does not hold what it looks for.
 INDEX_HOSTS = re.compile(
