@@ -137,6 +137,7 @@ def learnt(results: Mapping[str, Record], effects: pd.DataFrame, reference: Path
         printed=lambda paper, table, cell: load_paper(paper).cell(table, cell).value,
         metric=lambda run, key, **options: format_metric(find_metric(results[run], key), **options),
         hog=pairs.loc["20_hybrid_hog_cnn--hybrid − 20_hybrid_hog_cnn--raw"],
+        adam=pairs.loc["20_hybrid_hog_cnn--raw − 20_hybrid_hog_cnn--rmsprop"],
         effects=effects,
         added="adds, points [95 %]",
     )
