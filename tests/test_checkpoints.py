@@ -60,4 +60,4 @@ def test_order_and_seed_of_an_epoch_depend_on_seed_and_epoch_alone():
 @pytest.mark.skipif(shutil.which("slurmctld") is None or os.geteuid() != 0, reason="needs SLURM, as root")
 def test_a_sweep_on_a_cluster_survives_a_node_that_fails():
     command = [sys.executable, PROJECT / "benchmarks" / "slurm.py", "check"]
-    assert "undisturbed" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    subprocess.run(command, check=True, timeout=1200)  # compares all metrics with an undisturbed sweep
