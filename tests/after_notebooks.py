@@ -9,12 +9,13 @@ import pytest
 from fer_utils.comparison import paired_difference
 from fer_utils.files import PROJECT, read_json
 from fer_utils.predictions import Predictions
+from fer_utils.run import profile_runs
 
 TRAININGS = ("10_", "20_", "30_", "31_", "40_", "41_")
 EXEMPT = {"reports/smoke/20_hybrid_hog_cnn--frames", "reports/smoke/40_fastai_transfer--random"}
 """Frames with subjects held out, and a large network from random weights: expected to fail, as a result."""
 BY_HAND = [f"reports/by_hand/{path.stem}" for path in sorted((PROJECT / "notebooks").glob("*.ipynb"))]
-SMOKE = [f"reports/smoke/{path.stem}" for path in sorted((PROJECT / "params" / "smoke").glob("*.yaml"))]
+SMOKE = [f"reports/smoke/{run}" for run in profile_runs(PROJECT / "params" / "smoke")]
 RUNS = [run for run in BY_HAND + SMOKE if run.split("/")[-1].startswith(TRAININGS) and run not in EXEMPT]
 
 
