@@ -208,8 +208,8 @@ def test_the_notebook_is_stored_as_one_complete_run_from_top_to_bottom(notebook)
 
 # --- size --------------------------------------------------------------------------------------------
 
-LIMITS = {"lines": 14_000, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 12_000}
-LIMITS["lines with audit"] = 15_440
+LIMITS = {"lines": 13_995, "modules": 90, "modules at the root": 20, "parameter files": 60, "tests": 12_000}
+LIMITS["lines with audit"] = 15_435
 """Largest sizes; `lines` and `modules` leave out audit/, `tests` are lines."""
 
 
