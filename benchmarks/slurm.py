@@ -1,7 +1,7 @@
 """The SLURM profile on one machine: as root, with Debian's slurmctld, slurmd, slurm-client and munge.
 
 ``check``: a sweep whose node fails in a training has the metrics of an undisturbed one. ``overhead 10 100``:
-seconds a cell that does nothing, here and by SLURM. ``index 250 1000``: seconds of the index of so many runs.
+seconds a cell that does nothing, here and by SLURM. ``index 250 1000``: seconds of the pages of so many.
 """
 
 import os
@@ -48,7 +48,6 @@ rule all:
     input: expand("out/{i}", i=range(int(config["cells"])))
 rule cell:
     output: touch("out/{i}")
-    group: "cells"
     shell: "true"
 """
 
@@ -113,26 +112,27 @@ def check(folder: Path) -> None:
 
 
 def overhead(folder: Path, *cells: int) -> None:
-    """Print the seconds a cell that does nothing takes, on this machine and by SLURM in ten grouped jobs."""
+    """Print the seconds a cell that does nothing takes: here, and by SLURM alone, in an array, in groups."""
     (folder / "Snakefile").write_text(CELLS)
-    ways = {"here": ["--cores", "2"]}
-    ways["SLURM"] = ["--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-no-account"]
-    ways["SLURM"] += ["--jobs", "10", "--cores", "2", "--default-resources", "mem_mb=100"]
-    ways["SLURM"] += ["--slurm-init-seconds-before-status-checks", "2"]
+    by_slurm = "--executor slurm --slurm-status-command squeue --slurm-no-account --jobs 200"
+    by_slurm += " --default-resources mem_mb=100 --slurm-init-seconds-before-status-checks 2"
     with slurm(folder / "slurm"):
         for n in cells or (10,):
+            ways = {"here": "--cores 2", "SLURM, single jobs": by_slurm}
+            ways["SLURM, an array"] = f"{by_slurm} --slurm-array-jobs cell"
+            ways["SLURM, groups of ten"] = f"{by_slurm} --groups cell=ten --group-components ten=10"
             for name, options in ways.items():
                 shutil.rmtree(folder / "out", ignore_errors=True)
-                command = [SNAKEMAKE, "--quiet", "all", "--nolock", *options, "--config", f"cells={n}"]
-                command += ["--group-components", f"cells={max(1, n // 10)}"] * (name == "SLURM")
+                command = [SNAKEMAKE, *f"--quiet all --nolock {options} --config cells={n}".split()]
                 seconds = timed(command, folder)
                 print(f"{n:5} cells, {name}: {seconds:6.1f} s, {seconds / n:.2f} s a cell", flush=True)
 
 
 def index(folder: Path, *runs: int) -> None:
-    """Print the seconds of the index page of copies of one smoke run."""
+    """Print the seconds of the index page and of 90_summary with so many copies of one run."""
     project = copy_project(folder / "project", without=("params/smoke",))
     (project / "params" / "smoke").mkdir()
+    shutil.copy(PROJECT / "params/smoke/90_summary.yaml", project / "params/smoke")
     stored = read_json(PROJECT / "reports/reference/20_hybrid_hog_cnn--raw--seed0/results.json")
     predictions = PROJECT / "reports/reference/20_hybrid_hog_cnn--raw--seed0/predictions.npz"
     for n in runs or (250, 500, 1000):
@@ -143,8 +143,9 @@ def index(folder: Path, *runs: int) -> None:
             (project / "params" / "smoke" / f"{run}.yaml").touch()
             write_json(reports / "results.json", stored | {"run": run, "profile": "smoke"})
             shutil.copy(predictions, reports)
-        command = [PYTHON, "-m", "fer_utils.cli", "index", "--profile", "smoke"]
-        print(f"{n:5} runs: {timed(command, project):6.1f} s", flush=True)
+        page = timed([PYTHON, "-m", "fer_utils.cli", "index", "--profile", "smoke"], project)
+        summary = timed([PYTHON, "-m", "fer_utils.cli", "run", "params/smoke/90_summary.yaml"], project)
+        print(f"{n:5} runs: index {page:.1f} s, 90_summary {summary:.1f} s", flush=True)
 
 
 def timed(command: list[str | Path], folder: Path) -> float:
