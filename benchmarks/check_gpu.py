@@ -4,6 +4,7 @@ Prints a row for each check and exits 1 if one fails. Without a GPU it says so a
 tries the checks on the CPU. Keras runs in a process of its own.
 """
 
+import copy
 import os
 import subprocess
 import sys
@@ -82,12 +83,19 @@ def bfloat16() -> str:
 
 
 def pytorch(folder: Path) -> str:
-    model, resume = train(folder / "whole")
-    image = np.full((1, 48, 48), 128, np.uint8)
-    heat = TorchNetwork(model).maps(image, np.zeros(1, int))
-    return (
-        f"2 epochs, loss {resume.history['loss'].iloc[-1]:.2f}; a class-activation map at layer {heat.layer}"
+    _, resume = train(folder / "whole")
+    return f"2 epochs, loss {resume.history['loss'].iloc[-1]:.2f}"
+
+
+def cam(folder: Path) -> str:
+    model, _ = train(folder / "whole")  # is loaded
+    faces = load_faces(PARAMS).take(np.arange(7))
+    here, on_cpu = (
+        TorchNetwork(each).maps(faces.images, faces.labels) for each in (model, copy.deepcopy(model).cpu())
     )
+    alike = np.corrcoef(here.maps.ravel(), on_cpu.maps.ravel())[0, 1]
+    assert alike > 0.95, f"correlation {alike:.2f} with the maps on the CPU"
+    return f"seven maps at layer {here.layer}, correlation {alike:.3f} with those on the CPU"
 
 
 def resumed(folder: Path) -> str:
@@ -124,6 +132,7 @@ def main() -> int:
         checks: dict[str, Callable[[], str]] = {} if CPU else {"GPU": gpu, "bfloat16": bfloat16}
         checks |= {
             "PyTorch": partial(pytorch, Path(name)),
+            "Grad-CAM": partial(cam, Path(name)),
             "resume": partial(resumed, Path(name)),
             "Keras": keras,
         }
