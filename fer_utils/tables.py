@@ -151,15 +151,6 @@ def published_by_class(published: Sequence[Record]) -> dict[str, dict[str, float
     return found
 
 
-def layers_table(model: Any) -> "pd.DataFrame":
-    """Return the layers of a Keras model with output shape and parameters, and the total."""
-    shapes = ["×".join(map(str, layer.output.shape[1:])) for layer in model.layers]
-    found = zip(model.layers, shapes, strict=True)
-    rows = [(layer.name, type(layer).__name__, shape, layer.count_params()) for layer, shape in found]
-    rows.append(("total", "", "", model.count_params()))
-    return _table(rows, "layer", ["layer", "kind", "output", "parameters"])
-
-
 def one_vs_rest_table(predictions: Any) -> "pd.DataFrame":
     """Return counts and rates of each class against all others, as in dubey2020's Tables 3 and 4."""
     from fer_utils.evaluation import evaluate
@@ -296,7 +287,7 @@ def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
     `measured`, `low` and `high` are None where no run is on real data; `delta` (percentage points, measured
     minus printed) where none is without leakage on the paper's own test images. `text` says why there is no
     value, which `short` is alone. A number without a run is one row, with an empty `result`. `is_first` marks
-    one run of several: without leakage, else with the most seeds, else trained longest.
+    one run of several: without leakage, else trained longest, all seeds together.
     """
     rows = []
     headlines = [(paper, headline) for paper in map(load_paper, PAPERS) for headline in paper.headline]
@@ -310,7 +301,7 @@ def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
             if place.items() <= entry.items()
         ]
         arms = [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
-        arms.sort(key=lambda arm: (leakage_of(arm["result"]) != "none", -len(arm["seeds"]), -arm["seconds"]))
+        arms.sort(key=lambda arm: (leakage_of(arm["result"]) != "none", -arm["seconds"]))
         rows += [arm | {"is_first": arm is arms[0]} for arm in arms]
     return rows
 

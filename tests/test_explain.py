@@ -175,16 +175,6 @@ def test_the_default_layer_is_the_last_relu_with_a_map_large_enough():
         network(nn.Sequential(layer_of(lambda x: x.float()), *halved[:2], nn.Flatten())).cam_layer((5, 5))
 
 
-def test_layers_are_listed_in_the_order_in_which_they_run():
-    table = network(random_model()).layers((SIDE, SIDE))
-    assert table.index.tolist() == [name for name, _ in random_model().named_children()] + ["total"]
-    assert table.loc["conv1"].tolist() == ["Conv2d", "5×24×24", 50]
-    assert table.loc["total", "parameters"] == sum(p.numel() for p in random_model().parameters())
-    nested = sequential(body=random_model()[:7], rest=random_model()[7:])
-    table = network(nested).layers((SIDE, SIDE), depth=1)  # a container is one row
-    assert table["output"].to_dict() == {"body": "6×12×12", "rest": "4", "total": ""}
-
-
 def test_filters_are_the_kernels_of_the_first_convolution_summed_over_channels():
     from torch import nn
 
@@ -228,7 +218,6 @@ def test_nothing_changes_the_weights():
     before, looked = weights(network(model)), network(model)
     looked.maps(noise(), [0, 1, 2])
     looked.activations(noise()[0], ["relu1"])
-    looked.layers((SIDE, SIDE))
     looked.randomised("conv1", seed=0)
     assert not changed(before, weights(looked))
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -27,22 +26,6 @@ class TorchNetwork(Network):
         """Return the kernels of the first 2D convolution, summed over its input channels: shape (F, h, w)."""
         first = next(module for module in self.model.modules() if isinstance(module, nn.Conv2d))
         return first.weight.detach().sum(dim=1).cpu().numpy()
-
-    def layers(self, size: Sequence[int], *, depth: int = 99) -> pd.DataFrame:
-        """Return the layers in the order in which they run, with output shape and parameters, and the total.
-
-        `size` is (height, width), or (frames, height, width). At depth 1, a child of the model is a row.
-        """
-        levels = {name: name.count(".") + 1 for name, _ in self.model.named_modules() if name}
-        leaves = {name for name in levels if not list(self.model.get_submodule(name).children())}
-        listed = [name for name, n in levels.items() if n == depth or (n < depth and name in leaves)]
-        rows = {}
-        for name, output in self._outputs(np.zeros(size), listed).items():
-            module = self.model.get_submodule(name)
-            rows[name] = type(module).__name__, "×".join(map(str, output.shape[1:])), _n_parameters(module)
-        rows["total"] = "", "", _n_parameters(self.model)
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "output", "parameters"])
-        return table.rename_axis("layer")
 
     def activations(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return each layer's maps of one image, shape (H, W): layer to ndarray of shape (C, h, w)."""
@@ -91,10 +74,6 @@ class TorchNetwork(Network):
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-
-def _n_parameters(module: nn.Module) -> int:
-    return sum(values.numel() for values in module.parameters())
 
 
 def _cascade(model: nn.Module) -> tuple[str, ...]:
