@@ -306,6 +306,7 @@ class FastaiTransfer(Transfer):
         "small_resnet", "efficientnet_lite0", "resnet18", "resnet34", "resnet50", "vgg19", "vgg19_bn"
     ]
     width: Positive
+    target: Literal["own", "ferplus_majority", "ferplus_distribution"]
     rate_rule: Literal["fixed", "steep", "valley", "minimum"]
     rate_steps: int = Field(ge=20)
     frozen_epochs: int = Field(ge=0)
@@ -320,6 +321,8 @@ class FastaiTransfer(Transfer):
 
     def _conflicts(self) -> Iterator[str]:
         yield from super()._conflicts()
+        if self.target != "own" and self.dataset != "fer2013":
+            yield f"target={self.target!r}: FER+ has votes on FER-2013 alone; write dataset: fer2013, or own"
         if self.architecture == "small_resnet":
             if self.weights == "imagenet":
                 yield "weights='imagenet': small_resnet has none; write none, or a file"

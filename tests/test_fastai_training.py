@@ -67,7 +67,7 @@ def make_learner(fastai_training, tmp_path):
         learn = Learner(
             fastai_training.dataloaders(stripes(41), stripes(20, seed=1), params(**changes)),
             model,
-            loss_func=CrossEntropyLossFlat(label_smoothing=0.1),
+            loss_func=CrossEntropyLossFlat(label_smoothing=0.1, flatten=False),
             opt_func=partial(fastai_training.OPTIMIZERS[optimizer], mom=0.9, decouple_wd=False),
             splitter=groups,
             metrics=[error_rate, accuracy],
@@ -143,6 +143,19 @@ def test_a_learner_with_another_loss_or_weight_decay_does_not_resume(fastai_trai
     for change in ({"wd": 0.5}, {"loss_func": CrossEntropyLossFlat(weight=torch.tensor([1.0, 2.0]))}):
         with pytest.raises(ConfigError, match="delete it to train again"):
             train(**change)
+
+
+def test_shares_of_votes_are_learnt_as_labels_are(fastai_training, make_learner, tmp_path):
+    import torch
+
+    def train(name: str) -> np.ndarray:
+        learn, resume = make_learner(), fastai_training.ResumeTraining(tmp_path / name)
+        if name == "shares":
+            learn.dls.train.labels = torch.eye(2)[learn.dls.train.labels]
+        learn.fit(2, 0.01, cbs=resume)
+        return resume.history[["loss", "accuracy", "val_loss", "val_accuracy"]].to_numpy()
+
+    np.testing.assert_allclose(train("shares"), train("labels"), atol=0.06)
 
 
 def test_a_frozen_stage_changes_the_head_alone_and_has_batches_of_its_own(fastai_training, make_learner):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.face_sets import face_set
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,20 +15,13 @@ from fer_utils.data import MissingData
 from fer_utils.data.votes import ROWS, VOTED, join, kaggle_rows, read_votes, with_labels
 from fer_utils.files import PROJECT, read_json
 from fer_utils.labels import FER7
-from fer_utils.studies.label_noise import read_methods, scored
+from fer_utils.splits import Split
+from fer_utils.studies.label_noise import read_methods, scored, with_votes
 
 REFERENCE = PROJECT / "reports" / "reference"
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-PUBLISHED = [
-    "neutral",
-    "happy",
-    "surprise",
-    "sad",
-    "angry",
-    "disgust",
-    "fear",
-    *VOTED[7:],
-]  # order of columns
+PUBLISHED = ["neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", *VOTED[7:]]
+"""Order of the columns in the published file."""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +70,23 @@ def test_other_orders_and_names_are_refused(votes):
         join(votes, np.array([f"Training_row{alone['row'] + 2:05d}"]), np.array([other]))
     with pytest.raises(ValueError, match="train/happy/me: no image of FER-2013"):
         join(votes, np.array(["train/happy/me"]), np.array(["happy"]))
+
+
+def test_the_voted_labels_are_those_of_training_and_validation_alone(votes):
+    known = kaggle_rows().iloc[::200]
+    labels = [FER7.index(name) for name in known["label"]]
+    faces = face_set(np.zeros((len(known), 4, 4)), labels, FER7, sample_id=known.index.to_numpy(str))
+    before = Split(*map(faces.take, np.array_split(np.arange(len(faces)), 3)), "official")
+    split, shares = with_votes(before, votes)
+    assert split.test is before.test
+    for name in ("train", "validation"):
+        images, found = getattr(before, name), getattr(split, name)
+        voted = join(votes, images.sample_id, np.array(FER7)[images.labels])["ferplus"]
+        voted = voted[voted != ""]
+        assert 0 < len(voted) < len(images)
+        assert dict(zip(found.sample_id, np.array(FER7)[found.labels], strict=True)) == voted.to_dict()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    assert (shares.argmax(axis=1) == split.train.labels).all()
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,8 @@ class ResumeTraining(Callback):
 
     def after_loss(self) -> None:
         if self.training:
-            correct = (self.pred.detach().argmax(dim=1) == self.y).sum()
+            labels = self.y if self.y.ndim == 1 else self.y.argmax(dim=1)  # of shares of votes
+            correct = (self.pred.detach().argmax(dim=1) == labels).sum()
             self._sums += torch.stack([self.loss.detach() * len(self.y), correct])
             self._images += len(self.y)
 
