@@ -287,7 +287,7 @@ def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
     `measured`, `low` and `high` are None where no run is on real data; `delta` (percentage points, measured
     minus printed) where none is without leakage on the paper's own test images. `text` says why there is no
     value, which `short` is alone. A number without a run is one row, with an empty `result`. `is_first` marks
-    one run of several: without leakage, else trained longest, all seeds together.
+    one run of several: without leakage, then the best on validation.
     """
     rows = []
     headlines = [(paper, headline) for paper in map(load_paper, PAPERS) for headline in paper.headline]
@@ -301,7 +301,7 @@ def comparison_rows(results: Sequence[Record]) -> list[dict[str, Any]]:
             if place.items() <= entry.items()
         ]
         arms = [_comparison(cell, headline, *pair) for pair in pairs or [({}, "")]]
-        arms.sort(key=lambda arm: (leakage_of(arm["result"]) != "none", -arm["seconds"]))
+        arms.sort(key=lambda arm: (leakage_of(arm["result"]) != "none", -arm["on_validation"]))
         rows += [arm | {"is_first": arm is arms[0]} for arm in arms]
     return rows
 
@@ -330,6 +330,7 @@ def _comparison(cell: PublishedCell, headline: Headline, result: Record, key: st
         "hardware": describe_hardware(result),
         "seeds": seeds_of(result),
         "seconds": result.get("compute", {}).get("seconds", 0),
+        "on_validation": (find_metric(result, "validation.accuracy") or {"value": 0})["value"],
     }
 
 
