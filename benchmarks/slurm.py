@@ -120,7 +120,7 @@ def overhead(folder: Path, *cells: int) -> None:
         for n in cells or (10,):
             ways = {"here": "--cores 2", "SLURM, single jobs": by_slurm}
             ways["SLURM, an array"] = f"{by_slurm} --slurm-array-jobs cell"
-            ways["SLURM, groups of ten"] = f"{by_slurm} --groups cell=ten --group-components ten=10"
+            ways["SLURM, groups of two"] = f"{by_slurm} --groups cell=two --group-components two=2"
             for name, options in ways.items():
                 shutil.rmtree(folder / "out", ignore_errors=True)
                 command = [SNAKEMAKE, *f"--quiet all --nolock {options} --config cells={n}".split()]

@@ -153,9 +153,11 @@ def test_shares_of_votes_are_learnt_as_labels_are(fastai_training, make_learner,
         if name == "shares":
             learn.dls.train.labels = torch.eye(2)[learn.dls.train.labels]
         learn.fit(2, 0.01, cbs=resume)
-        return resume.history[["loss", "accuracy", "val_loss", "val_accuracy"]].to_numpy()
+        return resume.history[["loss", "val_loss", "accuracy", "val_accuracy"]].to_numpy()
 
-    np.testing.assert_allclose(train("shares"), train("labels"), atol=0.06)
+    shares, labels = train("shares"), train("labels")
+    np.testing.assert_allclose(shares[:, :2], labels[:, :2], rtol=1e-3)
+    np.testing.assert_allclose(shares[:, 2:], labels[:, 2:], atol=0.051)  # one of twenty images
 
 
 def test_a_frozen_stage_changes_the_head_alone_and_has_batches_of_its_own(fastai_training, make_learner):
